@@ -1,0 +1,50 @@
+"""Twin of `reference/optimizer.py`. Scalars take the arrays' dtype first: a float64 among float32 halves the speed."""
+
+import math
+
+from minipg.kernels.cpu._jit import jit, jit_sum
+
+
+@jit
+def sgd(grad, learning_rate, momentum, theta, velocity):
+    """u ← μ u + g, θ ← θ + α u  (AC-3).   All arrays (P,)."""
+    real = theta.dtype.type
+    rate, kept = real(learning_rate), real(momentum)
+    for i in range(theta.shape[0]):
+        velocity[i] = kept * velocity[i] + grad[i]
+        theta[i] += rate * velocity[i]
+
+
+@jit
+def rmsprop(grad, learning_rate, decay, epsilon, theta, second):
+    """s ← ρ s + (1 − ρ) g², θ ← θ + α g / √(s + ε)  (AC-3).   All arrays (P,)."""
+    real = theta.dtype.type
+    rate, kept, new, eps = real(learning_rate), real(decay), real(1 - decay), real(epsilon)
+    for i in range(theta.shape[0]):
+        second[i] = kept * second[i] + new * grad[i] * grad[i]
+        theta[i] += rate * grad[i] / math.sqrt(second[i] + eps)
+
+
+@jit
+def adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second):
+    """θ ← θ + α m̂ / (√v̂ + ε)  (AC-3); `step` counts from 1.   All arrays (P,)."""
+    real = theta.dtype.type
+    rate, eps = real(learning_rate / (1 - beta1**step)), real(epsilon)
+    kept1, new1, kept2, new2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
+    correction2 = real(1 / (1 - beta2**step))
+    for i in range(theta.shape[0]):
+        first[i] = kept1 * first[i] + new1 * grad[i]
+        second[i] = kept2 * second[i] + new2 * grad[i] * grad[i]
+        theta[i] += rate * first[i] / (math.sqrt(second[i] * correction2) + eps)
+
+
+@jit_sum
+def clip_global_norm(grad, max_norm, out):
+    """g · min(1, c/‖g‖).   grad (P,) → out (P,), which may be `grad`."""
+    total = 0.0
+    for i in range(grad.shape[0]):
+        total += grad[i] * grad[i]
+    norm = math.sqrt(total)
+    scale = grad.dtype.type(max_norm / norm if norm > max_norm else 1.0)
+    for i in range(grad.shape[0]):
+        out[i] = grad[i] * scale

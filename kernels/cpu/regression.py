@@ -1,0 +1,37 @@
+"""Twin of `reference/regression.py`: the whole fit in one call, minibatches gathered into one small array."""
+
+from minipg.kernels.cpu import mlp, optimizer
+from minipg.kernels.cpu._jit import jit
+
+
+@jit
+def fit(sizes, activation, obs, target, order, minibatch_size, adam, step, theta, first, second, loss, work):
+    """Minibatch Adam on mean (V(s) − target)²  (AC-1), the whole of it: every epoch, every minibatch.
+
+    obs (B, n₀), target (B,), order (E, B), adam (α, β₁, β₂, ε) → theta, first, second (P,), loss (E,).
+    work (P + m·(n₀ + 2 + Σ hidden + 2·max n),) with m the minibatch size; the last of an epoch may be smaller.
+    """
+    learning_rate, beta1, beta2, epsilon = adam
+    inputs, units, params = obs.shape[1], sizes[1:-1].sum(), theta.shape[0]
+    grad, rest = work[:params], work[params:]
+    for epoch in range(order.shape[0]):
+        squares = 0.0
+        for start in range(0, order.shape[1], minibatch_size):
+            rows = order[epoch, start : start + minibatch_size]
+            m = rows.shape[0]
+            a, b = m * inputs, m * (inputs + 1)
+            c, d = b + m, b + m + m * units
+            x, out, g = rest[:a].reshape(m, inputs), rest[a:b].reshape(m, 1), rest[b:c].reshape(m, 1)
+            hidden, scratch = rest[c:d], rest[d:]
+            for i in range(m):
+                x[i] = obs[rows[i]]
+            mlp.forward(theta, sizes, activation, x, out, hidden)
+            scale = theta.dtype.type(2 / m)
+            for i in range(m):
+                error = target[rows[i]] - out[i, 0]
+                squares += error * error
+                g[i, 0] = scale * error
+            mlp.vjp(theta, sizes, activation, x, hidden, g, grad, scratch)
+            step += 1
+            optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
+        loss[epoch] = squares / order.shape[1]

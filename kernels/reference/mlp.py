@@ -1,0 +1,87 @@
+"""A multi-layer perceptron over one flat parameter vector, its Jacobian–vector and vector–Jacobian products.
+
+θ holds W₀ (n₀, n₁), b₀ (n₁), W₁ (n₁, n₂), b₁, … row by row; `sizes` is (n₀, …, n_L), and
+
+    h₀ = obs,   h_{l+1} = φ(h_l W_l + b_l)  for l < L−1,   out = h_{L−1} W_{L−1} + b_{L−1}.
+
+φ is tanh (`activation` 0) or ReLU (1). Both have a derivative that is a function of φ's value, which is why only
+the values need to be kept: φ′ = 1 − h² and φ′ = [h > 0].
+"""
+
+from minipg.kernels.reference._namespace import namespace
+
+
+def _layers(theta, sizes):
+    """W_l and b_l as views of θ."""
+    start = 0
+    for n, m in zip(sizes[:-1], sizes[1:], strict=True):
+        yield theta[start : start + n * m].reshape(n, m), theta[start + n * m : start + (n + 1) * m]
+        start += (n + 1) * m
+
+
+def _hidden(hidden, sizes, rows):
+    """h₁, …, h_{L−1} as (B, n_l) views of one flat array."""
+    start = 0
+    for m in sizes[1:-1]:
+        yield hidden[start : start + rows * m].reshape(rows, m)
+        start += rows * m
+
+
+def _slope(activation, h):
+    return 1 - h * h if activation == 0 else (h > 0).astype(h.dtype)
+
+
+def forward(theta, sizes, activation, obs, out, hidden):
+    """The network's output, and the hidden activations that its derivatives need.
+
+    theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,).
+    """
+    xp = namespace(obs)
+    weights = list(_layers(theta, sizes))
+    h = obs
+    for (w, b), h_next in zip(weights[:-1], _hidden(hidden, sizes, len(obs)), strict=True):
+        y = h @ w + b
+        h_next[...] = xp.tanh(y) if activation == 0 else xp.maximum(y, 0)
+        h = h_next
+    w, b = weights[-1]
+    out[...] = h @ w + b
+
+
+def jvp(theta, sizes, activation, obs, hidden, v, out, work):
+    """J v: how the output moves when θ moves along v (forward mode).
+
+    v (P,), hidden as `forward` left it → out (B, n_L).   work (3·B·max n_l,).
+    """
+    h, dh = obs, None
+    hs = [*_hidden(hidden, sizes, len(obs)), None]
+    for (w, _), (dw, db), h_next in zip(_layers(theta, sizes), _layers(v, sizes), hs, strict=True):
+        dy = h @ dw + db if dh is None else dh @ w + h @ dw + db
+        if h_next is None:
+            out[...] = dy
+        else:
+            h, dh = h_next, _slope(activation, h_next) * dy
+
+
+def vjp(theta, sizes, activation, obs, hidden, g, out, work):
+    """Jᵀ g, summed over the batch: the gradient in θ of Σ g·output (reverse mode).
+
+    g (B, n_L), hidden as `forward` left it → out (P,).   work (2·B·max n_l,).
+    """
+    hs = [obs, *_hidden(hidden, sizes, len(obs))]
+    layers = zip(hs, _layers(theta, sizes), _layers(out, sizes), strict=True)
+    for index, (h, (w, _), (dw, db)) in reversed(list(enumerate(layers))):
+        dw[...] = h.T @ g
+        db[...] = g.sum(axis=0)
+        if index > 0:
+            g = g @ w.T * _slope(activation, h)
+
+
+def vjp_obs(theta, sizes, activation, hidden, g, out, work):
+    """The same pulled back to the inputs: the gradient in obs of Σ g·output.
+
+    g (B, n_L) → out (B, n₀).   work (2·B·max n_l,).
+    """
+    hs = [None, *_hidden(hidden, sizes, len(g))]
+    for h, (w, _) in reversed(list(zip(hs, _layers(theta, sizes), strict=True))):
+        g = g @ w.T if h is None else g @ w.T * _slope(activation, h)
+    out[...] = g

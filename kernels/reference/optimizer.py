@@ -1,0 +1,29 @@
+"""Ascent rules  (AC-3): `grad` points uphill, and θ and the rule's own statistics are changed in place."""
+
+from minipg.kernels.reference._namespace import namespace
+
+
+def sgd(grad, learning_rate, momentum, theta, velocity):
+    """u ← μ u + g, θ ← θ + α u; plain gradient ascent where the momentum μ is 0.   All arrays (P,)."""
+    velocity[...] = momentum * velocity + grad
+    theta += learning_rate * velocity
+
+
+def rmsprop(grad, learning_rate, decay, epsilon, theta, second):
+    """s ← ρ s + (1 − ρ) g², θ ← θ + α g / √(s + ε).   All arrays (P,)."""
+    second[...] = decay * second + (1 - decay) * grad * grad
+    theta += learning_rate * grad / namespace(grad).sqrt(second + epsilon)
+
+
+def adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second):
+    """θ ← θ + α m̂ / (√v̂ + ε), with m̂, v̂ the bias-corrected moments; `step` counts from 1.   All arrays (P,)."""
+    first[...] = beta1 * first + (1 - beta1) * grad
+    second[...] = beta2 * second + (1 - beta2) * grad * grad
+    rate = learning_rate / (1 - beta1**step)
+    theta += rate * first / (namespace(grad).sqrt(second / (1 - beta2**step)) + epsilon)
+
+
+def clip_global_norm(grad, max_norm, out):
+    """g · min(1, c/‖g‖).   grad (P,) → out (P,), which may be `grad`."""
+    norm = namespace(grad).sqrt((grad * grad).sum())
+    out[...] = grad * (max_norm / norm) if norm > max_norm else grad

@@ -1,0 +1,32 @@
+"""minipg: policy gradients from scratch, in NumPy and Numba. No autograd: every derivative is a formula you can read."""
+
+from minipg.algorithms import ALGORITHMS, TRPO, TRPOConfig, load
+from minipg.backend import Backend
+from minipg.conjugate_gradient import conjugate_gradient
+from minipg.distribution import categorical, gaussian
+from minipg.errors import MinipgError
+from minipg.fisher import fisher_operator, fisher_vector_product
+from minipg.line_search import line_search
+from minipg.mlp import MLP
+from minipg.policy import CategoricalPolicy, GaussianPolicy
+from minipg.value import ValueNetwork
+
+__version__ = "0.1.0"
+__all__ = [
+    "ALGORITHMS",
+    "MLP",
+    "TRPO",
+    "Backend",
+    "CategoricalPolicy",
+    "GaussianPolicy",
+    "MinipgError",
+    "TRPOConfig",
+    "ValueNetwork",
+    "categorical",
+    "conjugate_gradient",
+    "fisher_operator",
+    "fisher_vector_product",
+    "gaussian",
+    "line_search",
+    "load",
+]

@@ -1,0 +1,62 @@
+"""From a Batch to the rows an update learns from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minipg.checks import Array
+from minipg.returns import gae, td_errors
+from minipg.rollout import Batch
+from minipg.value import ValueNetwork
+
+
+class Samples(NamedTuple):
+    """B rows: observation, action, advantage Â, the critic's target Â + V(s), and V(s) itself."""
+
+    obs: Array
+    act: Array
+    adv: Array
+    ret: Array
+    value: Array
+
+
+def estimate_advantages(
+    critic: ValueNetwork, theta: Array, batch: Batch, gamma: float, gae_lambda: float
+) -> Samples:
+    """GAE over the batch  (PG-12), then time and environments flattened into rows and invalid ones dropped.
+
+    A truncated step is bootstrapped from V of the observation that ended the episode, a terminated one from nothing.
+    """
+    steps, envs, size = batch.obs.shape
+    rows = steps * envs
+    values = critic.predict(theta, np.concatenate([batch.obs.reshape(rows, size), batch.last_obs, batch.final_obs]))
+    value = values[:rows].reshape(steps, envs)
+    next_value = values[envs : rows + envs].reshape(steps, envs).copy()
+    next_value.reshape(rows)[batch.final_at] = values[rows + envs :]
+    backend = critic.mlp.backend
+    delta = td_errors(batch.rew, value, next_value, batch.terminated, gamma, backend)
+    adv = gae(delta, batch.terminated, batch.truncated, gamma, gae_lambda, backend)
+    keep = np.flatnonzero(batch.valid)
+
+    def flat(array: Array) -> Array:
+        array = array.reshape(rows, *array.shape[2:])
+        return array if len(keep) == rows else array[keep]
+
+    return Samples(flat(batch.obs), flat(batch.act), flat(adv), flat(adv + value), flat(value))
+
+
+def normalize(adv: Array) -> Array:
+    """(Â − mean)/std. Advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
+    centred = adv - adv.mean()
+    deviation = centred.std()
+    # a spread of mere rounding errors is no spread
+    negligible = deviation <= 4 * np.finfo(adv.dtype).eps * np.abs(adv).max(initial=0)
+    return np.zeros_like(adv) if negligible else centred / deviation
+
+
+def explained_variance(value: Array, ret: Array) -> float:
+    """1 − Var(ret − V)/Var(ret): 1 is a perfect critic, 0 no better than a constant; NaN where ret is constant."""
+    spread = float(ret.var(dtype=np.float64))
+    return 1 - float((ret - value).var(dtype=np.float64)) / spread if spread > 0 else float("nan")

@@ -1,0 +1,155 @@
+"""Which twin computes, and how its work is spread over the cores.
+
+Kernels run on one thread each. What uses several cores is `map_rows`: a batch is cut into tiles of a fixed number of
+rows, free threads take tiles, and the caller adds up what comes back in the order of the tiles. Neither the tiles nor
+the order depend on the number of threads, so neither does a single bit of the result. A tile's activations also fit
+in a core's cache. No threading layer of Numba or OpenMP is involved, so none of their rules about forks and nesting.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+from minipg.checks import require
+from minipg.errors import unknown_name
+
+TILE_ROWS = 512
+_TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference"}
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def available_threads() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A twin of the kernels (`numba` or `numpy`) and the number of threads to spread tiles over."""
+
+    name: str = "numba"
+    threads: int = field(default_factory=available_threads)
+
+    def __post_init__(self) -> None:
+        if self.name not in _TWINS:
+            raise unknown_name("backend", self.name, _TWINS)
+        require(self.threads >= 1, "threads", "at least 1", self.threads)
+
+    def kernels(self, module: str) -> ModuleType:
+        """The kernels of one file, e.g. `kernels("mlp")`."""
+        return importlib.import_module(f"{_TWINS[self.name]}.{module}")
+
+    def map_rows(self, f: Callable[[slice], R], rows: int) -> list[R]:
+        """`f` of each tile of a batch of `rows` rows, in order."""
+        starts = range(0, rows, TILE_ROWS)
+        return self.map(f, [slice(start, min(start + TILE_ROWS, rows)) for start in starts])
+
+    def map(self, f: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """`[f(x) for x in items]`, taken by whichever thread is free. A thread that is busy elsewhere is not waited for."""
+        results: list[Any] = [None] * len(items)
+        todo = deque(range(len(items)))
+
+        def drain() -> None:
+            while True:
+                try:
+                    index = todo.popleft()
+                except IndexError:
+                    return
+                results[index] = f(items[index])
+
+        with one_blas_thread():
+            helpers = [_pool(self.threads).submit(drain) for _ in range(min(self.threads, len(items)) - 1)]
+            try:
+                drain()
+            finally:
+                todo.clear()
+                for helper in helpers:
+                    if not helper.cancel():
+                        helper.result()
+        return results
+
+    def both(self, f: Callable[[], T], g: Callable[[], R]) -> tuple[T, R]:
+        """`(f(), g())`, side by side where there is a second thread."""
+        with one_blas_thread():
+            if self.threads == 1:
+                return f(), g()
+            second = _pool(self.threads).submit(g)
+            try:
+                first = f()
+            finally:
+                second.cancel()
+                if not second.cancelled():
+                    second.exception()
+            return first, g() if second.cancelled() else second.result()
+
+
+@contextmanager
+def announce_compiling(say: Callable[[str], None]) -> Iterator[None]:
+    """While inside, `say` one line before the first kernel is compiled; nothing where all come from Numba's cache."""
+    from numba.core import event
+
+    class Announcer(event.Listener):
+        said = False
+
+        def on_start(self, _: event.Event) -> None:
+            if not self.said:
+                self.said = True
+                say("compiling kernels; this happens on the first run only and takes about 20 s ...")
+
+        def on_end(self, _: event.Event) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Announcer()):
+        yield
+
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+# threads do not survive a fork: the child starts its own when it needs them
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    if threads not in _pools:
+        _pools[threads] = ThreadPoolExecutor(max(threads - 1, 1), thread_name_prefix="minipg")
+    return _pools[threads]
+
+
+_blas_lock = threading.Lock()
+_blas_depth = 0
+_blas_limit: Any = None
+_blas_controller: ThreadpoolController | None = None
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """BLAS on one thread while inside, as it was afterwards: tiles already use the cores. May be nested."""
+    global _blas_depth, _blas_limit, _blas_controller
+    with _blas_lock:
+        if _blas_controller is None:
+            import scipy.linalg.cython_blas  # noqa: F401  the BLAS that compiled code calls, loaded before it is looked for
+
+            _blas_controller = ThreadpoolController()
+        if _blas_depth == 0:
+            _blas_limit = _blas_controller.limit(limits=1, user_api="blas")
+        _blas_depth += 1
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_depth -= 1
+            if _blas_depth == 0:
+                _blas_limit.restore_original_limits()

@@ -1,0 +1,38 @@
+"""What every public function asks of its arrays before a kernel sees them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minipg.errors import ConfigError, ShapeError
+
+Array: TypeAlias = NDArray[Any]
+
+
+def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any) -> Array:
+    """`value` as a C-contiguous, writeable array of `dtype` and `shape` (None: any length), copied only if need be.
+
+    Raises ShapeError with the name, the shape expected and the shape that came.
+    """
+    array = np.require(value, dtype, "CW")
+    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
+        expected = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+        raise ShapeError(f"{name}: expected shape {expected}, got {array.shape}")
+    return array
+
+
+def as_flat(name: str, value: Any, size: int) -> Array:
+    """`value` as a flat float32 or float64 vector of `size` entries: what a parameter vector has to be."""
+    array = np.asarray(value)
+    if array.dtype not in (np.float32, np.float64):
+        raise ShapeError(f"{name}: expected float32 or float64, got {array.dtype}")
+    return as_array(name, array, (size,), array.dtype)
+
+
+def require(condition: bool, name: str, expected: str, got: Any) -> None:
+    """Raise ConfigError unless `condition` holds."""
+    if not condition:
+        raise ConfigError(f"{name}: expected {expected}, got {got!r}")

@@ -1,0 +1,55 @@
+"""A vector environment out of whatever the caller has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from minipg.errors import ConfigError, EnvironmentFault, unknown_name
+
+# which extra brings what an environment's own "not installed" error asks for
+_EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari"}
+
+
+def make_vector(env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any], num_envs: int) -> VectorEnv[Any, Any, Any]:
+    """`num_envs` copies of a Gymnasium id that reset within the step that ends an episode; an instance as a vector of one.
+
+    A vector environment is used as it is: it may reset in the same step or in the next one.
+    Raises UnknownNameError for an id that is not registered, EnvironmentFault for one that cannot be made.
+    """
+    if isinstance(env, VectorEnv):
+        if env.metadata.get("autoreset_mode") not in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
+            raise EnvironmentFault(
+                "this vector environment does not say when it resets: set metadata['autoreset_mode'] to "
+                "AutoresetMode.SAME_STEP or AutoresetMode.NEXT_STEP"
+            )
+        return env
+    if isinstance(env, str):
+        return SyncVectorEnv([lambda: _make(env)] * num_envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+    if num_envs != 1:
+        raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
+    return SyncVectorEnv([lambda: env], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def _make(env_id: str) -> gym.Env[Any, Any]:
+    try:
+        return gym.make(env_id, disable_env_checker=True)
+    except gym.error.DependencyNotInstalled as error:
+        raise _missing_extra(env_id, str(error)) from error
+    except gym.error.UnregisteredEnv as error:
+        if env_id.startswith("ALE/"):
+            raise _missing_extra(env_id, "atari") from error
+        raise unknown_name("environment", env_id, gym.registry) from error
+    except ModuleNotFoundError as error:
+        raise EnvironmentFault(f"environment {env_id}: {error}") from error
+    except gym.error.Error as error:
+        raise EnvironmentFault(f"environment {env_id}: {' '.join(str(error).split())}") from error
+
+
+def _missing_extra(env_id: str, reason: str) -> EnvironmentFault:
+    extra = next((extra for word, extra in _EXTRAS.items() if word in reason.lower()), None)
+    if extra is None:
+        return EnvironmentFault(f"environment {env_id}: {' '.join(reason.split())}")
+    return EnvironmentFault(f"environment {env_id} needs an extra: pip install 'minipg-rl[{extra}]'")

@@ -1,0 +1,98 @@
+"""The network: floor 3 over `kernels/*/mlp.py`, where the equations are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from minipg.backend import Backend
+from minipg.checks import Array, as_array, as_flat, require
+from minipg.errors import unknown_name
+from minipg.parameters import Layout
+
+ACTIVATIONS = ("tanh", "relu")
+
+
+class Tape(NamedTuple):
+    """What a forward pass leaves for the derivatives: obs (B, n₀), hidden (flat), out (B, n_L)."""
+
+    obs: Array
+    hidden: Array
+    out: Array
+
+
+@dataclass(frozen=True)
+class MLP:
+    """A multi-layer perceptron of layer sizes (n₀, …, n_L). It holds no parameters: θ is passed to every call."""
+
+    sizes: tuple[int, ...]
+    activation: str = "tanh"
+    backend: Backend = field(default_factory=Backend)
+
+    def __post_init__(self) -> None:
+        require(len(self.sizes) >= 2 and min(self.sizes) >= 1, "sizes", "two or more layer sizes ≥ 1", self.sizes)
+        if self.activation not in ACTIVATIONS:
+            raise unknown_name("activation", self.activation, ACTIVATIONS)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """W0, b0, W1, b1, … in θ."""
+        shapes = enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        return Layout(tuple(entry for i, (n, m) in shapes for entry in ((f"W{i}", (n, m)), (f"b{i}", (m,)))))
+
+    @cached_property
+    def spec(self) -> tuple[Array, int]:
+        """The sizes (L+1,) and the activation's number, as the kernels take them."""
+        return np.array(self.sizes, np.int64), ACTIVATIONS.index(self.activation)
+
+    @cached_property
+    def _units(self) -> int:
+        return sum(self.sizes[1:-1])
+
+    def init(self, rng: np.random.Generator, last_gain: float = 1.0, dtype: type = np.float32) -> Array:
+        """Orthogonal weights (gain √2 in hidden layers, `last_gain` in the last; Saxe et al. 2014), zero biases: θ (P,)."""
+        arrays = {}
+        for index, (n, m) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True)):
+            q, r = np.linalg.qr(rng.standard_normal((max(n, m), min(n, m))))
+            q = q * np.sign(np.diag(r))
+            gain = last_gain if index == len(self.sizes) - 2 else np.sqrt(2)
+            arrays[f"W{index}"] = gain * (q if n >= m else q.T)
+            arrays[f"b{index}"] = np.zeros(m)
+        return self.layout.flatten(arrays, dtype)
+
+    def forward(self, theta: Array, obs: Array) -> Tape:
+        """The output and what its derivatives need.   theta (P,), obs (B, n₀) → Tape with out (B, n_L)."""
+        theta = as_flat("theta", theta, self.layout.size)
+        obs = as_array("obs", obs, (None, self.sizes[0]), theta.dtype)
+        out = np.empty((len(obs), self.sizes[-1]), theta.dtype)
+        hidden = np.empty(len(obs) * self._units, theta.dtype)
+        self.backend.kernels("mlp").forward(theta, *self.spec, obs, out, hidden)
+        return Tape(obs, hidden, out)
+
+    def jvp(self, theta: Array, tape: Tape, v: Array) -> Array:
+        """J v: the output's change as θ moves along v.   theta, v (P,) → (B, n_L)."""
+        theta = as_flat("theta", theta, self.layout.size)
+        v = as_array("v", v, theta.shape, theta.dtype)
+        out, work = np.empty_like(tape.out), np.empty(3 * len(tape.obs) * max(self.sizes), theta.dtype)
+        self.backend.kernels("mlp").jvp(theta, *self.spec, tape.obs, tape.hidden, v, out, work)
+        return out
+
+    def vjp(self, theta: Array, tape: Tape, g: Array) -> Array:
+        """Jᵀ g, summed over the batch: the gradient in θ of Σ g·out.   theta (P,), g (B, n_L) → (P,)."""
+        theta = as_flat("theta", theta, self.layout.size)
+        g = as_array("g", g, tape.out.shape, theta.dtype)
+        out, work = np.empty_like(theta), np.empty(2 * len(g) * max(self.sizes), theta.dtype)
+        self.backend.kernels("mlp").vjp(theta, *self.spec, tape.obs, tape.hidden, g, out, work)
+        return out
+
+    def vjp_obs(self, theta: Array, tape: Tape, g: Array) -> Array:
+        """The gradient in obs of Σ g·out.   theta (P,), g (B, n_L) → (B, n₀)."""
+        theta = as_flat("theta", theta, self.layout.size)
+        g = as_array("g", g, tape.out.shape, theta.dtype)
+        out, work = np.empty_like(tape.obs), np.empty(2 * len(g) * max(self.sizes), theta.dtype)
+        self.backend.kernels("mlp").vjp_obs(theta, *self.spec, tape.hidden, g, out, work)
+        return out
+

@@ -1,0 +1,58 @@
+"""The surrogate objective of a policy, its gradient, and the distance from the policy that acted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from minipg.checks import Array
+from minipg.policy import Policy, PolicyTape
+
+
+def log_probs(policy: Policy, theta: Array, obs: Array, act: Array) -> Array:
+    """log π_θ(a|s).   theta (P,), obs (B, O), act (B, …) → (B,)."""
+    on_tile = lambda rows: policy.distribution.log_prob(policy.forward(theta, obs[rows]).params, act[rows])
+    return np.concatenate(policy.backend.map_rows(on_tile, len(obs)))
+
+
+def policy_gradient(policy: Policy, theta: Array, tapes: Sequence[PolicyTape], act: Array, weight: Array) -> Array:
+    """g = (1/B) Σ weight ∇log π_θ(a|s)  (PG-9; with weight r Â, the gradient of IS-3): one backward sweep a tile.
+
+    theta (P,), act (B, …), weight (B,), tapes of the same B rows in order → (P,).
+    """
+    stops = np.cumsum([len(tape.params) for tape in tapes])
+    starts = stops - [len(tape.params) for tape in tapes]
+
+    def on_tile(item: tuple[PolicyTape, int, int]) -> Array:
+        tape, start, stop = item
+        score = policy.distribution.score(tape.params, act[start:stop])
+        return policy.vjp(theta, tape, score * weight[start:stop, None])
+
+    parts = policy.backend.map(on_tile, list(zip(tapes, starts, stops, strict=True)))
+    return sum(parts) / theta.dtype.type(len(act))
+
+
+def surrogate_and_kl(
+    policy: Policy, obs: Array, act: Array, adv: Array, old_params: Array
+) -> Callable[[Array], tuple[float, float]]:
+    """θ′ ↦ (L(θ′) = mean r Â  (IS-3), mean KL(old‖θ′)  (TR-5)), with the old policy given by its parameters.
+
+    obs (B, O), act (B, …), adv (B,), old_params (B, D).
+    """
+    distribution = policy.distribution
+    logp_old = distribution.log_prob(old_params, act)
+    ratio_times = policy.backend.kernels("surrogate").surrogate
+
+    def evaluate(theta: Array) -> tuple[float, float]:
+        def on_tile(rows: slice) -> tuple[float, float]:
+            params = policy.forward(theta, obs[rows]).params
+            gain = np.empty(len(params), params.dtype)
+            ratio_times(distribution.log_prob(params, act[rows]), logp_old[rows], adv[rows], gain)
+            kl = distribution.kl(old_params[rows], params)
+            return gain.sum(dtype=np.float64), kl.sum(dtype=np.float64)
+
+        gains, kls = zip(*policy.backend.map_rows(on_tile, len(obs)), strict=True)
+        return float(sum(gains)) / len(obs), float(sum(kls)) / len(obs)
+
+    return evaluate

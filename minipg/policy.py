@@ -1,0 +1,134 @@
+"""Policies: a network and a distribution over one flat θ.
+
+Both kinds answer the same calls, so whatever stands above them (gradients, Fisher products, algorithms) never asks
+which it has. J is the Jacobian of the distribution's parameters (B, D) in θ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from minipg.backend import Backend
+from minipg.checks import Array, as_flat
+from minipg.distribution import Distribution, categorical, gaussian
+from minipg.mlp import MLP, Tape
+from minipg.parameters import Layout
+
+LOG_STD_RANGE = (-20.0, 2.0)
+
+
+class PolicyTape(NamedTuple):
+    """The network's tape, and the parameters (B, D) of every row's distribution."""
+
+    mlp: Tape
+    params: Array
+
+
+@dataclass(frozen=True)
+class CategoricalPolicy:
+    """π(a|s) = softmax(f_θ(s))_a: the network's outputs are the logits."""
+
+    mlp: MLP
+
+    @property
+    def backend(self) -> Backend:
+        """The twin that computes."""
+        return self.mlp.backend
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        """The categorical distribution over the network's outputs."""
+        return categorical(self.mlp.sizes[-1], self.backend)
+
+    @property
+    def layout(self) -> Layout:
+        """Names and shapes inside θ."""
+        return self.mlp.layout
+
+    def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
+        """θ (P,) of a nearly uniform policy: the last layer is small."""
+        return self.mlp.init(rng, last_gain=0.01, dtype=dtype)
+
+    def project(self, theta: Array) -> Array:
+        """The nearest allowed θ: every θ is."""
+        return theta
+
+    def forward(self, theta: Array, obs: Array) -> PolicyTape:
+        """theta (P,), obs (B, O) → the distributions of every row."""
+        tape = self.mlp.forward(theta, obs)
+        return PolicyTape(tape, tape.out)
+
+    def jvp(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
+        """J v.   v (P,) → (B, D)."""
+        return self.mlp.jvp(theta, tape.mlp, v)
+
+    def vjp(self, theta: Array, tape: PolicyTape, g: Array) -> Array:
+        """Jᵀ g, summed over the batch.   g (B, D) → (P,)."""
+        return self.mlp.vjp(theta, tape.mlp, g)
+
+
+@dataclass(frozen=True)
+class GaussianPolicy:
+    """π(a|s) = N(f_θ(s), diag σ²): log σ, the same in every state, is the tail of θ."""
+
+    mlp: MLP
+    log_std_init: float = 0.0
+
+    @property
+    def backend(self) -> Backend:
+        """The twin that computes."""
+        return self.mlp.backend
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        """The diagonal Gaussian whose mean is the network's output."""
+        return gaussian(self.mlp.sizes[-1], self.backend)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Names and shapes inside θ: the network's, then log_std (A,)."""
+        return Layout((*self.mlp.layout.entries, ("log_std", (self.mlp.sizes[-1],))))
+
+    def _split(self, theta: Array) -> tuple[Array, Array]:
+        theta = as_flat("theta", theta, self.layout.size)
+        return theta[: self.mlp.layout.size], theta[self.mlp.layout.size :]
+
+    def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
+        """θ (P,) with means near 0 (the last layer is small) and log σ = log_std_init."""
+        log_std = np.full(self.mlp.sizes[-1], self.log_std_init, dtype)
+        return np.concatenate([self.mlp.init(rng, last_gain=0.01, dtype=dtype), log_std])
+
+    def project(self, theta: Array) -> Array:
+        """The nearest θ with log σ in LOG_STD_RANGE: applied after a step, so that no derivative has a kink there."""
+        network, log_std = self._split(theta)
+        return np.concatenate([network, np.clip(log_std, *LOG_STD_RANGE)])
+
+    def forward(self, theta: Array, obs: Array) -> PolicyTape:
+        """theta (P,), obs (B, O) → the distributions of every row."""
+        network, log_std = self._split(theta)
+        tape = self.mlp.forward(network, obs)
+        return PolicyTape(tape, self._beside(tape.out, log_std))
+
+    def jvp(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
+        """J v.   v (P,) → (B, D)."""
+        (network, _), (v_network, v_log_std) = self._split(theta), self._split(v)
+        return self._beside(self.mlp.jvp(network, tape.mlp, v_network), v_log_std)
+
+    def vjp(self, theta: Array, tape: PolicyTape, g: Array) -> Array:
+        """Jᵀ g, summed over the batch.   g (B, D) → (P,)."""
+        size = self.mlp.sizes[-1]
+        network = self.mlp.vjp(self._split(theta)[0], tape.mlp, g[:, :size])
+        return np.concatenate([network, g[:, size:].sum(axis=0)])
+
+    def _beside(self, mean: Array, log_std: Array) -> Array:
+        params = np.empty((len(mean), 2 * len(log_std)), mean.dtype)
+        params[:, : len(log_std)] = mean
+        params[:, len(log_std) :] = log_std
+        return params
+
+
+Policy: TypeAlias = CategoricalPolicy | GaussianPolicy

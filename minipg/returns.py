@@ -1,0 +1,57 @@
+"""Returns and advantages over (T, N) arrays: floor 3 over `kernels/*/returns.py`, where the equations are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipg.backend import Backend
+from minipg.checks import Array, as_array
+
+
+def _float(name: str, value: Array, shape: tuple[int | None, ...], like: Array | None = None) -> Array:
+    dtype = np.asarray(value).dtype if like is None else like.dtype
+    return as_array(name, value, shape, np.float32 if dtype == np.float32 else np.float64)
+
+
+def discounted_returns(
+    rew: Array, next_value: Array, terminated: Array, truncated: Array, gamma: float, backend: Backend | None = None
+) -> Array:
+    """G_t = r_t + γ G_{t+1}  (PG-7): nothing follows a termination, V(final observation) follows a truncation.
+
+    rew, next_value (T, N), terminated, truncated (T, N) bool → (T, N). The last row is bootstrapped from next_value.
+    """
+    rew = _float("rew", rew, (None, None))
+    next_value = _float("next_value", next_value, rew.shape, rew)
+    ends = as_array("terminated", terminated, rew.shape, bool), as_array("truncated", truncated, rew.shape, bool)
+    out = np.empty_like(rew)
+    (backend or Backend()).kernels("returns").discounted_returns(rew, next_value, *ends, gamma, out)
+    return out
+
+
+def td_errors(
+    rew: Array, value: Array, next_value: Array, terminated: Array, gamma: float, backend: Backend | None = None
+) -> Array:
+    """δ_t = r_t + γ (1 − terminated) V(s_{t+1}) − V(s_t)  (PG-12).   all (T, N) → (T, N)."""
+    rew = _float("rew", rew, (None, None))
+    value = _float("value", value, rew.shape, rew)
+    next_value = _float("next_value", next_value, rew.shape, rew)
+    out = np.empty_like(rew)
+    ended = as_array("terminated", terminated, rew.shape, bool)
+    (backend or Backend()).kernels("returns").td_errors(rew, value, next_value, ended, gamma, out)
+    return out
+
+
+def gae(
+    delta: Array,
+    terminated: Array,
+    truncated: Array,
+    gamma: float,
+    gae_lambda: float,
+    backend: Backend | None = None,
+) -> Array:
+    """Â_t = Σ_l (γλ)ˡ δ_{t+l}, the sum ending with the episode  (PG-12).   all (T, N) → (T, N)."""
+    delta = _float("delta", delta, (None, None))
+    ends = as_array("terminated", terminated, delta.shape, bool), as_array("truncated", truncated, delta.shape, bool)
+    out = np.empty_like(delta)
+    (backend or Backend()).kernels("returns").gae(delta, *ends, gamma, gae_lambda, out)
+    return out

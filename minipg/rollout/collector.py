@@ -1,0 +1,106 @@
+"""The collector: it keeps the environments' place between rollouts and fills one Batch at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from minipg.checks import Array
+from minipg.envs import ActionCodec, ObservationCodec
+from minipg.errors import EnvironmentFault
+from minipg.policy import Policy
+from minipg.rollout.batch import Batch
+from minipg.rollout.normalizer import ObservationNormalizer, RewardScaler
+
+
+class Collector:
+    """Steps a vector environment with a policy's sampled actions.
+
+    `seed` starts the environments, `rng` draws the noise that becomes actions. Statistics of `normalizer` and
+    `scaler`, where given, grow with every step. An observation or reward that is not finite raises EnvironmentFault.
+    """
+
+    def __init__(
+        self,
+        envs: VectorEnv[Any, Any, Any],
+        policy: Policy,
+        *,
+        seed: int,
+        rng: np.random.Generator,
+        dtype: type = np.float32,
+        normalizer: ObservationNormalizer | None = None,
+        scaler: RewardScaler | None = None,
+    ) -> None:
+        self.envs, self.policy, self.rng, self.dtype = envs, policy, rng, dtype
+        self.normalizer, self.scaler = normalizer, scaler
+        self.observations = ObservationCodec(envs.single_observation_space)
+        self.actions = ActionCodec(envs.single_action_space)
+        self.next_step_reset = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+        self.steps = 0
+        self._returns, self._lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
+        self._resetting = np.zeros(envs.num_envs, bool)
+        raw, _ = envs.reset(seed=seed)
+        self._obs = self._seen(self._checked(self.observations.rows(raw, envs.num_envs), "observation"), update=True)
+
+    def collect(self, theta: Array, n_steps: int) -> Batch:
+        """`n_steps` steps of every environment under π_θ."""
+        envs, policy = self.envs, self.policy
+        n, distribution = envs.num_envs, policy.distribution
+        obs = np.empty((n_steps, n, self.observations.size), self.dtype)
+        noise = distribution.noise(self.rng, (n_steps, n), self.dtype)
+        act = np.empty(noise.shape, self.dtype if distribution.act_shape else np.int64)
+        rew = np.empty((n_steps, n), self.dtype)
+        terminated, truncated = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
+        valid = np.empty((n_steps, n), bool)
+        final_obs: list[Array] = []
+        final_at: list[int] = []
+        episodes: list[tuple[float, int]] = []
+
+        for t in range(n_steps):
+            obs[t] = self._obs
+            act[t] = distribution.sample(policy.forward(theta, self._obs).params, noise[t])
+            raw, reward, ended, cut, infos = envs.step(self.actions.to_env(act[t]))
+            self.steps += n
+            reward = self._checked(np.asarray(reward, np.float64), "reward")
+            raw_obs = self._checked(self.observations.rows(raw, n), "observation")
+            valid[t] = ~self._resetting
+            terminated[t], truncated[t] = ended, cut & ~ended
+            done = terminated[t] | truncated[t]
+            self._returns += reward
+            self._lengths += valid[t]
+            if done.any():
+                for i in np.flatnonzero(done):
+                    episodes.append((self._returns[i], self._lengths[i]))
+                    if truncated[t, i]:
+                        final_at.append(t * n + i)
+                        row = raw_obs[i] if self.next_step_reset else self.observations.row(infos["final_obs"][i])
+                        final_obs.append(self._checked(row[None], "final observation"))
+                self._returns[done], self._lengths[done] = 0, 0
+            self._resetting = done if self.next_step_reset else self._resetting
+            rew[t] = reward if self.scaler is None else self.scaler(reward, done)
+            # a truncated episode's last observation is seen, not learnt from: statistics come from states acted in
+            self._obs = self._seen(raw_obs, update=True)
+
+        finals = np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size))
+        return Batch(
+            obs, act, rew, terminated, truncated, valid, self._obs, self._seen(finals, update=False),
+            np.array(final_at, np.int64), np.array([r for r, _ in episodes]), np.array([k for _, k in episodes], np.int64),
+        )  # fmt: skip
+
+    def _seen(self, obs: Array, update: bool) -> Array:
+        """The observations as the networks see them."""
+        obs = np.array(obs, self.dtype, order="C")
+        return obs if self.normalizer is None else self.normalizer(obs, update)
+
+    def _checked(self, values: Array, what: str) -> Array:
+        # a sum is not finite where an entry is not: the exact look is taken only then
+        if not np.isfinite(values.sum(dtype=np.float64)) and not np.isfinite(values).all():
+            bad = np.argwhere(~np.isfinite(values))[0]
+            place = f"environment {bad[0]}" + (f", component {bad[1]}" if len(bad) > 1 else "")
+            raise EnvironmentFault(
+                f"{what} {values[tuple(bad)]} from {place} at step {self.steps}: expected finite numbers; "
+                "nothing was learnt from it"
+            )
+        return values

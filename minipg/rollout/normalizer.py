@@ -1,0 +1,73 @@
+"""Running statistics that put observations and rewards on a common scale."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minipg.backend import Backend
+from minipg.checks import Array
+
+LIMIT = 10.0  # standardised observations and scaled rewards are clipped here
+
+
+@dataclass
+class Moments:
+    """Count, mean and summed squared deviations of a stream of rows (O,); the equations are in kernels/*/moments.py."""
+
+    size: int
+    backend: Backend
+    count: Array = field(init=False)
+    mean: Array = field(init=False)
+    square: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.count, self.mean, self.square = np.zeros(1), np.zeros(self.size), np.zeros(self.size)
+
+    def merge(self, x: Array) -> None:
+        """Fold in the rows of x (B, O)."""
+        self.backend.kernels("moments").merge(x, self.count, self.mean, self.square)
+
+    def state(self) -> dict[str, Array]:
+        """Copies of the three arrays, by name."""
+        return {"count": self.count.copy(), "mean": self.mean.copy(), "square": self.square.copy()}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """The inverse of `state`."""
+        self.count, self.mean, self.square = (state[name].copy() for name in ("count", "mean", "square"))
+
+
+class ObservationNormalizer:
+    """(obs − mean)/σ, clipped to ±10; statistics grow only where `update` is asked for."""
+
+    def __init__(self, size: int, backend: Backend) -> None:
+        self.moments = Moments(size, backend)
+
+    def __call__(self, obs: Array, update: bool) -> Array:
+        """obs (B, O) → (B, O) of the same dtype."""
+        moments = self.moments
+        if update:
+            moments.merge(obs)
+        out = np.empty_like(obs)
+        kernels = moments.backend.kernels("moments")
+        kernels.standardize(obs, moments.count, moments.mean, moments.square, LIMIT, out)
+        return out
+
+
+class RewardScaler:
+    """r/σ(R), R the running discounted return: nothing is subtracted, so no reward changes its sign; clipped to ±10."""
+
+    def __init__(self, num_envs: int, gamma: float, backend: Backend) -> None:
+        self.moments = Moments(1, backend)
+        self.gamma = gamma
+        self.running = np.zeros((num_envs, 1))
+
+    def __call__(self, rew: Array, done: Array) -> Array:
+        """rew (N,), done (N,) bool → (N,); an episode's end resets its R."""
+        self.running[:, 0] = self.gamma * self.running[:, 0] + rew
+        self.moments.merge(self.running)
+        self.running[done] = 0
+        deviation = math.sqrt(self.moments.square[0] / self.moments.count[0])
+        return np.clip(rew / deviation if deviation > 0 else rew, -LIMIT, LIMIT)

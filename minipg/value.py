@@ -1,0 +1,91 @@
+"""The critic V(s): its own network, its own flat vector, so it cannot leak into the policy's trust region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from minipg.checks import Array, as_array
+from minipg.mlp import MLP
+
+
+class ValueState(NamedTuple):
+    """The critic's parameters θ_v (P,), Adam's moments (P,) each, and the Adam steps taken."""
+
+    theta: Array
+    first: Array
+    second: Array
+    step: int
+
+
+@dataclass(frozen=True)
+class ValueNetwork:
+    """V(s), fitted by least squares on returns  (AC-1)."""
+
+    mlp: MLP
+
+    def init(self, rng: np.random.Generator, dtype: type = np.float32) -> ValueState:
+        """A fresh critic."""
+        theta = self.mlp.init(rng, dtype=dtype)
+        return ValueState(theta, np.zeros_like(theta), np.zeros_like(theta), 0)
+
+    def predict(self, theta: Array, obs: Array) -> Array:
+        """V(s) of each row.   theta (P,), obs (B, O) → (B,)."""
+        parts = self.mlp.backend.map_rows(lambda rows: self.mlp.forward(theta, obs[rows]).out[:, 0], len(obs))
+        return np.concatenate(parts) if parts else np.zeros(0, theta.dtype)
+
+    def loss_and_gradient(self, theta: Array, obs: Array, target: Array, l2: float = 0.0) -> tuple[float, Array]:
+        """mean (V(s) − target)² + l2·‖θ‖², and its gradient in θ  (AC-1).   obs (B, O), target (B,) → float, (P,)."""
+
+        def on_tile(rows: slice) -> tuple[float, Array]:
+            tape = self.mlp.forward(theta, obs[rows])
+            error = tape.out[:, 0] - target[rows]
+            return float(error @ error), self.mlp.vjp(theta, tape, 2 * error[:, None])
+
+        losses, gradients = zip(*self.mlp.backend.map_rows(on_tile, len(obs)), strict=True)
+        return sum(losses) / len(obs) + l2 * float(theta @ theta), sum(gradients) / len(obs) + 2 * l2 * theta
+
+    def fit_adam(
+        self,
+        state: ValueState,
+        obs: Array,
+        target: Array,
+        order: Array,
+        minibatch_size: int,
+        learning_rate: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+    ) -> tuple[ValueState, Array]:
+        """Minibatch Adam over epochs  (AC-1, AC-3): a new state, and each epoch's mean squared error.
+
+        obs (B, O), target (B,), order (E, B): the permutation of the rows in each epoch.
+        """
+        dtype = state.theta.dtype
+        obs = as_array("obs", obs, (None, self.mlp.sizes[0]), dtype)
+        target = as_array("target", target, (len(obs),), dtype)
+        order = as_array("order", order, (None, len(obs)), np.int64)
+        rows, (sizes, activation) = min(minibatch_size, len(obs)), self.mlp.spec
+        work = np.empty(len(state.theta) + rows * (sizes[0] + 2 + sizes[1:-1].sum() + 2 * sizes.max()), dtype)
+        theta, first, second = state.theta.copy(), state.first.copy(), state.second.copy()
+        loss = np.empty(len(order))
+        adam = (float(learning_rate), float(betas[0]), float(betas[1]), float(epsilon))
+        fit = self.mlp.backend.kernels("regression").fit
+        fit(sizes, activation, obs, target, order, rows, adam, state.step, theta, first, second, loss, work)
+        return ValueState(theta, first, second, state.step + len(order) * -(-len(obs) // rows)), loss
+
+    def fit_lbfgs(
+        self, state: ValueState, obs: Array, target: Array, iterations: int = 25, l2: float = 1e-3
+    ) -> tuple[ValueState, Array]:
+        """L-BFGS on the whole batch with an L2 penalty  (AC-1), by SciPy in float64: a new state, and the final loss (1,)."""
+        from scipy.optimize import minimize
+
+        def loss(theta: Array) -> tuple[float, Array]:
+            return self.loss_and_gradient(theta, obs64, target64, l2)
+
+        obs64, target64 = obs.astype(np.float64), target.astype(np.float64)
+        result = minimize(
+            loss, state.theta.astype(np.float64), jac=True, method="L-BFGS-B", options={"maxiter": iterations}
+        )
+        return state._replace(theta=result.x.astype(state.theta.dtype)), np.array([result.fun])
