@@ -65,7 +65,6 @@ class Agent(Generic[ConfigT]):
             if isinstance(env, VectorEnv):
                 chosen["num_envs"] = env.num_envs
             elif not isinstance(env, str):
-                chosen.setdefault("num_envs", 1)
                 chosen["num_envs"] = settings.get("num_envs", 1)
             config = self.Config(**chosen)
         elif settings or preset:
@@ -129,7 +128,12 @@ class Agent(Generic[ConfigT]):
     def _one_update(self) -> dict[str, Any]:
         if self._collector is None:
             self._collector = Collector(
-                self.envs, self.policy, seed=self.seed, rng=self._acting, normalizer=self.normalizer, scaler=self.scaler
+                self.envs,
+                self.policy,
+                seed=int(np.random.SeedSequence((self.seed, self.updates)).generate_state(1)[0] >> 1),
+                rng=self._acting,
+                normalizer=self.normalizer,
+                scaler=self.scaler,
             )
         batch = self._collector.collect(self.theta, self.config.n_steps)
         info = self._update(batch)
@@ -137,13 +141,21 @@ class Agent(Generic[ConfigT]):
         self.updates += 1
         self._recent.extend(zip(batch.episode_returns.tolist(), batch.episode_lengths.tolist(), strict=True))
         returns, lengths = zip(*self._recent, strict=True) if self._recent else ((np.nan,), (np.nan,))
-        means = {"mean_return": float(np.mean(returns)), "mean_length": float(np.mean(lengths))}
-        return {"update": self.updates, "steps": self.steps, "episodes": len(batch.episode_returns), **means, **info}
+        ended = len(batch.episode_returns)
+        return {
+            "update": self.updates,
+            "steps": self.steps,
+            "episodes": ended,
+            "batch_return": float(np.mean(batch.episode_returns)) if ended else float("nan"),
+            "mean_return": float(np.mean(returns)),
+            "mean_length": float(np.mean(lengths)),
+            **info,
+        }
 
     def predict(self, obs: Any, deterministic: bool = False) -> tuple[Any, None]:
         """The action for one observation, or for a batch of them: `(action, None)`, as the environment takes it."""
         single = _is_single(self.observations.space, obs)
-        rows = self.observations.row(obs)[None] if single else self.observations.rows(obs, len(obs))
+        rows = self.observations.row(obs)[None] if single else self.observations.rows(obs, _count(obs))
         rows = np.array(rows, self.theta.dtype)
         if self.normalizer is not None:
             rows = self.normalizer(rows, update=False)
@@ -235,6 +247,13 @@ def _is_single(space: gym.Space[Any], obs: Any) -> bool:
     if isinstance(space, gym.spaces.Box | gym.spaces.MultiDiscrete | gym.spaces.MultiBinary):
         return np.ndim(obs) == len(space.shape or ())
     return np.ndim(obs) == 0 if isinstance(space, gym.spaces.Discrete) else space.contains(obs)
+
+
+def _count(obs: Any) -> int:
+    """The rows of a batched observation: of its first leaf, where it is nested."""
+    while isinstance(obs, dict | tuple):
+        obs = next(iter(obs.values())) if isinstance(obs, dict) else obs[0]
+    return len(obs)
 
 
 class _Nothing:

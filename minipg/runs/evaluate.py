@@ -1,0 +1,48 @@
+"""How good an agent is: whole episodes with frozen statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from minipg.algorithms import Agent
+from minipg.checks import require
+from minipg.envs import make_vector
+
+_SIDE_BY_SIDE = 8
+
+
+def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic: bool = True) -> dict[str, Any]:
+    """Returns of `episodes` whole episodes: their mean, standard deviation, minimum and maximum.
+
+    Every environment plays a fixed share of the episodes, so short ones are not counted more often than long ones.
+    """
+    require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
+    require(seed >= 0, "seed", "an integer ≥ 0", seed)
+    envs: VectorEnv[Any, Any, Any] = make_vector(agent.env_id, min(episodes, _SIDE_BY_SIDE))
+    n = envs.num_envs
+    left = np.array([episodes // n + (i < episodes % n) for i in range(n)])
+    running, returns = np.zeros(n), []
+    # away from the seeds of training
+    obs, _ = envs.reset(seed=int(np.random.SeedSequence((seed, 1, 1)).generate_state(1)[0] >> 1))
+    while left.any():
+        act, _ = agent.predict(obs, deterministic)
+        obs, rew, terminated, truncated, _ = envs.step(act)
+        running += rew
+        for i in np.flatnonzero(terminated | truncated):
+            if left[i]:
+                returns.append(running[i])
+                left[i] -= 1
+            running[i] = 0
+    envs.close()
+    values = np.array(returns)
+    return {
+        "env": agent.env_id,
+        "episodes": episodes,
+        "mean_return": float(values.mean()),
+        "std_return": float(values.std()),
+        "min_return": float(values.min()),
+        "max_return": float(values.max()),
+    }

@@ -1,0 +1,75 @@
+"""One training run into one folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+from minipg.algorithms import Agent
+from minipg.errors import MinipgError
+from minipg.progress import Progress
+from minipg.runs.folder import RunFolder
+
+_SAVE_EVERY = 60.0  # seconds
+
+
+def train(agent: Agent[Any], steps: int, folder: RunFolder, display: Progress) -> dict[str, Any]:
+    """Learn for `steps` steps. Whatever ends it, the agent and the curve as they then stand are in the folder.
+
+    Ctrl-C ends it early and is said so in `interrupted`; a fault of the environment is raised again with the place of
+    the saved agent in its message.
+    """
+    folder.write_config(
+        {
+            "algorithm": agent.name,
+            "env": agent.env_id,
+            "seed": agent.seed,
+            "steps": steps,
+            "backend": agent.backend.name,
+            "threads": agent.backend.threads,
+            "config": dataclasses.asdict(agent.config),
+        }
+    )
+    began = saved = time.perf_counter()
+    last: dict[str, Any] = {"steps": 0, "mean_return": None, "mean_length": None}
+
+    def record(agent: Agent[Any], row: dict[str, Any]) -> None:
+        nonlocal last, saved
+        folder.append(row)
+        last = row
+        if time.perf_counter() - saved > _SAVE_EVERY:
+            agent.save(folder.agent)
+            saved = time.perf_counter()
+
+    interrupted = False
+    try:
+        agent.learn(steps, callback=record, progress=display)
+    except KeyboardInterrupt:
+        interrupted = True
+    except MinipgError as error:
+        _keep(agent, folder)
+        raise type(error)(f"{error}; the agent is saved in {folder.path}") from error
+    seconds = time.perf_counter() - began
+    _keep(agent, folder)
+    return {
+        "algorithm": agent.name,
+        "env": agent.env_id,
+        "seed": agent.seed,
+        "steps": last["steps"],
+        "seconds": round(seconds, 3),
+        "steps_per_second": round(last["steps"] / seconds, 1),
+        "mean_return": last["mean_return"],
+        "mean_length": last["mean_length"],
+        "updates": agent.updates,
+        "run": str(folder.path),
+        "interrupted": interrupted,
+    }
+
+
+def _keep(agent: Agent[Any], folder: RunFolder) -> None:
+    from minipg.runs.curve import draw_curve
+
+    agent.save(folder.agent)
+    if rows := folder.rows():
+        draw_curve(rows, f"{agent.name} on {agent.env_id}, seed {agent.seed}", folder.curve)
