@@ -1,4 +1,4 @@
-"""minipg: policy gradients from scratch, in NumPy and Numba. No autograd: every derivative is a formula you can read."""
+"""minipg: policy gradients from scratch, in NumPy and Numba. Every derivative is a formula you can read."""
 
 from minipg.algorithms import ALGORITHMS, TRPO, TRPOConfig, load
 from minipg.backend import Backend

@@ -58,7 +58,7 @@ class Backend:
         return self.map(f, [slice(start, min(start + TILE_ROWS, rows)) for start in starts])
 
     def map(self, f: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """`[f(x) for x in items]`, taken by whichever thread is free. A thread that is busy elsewhere is not waited for."""
+        """`[f(x) for x in items]`, taken by whichever thread is free; one that is busy elsewhere is not waited for."""
         results: list[Any] = [None] * len(items)
         todo = deque(range(len(items)))
 

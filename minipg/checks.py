@@ -17,9 +17,11 @@ def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any) -
 
     Raises ShapeError with the name, the shape expected and the shape that came.
     """
-    array = np.require(value, dtype, "CW")
+    array = np.require(value, dtype, ["C", "W"])
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
-        expected = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+        expected = (
+            "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+        )
         raise ShapeError(f"{name}: expected shape {expected}, got {array.shape}")
     return array
 

@@ -122,8 +122,7 @@ def _train(args: list[str]) -> int:
     folder = RunFolder.create(run.out, f"{algorithm.name}-{env}-seed{run.seed}")
     console = Console(stderr=run.json)
     console.print(f"{algorithm.name} on {env}, seed {run.seed}, into {folder.path}", highlight=False, soft_wrap=True)
-    with Progress(f"{algorithm.name} {env}", run.steps, console) as display:
-        summary = train(agent, run.steps, folder, display)
+    summary = train(agent, run.steps, folder, Progress(f"{algorithm.name} {env}", run.steps, console))
     interrupted = summary.pop("interrupted")
     if interrupted:
         print(f"minipg: interrupted; the agent is saved in {folder.path}", file=sys.stderr)

@@ -24,7 +24,9 @@ class CGResult(NamedTuple):
     status: str
 
 
-def conjugate_gradient(product: Callable[[Array], Array], b: Array, iterations: int = 10, tol: float = 1e-10) -> CGResult:
+def conjugate_gradient(
+    product: Callable[[Array], Array], b: Array, iterations: int = 10, tol: float = 1e-10
+) -> CGResult:
     """Hestenes & Stiefel (1952), from x = 0, until ‖r‖ ≤ tol·‖b‖ or `iterations` products have been taken.
 
     product: v (P,) → A v (P,);   b (P,).
@@ -33,7 +35,7 @@ def conjugate_gradient(product: Callable[[Array], Array], b: Array, iterations: 
     p, rr = r, float(r @ r)
     target = tol * tol * rr
     done, status = 0, "iterations"
-    for done in range(iterations + 1):  # noqa: B007
+    for done in range(iterations + 1):
         if rr <= target or rr == 0:
             status = "converged"
             break

@@ -42,7 +42,7 @@ class Distribution:
         return act
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: type = np.float32) -> Array:
-        """The numbers that `sample` turns into actions: uniforms (categorical) or normals (Gaussian), shape + act_shape."""
+        """What `sample` turns into actions: uniforms (categorical) or normals (Gaussian), shape + act_shape."""
         draw = rng.standard_normal if self.act_shape else rng.random
         return draw(shape + self.act_shape, dtype)
 

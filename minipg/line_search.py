@@ -10,7 +10,7 @@ from minipg.checks import Array
 
 
 def step_scale(curvature: float, max_kl: float) -> float:
-    """β = √(2δ/xᵀA x), at which the quadratic model of the KL of β x is δ  (TR-6, TR-7); 0 where there is no such step."""
+    """β = √(2δ/xᵀA x): the quadratic model puts the KL of β x at δ  (TR-6, TR-7). 0 where there is no such step."""
     scale = math.sqrt(2 * max_kl / curvature) if curvature > 0 else 0.0
     return scale if math.isfinite(scale) else 0.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ class MLP:
     @cached_property
     def layout(self) -> Layout:
         """W0, b0, W1, b1, … in θ."""
-        shapes = enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        shapes = enumerate(pairwise(self.sizes))
         return Layout(tuple(entry for i, (n, m) in shapes for entry in ((f"W{i}", (n, m)), (f"b{i}", (m,)))))
 
     @cached_property
@@ -53,9 +54,9 @@ class MLP:
         return sum(self.sizes[1:-1])
 
     def init(self, rng: np.random.Generator, last_gain: float = 1.0, dtype: type = np.float32) -> Array:
-        """Orthogonal weights (gain √2 in hidden layers, `last_gain` in the last; Saxe et al. 2014), zero biases: θ (P,)."""
+        """θ (P,): orthogonal weights (Saxe et al. 2014; gain √2, in the last layer `last_gain`) and zero biases."""
         arrays = {}
-        for index, (n, m) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True)):
+        for index, (n, m) in enumerate(pairwise(self.sizes)):
             q, r = np.linalg.qr(rng.standard_normal((max(n, m), min(n, m))))
             q = q * np.sign(np.diag(r))
             gain = last_gain if index == len(self.sizes) - 2 else np.sqrt(2)
@@ -95,4 +96,3 @@ class MLP:
         out, work = np.empty_like(tape.obs), np.empty(2 * len(g) * max(self.sizes), theta.dtype)
         self.backend.kernels("mlp").vjp_obs(theta, *self.spec, tape.hidden, g, out, work)
         return out
-

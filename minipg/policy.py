@@ -99,7 +99,7 @@ class GaussianPolicy:
 
     def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
         """θ (P,) with means near 0 (the last layer is small) and log σ = log_std_init."""
-        log_std = np.full(self.mlp.sizes[-1], self.log_std_init, dtype)
+        log_std: Array = np.full(self.mlp.sizes[-1], self.log_std_init, dtype)
         return np.concatenate([self.mlp.init(rng, last_gain=0.01, dtype=dtype), log_std])
 
     def project(self, theta: Array) -> Array:

@@ -44,7 +44,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        self.console.print(line, highlight=False, markup=False)
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def update(self, row: dict[str, Any]) -> None:
         """Show the row of one update."""

@@ -21,7 +21,7 @@ from minipg.errors import AgentFileError
 _META = "meta.json"
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a temporary file, then make it `path` in one step."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -38,7 +38,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """`value` as indented JSON."""
-    write_whole(path, lambda file: file.write((json.dumps(value, indent=2) + "\n").encode()) and None)
+    write_whole(path, lambda file: file.write((json.dumps(value, indent=2) + "\n").encode()))
 
 
 def save_arrays(path: Path, arrays: dict[str, Array], meta: dict[str, Any]) -> None:

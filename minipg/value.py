@@ -78,7 +78,7 @@ class ValueNetwork:
     def fit_lbfgs(
         self, state: ValueState, obs: Array, target: Array, iterations: int = 25, l2: float = 1e-3
     ) -> tuple[ValueState, Array]:
-        """L-BFGS on the whole batch with an L2 penalty  (AC-1), by SciPy in float64: a new state, and the final loss (1,)."""
+        """SciPy's L-BFGS on the whole batch in float64, with an L2 penalty  (AC-1): a new state and the loss (1,)."""
         from scipy.optimize import minimize
 
         def loss(theta: Array) -> tuple[float, Array]:

@@ -1,10 +1,12 @@
 """How every CPU kernel is compiled."""
 
+from typing import Any
+
 import numba
 
 # `fastmath=True` would also assume that no NaN and no infinity occurs, and hide them; these flags do not.
 _VISIBLE_NAN = {"contract", "nsz", "arcp"}
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+_OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 jit = numba.njit(fastmath=_VISIBLE_NAN, **_OPTIONS)
 # For sums over a long axis: the order of additions is the compiler's (fixed once compiled), so they vectorise.

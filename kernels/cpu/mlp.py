@@ -1,7 +1,6 @@
 """Twin of `reference/mlp.py`: BLAS for the products, one fused vectorised pass for everything between them."""
 
 import numpy as np
-
 from minipg.kernels.cpu._jit import jit
 from minipg.kernels.cpu._tanh import tanh
 

@@ -8,13 +8,15 @@
 the values need to be kept: φ′ = 1 − h² and φ′ = [h > 0].
 """
 
+from itertools import pairwise
+
 from minipg.kernels.reference._namespace import namespace
 
 
 def _layers(theta, sizes):
     """W_l and b_l as views of θ."""
     start = 0
-    for n, m in zip(sizes[:-1], sizes[1:], strict=True):
+    for n, m in pairwise(sizes):
         yield theta[start : start + n * m].reshape(n, m), theta[start + n * m : start + (n + 1) * m]
         start += (n + 1) * m
 

@@ -22,9 +22,7 @@ class Samples(NamedTuple):
     value: Array
 
 
-def estimate_advantages(
-    critic: ValueNetwork, theta: Array, batch: Batch, gamma: float, gae_lambda: float
-) -> Samples:
+def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma: float, gae_lambda: float) -> Samples:
     """GAE over the batch  (PG-12), then time and environments flattened into rows and invalid ones dropped.
 
     A truncated step is bootstrapped from V of the observation that ended the episode, a terminated one from nothing.

@@ -167,9 +167,9 @@ def _reason(g: Array, cg_status: str, step: Array) -> str:
 class TRPO(Agent[TRPOConfig]):
     """Trust region policy optimisation on a Gymnasium environment.
 
-        agent = TRPO("CartPole-v1", seed=0)
-        agent.learn(total_steps=100_000)
-        action, _ = agent.predict(obs, deterministic=True)
+    agent = TRPO("CartPole-v1", seed=0)
+    agent.learn(total_steps=100_000)
+    action, _ = agent.predict(obs, deterministic=True)
     """
 
     name = "trpo"

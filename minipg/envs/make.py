@@ -14,7 +14,7 @@ _EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari
 
 
 def make_vector(env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any], num_envs: int) -> VectorEnv[Any, Any, Any]:
-    """`num_envs` copies of a Gymnasium id that reset within the step that ends an episode; an instance as a vector of one.
+    """`num_envs` copies of a Gymnasium id, reset within the step that ends an episode; an instance as a vector of one.
 
     A vector environment is used as it is: it may reset in the same step or in the next one.
     Raises UnknownNameError for an id that is not registered, EnvironmentFault for one that cannot be made.

@@ -48,10 +48,10 @@ class Collector:
         """`n_steps` steps of every environment under π_θ."""
         envs, policy = self.envs, self.policy
         n, distribution = envs.num_envs, policy.distribution
-        obs = np.empty((n_steps, n, self.observations.size), self.dtype)
+        obs: Array = np.empty((n_steps, n, self.observations.size), self.dtype)
         noise = distribution.noise(self.rng, (n_steps, n), self.dtype)
-        act = np.empty(noise.shape, self.dtype if distribution.act_shape else np.int64)
-        rew = np.empty((n_steps, n), self.dtype)
+        act: Array = np.empty(noise.shape, self.dtype if distribution.act_shape else np.int64)
+        rew: Array = np.empty((n_steps, n), self.dtype)
         terminated, truncated = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
         valid = np.empty((n_steps, n), bool)
         final_obs: list[Array] = []
@@ -84,9 +84,10 @@ class Collector:
             self._obs = self._seen(raw_obs, update=True)
 
         finals = np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size))
+        returns, lengths = zip(*episodes, strict=True) if episodes else ((), ())
         return Batch(
             obs, act, rew, terminated, truncated, valid, self._obs, self._seen(finals, update=False),
-            np.array(final_at, np.int64), np.array([r for r, _ in episodes]), np.array([k for _, k in episodes], np.int64),
+            np.array(final_at, np.int64), np.array(returns), np.array(lengths, np.int64),
         )  # fmt: skip
 
     def _seen(self, obs: Array, update: bool) -> Array:

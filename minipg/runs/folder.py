@@ -22,7 +22,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path | None, name: str) -> RunFolder:
-        """A new folder: `path`, or a fresh one under `runs/` called after `name` and the time. Never one that exists."""
+        """A new folder, never one that exists: `path`, or one under `runs/` called after `name` and the time."""
         stem = f"runs/{name.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
         numbered = [Path(stem), *(Path(f"{stem}-{k}") for k in range(2, 1000))]
         for candidate in [path] if path is not None else numbered:

@@ -1,0 +1,96 @@
+"""Random cases for the laws, and the numeric derivative they are held against."""
+
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minipg import MLP, Backend, CategoricalPolicy, GaussianPolicy, categorical, gaussian
+
+TWINS = ("numpy", "numba")
+backends = st.sampled_from([Backend(name, 1) for name in TWINS])
+seeds = st.integers(0, 2**32 - 1)
+
+
+class NetworkCase(NamedTuple):
+    """A network, θ, a direction in θ, inputs and a covector for the outputs; all float64."""
+
+    mlp: MLP
+    theta: np.ndarray
+    v: np.ndarray
+    obs: np.ndarray
+    g: np.ndarray
+
+
+@st.composite
+def networks(draw, activations=("tanh", "relu")):
+    """Zero to three hidden layers, widths and batches down to one."""
+    sizes = draw(st.tuples(st.integers(1, 5), st.lists(st.integers(1, 7), max_size=3), st.integers(1, 4)))
+    mlp = MLP((sizes[0], *sizes[1], sizes[2]), draw(st.sampled_from(activations)), draw(backends))
+    rng, rows = np.random.default_rng(draw(seeds)), draw(st.integers(1, 9))
+    theta, v = rng.normal(size=(2, mlp.layout.size))
+    return NetworkCase(mlp, theta, v, rng.normal(size=(rows, mlp.sizes[0])), rng.normal(size=(rows, mlp.sizes[-1])))
+
+
+class DistributionCase(NamedTuple):
+    """A distribution, two sets of parameters, actions, noise and a direction in the parameters; all float64."""
+
+    distribution: object
+    params: np.ndarray
+    other: np.ndarray
+    act: np.ndarray
+    noise: np.ndarray
+    v: np.ndarray
+
+
+@st.composite
+def distributions(draw, families=("categorical", "gaussian"), scale=(1e-2, 1.0, 3.0)):
+    """Either family, sizes and batches down to one."""
+    make = {"categorical": categorical, "gaussian": gaussian}[draw(st.sampled_from(families))]
+    distribution = make(draw(st.integers(1, 6)), draw(backends))
+    rng, rows = np.random.default_rng(draw(seeds)), draw(st.integers(1, 7))
+    params, other, v = rng.normal(size=(3, rows, distribution.n_params)) * draw(st.sampled_from(scale))
+    noise = distribution.noise(rng, (rows,), np.float64)
+    return DistributionCase(distribution, params, other, distribution.sample(params, noise), noise, v)
+
+
+class PolicyCase(NamedTuple):
+    """A policy, θ, a direction, observations, actions and advantages; all float64."""
+
+    policy: CategoricalPolicy | GaussianPolicy
+    theta: np.ndarray
+    v: np.ndarray
+    obs: np.ndarray
+    act: np.ndarray
+    adv: np.ndarray
+
+
+@st.composite
+def policies(draw, rows=st.integers(2, 12)):
+    """A small tanh policy of either kind on a random batch."""
+    kind = draw(st.sampled_from([CategoricalPolicy, GaussianPolicy]))
+    hidden = draw(st.lists(st.integers(1, 5), max_size=2))
+    policy = kind(MLP((draw(st.integers(1, 4)), *hidden, draw(st.integers(1, 3))), "tanh", draw(backends)))
+    rng, count = np.random.default_rng(draw(seeds)), draw(rows)
+    theta, v = 0.5 * rng.normal(size=(2, policy.layout.size))
+    obs = rng.normal(size=(count, policy.mlp.sizes[0]))
+    noise = policy.distribution.noise(rng, (count,), np.float64)
+    act = policy.distribution.sample(policy.forward(theta, obs).params, noise)
+    return PolicyCase(policy, theta, v, obs, act, rng.normal(size=count))
+
+
+def derivative(f, x, v, steps=(1e-2, 1e-3, 1e-4, 1e-5)):
+    """d/dt f(x + t v) at 0: central differences extrapolated once, at the step where halving it changes least."""
+    tries = []
+    for h in steps:
+        coarse = (f(x + h * v) - f(x - h * v)) / (2 * h)
+        fine = (f(x + h / 2 * v) - f(x - h / 2 * v)) / h
+        tries.append((np.abs(fine - coarse).max(initial=0), (4 * fine - coarse) / 3))
+    return min(tries, key=lambda pair: pair[0])[1]
+
+
+def close(a, b, rtol=1e-8, scale=None):
+    """Equal up to rtol of the larger magnitude anywhere in the two (or of `scale`)."""
+    a, b = np.asarray(a), np.asarray(b)
+    size = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0)) if scale is None else scale
+    np.testing.assert_allclose(a, b, rtol=0, atol=rtol * size + 1e-300)

@@ -1,0 +1,112 @@
+"""Work spread over threads gives the same bits, never waits for a busy thread, and survives a fork."""
+
+import multiprocessing
+import threading
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from minipg import Backend
+from minipg.backend import TILE_ROWS, one_blas_thread
+from minipg.errors import MinipgError
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_results_come_in_the_order_of_the_items(threads):
+    assert Backend("numpy", threads).map(lambda x: x * x, range(100)) == [x * x for x in range(100)]
+    assert Backend("numpy", threads).map(lambda x: x, []) == []
+
+
+@pytest.mark.parametrize("rows", [0, 1, TILE_ROWS, TILE_ROWS + 1, 5 * TILE_ROWS - 3])
+def test_tiles_cover_every_row_once_in_order(rows):
+    tiles = Backend("numpy", 2).map_rows(lambda rows: rows, rows)
+    assert [i for tile in tiles for i in range(tile.start, tile.stop)] == list(range(rows))
+
+
+def test_a_busy_helper_is_not_waited_for():
+    backend, release = Backend("numpy", 2), threading.Event()
+
+    def meanwhile():
+        try:
+            return backend.map(lambda x: x + 1, list(range(10)))
+        finally:
+            release.set()
+
+    first, second = backend.both(meanwhile, lambda: release.wait(20))
+    assert first == list(range(1, 11))
+    assert second is True
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_in_any_tile_reaches_the_caller(threads):
+    backend = Backend("numpy", threads)
+    for bad in range(6):
+        with pytest.raises(ZeroDivisionError):
+            backend.map(lambda x, bad=bad: 1 / (x - bad), list(range(6)))
+    for f, g in ((lambda: 1 / 0, lambda: 1), (lambda: 1, lambda: 1 / 0)):
+        with pytest.raises(ZeroDivisionError):
+            backend.both(f, g)
+
+
+def blas_threads():
+    return [lib["num_threads"] for lib in threadpoolctl.threadpool_info() if lib["user_api"] == "blas"]
+
+
+def test_blas_keeps_to_one_thread_inside_and_is_as_before_afterwards():
+    with one_blas_thread():
+        pass
+    before = blas_threads()
+    with one_blas_thread():
+        assert set(blas_threads()) == {1}
+        with one_blas_thread():
+            assert set(blas_threads()) == {1}
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+    with pytest.raises(ValueError, match="out"), one_blas_thread():
+        raise ValueError("out")
+    assert blas_threads() == before
+
+
+def in_child(queue):
+    queue.put(Backend("numpy", 2).map(lambda x: 2 * x, list(range(50))))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_process_maps_after_its_parent_did(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this platform")
+    Backend("numpy", 2).map(lambda x: x, list(range(50)))
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    child = context.Process(target=in_child, args=(queue,))
+    child.start()
+    assert queue.get(timeout=60) == [2 * x for x in range(50)]
+    child.join(60)
+
+
+def test_many_python_threads_may_compute_at_once():
+    from minipg import MLP
+
+    mlp = MLP((8, 32, 4), "tanh", Backend("numba", 2))
+    theta, obs = mlp.init(np.random.default_rng(0)), np.random.default_rng(1).normal(size=(2000, 8))
+    expected = np.concatenate(mlp.backend.map_rows(lambda rows: mlp.forward(theta, obs[rows]).out, len(obs)))
+    results = [None] * 6
+
+    def work(i):
+        results[i] = np.concatenate(mlp.backend.map_rows(lambda rows: mlp.forward(theta, obs[rows]).out, len(obs)))
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_an_unknown_backend_and_no_thread_are_named():
+    with pytest.raises(MinipgError, match="unknown backend 'nunba'; did you mean numba"):
+        Backend("nunba")
+    with pytest.raises(MinipgError, match="threads: expected at least 1, got 0"):
+        Backend("numba", 0)

@@ -1,0 +1,109 @@
+"""The house stands as drawn: imports point down, twins are alike, importing minipg imports little."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# lower floors first; modules of one floor do not import each other
+FLOORS = [
+    ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu"],
+    ["minipg.kernels.reference._namespace", "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh"],
+    [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
+     for name in ("mlp", "categorical", "gaussian", "returns", "surrogate", "optimizer", "moments")],
+    ["minipg.kernels.reference.regression", "minipg.kernels.cpu.regression"],
+    ["minipg.errors"],
+    ["minipg.checks"],
+    ["minipg.backend", "minipg.storage", "minipg.progress"],
+    ["minipg.parameters", "minipg.conjugate_gradient", "minipg.line_search"],
+    ["minipg.mlp", "minipg.distribution", "minipg.returns"],
+    ["minipg.policy", "minipg.value"],
+    ["minipg.fisher", "minipg.objective"],
+    ["minipg.envs.make", "minipg.envs.spaces"],
+    ["minipg.envs"],
+    ["minipg.rollout.batch", "minipg.rollout.normalizer"],
+    ["minipg.rollout.collector"],
+    ["minipg.rollout"],
+    ["minipg.algorithms.advantages", "minipg.algorithms.presets"],
+    ["minipg.algorithms.agent"],
+    ["minipg.algorithms.trpo"],
+    ["minipg.algorithms"],
+    ["minipg.runs.folder", "minipg.runs.curve", "minipg.runs.evaluate"],
+    ["minipg.runs.train"],
+    ["minipg.runs"],
+    ["minipg"],
+    ["minipg.cli"],
+]  # fmt: skip
+FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+FORBIDDEN = {"torch", "jax", "tensorflow", "stable_baselines3", "kernels"}
+
+
+def modules():
+    for folder, package in (("minipg", "minipg"), ("kernels", "minipg.kernels")):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            yield ".".join([package, *(p for p in parts if p != "__init__")]), path
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_module_has_its_floor():
+    assert {name for name, _ in modules()} == set(FLOOR)
+
+
+@pytest.mark.parametrize("name,path", list(modules()), ids=lambda value: str(value).rpartition("/")[2])
+def test_imports_point_down(name, path):
+    for imported in imports(path):
+        assert imported.partition(".")[0] not in FORBIDDEN, f"{name} imports {imported}"
+        if imported in FLOOR and imported != "minipg":
+            assert FLOOR[imported] < FLOOR[name], f"{name} imports {imported}, which is not below it"
+
+
+def twin_files():
+    return sorted(path.stem for path in (ROOT / "kernels/reference").glob("[a-z]*.py"))
+
+
+def test_twins_have_the_same_files():
+    assert twin_files() == sorted(path.stem for path in (ROOT / "kernels/cpu").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("file", twin_files())
+def test_twins_share_names_and_signatures(file):
+    def public(module):
+        functions = vars(module).items()
+        own = {k: getattr(f, "py_func", f) for k, f in functions if callable(f) and not k.startswith("_")}
+        return {k: str(inspect.signature(f)) for k, f in own.items() if f.__module__ == module.__name__}
+
+    reference = public(import_module(f"minipg.kernels.reference.{file}"))
+    assert reference
+    assert reference == public(import_module(f"minipg.kernels.cpu.{file}"))
+
+
+def test_importing_minipg_imports_no_extra_and_no_picture_library():
+    code = "import sys, minipg; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
+    unwanted = {"matplotlib", "rich", "tyro", "mujoco", "torch", "jax", "hypothesis", "cupy", "envpool", "tensorboard"}
+    assert not unwanted & set(loaded.split())
+
+
+def test_no_public_name_is_without_a_docstring():
+    for name, path in modules():
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree), name
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{name}.{node.name}"

@@ -1,0 +1,120 @@
+"""The network and its two derivatives: forward mode, reverse mode, and what ties them together."""
+
+import numpy as np
+import pytest
+from cases import TWINS, close, derivative, networks
+from hypothesis import assume, given
+
+from minipg import MLP, Backend
+from minipg.errors import MinipgError, ShapeError
+
+
+def plain_forward(mlp, theta, obs):
+    """The network written down once more, layer by layer, from the named views of θ."""
+    views, h, last = mlp.layout.views(theta), obs, len(mlp.sizes) - 2
+    clearances = []
+    for layer in range(last + 1):
+        h = h @ views[f"W{layer}"] + views[f"b{layer}"]
+        if layer < last:
+            clearances.append(np.abs(h).min())
+            h = np.tanh(h) if mlp.activation == "tanh" else np.maximum(h, 0)
+    return h, min(clearances, default=1.0)
+
+
+@given(networks())
+def test_forward_is_affine_maps_with_activations_between(case):
+    close(case.mlp.forward(case.theta, case.obs).out, plain_forward(case.mlp, case.theta, case.obs)[0], 1e-13)
+
+
+@given(networks())
+def test_jvp_is_the_derivative_along_a_direction_TR9(case):
+    clearance = plain_forward(case.mlp, case.theta, case.obs)[1]
+    assume(case.mlp.activation == "tanh" or clearance > 0.1)
+    tape = case.mlp.forward(case.theta, case.obs)
+    f = lambda theta: case.mlp.forward(theta, case.obs).out
+    # for ReLU, steps so short that no unit changes sides; the network is a polynomial along them
+    steps = (1e-3, 1e-4) if case.mlp.activation == "tanh" else (1e-4,)
+    close(case.mlp.jvp(case.theta, tape, case.v), derivative(f, case.theta, case.v, steps), 1e-8)
+
+
+@given(networks())
+def test_vjp_is_the_adjoint_of_jvp_TR9(case):
+    tape = case.mlp.forward(case.theta, case.obs)
+    forward_mode = (case.g * case.mlp.jvp(case.theta, tape, case.v)).sum()
+    terms = case.mlp.vjp(case.theta, tape, case.g) * case.v
+    close(terms.sum(), forward_mode, 1e-12, scale=np.abs(terms).sum())
+
+
+@given(networks(activations=("tanh",)))
+def test_vjp_obs_is_the_gradient_in_the_inputs(case):
+    tape = case.mlp.forward(case.theta, case.obs)
+    u = np.cos(np.arange(case.obs.size)).reshape(case.obs.shape)
+    f = lambda obs: (case.g * case.mlp.forward(case.theta, obs).out).sum()
+    terms = case.mlp.vjp_obs(case.theta, tape, case.g) * u
+    close(terms.sum(), derivative(f, case.obs, u), 1e-8, scale=np.abs(terms).sum() + 1)
+
+
+@given(networks())
+def test_vjp_of_a_batch_is_the_sum_over_its_rows(case):
+    whole = case.mlp.vjp(case.theta, case.mlp.forward(case.theta, case.obs), case.g)
+    one = lambda i: case.mlp.vjp(case.theta, case.mlp.forward(case.theta, case.obs[i : i + 1]), case.g[i : i + 1])
+    close(whole, sum(one(i) for i in range(len(case.obs))), 1e-12)
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_results_keep_the_dtype_of_theta(twin, dtype):
+    mlp = MLP((3, 4, 2), "tanh", Backend(twin, 1))
+    theta = mlp.init(np.random.default_rng(0), dtype=dtype)
+    tape = mlp.forward(theta, np.ones((5, 3)))
+    assert {a.dtype for a in (*tape, mlp.jvp(theta, tape, theta), mlp.vjp(theta, tape, tape.out))} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("special", [np.nan, np.inf])
+def test_nan_and_infinity_stay_visible(activation, special):
+    mlp = MLP((1, 2, 1), activation, Backend("numba", 1))
+    theta = np.ones(mlp.layout.size, np.float32)
+    out = mlp.forward(theta, np.array([[special]], np.float32)).out
+    expected = {("tanh", True): 3.0, ("tanh", False): np.nan, ("relu", True): np.inf, ("relu", False): np.nan}
+    np.testing.assert_equal(float(out[0, 0]), expected[activation, special == np.inf])
+
+
+def test_float32_tanh_is_right_to_four_units_in_the_last_place_and_never_beyond_one():
+    mlp = MLP((1, 1, 1), "tanh", Backend("numba", 1))
+    theta = np.array([1, 0, 1, 0], np.float32)
+    x = np.linspace(-12, 12, 100_001, dtype=np.float32)[:, None]
+    y = mlp.forward(theta, x).out
+    np.testing.assert_allclose(y, np.tanh(x.astype(np.float64)), rtol=4 * np.finfo(np.float32).eps)
+    assert np.abs(y).max() == 1
+
+
+@pytest.mark.parametrize("sizes", [(3, 8), (8, 3), (5, 5)])
+def test_initial_weights_are_orthogonal_with_the_gain_asked_for(sizes):
+    w = MLP(sizes).layout.views(MLP(sizes).init(np.random.default_rng(0), last_gain=2.0, dtype=np.float64))["W0"]
+    gram = w @ w.T if sizes[0] <= sizes[1] else w.T @ w
+    close(gram, 4 * np.eye(min(sizes)), 1e-12)
+
+
+def test_an_empty_batch_gives_empty_output_and_zero_gradient():
+    for twin in TWINS:
+        mlp = MLP((3, 4, 2), "tanh", Backend(twin, 1))
+        theta = mlp.init(np.random.default_rng(0))
+        tape = mlp.forward(theta, np.zeros((0, 3)))
+        assert tape.out.shape == mlp.jvp(theta, tape, theta).shape == (0, 2)
+        assert not mlp.vjp(theta, tape, tape.out).any()
+
+
+def test_wrong_shapes_are_named():
+    mlp = MLP((3, 4, 2))
+    theta = mlp.init(np.random.default_rng(0))
+    with pytest.raises(ShapeError, match=r"obs: expected shape \(any, 3\), got \(5, 4\)"):
+        mlp.forward(theta, np.zeros((5, 4)))
+    with pytest.raises(ShapeError, match=r"theta: expected shape \(26,\), got \(25,\)"):
+        mlp.forward(theta[:-1], np.zeros((5, 3)))
+    with pytest.raises(ShapeError, match="expected float32 or float64, got int64"):
+        mlp.forward(np.zeros(26, int), np.zeros((5, 3)))
+    with pytest.raises(MinipgError, match="two or more layer sizes"):
+        MLP((3, 0, 2))
+    with pytest.raises(MinipgError, match="did you mean tanh"):
+        MLP((3, 2), "tahn")

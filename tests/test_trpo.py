@@ -1,0 +1,178 @@
+"""One update of TRPO obeys the trust region whatever the batch; whole runs repeat to the bit."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from cases import policies
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minipg import TRPO, Backend, TRPOConfig
+from minipg.algorithms.advantages import Samples, normalize
+from minipg.algorithms.trpo import update
+from minipg.errors import MinipgError
+
+
+def samples(case, adv=None):
+    adv = case.adv if adv is None else adv
+    return Samples(case.obs, case.act, adv, adv, np.zeros_like(adv))
+
+
+CONFIG = TRPOConfig(damping=1e-3, cg_iters=20)
+
+
+@given(policies(), st.sampled_from([1e-3, 1e-2, 0.1]))
+def test_an_accepted_step_improves_and_stays_within_the_region_TR5_TR11(case, max_kl):
+    config = dataclasses.replace(CONFIG, max_kl=max_kl)
+    theta, info = update(case.policy, case.theta, samples(case), config)
+    if info.status != "ok":
+        assert theta is case.theta
+        return
+    old, new = (case.policy.forward(t, case.obs).params for t in (case.theta, theta))
+    distribution, adv = case.policy.distribution, normalize(case.adv)
+    kl = distribution.kl(old, new).mean()
+    ratio = np.exp(distribution.log_prob(new, case.act) - distribution.log_prob(old, case.act))
+    assert kl <= max_kl * (1 + 1e-9)
+    np.testing.assert_allclose(info.kl, kl, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(info.improvement, (ratio * adv).mean() - adv.mean(), rtol=1e-6, atol=1e-12)
+    assert info.improvement > 0
+
+
+def test_most_random_batches_give_a_step():
+    accepted = []
+
+    @given(policies(rows=st.integers(6, 12)))
+    def count(case):
+        status = update(case.policy, case.theta, samples(case), CONFIG)[1].status
+        if status != "zero gradient":  # a single action, say
+            accepted.append(status == "ok")
+
+    count()
+    assert len(accepted) > 20
+    assert np.mean(accepted) > 0.9
+
+
+@given(policies())
+def test_equal_advantages_give_no_step_and_no_nan(case):
+    theta, info = update(case.policy, case.theta, samples(case, np.full(len(case.obs), 0.7)), CONFIG)
+    assert theta is case.theta
+    assert (info.status, info.kl, info.step_fraction) == ("zero gradient", 0.0, 0.0)
+
+
+@given(policies())
+def test_a_nan_in_the_batch_leaves_the_parameters_as_they_were(case):
+    adv = case.adv.copy()
+    adv[0] = np.nan
+    theta, info = update(case.policy, case.theta, samples(case, adv), CONFIG)
+    assert theta is case.theta
+    assert info.status == "gradient not finite"
+
+
+@given(policies(), st.floats(0.1, 10), st.floats(-5, 5))
+def test_normalized_advantages_make_scale_and_offset_of_rewards_irrelevant(case, scale, offset):
+    config = dataclasses.replace(CONFIG, damping=0.1, cg_iters=5)  # few iterations: rounding is not amplified
+    theta, _ = update(case.policy, case.theta, samples(case), config)
+    other, _ = update(case.policy, case.theta, samples(case, scale * case.adv + offset), config)
+    np.testing.assert_allclose(theta, other, rtol=1e-5, atol=1e-7)
+
+
+@given(policies(rows=st.integers(8, 12)))
+def test_the_fisher_product_on_a_subsample_still_keeps_the_region(case):
+    _, info = update(case.policy, case.theta, samples(case), dataclasses.replace(CONFIG, fisher_subsample=3))
+    assert info.kl <= CONFIG.max_kl
+
+
+@pytest.mark.parametrize("adv", [np.array([3.0]), np.full(5, 1e-3, np.float32), np.full(7, 1e9, np.float32)])
+def test_a_batch_of_one_or_of_equal_advantages_normalizes_to_zero(adv):
+    assert not normalize(adv).any()
+
+
+def test_normalized_advantages_have_mean_zero_and_deviation_one():
+    adv = normalize(np.random.default_rng(0).normal(3, 5, size=100))
+    np.testing.assert_allclose([adv.mean(), adv.std()], [0, 1], atol=1e-12)
+
+
+def learnt(env="CartPole-v1", steps=3000, **options):
+    return TRPO(env, **{"seed": 3, "num_envs": 2, "n_steps": 512, **options}).learn(steps)
+
+
+def identical(a, b):
+    np.testing.assert_array_equal(a.theta, b.theta)
+    for x, y in zip(a.value, b.value, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_threads(env):
+    one = learnt(env, threads=1, n_steps=600)
+    for threads in (1, 2, 3):
+        identical(one, learnt(env, threads=threads, n_steps=600))
+
+
+def test_another_seed_gives_another_agent():
+    assert (learnt(seed=3).theta != learnt(seed=4).theta).any()
+
+
+def test_the_twins_learn_the_same_at_first():
+    a, b = (learnt(backend=name, steps=1) for name in ("numba", "numpy"))
+    np.testing.assert_allclose(a.theta, b.theta, atol=2e-3)
+
+
+def test_cartpole_is_learnt():
+    rows = []
+    agent = TRPO("CartPole-v1", seed=0).learn(30_000, callback=lambda agent, row: rows.append(row))
+    assert agent.steps >= 30_000
+    assert rows[-1]["mean_return"] > 100 > 50 > rows[0]["mean_return"]
+    assert all(row["kl"] <= 0.01 for row in rows)
+
+
+def test_the_lbfgs_critic_learns_too():
+    rows = []
+    agent = TRPO("CartPole-v1", seed=0, vf_optimizer="lbfgs", vf_epochs=20)
+    agent.learn(15_000, callback=lambda agent, row: rows.append(row))
+    assert rows[-1]["mean_return"] > 1.5 * rows[0]["mean_return"]
+
+
+def test_learning_goes_on_where_it_stopped():
+    agent = learnt(steps=2048)
+    steps, updates = agent.steps, agent.updates
+    agent.learn(1024)
+    assert (agent.steps, agent.updates) == (steps + 1024, updates + 1)
+
+
+def test_a_callback_that_returns_false_ends_learning():
+    agent = TRPO("CartPole-v1", num_envs=2, n_steps=16)
+    agent.learn(10_000, callback=lambda agent, row: row["update"] < 3)
+    assert agent.updates == 3
+
+
+@pytest.mark.parametrize(
+    "settings,message",
+    [
+        ({"max_kl": 0.0}, "max_kl: expected a finite number > 0, got 0.0"),
+        ({"max_kl": float("nan")}, "max_kl"),
+        ({"hidden": (0,)}, "hidden: expected layer widths"),
+        ({"gamma": 1.5}, "gamma: expected a number from 0 to 1"),
+        ({"n_steps": 0}, "n_steps: expected an integer ≥ 1"),
+        ({"activation": "gelu"}, "activation: expected tanh or relu"),
+        ({"max_kll": 0.1}, "unknown setting 'max_kll'; did you mean max_kl"),
+        ({"preset": "CartPole"}, "unknown preset 'CartPole'; did you mean CartPole-v1"),
+        ({"seed": -1}, "seed: expected an integer ≥ 0"),
+        ({"config": TRPOConfig(), "max_kl": 0.1}, "either a whole config or single settings"),
+    ],
+)
+def test_nonsense_settings_are_named(settings, message):
+    with pytest.raises(MinipgError, match=message):
+        TRPO("CartPole-v1", **settings)
+
+
+def test_a_setting_wins_over_a_preset():
+    agent = TRPO("CartPole-v1", damping=0.5)
+    assert (agent.config.damping, agent.config.n_steps) == (0.5, 512)
+    assert TRPO("CartPole-v1", preset="mujoco").config.cg_iters == 25
+    assert TRPO("CartPole-v1", config=TRPOConfig()).config == TRPOConfig()
+
+
+def test_the_backend_is_the_callers_choice():
+    assert TRPO("CartPole-v1", backend="numpy", threads=1).policy.backend == Backend("numpy", 1)
