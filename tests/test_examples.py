@@ -1,0 +1,30 @@
+"""Every numbered example runs from start to end and says what it should."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def output_of(name):
+    result = subprocess.run([sys.executable, str(EXAMPLES / name)], capture_output=True, text=True, timeout=120, cwd="/")
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_every_numbered_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("[0-9]*.py")} == {"01_one_trust_region_step.py", "02_cartpole.py"}
+
+
+def test_the_step_by_hand_keeps_the_region_and_improves_the_policy():
+    text = output_of("01_one_trust_region_step.py")
+    kl = float(re.search(r"KL ([\d.]+) ≤ 0.01", text)[1])
+    after, before = map(float, re.search(r"probability ([\d.]+), before ([\d.]+)", text).groups())
+    assert 0.001 < kl <= 0.01
+    assert after > before + 0.02
+
+
+def test_cartpole_is_learnt_saved_loaded_and_played():
+    assert float(re.search(r"agent: (\d+) of 500", output_of("02_cartpole.py"))[1]) > 100
