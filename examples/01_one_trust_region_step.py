@@ -13,31 +13,38 @@ from minipg.fisher import forward_tiles
 from minipg.line_search import step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
 
+
+def say(station: str, text: str) -> None:
+    """One line of the walk."""
+    print(f"{station:<16}{text}")
+
+
 MAX_KL, DAMPING = 0.01, 1e-3
 rng = np.random.default_rng(0)
 
 policy = CategoricalPolicy(MLP((2, 16, 3)))
 theta = policy.init(rng)
-print(f"θ               {len(theta)} numbers: " + ", ".join(f"{k} {v.shape}" for k, v in policy.layout.views(theta).items()))
+shapes = ", ".join(f"{name} {view.shape}" for name, view in policy.layout.views(theta).items())
+say("θ", f"{len(theta)} numbers: {shapes}")
 
 obs = rng.normal(size=(1000, 2)).astype(np.float32)
 tapes = forward_tiles(policy, theta, obs)
 logits = np.concatenate([tape.params for tape in tapes])
 act = policy.distribution.sample(logits, policy.distribution.noise(rng, (len(obs),)))
-print(f"obs → mlp       logits {logits.shape}; the fresh policy draws the arms {np.bincount(act) / len(act)}")
+say("obs → mlp", f"logits {logits.shape}; the fresh policy draws the arms {np.bincount(act) / len(act)}")
 
 best = (obs[:, 0] > 0).astype(int) + (obs[:, 1] > 1)
 rew = (act == best).astype(np.float32)
 adv = rew - rew.mean()
-print(f"reward          {rew.mean():.3f} on average: a baseline leaves advantages from {adv.min():.2f} to {adv.max():.2f}")
+say("reward", f"{rew.mean():.3f} on average; a baseline leaves advantages from {adv.min():.2f} to {adv.max():.2f}")
 
 g = policy_gradient(policy, theta, tapes, act, adv)
-print(f"gradient        ‖g‖ = {np.linalg.norm(g):.3f}")
+say("gradient", f"‖g‖ = {np.linalg.norm(g):.3f}")
 
 fisher = fisher_operator(policy, theta, tapes, DAMPING)
 cg = conjugate_gradient(fisher, g, iterations=10)
-cosine = g @ cg.x / (np.linalg.norm(g) * np.linalg.norm(cg.x))
-print(f"F⁻¹g            {cg.iterations} products, residual {cg.residual:.1e}; {np.degrees(np.arccos(cosine)):.0f}° away from g")
+angle = np.degrees(np.arccos(g @ cg.x / (np.linalg.norm(g) * np.linalg.norm(cg.x))))
+say("F⁻¹g", f"{cg.iterations} products, residual {cg.residual:.1e}; {angle:.0f}° away from g")
 
 step = step_scale(cg.curvature, MAX_KL) * cg.x
 objective = surrogate_and_kl(policy, obs, act, adv, logits)
@@ -51,8 +58,9 @@ def evaluate(candidate):
 
 
 found = line_search(evaluate, theta, step.astype(np.float32), max_kl=MAX_KL)
-print(f"line search     took {found.fraction:.2f} of the step: KL {found.kl:.4f} ≤ {MAX_KL}, gained {found.improvement:.4f}")
+gain = f"gained {found.improvement:.4f}"
+say("line search", f"took {found.fraction:.2f} of the step: KL {found.kl:.4f} ≤ {MAX_KL}, {gain}")
 
 improved = np.exp(policy.distribution.log_prob(policy.forward(found.theta, obs).params, best)).mean()
 fresh = np.exp(policy.distribution.log_prob(logits, best)).mean()
-print(f"θ′              the best arm is now drawn with probability {improved:.3f}, before {fresh:.3f}")
+say("θ′", f"the best arm is now drawn with probability {improved:.3f}, before {fresh:.3f}")

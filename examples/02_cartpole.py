@@ -1,6 +1,6 @@
 """Train TRPO on CartPole, look at it, keep it.
 
-    python examples/02_cartpole.py
+python examples/02_cartpole.py
 """
 
 import tempfile

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ from minipg.errors import unknown_name
 
 TILE_ROWS = 512
 _TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference"}
+
+_import = cache(importlib.import_module)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,7 +53,7 @@ class Backend:
 
     def kernels(self, module: str) -> ModuleType:
         """The kernels of one file, e.g. `kernels("mlp")`."""
-        return importlib.import_module(f"{_TWINS[self.name]}.{module}")
+        return _import(f"{_TWINS[self.name]}.{module}")
 
     def map_rows(self, f: Callable[[slice], R], rows: int) -> list[R]:
         """`f` of each tile of a batch of `rows` rows, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +18,8 @@ def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any) -
 
     Raises ShapeError with the name, the shape expected and the shape that came.
     """
-    array = np.require(value, dtype, ["C", "W"])
+    ready = isinstance(value, np.ndarray) and value.dtype == dtype and value.flags.carray
+    array: Array = value if ready else np.require(value, dtype, ["C", "W"])
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
         expected = (
             "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
@@ -32,6 +34,25 @@ def as_flat(name: str, value: Any, size: int) -> Array:
     if array.dtype not in (np.float32, np.float64):
         raise ShapeError(f"{name}: expected float32 or float64, got {array.dtype}")
     return as_array(name, array, (size,), array.dtype)
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int, np.integer),
+    "float": (int, float, np.integer, np.floating),
+    "bool": (bool, np.bool_),
+    "str": (str,),
+}
+
+
+def require_types(config: Any) -> None:
+    """Raise ConfigError for a field of a config dataclass whose value is not of the type it is declared with."""
+    for field in dataclasses.fields(config):
+        value, kind = getattr(config, field.name), str(field.type)
+        values, kind = (value, "int") if kind == "tuple[int, ...]" else ((value,), kind)
+        fits = isinstance(values, tuple) and all(
+            isinstance(v, _KINDS[kind]) and (kind == "bool" or not isinstance(v, bool)) for v in values
+        )
+        require(fits, field.name, str(field.type), value)
 
 
 def require(condition: bool, name: str, expected: str, got: Any) -> None:

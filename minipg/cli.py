@@ -83,6 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MinipgError as error:
         print(f"minipg: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"minipg: not enough memory: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("minipg: interrupted", file=sys.stderr)
         return 130
@@ -128,10 +131,12 @@ def _train(args: list[str]) -> int:
         print(f"minipg: interrupted; the agent is saved in {folder.path}", file=sys.stderr)
     if run.json:
         print(json.dumps(summary))
-    elif summary["mean_return"] is not None:
+    else:
+        mean = summary["mean_return"]
         print(
             f"{summary['steps']:,} steps in {summary['seconds']:.1f} s ({summary['steps_per_second']:,.0f} steps/s), "
-            f"mean return of the last 100 episodes {summary['mean_return']:.1f}\nminipg evaluate {folder.path}"
+            + ("no episode ended" if mean is None else f"mean return of the last 100 episodes {mean:.1f}")
+            + f"\nminipg evaluate {folder.path}"
         )
     return 130 if interrupted else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,10 @@ class Progress:
 
 def figures(row: dict[str, Any]) -> str:
     """The figures worth a glance, those of them that the algorithm has."""
-    parts = [f"{row['steps_per_second']:,.0f} steps/s", f"return {row['mean_return']:.1f}"]
+    parts = [
+        f"{row['steps_per_second']:,.0f} steps/s",
+        "no episode ended yet" if math.isnan(row["mean_return"]) else f"return {row['mean_return']:.1f}",
+    ]
     if "kl" in row:
         parts.append(f"KL {row['kl']:.4f}")
     if "step_fraction" in row:

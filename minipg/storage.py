@@ -16,24 +16,33 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from minipg.checks import Array
-from minipg.errors import AgentFileError
+from minipg.errors import AgentFileError, RunFolderError
 
 _META = "meta.json"
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a temporary file, then make it `path` in one step."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Let `write` fill a temporary file, then make it `path` in one step. Raises RunFolderError where that fails."""
+    temporary = None
     try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+    except BaseException as error:
+        if temporary is not None:
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from error
         raise
+
+
+def cannot_write(path: Path, error: OSError) -> RunFolderError:
+    """The error that names the file and what the system said."""
+    return RunFolderError(f"cannot write {path}: {error.strerror or error}")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -53,6 +62,8 @@ def load_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     Raises AgentFileError for a file that is missing, cut short, damaged, not minipg's, or that holds pickled objects.
     """
     try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise AgentFileError(f"{path}: cut short, or not a minipg agent file")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(arrays.pop(_META).tobytes().decode())

@@ -9,7 +9,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def output_of(name):
-    result = subprocess.run([sys.executable, str(EXAMPLES / name)], capture_output=True, text=True, timeout=120, cwd="/")
+    command = [sys.executable, str(EXAMPLES / name)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd="/")
     assert result.returncode == 0, result.stderr
     return result.stdout
 

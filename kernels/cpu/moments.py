@@ -7,8 +7,10 @@ from minipg.kernels.cpu._jit import jit
 
 @jit
 def merge(x, count, mean, square):
-    """Fold the rows of x (B, O) into count (1,), mean (O,), square (O,)."""
+    """Fold the rows of x (B, O) into count (1,), mean (O,), square (O,); without rows they stay as they are."""
     rows = x.shape[0]
+    if rows == 0:
+        return
     total = count[0] + rows
     for j in range(x.shape[1]):
         x_mean, x_square = 0.0, 0.0

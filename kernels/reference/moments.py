@@ -7,8 +7,10 @@ from minipg.kernels.reference._namespace import namespace
 
 
 def merge(x, count, mean, square):
-    """Fold the rows of x (B, O) into the state."""
+    """Fold the rows of x (B, O) into the state; without rows it stays as it is."""
     rows = len(x)
+    if rows == 0:
+        return
     total = count[0] + rows
     x_mean = x.mean(axis=0, dtype=mean.dtype)
     d = x_mean - mean

@@ -21,6 +21,6 @@ def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:
     if path.is_dir():
         path = path / "agent.npz"
     name = load_arrays(path)[1].get("algorithm")
-    if name not in ALGORITHMS:
+    if not isinstance(name, str) or name not in ALGORITHMS:
         raise AgentFileError(f"{path}: holds an agent of unknown algorithm {name!r}")
     return ALGORITHMS[name].load(path, env, **options)

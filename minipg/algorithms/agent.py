@@ -62,13 +62,13 @@ class Agent(Generic[ConfigT]):
         self.seed, self.env_id = seed, env if isinstance(env, str) else _id_of(env)
         if config is None:
             chosen = {**preset_for(self.name, self.env_id, preset), **_known(self.Config, settings)}
-            if isinstance(env, VectorEnv):
-                chosen["num_envs"] = env.num_envs
-            elif not isinstance(env, str):
+            if not isinstance(env, str):
                 chosen["num_envs"] = settings.get("num_envs", 1)
             config = self.Config(**chosen)
         elif settings or preset:
             raise ConfigError("config: pass either a whole config or single settings, not both")
+        if isinstance(env, VectorEnv):
+            config = dataclasses.replace(config, num_envs=env.num_envs)
         self.config: ConfigT = config
         self.envs = make_vector(env, config.num_envs)
         self.observations = ObservationCodec(self.envs.single_observation_space)
@@ -126,16 +126,10 @@ class Agent(Generic[ConfigT]):
         return self
 
     def _one_update(self) -> dict[str, Any]:
-        if self._collector is None:
-            self._collector = Collector(
-                self.envs,
-                self.policy,
-                seed=int(np.random.SeedSequence((self.seed, self.updates)).generate_state(1)[0] >> 1),
-                rng=self._acting,
-                normalizer=self.normalizer,
-                scaler=self.scaler,
-            )
-        batch = self._collector.collect(self.theta, self.config.n_steps)
+        # a rollout that is interrupted leaves environments midway, so its collector is not kept: the next one resets
+        collector, self._collector = self._collector or self._new_collector(), None
+        batch = collector.collect(self.theta, self.config.n_steps)
+        self._collector = collector
         info = self._update(batch)
         self.steps += batch.rew.size
         self.updates += 1
@@ -152,13 +146,22 @@ class Agent(Generic[ConfigT]):
             **info,
         }
 
+    def _new_collector(self) -> Collector:
+        return Collector(
+            self.envs,
+            self.policy,
+            seed=int(np.random.SeedSequence((self.seed, self.updates)).generate_state(1)[0] >> 1),
+            rng=self._acting,
+            normalizer=self.normalizer,
+            scaler=self.scaler,
+        )
+
     def predict(self, obs: Any, deterministic: bool = False) -> tuple[Any, None]:
         """The action for one observation, or for a batch of them: `(action, None)`, as the environment takes it."""
-        single = _is_single(self.observations.space, obs)
-        rows = self.observations.row(obs)[None] if single else self.observations.rows(obs, _count(obs))
+        rows, single = self.observations.read(obs)
         rows = np.array(rows, self.theta.dtype)
         if self.normalizer is not None:
-            rows = self.normalizer(rows, update=False)
+            rows = self.normalizer(rows)
         params, distribution = self.policy.forward(self.theta, rows).params, self.policy.distribution
         if deterministic:
             act = distribution.mode(params)
@@ -197,8 +200,11 @@ class Agent(Generic[ConfigT]):
         if meta.get("algorithm") != cls.name:
             raise AgentFileError(f"{path}: holds a {meta.get('algorithm')} agent, expected {cls.name}")
         try:
-            config = cls.Config(**{**meta["config"], "hidden": tuple(meta["config"]["hidden"])})
-            env, seed, steps, updates = env or meta["env"], int(meta["seed"]), int(meta["steps"]), int(meta["updates"])
+            config = cls.Config(**meta["config"])
+            seed, steps, updates = int(meta["seed"]), int(meta["steps"]), int(meta["updates"])
+            env = meta["env"] if env is None else env
+            require(min(seed, steps, updates) >= 0, "seed, steps, updates", "integers ≥ 0", (seed, steps, updates))
+            require(env != "" and not isinstance(env, int | float | list | dict | None), "env", "an environment", env)
         except (KeyError, TypeError, ValueError) as error:
             raise AgentFileError(f"{path}: damaged description ({error})") from error
         if not isinstance(env, str):
@@ -241,19 +247,6 @@ def _known(config: type[Any], settings: dict[str, Any]) -> dict[str, Any]:
         if name not in names:
             raise unknown_name("setting", name, names)
     return settings
-
-
-def _is_single(space: gym.Space[Any], obs: Any) -> bool:
-    if isinstance(space, gym.spaces.Box | gym.spaces.MultiDiscrete | gym.spaces.MultiBinary):
-        return np.ndim(obs) == len(space.shape or ())
-    return np.ndim(obs) == 0 if isinstance(space, gym.spaces.Discrete) else space.contains(obs)
-
-
-def _count(obs: Any) -> int:
-    """The rows of a batched observation: of its first leaf, where it is nested."""
-    while isinstance(obs, dict | tuple):
-        obs = next(iter(obs.values())) if isinstance(obs, dict) else obs[0]
-    return len(obs)
 
 
 class _Nothing:

@@ -14,7 +14,7 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, explained_variance, normalize
 from minipg.algorithms.agent import Agent
-from minipg.checks import Array, require
+from minipg.checks import Array, require, require_types
 from minipg.conjugate_gradient import conjugate_gradient
 from minipg.fisher import fisher_operator, forward_tiles
 from minipg.line_search import line_search, step_scale
@@ -73,6 +73,9 @@ class TRPOConfig:
     """Divide rewards by the running standard deviation of the discounted return."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.hidden, list):
+            object.__setattr__(self, "hidden", tuple(self.hidden))
+        require_types(self)
         for name in ("num_envs", "n_steps", "cg_iters", "backtrack_iters", "fisher_subsample", "vf_minibatch_size"):
             require(getattr(self, name) >= 1, name, "an integer ≥ 1", getattr(self, name))
         require(self.vf_epochs >= 0, "vf_epochs", "an integer ≥ 0", self.vf_epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -35,21 +36,28 @@ def make_vector(env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any], num_env
 
 def _make(env_id: str) -> gym.Env[Any, Any]:
     try:
-        return gym.make(env_id, disable_env_checker=True)
+        with warnings.catch_warnings(record=True) as caught:
+            env = gym.make(env_id, disable_env_checker=True)
+        for warning in caught:  # of an environment that was made; of one that was not, the error says enough
+            warnings.warn(warning.message, stacklevel=2)
+        return env
     except gym.error.DependencyNotInstalled as error:
-        raise _missing_extra(env_id, str(error)) from error
+        raise _missing_extra(env_id, describe(error)) from error
     except gym.error.UnregisteredEnv as error:
         if env_id.startswith("ALE/"):
             raise _missing_extra(env_id, "atari") from error
         raise unknown_name("environment", env_id, gym.registry) from error
-    except ModuleNotFoundError as error:
-        raise EnvironmentFault(f"environment {env_id}: {error}") from error
-    except gym.error.Error as error:
-        raise EnvironmentFault(f"environment {env_id}: {' '.join(str(error).split())}") from error
+    except Exception as error:  # an environment may raise anything
+        raise EnvironmentFault(f"environment {env_id}: {describe(error)}") from error
+
+
+def describe(error: Exception) -> str:
+    """An error in one line, as far as it says anything; otherwise its type."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _missing_extra(env_id: str, reason: str) -> EnvironmentFault:
     extra = next((extra for word, extra in _EXTRAS.items() if word in reason.lower()), None)
     if extra is None:
-        return EnvironmentFault(f"environment {env_id}: {' '.join(reason.split())}")
+        return EnvironmentFault(f"environment {env_id}: {reason}")
     return EnvironmentFault(f"environment {env_id} needs an extra: pip install 'minipg-rl[{extra}]'")

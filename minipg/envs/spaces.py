@@ -9,7 +9,7 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space, iterate
 
 from minipg.checks import Array
-from minipg.errors import EnvironmentFault
+from minipg.errors import EnvironmentFault, ShapeError
 
 
 class ObservationCodec:
@@ -19,12 +19,30 @@ class ObservationCodec:
     """
 
     def __init__(self, space: spaces.Space[Any]) -> None:
-        if not space.is_np_flattenable:
-            raise EnvironmentFault(f"observation space {space}: expected Box, Discrete, MultiDiscrete, MultiBinary, "
-                                   "or a Dict or Tuple of them")  # fmt: skip
+        if not _has_fixed_size(space):
+            raise EnvironmentFault(
+                f"observation space {space} is not supported: expected Box, Discrete, MultiDiscrete, MultiBinary, "
+                "or a Dict or Tuple of them"
+            )
         self.space = space
         self.size = spaces.flatdim(space)
         self._batched: dict[int, spaces.Space[Any]] = {}
+
+    def read(self, obs: Any) -> tuple[Array, bool]:
+        """One observation or a batch of them → (B, O), and whether it was a single one. Raises ShapeError."""
+        try:
+            leaf, space = obs, self.space
+            while isinstance(space, spaces.Dict | spaces.Tuple):
+                key = next(iter(space.spaces)) if isinstance(space, spaces.Dict) else 0
+                leaf, space = leaf[key], space[key]
+            shape, own = np.shape(leaf), space.shape or ()
+            if shape == own:
+                return self.row(obs)[None], True
+            if shape[1:] == own and len(shape) > len(own):
+                return self.rows(obs, shape[0]), False
+        except (TypeError, ValueError, LookupError) as error:
+            raise ShapeError(f"obs: expected an observation of {self.space}, got {obs!r}") from error
+        raise ShapeError(f"obs: expected shape {own} or {('any', *own)}, got {shape}")
 
     def row(self, obs: Any) -> Array:
         """One observation → (O,)."""
@@ -39,6 +57,14 @@ class ObservationCodec:
         if count not in self._batched:
             self._batched[count] = batch_space(self.space, count)
         return np.stack([self.row(one) for one in iterate(self._batched[count], obs)])
+
+
+def _has_fixed_size(space: spaces.Space[Any]) -> bool:
+    if isinstance(space, spaces.Dict):
+        return all(_has_fixed_size(part) for part in space.values())
+    if isinstance(space, spaces.Tuple):
+        return all(_has_fixed_size(part) for part in space)
+    return isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
 
 
 class ActionCodec:

@@ -42,7 +42,8 @@ class Collector:
         self._returns, self._lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
         self._resetting = np.zeros(envs.num_envs, bool)
         raw, _ = envs.reset(seed=seed)
-        self._obs = self._seen(self._checked(self.observations.rows(raw, envs.num_envs), "observation"), update=True)
+        first = self._rows(self.observations.rows(raw, envs.num_envs), "observation")
+        self._obs = self._seen(first, first)
 
     def collect(self, theta: Array, n_steps: int) -> Batch:
         """`n_steps` steps of every environment under π_θ."""
@@ -61,13 +62,17 @@ class Collector:
         for t in range(n_steps):
             obs[t] = self._obs
             act[t] = distribution.sample(policy.forward(theta, self._obs).params, noise[t])
-            raw, reward, ended, cut, infos = envs.step(self.actions.to_env(act[t]))
+            raw, reward, ended, cut, infos = self._step(act[t])
             self.steps += n
-            reward = self._checked(np.asarray(reward, np.float64), "reward")
-            raw_obs = self._checked(self.observations.rows(raw, n), "observation")
+            reward = np.asarray(reward, np.float64)
+            following = self._rows(self.observations.rows(raw, n), "observation")
             valid[t] = ~self._resetting
             terminated[t], truncated[t] = ended, cut & ~ended
             done = terminated[t] | truncated[t]
+            with np.errstate(over="ignore"):
+                rew[t] = self._checked(reward.astype(self.dtype), "reward")
+            if self.scaler is not None:
+                rew[t] = self.scaler(reward, done, valid[t])
             self._returns += reward
             self._lengths += valid[t]
             if done.any():
@@ -75,31 +80,50 @@ class Collector:
                     episodes.append((self._returns[i], self._lengths[i]))
                     if truncated[t, i]:
                         final_at.append(t * n + i)
-                        row = raw_obs[i] if self.next_step_reset else self.observations.row(infos["final_obs"][i])
-                        final_obs.append(self._checked(row[None], "final observation"))
+                        final_obs.append(following[i : i + 1] if self.next_step_reset else self._final(infos, i))
                 self._returns[done], self._lengths[done] = 0, 0
-            self._resetting = done if self.next_step_reset else self._resetting
-            rew[t] = reward if self.scaler is None else self.scaler(reward, done)
-            # a truncated episode's last observation is seen, not learnt from: statistics come from states acted in
-            self._obs = self._seen(raw_obs, update=True)
+            if self.next_step_reset:
+                self._resetting = done
+            # statistics come from the states acted in: an episode's last observation is not one of them
+            self._obs = self._seen(following, following[~self._resetting] if self._resetting.any() else following)
 
-        finals = np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size))
+        finals = np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype)
         returns, lengths = zip(*episodes, strict=True) if episodes else ((), ())
         return Batch(
-            obs, act, rew, terminated, truncated, valid, self._obs, self._seen(finals, update=False),
+            obs, act, rew, terminated, truncated, valid, self._obs, self._seen(finals, finals[:0]),
             np.array(final_at, np.int64), np.array(returns), np.array(lengths, np.int64),
         )  # fmt: skip
 
-    def _seen(self, obs: Array, update: bool) -> Array:
-        """The observations as the networks see them."""
-        obs = np.array(obs, self.dtype, order="C")
-        return obs if self.normalizer is None else self.normalizer(obs, update)
+    def _step(self, act: Array) -> tuple[Any, ...]:
+        try:
+            return self.envs.step(self.actions.to_env(act))
+        except Exception as error:  # an environment may raise anything
+            raise EnvironmentFault(
+                f"the environment raised {type(error).__name__} at step {self.steps}: {' '.join(str(error).split())}"
+            ) from error
 
-    def _checked(self, values: Array, what: str) -> Array:
+    def _rows(self, rows: Array, what: str, first: int = 0) -> Array:
+        """A copy of the rows in the learner's dtype, looked over; the environments may reuse their own arrays."""
+        with np.errstate(over="ignore"):
+            return self._checked(np.array(rows, self.dtype, order="C"), what, first)
+
+    def _final(self, infos: dict[str, Any], i: int) -> Array:
+        if "final_obs" not in infos:
+            raise EnvironmentFault("the vector environment resets in the same step but gives no infos['final_obs']")
+        return self._rows(self.observations.row(infos["final_obs"][i])[None], "final observation", i)
+
+    def _seen(self, obs: Array, acted_in: Array) -> Array:
+        """The observations as the networks see them, after those that are acted in have entered the statistics."""
+        if self.normalizer is None:
+            return obs
+        self.normalizer.update(acted_in)
+        return self.normalizer(obs)
+
+    def _checked(self, values: Array, what: str, first: int = 0) -> Array:
         # a sum is not finite where an entry is not: the exact look is taken only then
         if not np.isfinite(values.sum(dtype=np.float64)) and not np.isfinite(values).all():
             bad = np.argwhere(~np.isfinite(values))[0]
-            place = f"environment {bad[0]}" + (f", component {bad[1]}" if len(bad) > 1 else "")
+            place = f"environment {first + bad[0]}" + (f", component {bad[1]}" if len(bad) > 1 else "")
             raise EnvironmentFault(
                 f"{what} {values[tuple(bad)]} from {place} at step {self.steps}: expected finite numbers; "
                 "nothing was learnt from it"

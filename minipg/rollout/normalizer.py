@@ -40,17 +40,18 @@ class Moments:
 
 
 class ObservationNormalizer:
-    """(obs − mean)/σ, clipped to ±10; statistics grow only where `update` is asked for."""
+    """(obs − mean)/σ, clipped to ±10, by statistics that grow with `update` alone."""
 
     def __init__(self, size: int, backend: Backend) -> None:
         self.moments = Moments(size, backend)
 
-    def __call__(self, obs: Array, update: bool) -> Array:
+    def update(self, obs: Array) -> None:
+        """Fold in the rows of obs (B, O)."""
+        self.moments.merge(obs)
+
+    def __call__(self, obs: Array) -> Array:
         """obs (B, O) → (B, O) of the same dtype."""
-        moments = self.moments
-        if update:
-            moments.merge(obs)
-        out = np.empty_like(obs)
+        moments, out = self.moments, np.empty_like(obs)
         kernels = moments.backend.kernels("moments")
         kernels.standardize(obs, moments.count, moments.mean, moments.square, LIMIT, out)
         return out
@@ -64,10 +65,10 @@ class RewardScaler:
         self.gamma = gamma
         self.running = np.zeros((num_envs, 1))
 
-    def __call__(self, rew: Array, done: Array) -> Array:
-        """rew (N,), done (N,) bool → (N,); an episode's end resets its R."""
+    def __call__(self, rew: Array, done: Array, valid: Array | None = None) -> Array:
+        """rew (N,), done (N,) bool → (N,); an episode's end resets its R, and only `valid` (N,) rows are counted."""
         self.running[:, 0] = self.gamma * self.running[:, 0] + rew
-        self.moments.merge(self.running)
+        self.moments.merge(self.running if valid is None or valid.all() else self.running[valid])
         self.running[done] = 0
         deviation = math.sqrt(self.moments.square[0] / self.moments.count[0])
         return np.clip(rew / deviation if deviation > 0 else rew, -LIMIT, LIMIT)

@@ -10,6 +10,7 @@ from gymnasium.vector import VectorEnv
 from minipg.algorithms import Agent
 from minipg.checks import require
 from minipg.envs import make_vector
+from minipg.errors import EnvironmentFault
 
 _SIDE_BY_SIDE = 8
 
@@ -30,6 +31,10 @@ def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic
     while left.any():
         act, _ = agent.predict(obs, deterministic)
         obs, rew, terminated, truncated, _ = envs.step(act)
+        rows, _ = agent.observations.read(obs)
+        for what, values in (("observation", rows), ("reward", np.asarray(rew)[:, None])):
+            if bad := np.argwhere(~np.isfinite(values)).tolist():
+                raise EnvironmentFault(f"{what} {values[tuple(bad[0])]} from environment {bad[0][0]} in evaluation")
         running += rew
         for i in np.flatnonzero(terminated | truncated):
             if left[i]:

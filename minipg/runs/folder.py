@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minipg.errors import RunFolderError
-from minipg.storage import write_json
+from minipg.storage import cannot_write, write_json
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,14 @@ class RunFolder:
     def append(self, row: dict[str, Any]) -> None:
         """One row of the table; the first also writes its head."""
         new = not self.metrics.exists()
-        with self.metrics.open("a", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        try:
+            with self.metrics.open("a", newline="") as file:
+                writer = csv.DictWriter(file, list(row))
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            raise cannot_write(self.metrics, error) from error
 
     def rows(self) -> list[dict[str, str]]:
         """The table as it stands."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from typing import Any
 
 from minipg.algorithms import Agent
-from minipg.errors import MinipgError
+from minipg.errors import EnvironmentFault
 from minipg.progress import Progress
 from minipg.runs.folder import RunFolder
 
@@ -32,7 +33,7 @@ def train(agent: Agent[Any], steps: int, folder: RunFolder, display: Progress) -
         }
     )
     began = saved = time.perf_counter()
-    last: dict[str, Any] = {"steps": 0, "mean_return": None, "mean_length": None}
+    last: dict[str, Any] = {"steps": 0, "mean_return": math.nan, "mean_length": math.nan}
 
     def record(agent: Agent[Any], row: dict[str, Any]) -> None:
         nonlocal last, saved
@@ -47,9 +48,11 @@ def train(agent: Agent[Any], steps: int, folder: RunFolder, display: Progress) -
         agent.learn(steps, callback=record, progress=display)
     except KeyboardInterrupt:
         interrupted = True
-    except MinipgError as error:
+    except BaseException as error:
         _keep(agent, folder)
-        raise type(error)(f"{error}; the agent is saved in {folder.path}") from error
+        if isinstance(error, EnvironmentFault):
+            raise EnvironmentFault(f"{error}; the agent is saved in {folder.path}") from error
+        raise
     seconds = time.perf_counter() - began
     _keep(agent, folder)
     return {
@@ -59,12 +62,17 @@ def train(agent: Agent[Any], steps: int, folder: RunFolder, display: Progress) -
         "steps": last["steps"],
         "seconds": round(seconds, 3),
         "steps_per_second": round(last["steps"] / seconds, 1),
-        "mean_return": last["mean_return"],
-        "mean_length": last["mean_length"],
+        "mean_return": _number(last["mean_return"]),
+        "mean_length": _number(last["mean_length"]),
         "updates": agent.updates,
         "run": str(folder.path),
         "interrupted": interrupted,
     }
+
+
+def _number(value: float) -> float | None:
+    """None where there is no number yet: JSON has no NaN."""
+    return value if math.isfinite(value) else None
 
 
 def _keep(agent: Agent[Any], folder: RunFolder) -> None:

@@ -1,0 +1,153 @@
+"""Toy environments whose every number is known, and faulty ones whose fault comes at a known step."""
+
+from typing import NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+
+class Ending(NamedTuple):
+    """How long an episode lasts, and the flags of its last step."""
+
+    length: int
+    terminated: bool
+    truncated: bool
+
+
+SCRIPT = (
+    Ending(3, True, False), Ending(4, False, True), Ending(1, False, True),
+    Ending(2, True, True), Ending(1, True, False), Ending(5, False, True),
+)  # fmt: skip
+
+
+def observation(number, episode, time):
+    """What environment `number` shows at `time` of its `episode`."""
+    return np.array([number, episode, time], np.float64)
+
+
+def reward(number, episode, time, act):
+    """What it pays for `act` there: a sum of distinct binary fractions, so exact in floating point."""
+    return number + episode / 4 + time / 64 + float(np.sum(act))
+
+
+class Counting(gym.Env):
+    """Counts its episodes and steps. Episode k goes as script[k] says, round and round."""
+
+    metadata = {"render_modes": []}  # noqa: RUF012
+    observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float64)
+
+    def __init__(self, number=0, script=SCRIPT, action_space=None):
+        self.number, self.script, self.episode, self.time = number, script, -1, 0
+        self.action_space = action_space or spaces.Discrete(3)
+        self.received = []
+
+    def reset(self, *, seed=None, options=None):
+        self.episode, self.time = self.episode + 1, 0
+        return observation(self.number, self.episode, 0), {}
+
+    def step(self, act):
+        assert self.action_space.contains(act), f"{act!r} is not in {self.action_space}"
+        self.received.append(np.array(act))
+        paid = reward(self.number, self.episode, self.time, act)
+        self.time += 1
+        length, terminated, truncated = self.script[self.episode % len(self.script)]
+        last = self.time == length
+        return observation(self.number, self.episode, self.time), paid, last and terminated, last and truncated, {}
+
+
+class Faulty(Counting):
+    """A Counting environment in whose `at`-th step something goes wrong, once."""
+
+    def __init__(self, fault, at, **options):
+        super().__init__(**options)
+        self.fault, self.at, self.steps = fault, at, 0
+
+    def step(self, act):
+        self.steps += 1
+        if self.steps != self.at:
+            return super().step(act)
+        if self.fault == "interrupt":
+            raise KeyboardInterrupt
+        if self.fault == "crash":
+            raise RuntimeError("the environment's own bug")
+        obs, paid, terminated, truncated, info = super().step(act)
+        if self.fault == "nan observation":
+            obs[1] = np.nan
+        if self.fault == "inf reward":
+            paid = -np.inf
+        if self.fault == "huge observation":
+            obs[1] = 1e300
+        if self.fault == "huge reward":
+            paid = 1e300
+        return obs, paid, terminated, truncated, info
+
+
+class Spacious(gym.Env):
+    """Shows samples of any observation space and takes actions of any action space; episodes of `length` steps."""
+
+    metadata = {"render_modes": []}  # noqa: RUF012
+
+    def __init__(self, observation_space, action_space, length=5):
+        self.observation_space, self.action_space, self.length = observation_space, action_space, length
+        self.time = 0
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self.observation_space.seed(seed)
+        self.time = 0
+        return self.observation_space.sample(), {}
+
+    def step(self, act):
+        assert self.action_space.contains(act), f"{act!r} is not in {self.action_space}"
+        self.time += 1
+        return self.observation_space.sample(), float(np.sum(act)), False, self.time == self.length, {}
+
+
+class NotInstalled(gym.Env):
+    """An environment that its package's absence keeps from being made; `message` is that package's own."""
+
+    def __init__(self, message):
+        raise gym.error.DependencyNotInstalled(message)
+
+
+class Moved(gym.Env):
+    """An environment that is no longer where its id says, as Gymnasium's Hopper-v2."""
+
+    def __init__(self):
+        raise ImportError("the environment has been moved\nto another project")
+
+
+def sync(envs, mode=AutoresetMode.SAME_STEP, **options):
+    """A vector of these very environments."""
+    return SyncVectorEnv([lambda env=env: env for env in envs], autoreset_mode=mode, **options)
+
+
+def asynchronous(envs, mode=AutoresetMode.SAME_STEP, **options):
+    """The same in processes of their own, each with a copy of its environment."""
+    return AsyncVectorEnv([lambda env=env: env for env in envs], autoreset_mode=mode, **options)
+
+
+MUJOCO = 'MuJoCo is not installed, run `pip install "gymnasium[mujoco]"`'
+BOX2D = (
+    'Box2D is not installed, you can install it by run `pip install swig` followed by `pip install "gymnasium[box2d]"`'
+)
+FAULTS = {
+    "NanObservation": ("nan observation", 21), "InfReward": ("inf reward", 21),
+    "Interrupting": ("interrupt", 21), "InterruptingAtOnce": ("interrupt", 1), "Crashing": ("crash", 21),
+}  # fmt: skip
+
+gym.register("test/Counting-v0", Counting)
+gym.register("test/Endless-v0", Counting, kwargs={"script": (Ending(10**9, False, False),)})
+for name, (fault, at) in FAULTS.items():
+    gym.register(f"test/{name}-v0", Faulty, kwargs={"fault": fault, "at": at})
+gym.register("test/NoMujoco-v0", NotInstalled, kwargs={"message": MUJOCO})
+gym.register("test/NoBox2d-v0", NotInstalled, kwargs={"message": BOX2D})
+gym.register("test/NoJax-v0", NotInstalled, kwargs={"message": "jax is not installed,\nrun `pip install jax`"})
+gym.register("test/NoJax-v1", NotInstalled, kwargs={"message": "jax is not installed,\nrun `pip install jax`"})
+gym.register("test/Moved-v0", Moved)
+gym.register("test/TwoHands-v0", Counting, kwargs={"action_space": spaces.MultiDiscrete([2, 3])})
+gym.register(
+    "test/Talking-v0", Spacious, kwargs={"observation_space": spaces.Text(5), "action_space": spaces.Discrete(2)}
+)

@@ -1,0 +1,553 @@
+"""The command line: what a good run leaves, and that bad input costs one line and nothing else."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from environments import SCRIPT, reward
+
+import minipg
+from minipg import TRPO
+from minipg.cli import main
+from minipg.errors import EnvironmentFault
+from minipg.progress import Progress
+from minipg.runs import RunFolder, train
+from minipg.storage import load_arrays, save_arrays
+
+SMALL = ["--num-envs", "1", "--n-steps", "16", "--hidden", "4", "--vf-epochs", "1", "--threads", "1"]
+
+
+class Result(NamedTuple):
+    """How a command ended, and the lines it wrote."""
+
+    status: int
+    out: list[str]
+    err: list[str]
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs one command in an empty folder. What a terminal would show of warnings counts as standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args):
+        capsys.readouterr()
+        with warnings.catch_warnings(record=True) as caught:
+            for quiet in (DeprecationWarning, PendingDeprecationWarning, ResourceWarning):
+                warnings.simplefilter("ignore", quiet)
+            warnings.filterwarnings("always", ".*WARN")  # Gymnasium's own, deprecations included
+            try:
+                status = main([str(arg) for arg in args])
+            except SystemExit as stop:
+                status = stop.code or 0
+        out, err = capsys.readouterr()
+        return Result(status, out.splitlines(), [*err.splitlines(), *(str(warning.message) for warning in caught)])
+
+    return run
+
+
+def small(env, *args, out="run"):
+    return ["train", "trpo", env, *SMALL, "--steps", "64", "--out", out, *args]
+
+
+def tree():
+    """Every file below the working folder with its content, every folder with None."""
+    return {path: path.read_bytes() if path.is_file() else None for path in Path().rglob("*")}
+
+
+def refused(run, *args, says=""):
+    """One line on standard error, status 2, and the folder as it was."""
+    before = tree()
+    result = run(*args)
+    assert result.status == 2, result
+    assert len(result.err) == 1, result
+    assert says in result.err[0]
+    assert tree() == before
+    return result.err[0]
+
+
+def strictly(line):
+    """A JSON object of numbers that every reader of JSON knows: NaN and infinity are not among them."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON: {line}")
+
+    return json.loads(line, parse_constant=refuse)
+
+
+# ---- a good run ----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_its_config_a_row_an_update_the_agent_and_a_curve(run):
+    result = run(*small("test/Counting-v0", "--seed", "3"))
+    assert result.status == 0
+    assert result.err == []
+    assert sorted(os.listdir("run")) == ["agent.npz", "config.json", "curve.png", "metrics.csv"]
+    assert Path("run/curve.png").read_bytes().startswith(b"\x89PNG\r\n")
+
+    config = json.loads(Path("run/config.json").read_text())
+    assert (config["algorithm"], config["env"], config["seed"], config["steps"]) == ("trpo", "test/Counting-v0", 3, 64)
+    assert (config["config"]["n_steps"], config["config"]["hidden"]) == (16, [4])
+    assert {"python", "numpy", "numba", "gymnasium"} <= set(config["versions"])
+
+    with open("run/metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["update"]) for row in rows] == [1, 2, 3, 4]
+    assert [int(row["steps"]) for row in rows] == [16, 32, 48, 64]
+
+    agent = minipg.load("run")
+    assert (agent.steps, agent.updates, agent.seed) == (64, 4, 3)
+    again = TRPO("test/Counting-v0", seed=3, num_envs=1, n_steps=16, hidden=(4,), vf_epochs=1).learn(64)
+    np.testing.assert_array_equal(agent.theta, again.theta)
+
+
+def test_whole_rollouts_are_made(run):
+    assert run(*small("test/Counting-v0", "--steps", "17")).status == 0
+    assert minipg.load("run").steps == 32
+
+
+TRAIN_KEYS = ["algorithm", "env", "seed", "steps", "seconds", "steps_per_second",
+              "mean_return", "mean_length", "updates", "run"]  # fmt: skip
+
+
+def test_the_last_line_of_train_json_is_one_object_of_the_documented_keys(run):
+    result = run(*small("test/Counting-v0", "--json"))
+    assert result.status == 0
+    summary = strictly(result.out[-1])
+    assert list(summary) == TRAIN_KEYS
+    assert (summary["algorithm"], summary["env"], summary["seed"]) == ("trpo", "test/Counting-v0", 0)
+    assert (summary["steps"], summary["updates"], summary["run"]) == (64, 4, "run")
+    assert summary["seconds"] > 0
+    assert summary["steps_per_second"] == pytest.approx(64 / summary["seconds"], rel=0.2)
+    # 64 steps are four rounds of the script's 16
+    assert summary["mean_length"] == pytest.approx(16 / 6)
+
+
+def test_json_of_a_run_in_which_no_episode_ended_is_still_json(run):
+    result = run(*small("test/Endless-v0", "--json"))
+    assert result.status == 0
+    summary = strictly(result.out[-1])
+    assert list(summary) == TRAIN_KEYS
+    assert summary["mean_return"] is None
+    assert summary["mean_length"] is None
+
+
+def test_a_run_in_which_no_episode_ended_says_so_without_nan(run):
+    result = run(*small("test/Endless-v0"))
+    assert result.status == 0
+    assert result.err == []
+    assert not any("nan" in line.lower() for line in result.out)
+    assert Path("run/curve.png").exists()
+
+
+@pytest.fixture
+def trained(run):
+    """The folder of a run."""
+    assert run(*small("test/Counting-v0")).status == 0
+    return "run"
+
+
+def test_the_last_line_of_evaluate_json_is_one_object_of_the_documented_keys(run, trained):
+    result = run("evaluate", trained, "--episodes", 3, "--json")
+    assert result.status == 0
+    assert result.err == []
+    summary = strictly(result.out[-1])
+    assert list(summary) == ["env", "episodes", "mean_return", "std_return", "min_return", "max_return"]
+    assert (summary["env"], summary["episodes"]) == ("test/Counting-v0", 3)
+    assert summary["min_return"] <= summary["mean_return"] <= summary["max_return"]
+
+
+def test_evaluation_is_the_mean_over_whole_episodes_each_environment_playing_its_share(run, trained, monkeypatch):
+    monkeypatch.setattr(TRPO, "predict", lambda agent, obs, deterministic: (np.ones(len(obs), int), None))
+    # 20 episodes on 8 environments: each plays its first two, four of them a third
+    returns = [sum(reward(0, k, t, 1) for t in range(SCRIPT[k].length)) for k in [0] * 8 + [1] * 8 + [2] * 4]
+    summary = strictly(run("evaluate", trained, "--json").out[-1])
+    assert summary["episodes"] == 20
+    assert summary["mean_return"] == pytest.approx(np.mean(returns))
+    assert summary["std_return"] == pytest.approx(np.std(returns))
+    assert (summary["min_return"], summary["max_return"]) == (min(returns), max(returns))
+
+
+def test_evaluation_takes_a_file_too_and_changes_nothing(run, trained):
+    before = tree()
+    plain = run("evaluate", trained, "--episodes", 2)
+    assert plain.status == 0
+    assert plain.err == []
+    assert run("evaluate", "run/agent.npz", "--episodes", 2) == plain
+    assert run("evaluate", trained, "--episodes", 2, "--stochastic").status == 0
+    assert tree() == before
+
+
+def config_of(run, *args):
+    result = run(*small(*args))
+    assert result.status == 0, result
+    return json.loads(Path("run/config.json").read_text())["config"]
+
+
+def test_an_environment_brings_its_own_preset(run):
+    config = config_of(run, "CartPole-v1")
+    assert (config["damping"], config["gae_lambda"]) == (1e-3, 0.98)
+
+
+def test_a_named_preset_wins_over_the_environments_own(run):
+    config = config_of(run, "CartPole-v1", "--preset", "mujoco")
+    assert (config["damping"], config["cg_iters"], config["normalize_obs"]) == (0.1, 25, True)
+
+
+@pytest.mark.parametrize("preset", [["--preset", "mujoco"], ["--preset=mujoco"]], ids=len)
+def test_a_flag_wins_over_a_preset_even_with_the_algorithms_own_default(run, preset):
+    config = config_of(run, "CartPole-v1", *preset, "--cg-iters", "15", "--no-normalize-obs", "--damping=0.5")
+    assert (config["cg_iters"], config["normalize_obs"], config["damping"]) == (15, False, 0.5)
+    assert (config["gae_lambda"], config["normalize_reward"]) == (0.95, True)
+
+
+def test_a_flag_may_stand_before_the_preset(run):
+    assert config_of(run, "CartPole-v1", "--cg-iters", "3", "--preset", "mujoco")["cg_iters"] == 3
+
+
+def test_runs_without_a_name_go_to_folders_of_their_own(run):
+    for _ in range(3):
+        assert run("train", "trpo", "test/Counting-v0", *SMALL, "--steps", "16").status == 0
+    folders = list(Path("runs").iterdir())
+    assert len(folders) == 3
+    assert all((folder / "agent.npz").exists() for folder in folders)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--help"], ["-h"], ["help"], ["train", "--help"], ["train", "trpo", "--help"], ["train", "trpo", "-h"],
+        ["train", "trpo", "CartPole-v1", "--help"], ["evaluate", "--help"], ["evaluate", "run", "--help"],
+        ["list", "--help"], ["--version"], ["list"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_help_is_no_error(run, args):
+    result = run(*args)
+    assert result.status == 0
+    assert result.out
+    assert result.err == []
+
+
+def test_help_explains_every_setting(run):
+    text = "\n".join(run("train", "trpo", "--help").out)
+    flags = ("steps", "seed", "preset", "backend", "threads", "out", "json")
+    for name in (*minipg.TRPOConfig.__dataclass_fields__, *flags):
+        assert f"--{name.replace('_', '-')}" in text
+
+
+# ---- bad input -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "args,near",
+    [
+        (["trian", "trpo", "CartPole-v1"], "train"),
+        (["train", "trop", "CartPole-v1"], "trpo"),
+        (["train", "TRPO", "CartPole-v1"], "trpo"),
+        (["train", "trpo", "CartPol-v1"], "CartPole-v1"),
+        (["train", "trpo", "CartPole-v7"], "CartPole-v1"),
+        (["train", "trpo", "test/Countin-v0"], "test/Counting-v0"),
+        (["train", "trpo", "CartPole-v1", "--stpes", "5"], "--steps"),
+        (["train", "trpo", "CartPole-v1", "--max_k", "5"], "--max-kl"),
+        (["train", "trpo", "CartPole-v1", "--learning-rate=5"], "--vf-learning-rate"),
+        (["train", "trpo", "CartPole-v1", "--preset", "mujco"], "mujoco"),
+        (["train", "trpo", "CartPole-v1", "--preset=CartPole-v0"], "CartPole-v1"),
+        (["train", "trpo", "CartPole-v1", "--backend", "nunba"], "numba"),
+        (["train", "trpo", "CartPole-v1", "--activation", "tan"], "tanh"),
+        (["evaluate", "run", "--episode", "5"], "--episodes"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[-1],
+)
+def test_an_unknown_name_is_answered_with_the_nearest_known_one(run, args, near):
+    assert near in refused(run, *args)
+
+
+@pytest.mark.parametrize("env", ["", "a b", "CartPole-v1-", "no_such_module:CartPole-v1", "a:b:c", "?", "no/Such-v1"])
+def test_an_environment_that_cannot_be_is_refused(run, env):
+    refused(run, "train", "trpo", env)
+
+
+@pytest.mark.parametrize(
+    "env,says",
+    [
+        ("test/NoMujoco-v0", "pip install 'minipg-rl[mujoco]'"),
+        ("test/NoBox2d-v0", "pip install 'minipg-rl[box2d]'"),
+        ("ALE/NoSuchGame-v5", "pip install 'minipg-rl[atari]'"),
+        ("test/NoJax-v1", "pip install jax"),
+        ("test/NoJax-v0", "pip install jax"),  # out of date besides, of which Gymnasium warns
+        ("test/Moved-v0", "moved"),
+    ],
+)
+def test_an_environment_that_is_not_installed_says_what_to_install(run, env, says):
+    assert env in refused(run, *small(env), says=says)
+
+
+@pytest.mark.parametrize(
+    "env,says",
+    [("test/TwoHands-v0", "expected Discrete or Box of floats"), ("test/Talking-v0", "expected Box, Discrete")],
+)
+def test_an_unsupported_space_says_which_are_supported(run, env, says):
+    refused(run, *small(env), says=says)
+
+
+NONSENSE = {
+    "--steps": ["-5", "0", "abc", "1.5", "nan", ""],
+    "--seed": ["-1", "x", "0.5"],
+    "--threads": ["0", "-1", "two"],
+    "--num-envs": ["0", "-2", "1.5"],
+    "--n-steps": ["0", "x"],
+    "--max-kl": ["0", "-0.01", "nan", "inf", "x"],
+    "--gamma": ["2", "-0.1", "nan"],
+    "--gae-lambda": ["1.01"],
+    "--damping": ["-1", "nan", "inf"],
+    "--cg-iters": ["0"],
+    "--backtrack-coeff": ["0", "1", "nan"],
+    "--backtrack-iters": ["0"],
+    "--accept-ratio": ["-1", "1", "nan"],
+    "--fisher-subsample": ["0"],
+    "--hidden": ["0", "-4", "x", "4.5"],
+    "--activation": ["", "sigmoid"],
+    "--log-std-init": ["nan", "1000"],
+    "--vf-optimizer": ["sgd"],
+    "--vf-learning-rate": ["0", "nan"],
+    "--vf-epochs": ["-1"],
+    "--vf-minibatch-size": ["0"],
+    "--backend": ["cuda", ""],
+    "--preset": ["", "none"],
+}
+
+
+@pytest.mark.parametrize("flag,value", [(flag, value) for flag, values in NONSENSE.items() for value in values])
+def test_a_nonsense_value_is_refused_by_the_name_of_its_flag(run, flag, value):
+    line = refused(run, *small("CartPole-v1"), flag, value)
+    assert flag.strip("-") in line.replace("_", "-")
+
+
+@pytest.mark.parametrize("flag", ["--steps", "--seed", "--out", "--preset", "--max-kl", "--backend", "--gamma"])
+def test_a_missing_value_is_refused(run, flag):
+    line = refused(run, "train", "trpo", "CartPole-v1", flag)
+    assert flag.strip("-") in line
+    refused(run, "train", "trpo", "CartPole-v1", flag, "--json")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["train"], ["train", "trpo"], ["train", "trpo", "--steps", "5"],
+        ["train", "--steps", "5", "trpo", "CartPole-v1"], ["train", "trpo", "CartPole-v1", "Pendulum-v1"],
+        ["train", "trpo", "CartPole-v1", "-q"],
+        ["evaluate"], ["evaluate", "--json"], ["evaluate", "run", "other"], ["list", "everything"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_missing_or_too_much_is_said_in_one_line(run, args):
+    refused(run, *args)
+
+
+@pytest.mark.parametrize("args", ["--episodes 0", "--episodes x", "--episodes", "--seed -1"])
+def test_nonsense_in_evaluate_is_refused(run, trained, args):
+    refused(run, "evaluate", trained, *args.split())
+
+
+def test_settings_that_no_memory_holds_are_refused(run):
+    result = run(*small("CartPole-v1", "--n-steps", str(10**13)))
+    assert result.status == 2
+    assert len(result.err) == 1
+
+
+# ---- run folders ---------------------------------------------------------------------------------------------------
+
+
+def test_an_existing_run_folder_is_never_touched(run, trained):
+    refused(run, *small("test/Counting-v0", out=trained), says="exists already")
+    Path("empty").mkdir()
+    refused(run, *small("test/Counting-v0", out="empty"), says="exists already")
+    Path("file").write_text("precious")
+    refused(run, *small("test/Counting-v0", out="file"), says="exists already")
+
+
+def test_a_run_folder_that_cannot_be_made_is_refused(run):
+    Path("file").write_text("precious")
+    refused(run, *small("test/Counting-v0", out="file/run"), says="file/run")
+    refused(run, *small("test/Counting-v0", out="x" * 300), says="xxx")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_run_folder_in_an_unwritable_one_is_refused(run, tmp_path):
+    Path("locked").mkdir(mode=0o500)
+    refused(run, *small("test/Counting-v0", out="locked/run"), says="Permission denied")
+
+
+def test_a_folder_that_refuses_to_be_made_is_refused(run, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    for args in (small("test/Counting-v0"), ["train", "trpo", "test/Counting-v0", *SMALL]):
+        refused(run, *args, says="Permission denied")
+
+
+@pytest.mark.parametrize("file", ["config.json", "metrics.csv", "agent.npz", "curve.png"])
+def test_a_disk_that_is_full_is_one_line(run, monkeypatch, file):
+    def unless_full(call):
+        def refuse(*args, **options):
+            if any(Path(arg).name == file for arg in args[:2] if isinstance(arg, str | Path)):
+                raise OSError(28, "No space left on device")
+            return call(*args, **options)
+
+        return refuse
+
+    monkeypatch.setattr(os, "replace", unless_full(os.replace))
+    monkeypatch.setattr(Path, "open", unless_full(Path.open))
+    result = run(*small("test/Counting-v0"))
+    assert result.status == 2
+    assert len(result.err) == 1
+    assert "No space left on device" in result.err[0]
+    assert file not in os.listdir("run")
+
+
+def test_evaluating_what_is_not_there_is_refused(run):
+    refused(run, "evaluate", "nowhere", says="nowhere")
+    Path("folder").mkdir()
+    refused(run, "evaluate", "folder", says="folder")
+    refused(run, "evaluate", "")
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "bytes", "folder", "nan"])
+def test_evaluating_a_damaged_run_is_refused(run, trained, damage):
+    file = Path(trained) / "agent.npz"
+    content = file.read_bytes()
+    if damage == "folder":
+        file.unlink()
+        file.mkdir()
+    elif damage == "nan":
+        agent = minipg.load(file)
+        agent.theta = agent.theta * np.nan
+        agent.save(file)
+    else:
+        middle = content[: len(content) // 2]
+        file.write_bytes({"cut": middle, "empty": b"", "text": b"theta = 0\n", "bytes": middle + bytes(100)}[damage])
+    refused(run, "evaluate", trained, says="agent.npz")
+
+
+# ---- faults and interruptions on the way ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "env,says",
+    [
+        ("test/NanObservation-v0", "observation nan from environment 0, component 1 at step 21"),
+        ("test/InfReward-v0", "reward -inf from environment 0 at step 21"),
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["--normalize-obs", "--normalize-reward"]], ids=["", "normalised"])
+def test_an_environment_whose_numbers_are_not_finite_ends_the_run_and_costs_no_learning(run, env, says, flags):
+    result = run(*small(env, *flags))
+    assert result.status == 2
+    assert len(result.err) == 1
+    assert says in result.err[0]
+    assert "saved in run" in result.err[0]
+    # the first rollout of 16 steps was sound, the second was not
+    assert run(*small("test/Counting-v0", "--steps", "16", *flags, out="sound")).status == 0
+    agent, sound = minipg.load("run"), minipg.load("sound")
+    np.testing.assert_array_equal(agent.theta, sound.theta)
+    np.testing.assert_array_equal(agent.value.theta, sound.value.theta)
+    assert (agent.steps, agent.updates) == (16, 1)
+    assert len(Path("run/metrics.csv").read_text().splitlines()) == 2
+    assert sorted(os.listdir("run")) == ["agent.npz", "config.json", "curve.png", "metrics.csv"]
+
+
+@pytest.mark.parametrize("env", ["test/NanObservation-v0", "test/InfReward-v0"])
+def test_evaluating_in_an_environment_whose_numbers_are_not_finite_is_refused(run, trained, env):
+    arrays, meta = load_arrays(Path(trained) / "agent.npz")
+    save_arrays(Path(trained) / "agent.npz", arrays, {**meta, "env": env})
+    refused(run, "evaluate", trained, "--episodes", "64", says="environment 0")
+    refused(run, "evaluate", trained, "--episodes", "64", "--json", says="environment 0")
+
+
+def test_whatever_ends_a_run_the_agent_is_saved(tmp_path):
+    from rich.console import Console
+
+    agent = TRPO("test/Crashing-v0", num_envs=1, n_steps=16, hidden=(4,), vf_epochs=1, threads=1)
+    folder = RunFolder.create(tmp_path / "run", "name")
+    with pytest.raises(EnvironmentFault, match="raised RuntimeError at step 20: the environment's own bug"):
+        train(agent, 64, folder, Progress("title", 64, Console(quiet=True)))
+    assert folder.agent.exists()
+    assert minipg.load(folder.agent).steps == 16
+    assert folder.curve.exists()
+
+
+@pytest.mark.parametrize("env,updates", [("test/Interrupting-v0", 1), ("test/InterruptingAtOnce-v0", 0)])
+def test_ctrl_c_saves_and_says_where(run, env, updates):
+    result = run(*small(env))
+    assert result.status == 130
+    assert len(result.err) == 1
+    assert "interrupted" in result.err[0]
+    assert "saved in run" in result.err[0]
+    agent = minipg.load("run")
+    assert (agent.updates, agent.steps) == (updates, 16 * updates)
+    if updates:
+        assert run(*small("test/Counting-v0", "--steps", "16", out="sound")).status == 0
+        np.testing.assert_array_equal(agent.theta, minipg.load("sound").theta)
+
+
+def test_ctrl_c_still_ends_with_the_summary(run):
+    result = run(*small("test/Interrupting-v0", "--json"))
+    assert result.status == 130
+    summary = strictly(result.out[-1])
+    assert list(summary) == TRAIN_KEYS
+    assert (summary["steps"], summary["updates"]) == (16, 1)
+    at_once = run(*small("test/InterruptingAtOnce-v0", "--json", out="other"))
+    assert strictly(at_once.out[-1])["mean_return"] is None
+
+
+def test_ctrl_c_outside_training_is_one_line_too(run, trained, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TRPO, "predict", interrupt)
+    result = run("evaluate", trained)
+    assert (result.status, len(result.err)) == (130, 1)
+
+
+def start(*args, **options):
+    command = [sys.executable, "-m", "minipg.cli", *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_a_real_ctrl_c_ends_a_real_process_with_the_agent_saved(tmp_path):
+    process = start("train", "trpo", "CartPole-v1", "--steps", str(10**9), "--out", "run", cwd=tmp_path)
+    metrics, patience = tmp_path / "run" / "metrics.csv", time.monotonic() + 60
+    while not metrics.exists() or len(metrics.read_text().splitlines()) < 3:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.splitlines() == ["minipg: interrupted; the agent is saved in run"]
+    agent = minipg.load(tmp_path / "run")
+    rows = metrics.read_text().splitlines()[1:]
+    assert agent.updates - len(rows) in (0, 1)
+    assert math.isfinite(float(np.abs(agent.theta).sum()))
+
+
+def test_an_error_of_a_real_process_is_one_line_and_status_2(tmp_path):
+    process = start("train", "trpo", "CartPole-v1", "--max-kl", "0", cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("minipg: max_kl: expected a finite number > 0")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,224 @@
+"""Between Gymnasium's spaces and rows of numbers: observations in, actions out."""
+
+import numpy as np
+import pytest
+from environments import Spacious, sync
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minipg import TRPO
+from minipg.envs import ActionCodec, ObservationCodec
+from minipg.errors import EnvironmentFault, MinipgError
+
+shapes = st.lists(st.integers(1, 3), max_size=3).map(tuple)
+leaves = st.one_of(
+    st.builds(lambda shape, dtype: spaces.Box(-2, 3, shape, dtype), shapes, st.sampled_from([np.float32, np.float64])),
+    st.builds(lambda shape: spaces.Box(0, 255, shape, np.uint8), shapes),
+    st.builds(lambda shape: spaces.Box(-np.inf, np.inf, shape, np.float32), shapes),
+    st.builds(lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 5), st.integers(-3, 3)),
+    st.builds(spaces.MultiDiscrete, st.lists(st.integers(1, 4), min_size=1, max_size=3)),
+    st.builds(spaces.MultiDiscrete, st.just([[2, 3], [4, 2]])),
+    st.builds(lambda nvec: spaces.MultiDiscrete(nvec, start=[5] * len(nvec)), st.lists(st.integers(1, 4), min_size=1)),
+    st.builds(spaces.MultiBinary, st.one_of(st.integers(1, 4), st.just((2, 3)))),
+)
+observation_spaces = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(spaces.Tuple),
+        st.dictionaries(st.sampled_from("zaMb"), inner, min_size=1, max_size=3).map(spaces.Dict),
+    ),
+    max_leaves=5,
+)
+seeds = st.integers(0, 2**31 - 1)
+
+
+def samples(space, count, seed):
+    """`count` observations, each by itself, and as a vector environment hands them over."""
+    space.seed(seed)
+    single = [space.sample() for _ in range(count)]
+    return single, concatenate(space, single, create_empty_array(space, count))
+
+
+@given(observation_spaces, st.integers(1, 3), seeds)
+def test_rows_are_gymnasiums_own_flattening_of_each_observation(space, count, seed):
+    codec, (single, batched) = ObservationCodec(space), samples(space, count, seed)
+    expected = np.stack([spaces.flatten(space, obs) for obs in single])
+    assert codec.size == spaces.flatdim(space) == expected.shape[1]
+    np.testing.assert_array_equal(codec.rows(batched, count), expected)
+    for obs, row in zip(single, expected, strict=True):
+        np.testing.assert_array_equal(codec.row(obs), row)
+
+
+def test_a_discrete_observation_is_one_hot_from_the_start_of_its_space():
+    codec = ObservationCodec(spaces.Discrete(3, start=-1))
+    np.testing.assert_array_equal(codec.rows(np.array([1, -1]), 2), [[0, 0, 1], [1, 0, 0]])
+
+
+def test_the_parts_of_a_dict_lie_side_by_side_in_the_order_of_its_space():
+    space = spaces.Dict({"b": spaces.Box(0, 9, (2,)), "a": spaces.Discrete(2)})
+    obs = {"b": np.array([[3, 4], [5, 6]], np.float32), "a": np.array([1, 0])}
+    rows = ObservationCodec(space).rows(obs, 2)
+    np.testing.assert_array_equal(rows, [spaces.flatten(space, {"b": obs["b"][i], "a": obs["a"][i]}) for i in (0, 1)])
+
+
+BOX, LEAF = spaces.Box(-1, 1, (2,)), spaces.Discrete(2)
+
+
+class OfTheirOwn(spaces.Space):
+    """A space that Gymnasium knows nothing of."""
+
+
+SUPPORTED = "expected Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them"
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Text(5), spaces.Sequence(BOX), spaces.Graph(BOX, LEAF), spaces.OneOf([BOX, LEAF]),
+        OfTheirOwn(), spaces.Dict(position=BOX, words=spaces.Text(5)), spaces.Tuple([BOX, spaces.Sequence(LEAF)]),
+    ],
+    ids=lambda space: type(space).__name__,
+)  # fmt: skip
+def test_an_observation_space_without_a_fixed_row_of_numbers_is_refused_and_the_others_are_named(space):
+    with pytest.raises(EnvironmentFault, match=SUPPORTED):
+        ObservationCodec(space)
+    with pytest.raises(EnvironmentFault, match=SUPPORTED):
+        TRPO(Spacious(space, LEAF))
+
+
+# ---- actions -------------------------------------------------------------------------------------------------------
+
+action_spaces = st.one_of(
+    st.builds(lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 5), st.integers(-3, 3)),
+    st.builds(
+        lambda shape, dtype, bounds: spaces.Box(*bounds, shape, dtype),
+        shapes, st.sampled_from([np.float32, np.float64]),
+        st.sampled_from([(-0.3, 0.7), (-np.inf, 0.5), (0, np.inf), (-np.inf, np.inf)]),
+    ),
+)  # fmt: skip
+
+
+@given(action_spaces, st.integers(1, 4), seeds)
+def test_every_action_is_one_the_environment_takes(space, count, seed):
+    codec, rng = ActionCodec(space), np.random.default_rng(seed)
+    if codec.discrete:
+        raw = rng.integers(codec.size, size=count)
+        expected = raw + space.start
+    else:
+        raw = rng.normal(0, 3, (count, codec.size)).astype(np.float32)
+        expected = np.clip(raw.reshape(count, *space.shape), space.low, space.high)
+    act = codec.to_env(raw)
+    np.testing.assert_array_equal(act, expected)
+    assert all(space.contains(one) for one in act)
+    assert batch_space(space, count).contains(act)
+
+
+def test_the_clipped_action_is_not_the_stored_one():
+    raw = np.array([[5.0, -5.0]], np.float32)
+    ActionCodec(BOX).to_env(raw)
+    np.testing.assert_array_equal(raw, [[5, -5]])
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3), spaces.Dict(a=LEAF), spaces.Tuple([BOX, LEAF]),
+        spaces.Box(0, 9, (2,), np.int64), spaces.Box(0, 255, (2,), np.uint8),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_action_space_that_no_distribution_covers_is_refused_and_the_others_are_named(space):
+    with pytest.raises(EnvironmentFault, match="expected Discrete or Box of floats"):
+        ActionCodec(space)
+    with pytest.raises(EnvironmentFault, match="expected Discrete or Box of floats"):
+        TRPO(Spacious(BOX, space))
+
+
+# ---- whole agents --------------------------------------------------------------------------------------------------
+
+OBSERVATIONS = {
+    "Box": spaces.Box(-1, 1, (3,)),
+    "Box of no dimension": spaces.Box(-1, 1, ()),
+    "Box of three dimensions": spaces.Box(0, 255, (2, 3, 2), np.uint8),
+    "Box of doubles": spaces.Box(-1, 1, (3,), np.float64),
+    "Discrete": spaces.Discrete(4),
+    "Discrete from 2": spaces.Discrete(4, start=2),
+    "MultiDiscrete": spaces.MultiDiscrete([2, 3]),
+    "MultiBinary": spaces.MultiBinary((2, 2)),
+    "Dict": spaces.Dict(z=spaces.Discrete(3), a=spaces.Box(-1, 1, (2, 2)), m=spaces.MultiBinary(2)),
+    "Tuple": spaces.Tuple([spaces.Discrete(3), spaces.Box(-1, 1, (2,))]),
+    "nested": spaces.Dict(a=spaces.Tuple([spaces.Discrete(3), spaces.Dict(b=BOX)]), c=spaces.MultiDiscrete([2, 2])),
+}
+ACTIONS = {
+    "Discrete": spaces.Discrete(3),
+    "Discrete from -1": spaces.Discrete(3, start=-1),
+    "Box": spaces.Box(-1, 1, (2,)),
+    "Box of two dimensions": spaces.Box(-0.1, 0.1, (2, 2), np.float64),
+    "Box of no dimension": spaces.Box(-1, 1, ()),
+    "Box without bounds": spaces.Box(-np.inf, np.inf, (1,)),
+}
+PAIRS = [(obs, "Box") for obs in OBSERVATIONS] + [("Box", act) for act in ACTIONS] + [("nested", "Discrete from -1")]
+SMALL = {"n_steps": 8, "hidden": (4,), "vf_epochs": 1, "threads": 1}
+
+
+@pytest.mark.parametrize("obs_name,act_name", PAIRS)
+def test_an_agent_learns_and_acts_on_it_singly_and_in_batches(obs_name, act_name):
+    space, action_space = OBSERVATIONS[obs_name], ACTIONS[act_name]
+    agent = TRPO(sync([Spacious(space, action_space) for _ in range(2)]), **SMALL)
+    before = agent.theta.copy()
+    agent.learn(16)
+    assert (agent.theta != before).any()
+    assert np.isfinite(agent.theta).all()
+
+    single, batched = samples(space, 3, seed=0)
+    together, nothing = agent.predict(batched, deterministic=True)
+    assert nothing is None
+    assert batch_space(action_space, 3).contains(together)
+    for obs, expected in zip(single, together, strict=True):
+        act, _ = agent.predict(obs, deterministic=True)
+        assert action_space.contains(act)
+        # products of one row and of three may round differently
+        np.testing.assert_allclose(act, expected, rtol=1e-5, atol=1e-6)
+    assert action_space.contains(agent.predict(single[0])[0])
+    assert batch_space(action_space, 3).contains(agent.predict(batched)[0])
+
+
+@pytest.mark.parametrize("act_name", ACTIONS)
+def test_a_batch_of_one_is_a_batch(act_name):
+    agent = TRPO(Spacious(OBSERVATIONS["nested"], ACTIONS[act_name]), **SMALL)
+    _, batched = samples(OBSERVATIONS["nested"], 1, seed=0)
+    assert batch_space(ACTIONS[act_name], 1).contains(agent.predict(batched)[0])
+
+
+@pytest.mark.parametrize(
+    "obs",
+    [
+        {"x": np.array([0.5, 0.5]), "y": np.array([0.5, 0.5, 0.5])},  # float64, where the space says float32
+        {"x": np.array([9, 0.5], np.float32), "y": np.zeros(3, np.float32)},  # out of bounds
+        {"y": np.zeros(3, np.float32), "x": np.zeros(2, np.float32)},  # another order of keys
+    ],
+    ids=["dtype", "bounds", "order"],
+)
+def test_one_observation_is_known_by_its_shape(obs):
+    space = spaces.Dict(x=BOX, y=spaces.Box(-1, 1, (3,)))
+    agent = TRPO(Spacious(space, spaces.Discrete(3)), **SMALL)
+    act, _ = agent.predict(obs, deterministic=True)
+    assert np.ndim(act) == 0
+
+
+@pytest.mark.parametrize("act_name", ["Discrete", "Box"])
+def test_samples_vary_and_the_deterministic_action_does_not(act_name):
+    agent = TRPO(Spacious(BOX, ACTIONS[act_name]), **SMALL)
+    obs = np.array([0.5, -0.5], np.float32)
+    drawn = {str(agent.predict(obs)[0]) for _ in range(50)}
+    assert len(drawn) > 1
+    assert len({str(agent.predict(obs, deterministic=True)[0]) for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize("obs", [np.zeros(5), np.zeros((2, 5)), np.zeros((2, 2, 2)), np.zeros(()), "left", None])
+def test_an_observation_of_another_shape_is_refused_by_name(obs):
+    agent = TRPO(Spacious(spaces.Box(-1, 1, (3,)), LEAF), **SMALL)
+    with pytest.raises(MinipgError, match="obs"):
+        agent.predict(obs)
