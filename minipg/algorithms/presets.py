@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                            "normalize_reward": True},
         "Pendulum-v1": {"num_envs": 2, "n_steps": 1024, "gamma": 0.9, "vf_epochs": 15},
         "LunarLander-v3": {"num_envs": 2, "n_steps": 512, "gae_lambda": 0.98, "damping": 0.01, "vf_epochs": 15},
-        "Hopper-v5": _MUJOCO,
+        "Hopper-v5": {**_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97, "log_std_init": -0.5},
         "HalfCheetah-v5": {**_MUJOCO, "max_kl": 0.04},
         "Walker2d-v5": _MUJOCO,
         "Swimmer-v5": {**_MUJOCO, "gamma": 0.9999},
