@@ -16,7 +16,11 @@ def output_of(name):
 
 
 def test_every_numbered_example_is_tested():
-    assert {path.name for path in EXAMPLES.glob("[0-9]*.py")} == {"01_one_trust_region_step.py", "02_cartpole.py"}
+    assert {path.name for path in EXAMPLES.glob("[0-9]*.py")} == {
+        "01_one_trust_region_step.py",
+        "02_cartpole.py",
+        "03_check_your_own_gradient.py",
+    }
 
 
 def test_the_step_by_hand_keeps_the_region_and_improves_the_policy():
@@ -29,3 +33,11 @@ def test_the_step_by_hand_keeps_the_region_and_improves_the_policy():
 
 def test_cartpole_is_learnt_saved_loaded_and_played():
     assert float(re.search(r"agent: (\d+) of 500", output_of("02_cartpole.py"))[1]) > 100
+
+
+def test_a_gradient_of_ones_own_fails_twice_and_then_passes():
+    text = output_of("03_check_your_own_gradient.py")
+    assert re.search(r"first_try: .* wrong at w\[0\]", text)
+    assert re.search(r"second_try: .* wrong at b\n", text)
+    assert text.count("a 1/N missing, with N = 20?") == 2
+    assert "right: passed" in text

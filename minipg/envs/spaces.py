@@ -31,10 +31,7 @@ class ObservationCodec:
     def read(self, obs: Any) -> tuple[Array, bool]:
         """One observation or a batch of them → (B, O), and whether it was a single one. Raises ShapeError."""
         try:
-            leaf, space = obs, self.space
-            while isinstance(space, spaces.Dict | spaces.Tuple):
-                key = next(iter(space.spaces)) if isinstance(space, spaces.Dict) else 0
-                leaf, space = leaf[key], space[key]
+            leaf, space = _first_leaf(obs, self.space)
             shape, own = np.shape(leaf), space.shape or ()
             if shape == own:
                 return self.row(obs)[None], True
@@ -57,6 +54,13 @@ class ObservationCodec:
         if count not in self._batched:
             self._batched[count] = batch_space(self.space, count)
         return np.stack([self.row(one) for one in iterate(self._batched[count], obs)])
+
+
+def _first_leaf(obs: Any, space: spaces.Space[Any]) -> tuple[Any, spaces.Space[Any]]:
+    if isinstance(space, spaces.Dict):
+        key = next(iter(space.spaces))
+        return _first_leaf(obs[key], space[key])
+    return _first_leaf(obs[0], space[0]) if isinstance(space, spaces.Tuple) else (obs, space)
 
 
 def _has_fixed_size(space: spaces.Space[Any]) -> bool:

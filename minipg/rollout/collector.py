@@ -76,7 +76,7 @@ class Collector:
             self._returns += reward
             self._lengths += valid[t]
             if done.any():
-                for i in np.flatnonzero(done):
+                for i in np.flatnonzero(done).tolist():
                     episodes.append((self._returns[i], self._lengths[i]))
                     if truncated[t, i]:
                         final_at.append(t * n + i)

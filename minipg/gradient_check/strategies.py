@@ -1,0 +1,136 @@
+"""Hypothesis strategies for things worth checking, and derivatives as property tests  (extra `check`).
+
+Arrays are drawn entry by entry from short numbers, so a failing example shrinks to small shapes and round entries.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from minipg.backend import Backend
+from minipg.checks import Array
+from minipg.gradient_check import check_gradient, check_jvp, check_vjp
+from minipg.mlp import ACTIVATIONS, MLP
+
+Strategy = st.SearchStrategy[Any]
+
+
+def arrays(shape: Any, size: float = 3.0, dtype: Any = np.float64) -> Strategy:
+    """Float arrays of a shape (or of shapes from a strategy) with entries in ±size, many of them short numbers."""
+    short = st.integers(-8, 8).map(lambda k: k * size / 8)
+    return hnp.arrays(dtype, shape, elements=short | st.floats(-size, size, width=32))
+
+
+def logits(rows: int = 4, actions: int = 5, size: float = 5.0, dtype: Any = np.float64) -> Strategy:
+    """Logits (B, A), 1 ≤ B ≤ rows and 1 ≤ A ≤ actions."""
+    return arrays(st.tuples(st.integers(1, rows), st.integers(1, actions)), size, dtype)
+
+
+@st.composite
+def gaussian_parameters(draw: Any, rows: int = 4, dims: int = 4, dtype: Any = np.float64) -> Array:
+    """(μ, log σ) side by side (B, 2A), log σ in ±2."""
+    shape = draw(st.integers(1, rows)), draw(st.integers(1, dims))
+    return np.concatenate([draw(arrays(shape, 3.0, dtype)), draw(arrays(shape, 2.0, dtype))], axis=1)
+
+
+@st.composite
+def spd_matrices(draw: Any, dims: int = 6) -> Array:
+    """Symmetric positive definite matrices of condition up to about 10⁴: L Lᵀ + I/100."""
+    n = draw(st.integers(1, dims))
+    factor = draw(arrays((n, n), 3.0))
+    return factor @ factor.T / n + 0.01 * np.eye(n)
+
+
+class Episodes(NamedTuple):
+    """(T, N) rewards, values, next values, and ends of both kinds, never both at once."""
+
+    rew: Array
+    value: Array
+    next_value: Array
+    terminated: Array
+    truncated: Array
+
+
+@st.composite
+def episodes(draw: Any, steps: int = 8, envs: int = 3) -> Episodes:
+    """Batches with episode boundaries anywhere."""
+    shape = draw(st.integers(1, steps)), draw(st.integers(1, envs))
+    end = draw(hnp.arrays(np.int8, shape, elements=st.sampled_from([0, 0, 0, 1, 2])))
+    rew, value, next_value = (draw(arrays(shape)) for _ in range(3))
+    return Episodes(rew, value, next_value, end == 1, end == 2)
+
+
+class Network(NamedTuple):
+    """A network, its parameters and a batch of inputs."""
+
+    mlp: MLP
+    theta: Array
+    obs: Array
+
+
+@st.composite
+def networks(
+    draw: Any,
+    activations: Sequence[str] = ACTIVATIONS,
+    depth: int = 3,
+    width: int = 6,
+    rows: int = 6,
+    backend: Backend | None = None,
+    dtype: Any = np.float64,
+) -> Network:
+    """MLPs of 0 to `depth` hidden layers with random parameters. A ReLU network is kept clear of its kinks."""
+    hidden = draw(st.lists(st.integers(1, width), max_size=depth))
+    sizes = (draw(st.integers(1, width)), *hidden, draw(st.integers(1, width)))
+    mlp = MLP(sizes, draw(st.sampled_from(list(activations))), backend or Backend("numpy", 1))
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    theta = rng.normal(size=mlp.layout.size).astype(dtype)
+    obs = rng.normal(size=(draw(st.integers(1, rows)), sizes[0])).astype(dtype)
+    if mlp.activation == "relu":
+        assume(_clearance(mlp, theta, obs) > 1e-2)
+    return Network(mlp, theta, obs)
+
+
+def _clearance(mlp: MLP, theta: Array, obs: Array) -> float:
+    """The least |input| of any hidden unit."""
+    views, h, least = mlp.layout.views(theta), obs, np.inf
+    for layer in range(len(mlp.sizes) - 2):
+        before = h @ views[f"W{layer}"] + views[f"b{layer}"]
+        least, h = min(least, float(np.abs(before).min())), np.maximum(before, 0)
+    return least
+
+
+def gradient_property(
+    f: Callable[..., Any], gradient: Callable[..., Any], x: Strategy, **options: Any
+) -> Callable[[], None]:
+    """`test_mine = gradient_property(f, gradient, arrays((3, 2)))`: a test that pytest runs on 100 drawn points."""
+    return _property(lambda point: check_gradient(f, gradient, point), x, **options)
+
+
+def jvp_property(f: Callable[..., Any], jvp: Callable[..., Any], x: Strategy, **options: Any) -> Callable[[], None]:
+    """The same for `check_jvp`."""
+    return _property(lambda point: check_jvp(f, jvp, point), x, **options)
+
+
+def vjp_property(f: Callable[..., Any], vjp: Callable[..., Any], x: Strategy, **options: Any) -> Callable[[], None]:
+    """The same for `check_vjp`."""
+    return _property(lambda point: check_vjp(f, vjp, point), x, **options)
+
+
+def _property(check: Callable[[Any], Any], x: Strategy, **options: Any) -> Callable[[], None]:
+    chosen = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], **options}
+
+    @settings(**chosen)
+    @given(x)
+    def holds(point: Any) -> None:
+        check(point)
+
+    caller = inspect.stack()[2].frame.f_globals.get("__name__", __name__)
+    holds.__module__ = caller
+    return holds

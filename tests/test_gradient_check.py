@@ -1,0 +1,514 @@
+"""The checker: quiet on right derivatives however scaled, sure on wrong ones, and clear about what it cannot check."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+from scipy.optimize import rosen, rosen_der, rosen_hess_prod
+
+from minipg import MLP, Backend
+from minipg.gradient_check import (
+    CheckInputError,
+    GradientError,
+    NotDifferentiableWarning,
+    check_adjoint,
+    check_fisher,
+    check_gradient,
+    check_hessian_product,
+    check_jvp,
+    check_vjp,
+)
+from minipg.gradient_check import strategies as drawn
+from minipg.gradient_check.numeric import derivative
+
+EPS = float(np.finfo(float).eps)
+EPS32 = float(np.finfo(np.float32).eps)
+scales = st.sampled_from([1e-8, 1e-4, 1.0, 1e4, 1e8])
+
+
+# ---- the numeric derivative and its error ---------------------------------------------------------------------------
+
+FUNCTIONS = {
+    "sin": (np.sin, np.cos),
+    "exp": (np.exp, np.exp),
+    "log": (np.log, lambda x: 1 / x),
+    "cube": (lambda x: x**3, lambda x: 3 * x * x),
+    "reciprocal": (lambda x: 1 / x, lambda x: -1 / (x * x)),
+    "root": (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
+    "x|x|": (lambda x: x * abs(x), lambda x: 2 * abs(x)),
+    "offset": (lambda x: 1e8 + np.sin(x), np.cos),
+    "cancelling": (lambda x: (1e6 + x) - 1e6 + np.sin(x), lambda x: 1 + np.cos(x)),
+    "rounded to float32 inside": (lambda x: np.float64(np.sin(np.float32(x))), np.cos),
+    "constant": (lambda x: 0 * x + 5, lambda x: 0.0),
+}
+
+
+def numeric(f, x, epsilon=EPS, kind=np.float64):
+    x = kind(x)
+    return derivative(lambda t: np.atleast_1d(np.float64(f(kind(x + t)))), abs(float(x)) or 1.0, epsilon, epsilon)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(sorted(FUNCTIONS)), st.floats(0.05, 20), scales, st.booleans())
+def test_the_error_estimate_bounds_the_error(name, x, scale, single):
+    f, df = FUNCTIONS[name]
+    x = x * scale if name in ("log", "reciprocal", "root", "cube", "x|x|") else x
+    # in single precision the cancelling function is noise alone
+    epsilon, kind = (EPS32, np.float32) if single and name != "cancelling" else (EPS, np.float64)
+    with np.errstate(all="ignore"):
+        if not np.isfinite(f(kind(x))) or abs(df(float(kind(x)))) > 1e30:
+            return
+        found = numeric(f, x, epsilon, kind)
+    assert not found.kink[0]
+    assert abs(found.value[0] - df(float(kind(x)))) <= 4 * found.error[0]
+
+
+@pytest.mark.parametrize("name", ["sin", "exp", "log", "cube", "reciprocal", "root"])
+def test_in_double_precision_ten_digits_are_sure(name):
+    f, df = FUNCTIONS[name]
+    found = numeric(f, 1.3)
+    assert found.error[0] < 1e-9 * abs(df(1.3))
+
+
+@pytest.mark.parametrize("distance", [1e-10, 1e-7, 1e-4, 1e-2])
+def test_a_kink_nearby_does_not_disturb_the_derivative(distance):
+    found = numeric(lambda x: abs(x - 1 - distance), 1.0)
+    assert not found.kink[0]
+    assert abs(found.value[0] + 1) <= 4 * found.error[0] < 1e-4
+
+
+# ---- functions nobody here wrote ------------------------------------------------------------------------------------
+
+SPECIAL = {
+    "gammaln": (special.gammaln, special.digamma, (0.3, 8)),
+    "erf": (special.erf, lambda x: 2 / np.sqrt(np.pi) * np.exp(-x * x), (-2, 2)),
+    "erfc": (special.erfc, lambda x: -2 / np.sqrt(np.pi) * np.exp(-x * x), (-2, 3)),
+    "expit": (special.expit, lambda x: special.expit(x) * special.expit(-x), (-8, 8)),
+    "log_expit": (special.log_expit, lambda x: special.expit(-x), (-8, 8)),
+    "logit": (special.logit, lambda p: 1 / (p * (1 - p)), (0.05, 0.95)),
+    "xlogy": (lambda x: special.xlogy(x, x), lambda x: np.log(x) + 1, (0.1, 5)),
+    "entr": (special.entr, lambda x: -np.log(x) - 1, (0.1, 5)),
+    "j0": (special.j0, lambda x: -special.j1(x), (0.1, 9)),
+    "i0e": (special.i0e, lambda x: special.i1e(x) - special.i0e(x), (0.1, 9)),
+    "digamma": (special.digamma, lambda x: special.polygamma(1, x), (0.5, 8)),
+    "dawsn": (special.dawsn, lambda x: 1 - 2 * x * special.dawsn(x), (-3, 3)),
+    "ndtr": (special.ndtr, lambda x: np.exp(-x * x / 2) / np.sqrt(2 * np.pi), (-3, 3)),
+    "log_ndtr": (special.log_ndtr, lambda x: np.exp(-x * x / 2 - special.log_ndtr(x)) / np.sqrt(2 * np.pi), (-3, 3)),
+    "exprel": (special.exprel, lambda x: (np.exp(x) - special.exprel(x)) / x, (0.5, 3)),
+    "logistic loss": (lambda x: np.log1p(np.exp(-x)), lambda x: -special.expit(-x), (-5, 5)),
+    "Huber loss": (lambda x: special.huber(1.0, x), lambda x: np.clip(x, -1, 1), (-3, 3)),
+    "pseudo-Huber loss": (lambda x: special.pseudo_huber(1.0, x), lambda x: x / np.sqrt(1 + x * x), (-3, 3)),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_known_derivatives_pass_and_fail_when_one_entry_is_off_by_one_part_in_ten_thousand(name):
+    f, df, (low, high) = SPECIAL[name]
+    for seed in range(5):
+        x = np.random.default_rng(seed).uniform(low, high, 5)
+        assert check_gradient(lambda x: f(x).sum(), df, x).status == "passed"
+        entry = int(np.argmax(np.abs(df(x))))
+        with pytest.raises(GradientError) as error:
+            check_gradient(lambda x: f(x).sum(), lambda x, i=entry: df(x) * (1 + 1e-4 * (np.arange(5) == i)), x)
+        assert error.value.index == (entry,)
+
+
+def test_rosenbrock_passes_and_fails_when_perturbed():
+    x = np.random.default_rng(0).normal(size=8)
+    assert check_gradient(rosen, rosen_der, x).status == "passed"
+    assert check_hessian_product(rosen_der, rosen_hess_prod, x).status == "passed"
+    for i in range(8):
+        off = 1 + 1e-4 * (np.arange(8) == i)
+        with pytest.raises(GradientError):
+            check_gradient(rosen, lambda x, off=off: rosen_der(x) * off, x)
+        with pytest.raises(GradientError):
+            check_hessian_product(rosen_der, lambda x, v, off=off: rosen_hess_prod(x, v) * off, x)
+
+
+# ---- quiet on what is right -----------------------------------------------------------------------------------------
+
+
+@st.composite
+def networks(draw):
+    """A tanh layer under a squared loss with inputs and weights of any scale, in either precision."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n, m, rows = (draw(st.integers(1, 4)) for _ in range(3))
+    size = draw(scales)
+    kind = draw(st.sampled_from([np.float64, np.float32]))
+    W, b, X = rng.normal(size=(n, m)) / size, rng.normal(size=m), size * rng.normal(size=(rows, n))
+    return W.astype(kind), b.astype(kind), X.astype(kind)
+
+
+def loss(W, b, X):
+    return (np.tanh(X @ W + b) ** 2).mean()
+
+
+def slopes(W, b, X):
+    h = np.tanh(X @ W + b)
+    g = 2 * h * (1 - h * h) / h.size
+    return X.T @ g, g.sum(axis=0), g @ W.T
+
+
+@given(networks())
+def test_right_gradients_pass_at_any_scale_in_either_precision(x):
+    assert check_gradient(loss, slopes, x).status == "passed"
+
+
+@given(networks(), st.integers(0, 2))
+def test_a_doubled_gradient_of_any_argument_fails_in_double_precision(x, which):
+    x = tuple(part.astype(np.float64) for part in x)
+    if np.abs(slopes(*x)[which]).max() < 1e-12 * max(np.abs(s).max() for s in slopes(*x)):
+        return
+    with pytest.raises(GradientError) as error:
+        check_gradient(loss, lambda *x: [s * (1 + (i == which)) for i, s in enumerate(slopes(*x))], x)
+    assert error.value.argument == ("W", "b", "X")[which]
+
+
+# ---- the diagnosis --------------------------------------------------------------------------------------------------
+
+RNG = np.random.default_rng(1)
+POINT = RNG.normal(size=(3, 4)), RNG.normal(size=4), RNG.normal(size=(5, 3))
+
+
+def changed(which, change):
+    return lambda *x: [change(s) if i == which else s for i, s in enumerate(slopes(*x))]
+
+
+@pytest.mark.parametrize(
+    "change,says",
+    [
+        (lambda s: -s, "a wrong sign"),
+        (lambda s: 2 * s, "a factor of 2"),
+        (lambda s: s / 2, "a factor of 1/2"),
+        (lambda s: 5 * s, "a missing 1/N, where N = 5"),
+        (lambda s: s / 5, "a 1/N too many, where N = 5"),
+        (lambda s: 1.37 * s, "a constant factor of 1.37"),
+        (lambda s: 0 * s, "a missing term: this argument's derivative is zero everywhere"),
+        (lambda s: s + 0.25, "every entry is off by 0.25"),
+        (lambda s: s[:, ::-1], "a reversed axis 1"),
+        (lambda s: np.roll(s, 1, axis=0), "an index off by one along axis 0"),
+        (lambda s: np.broadcast_to(s.mean(axis=1, keepdims=True), s.shape), "a sum over the wrong axis"),
+        (lambda s: s * np.where(np.arange(12).reshape(3, 4) == 6, 1.01, 1), "1 of 12 are wrong"),
+        (lambda s: s * np.cos(np.arange(12).reshape(3, 4)), "follow no single pattern"),
+    ],
+)
+def test_the_diagnosis_names_the_pattern(change, says):
+    with pytest.raises(GradientError, match=says):
+        check_gradient(loss, changed(0, change), POINT)
+
+
+def test_a_transposed_gradient_is_recognised():
+    A = RNG.normal(size=(4, 4))
+    with pytest.raises(GradientError, match="a transposed matrix"):
+        check_gradient(lambda W: (A * W).sum(), lambda W: A.T.copy(), RNG.normal(size=(4, 4)))
+
+
+def test_the_exception_carries_its_parts():
+    with pytest.raises(GradientError) as caught:
+        check_gradient(loss, changed(1, lambda s: -s), POINT)
+    error = caught.value
+    assert (error.argument, error.index, error.place) == ("b", (0,), "b[0]")
+    np.testing.assert_allclose(error.analytic, -slopes(*POINT)[1][0])
+    assert abs(error.numeric - slopes(*POINT)[1][0]) <= 4 * error.error
+    np.testing.assert_allclose(error.ratio, -1, rtol=1e-6)
+    np.testing.assert_array_equal(error.x[1], POINT[1])
+
+
+@pytest.mark.parametrize(
+    "x,f,wrong",
+    [
+        (POINT, loss, changed(1, lambda s: -s)),
+        (POINT[0], lambda W: (W**2).sum(), lambda W: W),
+        (np.array(0.7), lambda x: x**2, lambda x: x),
+        ({"a": POINT[0], "s": np.array(2.0)}, lambda d: (d["a"] ** 2).sum() * d["s"],
+         lambda d: {"a": d["a"] * d["s"], "s": (d["a"] ** 2).sum()}),
+    ],
+    ids=["tuple", "array", "number", "dict"],
+)  # fmt: skip
+def test_the_snippet_shows_the_mistake_again(x, f, wrong, capsys):
+    def gradient(*args):
+        return wrong(*args)
+
+    with pytest.raises(GradientError) as caught:
+        check_gradient(f, gradient, x)
+    exec(caught.value.snippet, {"f": f, "loss": loss, "gradient": gradient, "error": caught.value})
+    shown, analytic = map(float, capsys.readouterr().out.split())
+    np.testing.assert_allclose(shown, caught.value.numeric, rtol=1e-4)
+    np.testing.assert_allclose(analytic, caught.value.analytic, rtol=1e-12)
+
+
+# ---- kinks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "f,df,x,places",
+    [
+        (lambda x: np.maximum(x, 0).sum(), lambda x: (x > 0) * 1.0, [1.0, 0.0, -2.0], ("x[1]",)),
+        (lambda x: np.abs(x - 3).sum(), lambda x: np.sign(x - 3), [3.0, 1.0], ("x[0]",)),
+        (lambda x: np.clip(x, 0.8, 1.2).sum(), lambda x: (abs(x - 1) < 0.2) * 1.0, [0.8, 1.0, 1.2], ("x[0]", "x[2]")),
+        (lambda x: x.max(), lambda x: (x == x.max()) / (x == x.max()).sum(), [1.0, 2.0, 2.0], ("x[1]", "x[2]")),
+    ],
+    ids=["ReLU at 0", "|x|", "clip bounds", "a tie of max"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_a_kink_is_reported_and_neither_passed_nor_failed(f, df, x, places, kind):
+    x = np.array(x, kind)
+    with pytest.warns(NotDifferentiableWarning, match="not differentiable at"):
+        report = check_gradient(f, lambda x: df(x).astype(kind), x)
+    assert report.status == "not differentiable here"
+    assert report.kinks == places
+
+
+@pytest.mark.filterwarnings("ignore::minipg.gradient_check.NotDifferentiableWarning")
+def test_beside_a_kink_the_other_entries_are_still_checked():
+    with pytest.raises(GradientError) as caught:
+        check_gradient(lambda x: np.maximum(x, 0).sum(), lambda x: (x > 0) * 1.01, np.array([0.0, -1.0, 2.0]))
+    assert caught.value.index == (2,)
+
+
+# ---- large arguments ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("position", [0, 4321, 99_999])
+def test_one_wrong_entry_among_a_hundred_thousand_is_found_and_named(position):
+    c, x = np.random.default_rng(2).normal(size=(2, 100_000))
+    assert check_gradient(lambda x: c @ (x * x), lambda x: 2 * c * x, x).status == "passed"
+    off = 0.05 * (np.arange(len(x)) == position)
+    with pytest.raises(GradientError, match="1 of 12 are wrong") as caught:
+        check_gradient(lambda x: c @ (x * x), lambda x: 2 * c * x + off, x)
+    assert caught.value.index == (position,)
+
+
+# ---- structures -----------------------------------------------------------------------------------------------------
+
+
+class Parameters(NamedTuple):
+    """A named pair."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+@pytest.mark.parametrize(
+    "x,f,df",
+    [
+        (np.array(1.5), lambda x: x**2, lambda x: 2 * x),
+        (np.zeros((0, 3)), lambda x: x.sum(), np.ones_like),
+        (np.asfortranarray(RNG.normal(size=(3, 4))), lambda x: (x**2).sum(), lambda x: 2 * x),
+        ((RNG.normal(size=(3, 1)), RNG.normal(size=4)), lambda a, b: (a * b).sum(),
+         lambda a, b: (np.full_like(a, b.sum()), np.full_like(b, a.sum()))),
+        ({"w": POINT[0], "s": np.array(2.0)}, lambda d: (d["w"] ** 2).sum() * d["s"],
+         lambda d: {"w": 2 * d["w"] * d["s"], "s": (d["w"] ** 2).sum()}),
+        (Parameters(POINT[0], POINT[1]), lambda p: (p.weight * p.bias).sum(),
+         lambda p: Parameters(np.broadcast_to(p.bias, p.weight.shape), p.weight.sum(axis=0))),
+    ],
+    ids=["0-d", "empty", "Fortran order", "broadcasting tuple", "dict", "NamedTuple"],
+)  # fmt: skip
+def test_arguments_of_every_structure_are_taken(x, f, df):
+    assert check_gradient(f, df, x).status == "passed"
+
+
+def test_arguments_are_named_as_the_caller_named_them():
+    x = Parameters(POINT[0], POINT[1])
+    with pytest.raises(GradientError, match=r"wrong at bias\[0\]"):
+        check_gradient(
+            lambda p: (p.weight * p.bias).sum(),
+            lambda p: Parameters(np.broadcast_to(p.bias, p.weight.shape), 2 * p.weight.sum(axis=0)),
+            x,
+        )
+
+
+# ---- jvp, vjp, adjoint, Hessian, Fisher -----------------------------------------------------------------------------
+
+
+def outer(x):
+    return np.outer(x, np.sin(x))
+
+
+def outer_jvp(x, v):
+    return np.outer(v, np.sin(x)) + np.outer(x, np.cos(x) * v)
+
+
+def outer_vjp(x, u):
+    return u @ np.sin(x) + (x @ u) * np.cos(x)
+
+
+@pytest.mark.parametrize("size", [1, 3, 90])
+def test_both_modes_of_a_right_jacobian_pass(size):
+    x = np.random.default_rng(size).normal(size=size)
+    assert check_jvp(outer, outer_jvp, x).status == "passed"
+    assert check_vjp(outer, outer_vjp, x).status == "passed"
+    assert check_adjoint(outer_jvp, outer_vjp, x).status == "passed"
+
+
+@pytest.mark.parametrize("size", [2, 90])
+def test_a_mistake_in_either_mode_fails(size):
+    x = np.random.default_rng(size).normal(size=size)
+    wrong_jvp = lambda x, v: np.outer(v, np.sin(x)) - np.outer(x, np.cos(x) * v)
+    wrong_vjp = lambda x, u: u @ np.sin(x) + (u @ x) * np.cos(x)
+    with pytest.raises(GradientError):
+        check_jvp(outer, wrong_jvp, x)
+    with pytest.raises(GradientError):
+        check_vjp(outer, wrong_vjp, x)
+    for pair in ((wrong_jvp, outer_vjp), (outer_jvp, wrong_vjp)):
+        with pytest.raises(GradientError):
+            check_adjoint(*pair, x)
+
+
+def test_a_hessian_product_must_be_symmetric():
+    A = np.triu(np.ones((3, 3)))
+    with pytest.raises(GradientError, match="⟨u"):
+        check_hessian_product(lambda x: A @ x, lambda x, v: A @ v, np.ones(3))
+
+
+def softmax_case():
+    z = np.array([0.3, -1.0, 0.7, 0.1])
+    p = np.exp(z) / np.exp(z).sum()
+    log_p = lambda z: z - np.log(np.exp(z).sum())
+    return {
+        "theta": z, "scores": np.eye(4) - p, "weights": p, "kl": lambda new: p @ (log_p(z) - log_p(new))
+    }, np.diag(p) - np.outer(p, p)  # fmt: skip
+
+
+def test_a_right_fisher_product_passes_DI8():
+    given, F = softmax_case()
+    assert check_fisher(lambda v: F @ v, **given).status == "passed"
+
+
+@pytest.mark.parametrize(
+    "slip,says",
+    [
+        (lambda F: F + np.triu(np.ones((4, 4)), 1), "symmetry"),
+        (lambda F: F - 0.5 * np.eye(4), "sign"),
+        (lambda F: 2 * F, "a factor of 2"),
+        (lambda F: F + 1e-6 * np.eye(4), "covariance"),
+    ],
+)
+def test_a_wrong_fisher_product_fails_DI8(slip, says):
+    given, F = softmax_case()
+    with pytest.raises(GradientError, match=says):
+        check_fisher(lambda v: slip(F) @ v, **given)
+    if says != "sign":
+        given = {"theta": given["theta"], "kl": given["kl"]}
+        with pytest.raises(GradientError):
+            check_fisher(lambda v: slip(F) @ v, **given)
+
+
+# ---- what cannot be checked is named --------------------------------------------------------------------------------
+
+
+def in_place(x):
+    x *= 2
+    return x.sum()
+
+
+class Remembering:
+    """A gradient that hands out the one of its first call."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, x):
+        self.calls.append(2 * x)
+        return self.calls[-2] if len(self.calls) > 1 else self.calls[-1]
+
+
+square, twice = (lambda x: (x**2).sum()), (lambda x: 2 * x)
+
+
+@pytest.mark.parametrize(
+    "f,df,x,says",
+    [
+        (square, twice, np.array([1, 2]), "x is int64"),
+        (square, twice, np.array([1.0, np.nan]), "x holds nan"),
+        (lambda x: np.log(-x).sum(), twice, np.ones(2), "returns nan at the point"),
+        (square, lambda x: x * np.nan, np.ones(2), r"nan at \[0\]"),
+        (
+            square,
+            lambda x: np.ones((3, 2)),
+            np.ones((2, 3)),
+            r"expected shape \(2, 3\), got \(3, 2\); it is transposed",
+        ),
+        (lambda x: x, twice, np.ones(2), "a gradient is that of one number; use check_vjp"),
+        (lambda x: int(x.sum()), twice, np.ones(2), "returns int64"),
+        (in_place, twice, np.ones(2), "in_place changes its arguments in place"),
+        (square, lambda x: in_place(x) * 0 + x, np.ones(2), "changes its arguments in place"),
+        (lambda x: x.sum() + np.random.default_rng().random(), twice, np.ones(2), "not deterministic"),
+        (square, lambda x: 2 * x + np.random.default_rng().random(), np.ones(2), "two results for the same arguments"),
+        (square, Remembering(), np.ones(2), "a stale cache"),
+        (lambda a, b: (a * b).sum(), lambda a, b: b, (np.ones(2), np.ones(2)), "1 arrays, the arguments have 2"),
+    ],
+)
+def test_what_cannot_be_checked_is_named(f, df, x, says):
+    with pytest.raises(CheckInputError, match=says), np.errstate(all="ignore"):
+        check_gradient(f, df, x)
+
+
+def test_a_loss_computed_in_single_precision_is_noticed():
+    x = np.random.default_rng(0).normal(size=8)
+    report = check_gradient(lambda x: float((np.float32(x) ** 2).sum()), lambda x: 2 * x, x)
+    assert report.status == "passed"
+    assert "float32" in report.notes[0]
+    assert report.resolution > 1e-7
+    assert check_gradient(square, twice, x).notes == ()
+
+
+# ---- our own networks, and property tests in one line ---------------------------------------------------------------
+
+
+def squared_output(case):
+    """Σ output² of a network as a function of θ, and its gradient by one backward sweep."""
+
+    def value(theta):
+        return (case.mlp.forward(theta, case.obs).out ** 2).sum()
+
+    def gradient(theta):
+        tape = case.mlp.forward(theta, case.obs)
+        return case.mlp.vjp(theta, tape, 2 * tape.out)
+
+    return value, gradient
+
+
+@settings(max_examples=20)
+@given(drawn.networks())
+def test_backward_sweeps_of_networks_pass_TR9(case):
+    assert check_gradient(*squared_output(case), case.theta, layout=case.mlp.layout).status == "passed"
+
+
+def test_a_mistake_in_a_network_is_named_by_its_layer():
+    case = drawn.Network(MLP((2, 3, 1), "tanh", Backend("numpy", 1)), RNG.normal(size=13), RNG.normal(size=(4, 2)))
+    value, gradient = squared_output(case)
+
+    def no_bias(theta):
+        grad = gradient(theta)
+        case.mlp.layout.views(grad)["b0"][:] = 0
+        return grad
+
+    with pytest.raises(GradientError, match=r"(?s)wrong at b0\[0\].*a missing term"):
+        check_gradient(value, no_bias, case.theta, layout=case.mlp.layout)
+
+
+test_a_property_in_one_line_holds = drawn.gradient_property(
+    lambda x: np.log(np.cosh(x)).sum(), np.tanh, drawn.arrays((3,)), max_examples=20
+)
+test_a_jvp_property_in_one_line_holds = drawn.jvp_property(outer, outer_jvp, drawn.arrays((2,)), max_examples=20)
+test_a_vjp_property_in_one_line_holds = drawn.vjp_property(outer, outer_vjp, drawn.arrays((2,)), max_examples=20)
+
+
+def test_a_property_that_does_not_hold_fails_at_a_small_example():
+    wrong = drawn.gradient_property(lambda x: (x**3).sum(), lambda x: 3 * x, drawn.arrays((3,)), max_examples=50)
+    with pytest.raises(GradientError) as caught:
+        wrong()
+    assert sorted(np.abs(caught.value.x))[:2] == [0, 0]
+
+
+@given(drawn.episodes(), drawn.spd_matrices(), drawn.logits(), drawn.gaussian_parameters())
+def test_what_the_strategies_draw_is_valid(episode, matrix, logit, gaussian):
+    assert len({part.shape for part in episode}) == 1
+    assert not (episode.terminated & episode.truncated).any()
+    assert np.linalg.eigvalsh(matrix).min() > 0
+    assert logit.ndim == 2
+    assert gaussian.shape[1] % 2 == 0
