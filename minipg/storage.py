@@ -75,7 +75,7 @@ def load_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         pickled = "pickle" in str(error)
         reason = "it holds pickled objects, which minipg never loads" if pickled else f"damaged ({error})"
         raise AgentFileError(f"{path}: {reason}") from error
-    except (OSError, EOFError, zipfile.BadZipFile, AttributeError, NotImplementedError) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, AttributeError) as error:
         raise AgentFileError(f"{path}: damaged or cut short ({error})") from error
     if not isinstance(meta, dict):
         raise AgentFileError(f"{path}: not a minipg agent file (its description is not an object)")

@@ -84,6 +84,15 @@ class Faulty(Counting):
         return obs, paid, terminated, truncated, info
 
 
+class Uneven(Counting):
+    """A Counting environment whose episodes take one step where it is reset with an even seed, ten with an odd one."""
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self.script = (Ending(1 + 9 * (seed % 2), True, False),)
+        return super().reset()
+
+
 class Spacious(gym.Env):
     """Shows samples of any observation space and takes actions of any action space; episodes of `length` steps."""
 
@@ -140,6 +149,7 @@ FAULTS = {
 
 gym.register("test/Counting-v0", Counting)
 gym.register("test/Endless-v0", Counting, kwargs={"script": (Ending(10**9, False, False),)})
+gym.register("test/Uneven-v0", Uneven)
 for name, (fault, at) in FAULTS.items():
     gym.register(f"test/{name}-v0", Faulty, kwargs={"fault": fault, "at": at})
 gym.register("test/NoMujoco-v0", NotInstalled, kwargs={"message": MUJOCO})

@@ -178,6 +178,15 @@ def test_evaluation_is_the_mean_over_whole_episodes_each_environment_playing_its
     assert (summary["min_return"], summary["max_return"]) == (min(returns), max(returns))
 
 
+def test_short_episodes_are_not_evaluated_more_often_than_long_ones(run, trained, monkeypatch):
+    monkeypatch.setattr(TRPO, "predict", lambda agent, obs, deterministic: (np.ones(len(obs), int), None))
+    arrays, meta = load_arrays(Path(trained) / "agent.npz")
+    save_arrays(Path(trained) / "agent.npz", arrays, {**meta, "env": "test/Uneven-v0"})
+    returns = [sum(reward(0, k, t, 1) for t in range(length)) for k in range(2) for length in (1, 10)]
+    summary = strictly(run("evaluate", trained, "--episodes", 16, "--json").out[-1])
+    assert summary["mean_return"] == pytest.approx(np.mean(returns))
+
+
 def test_evaluation_takes_a_file_too_and_changes_nothing(run, trained):
     before = tree()
     plain = run("evaluate", trained, "--episodes", 2)
@@ -481,7 +490,7 @@ def test_whatever_ends_a_run_the_agent_is_saved(tmp_path):
 
     agent = TRPO("test/Crashing-v0", num_envs=1, n_steps=16, hidden=(4,), vf_epochs=1, threads=1)
     folder = RunFolder.create(tmp_path / "run", "name")
-    with pytest.raises(EnvironmentFault, match="raised RuntimeError at step 20: the environment's own bug"):
+    with pytest.raises(EnvironmentFault, match="raised RuntimeError at step 21: the environment's own bug"):
         train(agent, 64, folder, Progress("title", 64, Console(quiet=True)))
     assert folder.agent.exists()
     assert minipg.load(folder.agent).steps == 16

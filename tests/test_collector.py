@@ -564,6 +564,7 @@ def test_a_first_observation_that_is_not_finite_is_named():
 
 
 @normalised
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("fault", ["huge observation", "huge reward"])
 def test_a_number_too_large_for_single_precision_is_as_good_as_infinite(fault, on):
     agent, callback, after = faulty_agent(fault, normalize_obs=on, normalize_reward=on)

@@ -129,6 +129,8 @@ class Agent(Generic[ConfigT]):
         # a rollout that is interrupted leaves environments midway, so its collector is not kept: the next one resets
         collector, self._collector = self._collector or self._new_collector(), None
         batch = collector.collect(self.theta, self.config.n_steps)
+        while not batch.valid.any():  # nothing but resets, as a short rollout of few environments may be
+            batch = collector.collect(self.theta, self.config.n_steps)
         self._collector = collector
         info = self._update(batch)
         self.steps += batch.rew.size

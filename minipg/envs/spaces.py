@@ -50,7 +50,9 @@ class ObservationCodec:
         if isinstance(self.space, spaces.Box):
             return np.asarray(obs).reshape(count, self.size)
         if isinstance(self.space, spaces.Discrete):
-            return np.eye(self.size, dtype=np.float32)[np.asarray(obs) - self.space.start]
+            one_hot = np.zeros((count, self.size), np.float32)
+            one_hot[np.arange(count), np.asarray(obs) - self.space.start] = 1
+            return one_hot
         if count not in self._batched:
             self._batched[count] = batch_space(self.space, count)
         return np.stack([self.row(one) for one in iterate(self._batched[count], obs)])

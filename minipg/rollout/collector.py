@@ -62,8 +62,8 @@ class Collector:
         for t in range(n_steps):
             obs[t] = self._obs
             act[t] = distribution.sample(policy.forward(theta, self._obs).params, noise[t])
-            raw, reward, ended, cut, infos = self._step(act[t])
             self.steps += n
+            raw, reward, ended, cut, infos = self._step(act[t])
             reward = np.asarray(reward, np.float64)
             following = self._rows(self.observations.rows(raw, n), "observation")
             valid[t] = ~self._resetting
