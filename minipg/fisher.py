@@ -1,7 +1,8 @@
 """The Fisher information matrix of a policy, met only through its products  (TR-9).
 
-F = E[∇log π ∇log πᵀ] = (1/B) Jᵀ M J, the expectation over actions taken in closed form by the distribution's own
-Fisher matrix M. J v is one forward sweep, Jᵀ(·) one backward sweep: no second derivative is taken anywhere.
+F = E[∇log π ∇log πᵀ] = (1/B) Σ Jᵀ M J, the expectation over actions taken in closed form by the distribution's own
+Fisher matrix M. J v is one forward sweep, Jᵀ(·) one backward sweep: no second derivative is taken anywhere. What is
+done with a tile of rows stands in kernels/reference/fisher.py.
 """
 
 from __future__ import annotations
@@ -24,11 +25,7 @@ def fisher_operator(
     rows = sum(len(tape.params) for tape in tapes)
 
     def product(v: Array) -> Array:
-        def on_tile(tape: PolicyTape) -> Array:
-            Jv = policy.jvp(theta, tape, v)
-            MJv = policy.distribution.fisher_product(tape.params, Jv)
-            return policy.vjp(theta, tape, MJv)
-
+        on_tile = lambda tape: policy.fisher_product(theta, tape, v)
         Fv = sum(policy.backend.map(on_tile, tapes)) / v.dtype.type(rows)
         return Fv + v.dtype.type(damping) * v
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from minipg.backend import Backend
-from minipg.checks import Array, as_flat
+from minipg.checks import Array, as_array, as_flat
 from minipg.distribution import Distribution, categorical, gaussian
 from minipg.mlp import MLP, Tape
 from minipg.parameters import Layout
@@ -70,6 +70,10 @@ class CategoricalPolicy:
         """Jᵀ g, summed over the batch.   g (B, D) → (P,)."""
         return self.mlp.vjp(theta, tape.mlp, g)
 
+    def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
+        """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
+        return _fisher_product(self, theta, tape, v)
+
 
 @dataclass(frozen=True)
 class GaussianPolicy:
@@ -124,11 +128,26 @@ class GaussianPolicy:
         network = self.mlp.vjp(self._split(theta)[0], tape.mlp, g[:, :size])
         return np.concatenate([network, g[:, size:].sum(axis=0)])
 
+    def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
+        """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
+        return _fisher_product(self, theta, tape, v)
+
     def _beside(self, mean: Array, log_std: Array) -> Array:
         params = np.empty((len(mean), 2 * len(log_std)), mean.dtype)
         params[:, : len(log_std)] = mean
         params[:, len(log_std) :] = log_std
         return params
+
+
+def _fisher_product(policy: CategoricalPolicy | GaussianPolicy, theta: Array, tape: PolicyTape, v: Array) -> Array:
+    theta = as_flat("theta", theta, policy.layout.size)
+    v = as_array("v", v, theta.shape, theta.dtype)
+    sizes, activation = policy.mlp.spec
+    rows, out = len(tape.params), np.empty_like(theta)
+    work = np.empty(rows * (policy.mlp.sizes[-1] + 3 * max(policy.mlp.sizes)), theta.dtype)
+    product = getattr(policy.backend.kernels("fisher"), f"{policy.distribution.name}_product")
+    product(theta, sizes, activation, tape.mlp.obs, tape.mlp.hidden, tape.params, v, out, work)
+    return out
 
 
 Policy: TypeAlias = CategoricalPolicy | GaussianPolicy

@@ -17,7 +17,7 @@ FLOORS = [
     ["minipg.kernels.reference._namespace", "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh"],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("mlp", "categorical", "gaussian", "returns", "surrogate", "optimizer", "moments")],
-    ["minipg.kernels.reference.regression", "minipg.kernels.cpu.regression"],
+    [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu") for name in ("regression", "fisher")],
     ["minipg.errors"],
     ["minipg.checks"],
     ["minipg.backend", "minipg.storage", "minipg.progress"],

@@ -84,13 +84,14 @@ def jvp(theta, sizes, activation, obs, hidden, v, out, work):
         start = (layer % 2) * third
         dy = out if layer == last else work[start : start + rows * m].reshape(rows, m)
         np.dot(h, dw, dy)
-        _add_bias(dy, db)
         if layer > 0:
             product = work[2 * third : 2 * third + rows * m].reshape(rows, m)
             np.dot(dh, w, product)
             for i in range(rows):
                 for j in range(m):
-                    dy[i, j] += product[i, j]
+                    dy[i, j] += product[i, j] + db[j]
+        else:
+            _add_bias(dy, db)
         if layer < last:
             h = hidden[k : k + rows * m].reshape(rows, m)
             _times_slope(dy, h, activation)
