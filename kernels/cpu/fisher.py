@@ -1,4 +1,4 @@
-"""Twin of `reference/fisher.py`: a tile's product in one call, so that threads need the interpreter only between tiles."""
+"""Twin of `reference/fisher.py`: a tile in one call, so that threads need the interpreter only between tiles."""
 
 import math
 
