@@ -151,3 +151,10 @@ def _fisher_product(policy: CategoricalPolicy | GaussianPolicy, theta: Array, ta
 
 
 Policy: TypeAlias = CategoricalPolicy | GaussianPolicy
+
+
+class PolicyAt(NamedTuple):
+    """A policy at its parameters θ (P,): what an agent has."""
+
+    model: Policy
+    theta: Array

@@ -170,6 +170,12 @@ def test_the_environment_drops_out_of_the_score_of_a_trajectory_PG1(case, steps)
     close(total, 1, 1e-12)
 
 
+def test_a_policy_that_is_certain_has_a_finite_score():
+    theta = np.array([[800.0, -800]])
+    np.testing.assert_array_equal(softmax_policy(theta), [[1, 0]])
+    assert not score(softmax_policy(theta), softmax_jacobian(theta)).any()
+
+
 @given(cases(**small), steps)
 def test_the_return_of_trajectories_is_the_value_of_their_start_PG3(case, steps):
     mdp, V = case.mdp, values(case.mdp, case.pi)
@@ -334,6 +340,14 @@ def test_no_policy_is_worth_more_than_the_optimal_one_and_one_is_worth_as_much_P
         at_most(action_values(mdp, policy), Q, size(mdp))
 
 
+def test_the_optimum_is_worth_a_long_way_PG13():
+    """A line of rooms: action 0 stays for nothing, action 1 goes on, and staying in the last room pays."""
+    n, gamma = 8, 0.9
+    moves = np.stack([np.eye(n), np.eye(n, k=1) + np.diag(np.arange(n) == n - 1)], axis=1)
+    mdp = finite_mdp(moves, np.outer(np.arange(n) == n - 1, [1.0, 1]), np.eye(n)[0], gamma)
+    close(optimal_action_values(mdp)[:, 1], gamma ** np.arange(n - 1, -1, -1) / (1 - gamma), 1e-12)
+
+
 # trust regions
 
 
@@ -370,6 +384,7 @@ def test_the_return_is_at_least_the_local_objective_less_the_penalty_TR3(pair):
     at_most(lower_bound(mdp, pi, new), J, scale)
     # what stands behind it: C TV² bounds the difference on both sides, and TV² ≤ ½ KL (Pinsker), so C/2 would do
     C, tv = penalty_constant(mdp, pi), total_variation(pi, new).max()
+    close(penalty_constant(mdp._replace(rewards=-mdp.rewards), pi), C, 1e-12, size(mdp, 3))
     at_most(abs(J - L), C * tv**2, scale)
     at_most(tv**2, kl(pi, new).max() / 2)
     if np.isfinite(kl(pi, new)).all():
@@ -403,6 +418,14 @@ def test_kl_points_from_old_to_new_and_is_zero_only_at_home_TR3(pair):
     assert not kl(old, old).any()
     assert (kl(old, new) >= total_variation(old, new) ** 2).all()
     np.testing.assert_array_equal(kl(old, np.stack([old, new])), [kl(old, old), kl(old, new)])
+
+
+@given(cases())
+def test_the_mean_kl_is_the_kl_where_the_old_policy_goes_TR5(case):
+    mdp, old, new = case.mdp, softmax_policy(case.theta), softmax_policy(case.theta[::-1, ::-1] / 2)
+    # with log(old/new) for a reward, the old policy's return is the KL it meets on its way
+    met = start_value(mdp._replace(rewards=np.log(old / new)), old)
+    close(mean_kl(mdp, old, new), (1 - mdp.gamma) * met, 1e-12, scale=10)
 
 
 def test_a_small_kl_keeps_its_digits():
@@ -449,8 +472,10 @@ def test_no_policy_has_a_higher_bound_than_the_maximiser_TR4(case, share):
 
 @given(cases())
 def test_without_a_future_the_maximiser_is_greedy_TR4(case):
-    mdp, pi = case.mdp._replace(gamma=0.0), softmax_policy(case.theta)
-    close(start_value(mdp, minorize_maximize(mdp, pi)), mdp.start @ mdp.rewards.max(axis=1), 1e-12, size(mdp))
+    mdp = case.mdp._replace(gamma=0.0)
+    for pi in (case.pi, softmax_policy(case.theta)):
+        best = np.where(pi > 0, mdp.rewards, -np.inf).max(axis=1)
+        close(start_value(mdp, minorize_maximize(mdp, pi)), mdp.start @ best, 1e-12, size(mdp))
 
 
 @given(cases(), st.floats(0, 5))
@@ -614,7 +639,7 @@ def test_the_bound_on_the_drift_is_reached_and_epsilon_is_the_total_variation_IS
     leave = np.zeros((2, 4, 2))
     leave[0, :2, 0] = leave[0, 2:, 1] = leave[1, :, 1] = 1
     mdp, old = finite_mdp(leave, np.zeros((2, 4)), [1.0, 0], 0.5), np.array([[0.5, 0.5, 0, 0]] * 2)
-    new = old + np.array([-0.1, -0.1, 0.1, 0.1])  # no probability changes by more than 0.1, the policies differ by 0.2
+    new = old + np.array([[-0.1, -0.1, 0.1, 0.1], [0] * 4])  # the largest change is 0.1, the total variation 0.2
     for t in range(8):
         drift = np.abs(state_distribution(mdp, new, t) - state_distribution(mdp, old, t)).sum()
         close(drift, drift_bound(old, new, t), 1e-14, scale=1)

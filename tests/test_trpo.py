@@ -175,4 +175,11 @@ def test_a_setting_wins_over_a_preset():
 
 
 def test_the_backend_is_the_callers_choice():
-    assert TRPO("CartPole-v1", backend="numpy", threads=1).policy.backend == Backend("numpy", 1)
+    assert TRPO("CartPole-v1", backend="numpy", threads=1).actor.backend == Backend("numpy", 1)
+
+
+def test_an_agents_policy_is_its_model_at_its_parameters():
+    agent = learnt(steps=1)
+    assert agent.policy.theta is agent.theta
+    views = agent.policy.model.layout.views(agent.policy.theta)
+    assert list(views) == ["W0", "b0", "W1", "b1", "W2", "b2"]

@@ -1,7 +1,7 @@
 """How fast minipg is, side by side with its peers: on this machine, in this run.
 
     pip install 'minipg-rl[bench]'                  # brings the peers; without them their rows are left out
-    python examples/benchmarks/speed.py             # about 6 minutes; with --quick about 2
+    python examples/benchmarks/speed.py             # some minutes; --quick: one or two
     python examples/benchmarks/speed.py --json speed.json
 
 Every figure is the median of samples that the sides take in turns (A B C A B C …), so that whatever else the machine

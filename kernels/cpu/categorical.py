@@ -14,7 +14,7 @@ def _log_normalizer(z):
     total = 0.0
     for a in range(z.shape[0]):
         total += math.exp(z[a] - m)
-    return m, math.log(total)
+    return m, z.dtype.type(math.log(total))
 
 
 @jit

@@ -28,10 +28,9 @@ def gaussian_product(theta, sizes, activation, obs, hidden, params, v, out, work
     network = theta.shape[0] - size
     g, rest = work[: rows * size].reshape(rows, size), work[rows * size :]
     mlp.jvp(theta[:network], sizes, activation, obs, hidden, v[:network], g, rest)
-    out[network:] = 0
-    for i in range(rows):
-        for j in range(size):
-            inverse_std = math.exp(-params[i, size + j])
+    for j in range(size):
+        inverse_std = math.exp(-theta[network + j])
+        out[network + j] = 2 * rows * v[network + j]
+        for i in range(rows):
             g[i, j] *= inverse_std * inverse_std
-            out[network + j] += 2 * v[network + j]
     mlp.vjp(theta[:network], sizes, activation, obs, hidden, g, out[:network], rest)

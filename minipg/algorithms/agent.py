@@ -24,7 +24,7 @@ from minipg.checks import Array, require
 from minipg.envs import ActionCodec, ObservationCodec, make_vector
 from minipg.errors import AgentFileError, ConfigError, unknown_name
 from minipg.mlp import MLP
-from minipg.policy import CategoricalPolicy, GaussianPolicy, Policy
+from minipg.policy import CategoricalPolicy, GaussianPolicy, Policy, PolicyAt
 from minipg.progress import Progress
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
 from minipg.storage import load_arrays, save_arrays
@@ -76,7 +76,7 @@ class Agent(Generic[ConfigT]):
 
         inputs, outputs = self.observations.size, self.actions.size
         network = MLP((inputs, *config.hidden, outputs), config.activation, self.backend)
-        self.policy: Policy = (
+        self.actor: Policy = (
             CategoricalPolicy(network) if self.actions.discrete else GaussianPolicy(network, config.log_std_init)
         )
         self.critic = ValueNetwork(MLP((inputs, *config.hidden, 1), config.activation, self.backend))
@@ -84,7 +84,7 @@ class Agent(Generic[ConfigT]):
         init, acting, shuffling, predicting = (
             np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)
         )
-        self.theta: Array = self.policy.init(init)
+        self.theta: Array = self.actor.init(init)
         self.value: ValueState = self.critic.init(init)
         self._acting, self._shuffle, self._predicting = acting, shuffling, predicting
         self.normalizer = ObservationNormalizer(inputs, self.backend) if config.normalize_obs else None
@@ -92,6 +92,11 @@ class Agent(Generic[ConfigT]):
         self._collector: Collector | None = None
         self.steps = self.updates = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=100)
+
+    @property
+    def policy(self) -> PolicyAt:
+        """The policy as it stands: `policy.theta` is the flat parameter vector, `policy.model` what it parametrises."""
+        return PolicyAt(self.actor, self.theta)
 
     def _update(self, batch: Batch) -> dict[str, Any]:
         """Learn from one batch: set the new parameters, all at once, and return what happened."""
@@ -151,7 +156,7 @@ class Agent(Generic[ConfigT]):
     def _new_collector(self) -> Collector:
         return Collector(
             self.envs,
-            self.policy,
+            self.actor,
             seed=int(np.random.SeedSequence((self.seed, self.updates)).generate_state(1)[0] >> 1),
             rng=self._acting,
             normalizer=self.normalizer,
@@ -164,7 +169,7 @@ class Agent(Generic[ConfigT]):
         rows = np.array(rows, self.theta.dtype)
         if self.normalizer is not None:
             rows = self.normalizer(rows)
-        params, distribution = self.policy.forward(self.theta, rows).params, self.policy.distribution
+        params, distribution = self.actor.forward(self.theta, rows).params, self.actor.distribution
         if deterministic:
             act = distribution.mode(params)
         else:

@@ -193,7 +193,7 @@ class TRPO(Agent[TRPOConfig]):
             )
 
         (theta, info), (value, losses) = self.backend.both(
-            lambda: update(self.policy, self.theta, samples, config), fit_critic
+            lambda: update(self.actor, self.theta, samples, config), fit_critic
         )
         self.theta, self.value = theta, value
         spread = explained_variance(samples.value, samples.ret)

@@ -47,6 +47,10 @@ class Collector:
 
     def collect(self, theta: Array, n_steps: int) -> Batch:
         """`n_steps` steps of every environment under π_θ."""
+        with np.errstate(over="ignore"):  # a number too large for the dtype becomes infinite, and that is looked for
+            return self._collected(theta, n_steps)
+
+    def _collected(self, theta: Array, n_steps: int) -> Batch:
         envs, policy = self.envs, self.policy
         n, distribution = envs.num_envs, policy.distribution
         obs: Array = np.empty((n_steps, n, self.observations.size), self.dtype)
@@ -69,8 +73,7 @@ class Collector:
             valid[t] = ~self._resetting
             terminated[t], truncated[t] = ended, cut & ~ended
             done = terminated[t] | truncated[t]
-            with np.errstate(over="ignore"):
-                rew[t] = self._checked(reward.astype(self.dtype), "reward")
+            rew[t] = self._checked(reward.astype(self.dtype), "reward")
             if self.scaler is not None:
                 rew[t] = self.scaler(reward, done, valid[t])
             self._returns += reward
@@ -104,8 +107,7 @@ class Collector:
 
     def _rows(self, rows: Array, what: str, first: int = 0) -> Array:
         """A copy of the rows in the learner's dtype, looked over; the environments may reuse their own arrays."""
-        with np.errstate(over="ignore"):
-            return self._checked(np.array(rows, self.dtype, order="C"), what, first)
+        return self._checked(np.array(rows, self.dtype, order="C"), what, first)
 
     def _final(self, infos: dict[str, Any], i: int) -> Array:
         if "final_obs" not in infos:
