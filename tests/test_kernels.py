@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import TWINS, close, derivative, distributions, networks, seeds
+from cases import TWINS, close, derivative, distributions, networks, policies, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +54,16 @@ def test_twins_agree_on_the_distributions(case, dtype):
                         d.fisher_product(p, v), d.mode(p).astype(dtype)])  # fmt: skip
     # a KL is a sum of terms of either sign whose size is that of the log-probabilities
     agree(results, scale=max(1, *(np.abs(a).max() for a in results[0])))
+
+
+@given(policies(), dtypes)
+def test_twins_agree_on_the_fisher_products_TR9(case, dtype):
+    results = []
+    for twin in (numpy_twin, numba_twin):
+        policy = type(case.policy)(MLP(case.policy.mlp.sizes, "tanh", twin))
+        theta, v = case.theta.astype(dtype), case.v.astype(dtype)
+        results.append([policy.fisher_product(theta, policy.forward(theta, case.obs), v)])
+    agree(results)
 
 
 @given(distributions())
