@@ -13,7 +13,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -79,9 +79,10 @@ class Backend:
                 drain()
             finally:
                 todo.clear()
-                for helper in helpers:
-                    if not helper.cancel():
-                        helper.result()
+                running = [helper for helper in helpers if not helper.cancel()]
+                wait(running)
+            for helper in running:
+                helper.result()
         return results
 
     def both(self, f: Callable[[], T], g: Callable[[], R]) -> tuple[T, R]:
@@ -120,9 +121,6 @@ def announce_compiling(say: Callable[[str], None]) -> Iterator[None]:
 
 
 _pools: dict[int, ThreadPoolExecutor] = {}
-# threads do not survive a fork: the child starts its own when it needs them
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
@@ -135,6 +133,20 @@ _blas_lock = threading.Lock()
 _blas_depth = 0
 _blas_limit: Any = None
 _blas_controller: ThreadpoolController | None = None
+
+
+def _begin_anew() -> None:
+    """Neither threads nor who held a lock survives a fork: the child has its own."""
+    global _blas_lock, _blas_depth
+    _pools.clear()
+    _blas_lock = threading.Lock()
+    if _blas_depth:
+        _blas_depth = 0
+        _blas_limit.restore_original_limits()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,9 @@ class EvaluateFlags:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 2 for an error of the caller's, 130 after Ctrl-C."""
     args = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Greek letters is no reason to stop
     if not args or args[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0 if args else 2
@@ -81,6 +85,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown_name("command", args[0], commands)
         return commands[args[0]](args[1:])
     except MinipgError as error:
+        print(f"minipg: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the flush at exit has somewhere to go
+        return 0
+    except (OSError, OverflowError) as error:
         print(f"minipg: {error}", file=sys.stderr)
         return 2
     except MemoryError as error:
@@ -124,7 +134,9 @@ def _train(args: list[str]) -> int:
     agent = algorithm(env, seed=run.seed, config=config, backend=run.backend, threads=run.threads)
     folder = RunFolder.create(run.out, f"{algorithm.name}-{env}-seed{run.seed}")
     console = Console(stderr=run.json)
-    console.print(f"{algorithm.name} on {env}, seed {run.seed}, into {folder.path}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{algorithm.name} on {env}, seed {run.seed}, into {folder.path}", highlight=False, markup=False, soft_wrap=True
+    )
     summary = train(agent, run.steps, folder, Progress(f"{algorithm.name} {env}", run.steps, console))
     interrupted = summary.pop("interrupted")
     if interrupted:

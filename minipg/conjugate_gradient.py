@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipg.checks import Array
+from minipg.checks import Array, as_flat
 
 
 class CGResult(NamedTuple):
-    """x, the residual norm ‖b − A x‖, xᵀA x, the iterations made, and why it stopped.
+    """x, the norm of the residual b − A x (as the recurrence has it), xᵀA x, the products taken, and why it stopped.
 
     `status` is `converged`, `iterations` (the limit was reached, the usual end inside TRPO), `curvature` (a direction
     with pᵀA p ≤ 0: x is the best before it) or `not finite` (x is the last finite one).
@@ -29,31 +29,39 @@ def conjugate_gradient(
 ) -> CGResult:
     """Hestenes & Stiefel (1952), from x = 0, until ‖r‖ ≤ tol·‖b‖ or `iterations` products have been taken.
 
-    product: v (P,) → A v (P,);   b (P,).
+    product: v (P,) → A v (P,);   b (P,) float32 or float64.
     """
-    x, r = np.zeros_like(b), b.copy()
-    p, rr = r, float(r @ r)
+    b = as_flat("b", b, np.size(b))
+    x, r, p = np.zeros_like(b), b.copy(), b
+    rr = _dot(r, r)
     target = tol * tol * rr
     done, status = 0, "iterations"
-    for done in range(iterations + 1):
-        if rr <= target or rr == 0:
-            status = "converged"
-            break
-        if done == iterations:
-            break
+    if not np.isfinite(rr):
+        status, iterations = "not finite", 0
+    while rr > target and done < iterations:
         Ap = product(p)
-        pAp = float(p @ Ap)
-        if not np.isfinite(pAp) or not np.isfinite(rr):
+        pAp = _dot(p, Ap)
+        done += 1
+        if not np.isfinite(pAp):
             status = "not finite"
             break
         if pAp <= 0:
             status = "curvature"
             break
-        alpha = rr / pAp
-        x = x + x.dtype.type(alpha) * p
-        r = r - r.dtype.type(alpha) * Ap
-        rr_next = float(r @ r)
-        p = r + r.dtype.type(rr_next / rr) * p
-        rr = rr_next
+        alpha = b.dtype.type(rr / pAp)
+        x_next, r_next = x + alpha * p, r - alpha * Ap
+        rr_next = _dot(r_next, r_next)
+        if not np.isfinite(rr_next) or not np.isfinite(x_next).all():
+            status = "not finite"
+            break
+        p = r_next + b.dtype.type(rr_next / rr) * p
+        x, r, rr = x_next, r_next, rr_next
+    if status == "iterations" and rr <= target:
+        status = "converged"
     # A x = b − r, so no further product is needed for the length of the step
-    return CGResult(x, rr**0.5, float(x @ (b - r)), done, status)
+    return CGResult(x, rr**0.5, _dot(x, b - r), done, status)
+
+
+def _dot(a: Array, b: Array) -> float:
+    """aᵀb in float64: a square of float32 numbers may be too large or too small for them."""
+    return float(np.dot(a.astype(np.float64), b.astype(np.float64)))

@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 
 from minipg.backend import Backend
-from minipg.checks import Array, as_array
+from minipg.checks import Array, as_array, require
 from minipg.errors import ShapeError
 
 
@@ -24,6 +24,9 @@ class Distribution:
     n_params: int
     act_shape: tuple[int, ...]
     backend: Backend
+
+    def __post_init__(self) -> None:
+        require(self.size >= 1, "size", "at least one action or dimension", self.size)
 
     @property
     def _kernels(self) -> ModuleType:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipg.checks import Array, as_array
+from minipg.checks import Array, as_array, require
 from minipg.mlp import MLP
 
 
@@ -66,6 +66,9 @@ class ValueNetwork:
         obs = as_array("obs", obs, (None, self.mlp.sizes[0]), dtype)
         target = as_array("target", target, (len(obs),), dtype)
         order = as_array("order", order, (None, len(obs)), np.int64)
+        inside = order.size > 0 and order.min() >= 0 and order.max() < len(obs)
+        require(bool(inside), "order", f"at least one epoch of rows from 0 to {len(obs) - 1}", order.shape)
+        require(minibatch_size >= 1, "minibatch_size", "an integer ≥ 1", minibatch_size)
         rows, (sizes, activation) = min(minibatch_size, len(obs)), self.mlp.spec
         work = np.empty(len(state.theta) + rows * (sizes[0] + 2 + sizes[1:-1].sum() + 2 * sizes.max()), dtype)
         theta, first, second = state.theta.copy(), state.first.copy(), state.second.copy()

@@ -82,6 +82,14 @@ def test_kl_from_a_distribution_to_itself_is_zero_DI8(case):
     close(case.distribution.kl(case.params, case.params.copy()), np.zeros(len(case.params)), 1e-14, scale=1)
 
 
+@given(distributions(families=("gaussian",)), st.sampled_from([1e-5, 1e-7]))
+def test_a_small_gaussian_kl_keeps_its_digits_DI6(case, t):
+    """KL(p‖p + tv) = ½ t² vᵀM v + O(t³): at t = 1e-7 nothing would be left of a difference of terms of size 1."""
+    d, p, v = case.distribution, case.params, case.v / (1 + np.abs(case.v).max())
+    quadratic = 0.5 * t * t * (v * d.fisher_product(p, v)).sum(1)
+    close(d.kl(p, p + t * v) / quadratic, np.ones(len(p)), 1e-2 if t < 1e-6 else 1e-3)
+
+
 @given(distributions())
 def test_entropy_is_the_expected_surprise_DI7(case):
     act, weight = outcomes(case)
@@ -137,18 +145,22 @@ def test_an_action_without_probability_is_never_drawn(twin, dtype):
         assert act[0] == 1
         assert act[1] != 1
         assert act[2] != 2
+    # nor where rounding has left the probabilities of all others with a sum below the uniform
+    many = np.random.default_rng(0).normal(size=(500, 6)).astype(dtype)
+    many[:, -1] = -1e4
+    assert (categorical(6, d.backend).sample(many, np.full(500, last)) < 5).all()
 
 
 @pytest.mark.parametrize("twin", TWINS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_saturated_logits_give_finite_numbers(twin, dtype):
     d = categorical(3, Backend(twin, 1))
-    logits = np.array([[1e4, 0, -1e4], [-1e4, -1e4, 1e4], [1e4, 1e4, 1e4]], dtype)
-    act, v = np.array([2, 0, 1]), np.ones((3, 3), dtype)
+    logits = np.array([[1e4, 0, -1e4], [-1e4, -1e4, 1e4], [1e4, 1e4, 1e4], [-1e4, -1e4, -1e4]], dtype)
+    act, v = np.array([2, 0, 1, 1]), np.ones((4, 3), dtype)
     for result in (d.log_prob(logits, act), d.score(logits, act), d.kl(logits, logits[::-1].copy()), d.entropy(logits),
                    d.entropy_gradient(logits), d.fisher_product(logits, v)):  # fmt: skip
         assert np.isfinite(result).all()
-    np.testing.assert_allclose(d.log_prob(logits, act), [-2e4, -2e4, -math.log(3)], rtol=1e-6)
+    np.testing.assert_allclose(d.log_prob(logits, act), [-2e4, -2e4, -math.log(3), -math.log(3)], rtol=1e-6)
 
 
 @pytest.mark.parametrize("twin", TWINS)

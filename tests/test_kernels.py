@@ -181,6 +181,17 @@ def test_optimizers_take_the_steps_of_their_definitions_AC3(twin):
 
 
 @pytest.mark.parametrize("twin", TWINS)
+def test_a_large_epsilon_stands_beside_the_root_in_adam_and_under_it_in_rmsprop_AC3(twin):
+    kernels, g, epsilon = Backend(twin, 1).kernels("optimizer"), np.array([1.0, -2.0]), 0.25
+    theta, first, second = np.zeros((3, 2))
+    kernels.adam(g, 0.1, 0.9, 0.999, epsilon, 1, theta, first, second)
+    np.testing.assert_allclose(theta, 0.1 * g / (np.abs(g) + epsilon), rtol=1e-12)
+    theta, second = np.zeros((2, 2))
+    kernels.rmsprop(g, 0.1, 0.0, epsilon, theta, second)
+    np.testing.assert_allclose(theta, 0.1 * g / np.sqrt(g * g + epsilon), rtol=1e-12)
+
+
+@pytest.mark.parametrize("twin", TWINS)
 def test_the_global_norm_is_clipped_only_from_above_AC3(twin):
     kernels, out = Backend(twin, 1).kernels("optimizer"), np.empty(2)
     kernels.clip_global_norm(np.array([3.0, 4.0]), 1.0, out)

@@ -37,6 +37,18 @@ def test_jvp_is_the_derivative_along_a_direction_TR9(case):
     close(case.mlp.jvp(case.theta, tape, case.v), derivative(f, case.theta, case.v, steps), 1e-8)
 
 
+@given(networks(activations=("relu",)))
+def test_a_relu_passes_derivatives_on_where_it_is_above_zero_and_nowhere_else_TR9(case):
+    views, dviews = case.mlp.layout.views(case.theta), case.mlp.layout.views(case.v)
+    h, dh, last = case.obs, 0 * case.obs, len(case.mlp.sizes) - 2
+    for layer in range(last + 1):
+        y = h @ views[f"W{layer}"] + views[f"b{layer}"]
+        dy = dh @ views[f"W{layer}"] + h @ dviews[f"W{layer}"] + dviews[f"b{layer}"]
+        h, dh = (np.where(y > 0, y, 0), np.where(y > 0, dy, 0)) if layer < last else (y, dy)
+    tape = case.mlp.forward(case.theta, case.obs)
+    close(case.mlp.jvp(case.theta, tape, case.v), dh, 1e-12, scale=np.abs(dh).max() + 1)
+
+
 @given(networks())
 def test_vjp_is_the_adjoint_of_jvp_TR9(case):
     tape = case.mlp.forward(case.theta, case.obs)

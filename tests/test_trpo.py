@@ -8,10 +8,12 @@ from cases import policies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minipg import TRPO, Backend, TRPOConfig
-from minipg.algorithms.advantages import Samples, normalize
+from minipg import MLP, TRPO, Backend, GaussianPolicy, TRPOConfig
+from minipg.algorithms.advantages import Samples, explained_variance, normalize
 from minipg.algorithms.trpo import update
 from minipg.errors import MinipgError
+from minipg.fisher import fisher_vector_product, forward_tiles
+from minipg.objective import log_probs, policy_gradient
 
 
 def samples(case, adv=None):
@@ -37,6 +39,46 @@ def test_an_accepted_step_improves_and_stays_within_the_region_TR5_TR11(case, ma
     np.testing.assert_allclose(info.kl, kl, rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(info.improvement, (ratio * adv).mean() - adv.mean(), rtol=1e-6, atol=1e-12)
     assert info.improvement > 0
+
+
+@given(policies(rows=st.integers(6, 12)), st.sampled_from([1e-4, 1e-2]), st.sampled_from([0.01, 0.1]))
+def test_the_step_is_a_fraction_of_the_damped_natural_step_of_length_delta_TR7(case, max_kl, damping):
+    config = dataclasses.replace(CONFIG, max_kl=max_kl, damping=damping, cg_iters=60)
+    theta, info = update(case.policy, case.theta, samples(case), config)
+    if info.status != "ok":
+        return
+    step = (theta - case.theta) / info.step_fraction
+    tapes = forward_tiles(case.policy, case.theta, case.obs)
+    g = policy_gradient(case.policy, case.theta, tapes, case.act, normalize(case.adv))
+    Fx = fisher_vector_product(case.policy, case.theta, case.obs, step, damping)
+    np.testing.assert_allclose(step @ Fx / 2, max_kl, rtol=1e-5)
+    multiplier = g @ step / (2 * max_kl)  # g = λ (F + damping·I) Δ, and ΔᵀFΔ = 2δ
+    np.testing.assert_allclose(multiplier * Fx, g, atol=1e-5 * np.abs(g).max())
+
+
+@given(policies(rows=st.integers(6, 12)), st.floats(-3, 3))
+def test_the_improvement_is_over_the_old_policy_whatever_the_mean_of_the_advantages_TR11(case, offset):
+    config = dataclasses.replace(CONFIG, normalize_advantage=False)
+    theta, info = update(case.policy, case.theta, samples(case, case.adv + offset), config)
+    if info.status != "ok":
+        return
+    logp, logp_old = (log_probs(case.policy, t, case.obs, case.act) for t in (theta, case.theta))
+    gain = ((np.exp(logp - logp_old) - 1) * (case.adv + offset)).mean()
+    np.testing.assert_allclose(info.improvement, gain, rtol=1e-6, atol=1e-12)
+    assert info.improvement > 0
+
+
+def test_no_step_takes_log_std_out_of_its_range():
+    policy = GaussianPolicy(MLP((1, 1), "tanh", Backend("numpy", 1)), log_std_init=2.0)
+    theta, obs = policy.init(np.random.default_rng(0), np.float64), np.ones((4, 1))
+    act = np.array([[-30.0], [-1.0], [1.0], [30.0]])  # far out is better: σ would grow
+    moved, info = update(policy, theta, Samples(obs, act, np.abs(act[:, 0]), theta, theta), CONFIG)
+    assert policy.layout.views(moved)["log_std"][0] == 2
+    policy = dataclasses.replace(policy, log_std_init=1.9)
+    free = policy.init(np.random.default_rng(0), np.float64)
+    moved, info = update(policy, free, Samples(obs, act, np.abs(act[:, 0]), theta, theta), CONFIG)
+    assert info.status == "ok"
+    assert 1.9 < policy.layout.views(moved)["log_std"][0] <= 2
 
 
 def test_most_random_batches_give_a_step():
@@ -91,6 +133,16 @@ def test_a_batch_of_one_or_of_equal_advantages_normalizes_to_zero(adv):
 def test_normalized_advantages_have_mean_zero_and_deviation_one():
     adv = normalize(np.random.default_rng(0).normal(3, 5, size=100))
     np.testing.assert_allclose([adv.mean(), adv.std()], [0, 1], atol=1e-12)
+
+
+def test_explained_variance_is_one_for_a_perfect_critic_up_to_a_constant_and_zero_for_a_constant():
+    ret = np.random.default_rng(0).normal(2, 3, size=50)
+    assert explained_variance(ret, ret) == 1
+    np.testing.assert_allclose(explained_variance(ret - 5, ret), 1, atol=1e-12)
+    np.testing.assert_allclose(explained_variance(np.full(50, 7.0), ret), 0, atol=1e-12)
+    np.testing.assert_allclose(explained_variance(ret / 2, ret), 0.75, atol=1e-12)
+    np.testing.assert_allclose(explained_variance(-ret, ret), -3, atol=1e-12)
+    assert np.isnan(explained_variance(ret, np.ones(50)))
 
 
 def learnt(env="CartPole-v1", steps=3000, **options):

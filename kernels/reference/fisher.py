@@ -15,7 +15,8 @@ def categorical_product(theta, sizes, activation, obs, hidden, params, v, out, w
     """
     Jv = namespace(v).empty_like(params)
     mlp.jvp(theta, sizes, activation, obs, hidden, v, Jv, work)
-    categorical.fisher_product(params, Jv, MJv := 0 * Jv)
+    MJv = namespace(v).empty_like(params)
+    categorical.fisher_product(params, Jv, MJv)
     mlp.vjp(theta, sizes, activation, obs, hidden, MJv, out, work)
 
 
@@ -29,6 +30,7 @@ def gaussian_product(theta, sizes, activation, obs, hidden, params, v, out, work
     Jv = namespace(v).empty_like(params)
     mlp.jvp(theta[:-size], sizes, activation, obs, hidden, v[:-size], Jv[:, :size], work)
     Jv[:, size:] = v[-size:]
-    gaussian.fisher_product(params, Jv, MJv := 0 * Jv)
+    MJv = namespace(v).empty_like(params)
+    gaussian.fisher_product(params, Jv, MJv)
     mlp.vjp(theta[:-size], sizes, activation, obs, hidden, MJv[:, :size], out[:-size], work)
     out[-size:] = MJv[:, size:].sum(axis=0)

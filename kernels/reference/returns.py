@@ -4,24 +4,26 @@ All arrays are (T, N), time first. `next_value` is V of the observation that fol
 observation of a truncated episode, not the first of the next one. Where both flags stand, the episode terminated.
 """
 
+from minipg.kernels.reference._namespace import namespace
+
 
 def discounted_returns(rew, next_value, terminated, truncated, gamma, out):
     """G_t = r_t + γ G_{t+1}  (PG-7), with γ·0 after a termination, γ V after a truncation and after the last row."""
-    following = next_value[-1]
+    xp, following = namespace(rew), next_value[-1]
     for t in reversed(range(len(rew))):
-        following = following * ~truncated[t] + next_value[t] * truncated[t]
-        out[t] = rew[t] + gamma * following * ~terminated[t]
+        following = xp.where(truncated[t], next_value[t], following)
+        out[t] = rew[t] + xp.where(terminated[t], 0, gamma * following)
         following = out[t]
 
 
 def td_errors(rew, value, next_value, terminated, gamma, out):
     """δ_t = r_t + γ (1 − terminated) V(s_{t+1}) − V(s_t)  (PG-12)."""
-    out[...] = rew + gamma * next_value * ~terminated - value
+    out[...] = rew + namespace(rew).where(terminated, 0, gamma * next_value) - value
 
 
 def gae(delta, terminated, truncated, gamma, gae_lambda, out):
     """Â_t = δ_t + γλ Â_{t+1}  (PG-12), the trace cut at either end of an episode.   `out` may be `delta`."""
-    following = 0 * delta[-1]
+    xp, following = namespace(delta), 0
     for t in reversed(range(len(delta))):
-        out[t] = delta[t] + gamma * gae_lambda * following * ~(terminated[t] | truncated[t])
+        out[t] = delta[t] + xp.where(terminated[t] | truncated[t], 0, gamma * gae_lambda * following)
         following = out[t]

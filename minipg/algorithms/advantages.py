@@ -48,7 +48,7 @@ def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma:
 def normalize(adv: Array) -> Array:
     """(Â − mean)/std. Advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
     centred = adv - adv.mean()
-    deviation = centred.std()
+    deviation = adv.dtype.type(centred.std(dtype=np.float64))
     # a spread of mere rounding errors is no spread
     negligible = deviation <= 4 * np.finfo(adv.dtype).eps * np.abs(adv).max(initial=0)
     return np.zeros_like(adv) if negligible else centred / deviation

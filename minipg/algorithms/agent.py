@@ -11,6 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -212,7 +213,7 @@ class Agent(Generic[ConfigT]):
             env = meta["env"] if env is None else env
             require(min(seed, steps, updates) >= 0, "seed, steps, updates", "integers ≥ 0", (seed, steps, updates))
             require(env != "" and not isinstance(env, int | float | list | dict | None), "env", "an environment", env)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise AgentFileError(f"{path}: damaged description ({error})") from error
         if not isinstance(env, str):
             config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1))
@@ -233,6 +234,8 @@ class Agent(Generic[ConfigT]):
                 )
             if not np.isfinite(array).all():
                 raise AgentFileError(f"{path}: {name} has numbers that are not finite")
+            if name.endswith(("step", "count", "square", "second")) and (array < 0).any():
+                raise AgentFileError(f"{path}: {name} has negative numbers")
             return array
 
         self.theta = take("theta", self.theta)
@@ -256,19 +259,11 @@ def _known(config: type[Any], settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-class _Nothing:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
-def _shown(progress: bool | Progress | None, title: str, total: int) -> Progress | _Nothing:
+def _shown(progress: bool | Progress | None, title: str, total: int) -> AbstractContextManager[Any]:
     if isinstance(progress, Progress):
         return progress
     if progress is False or (progress is None and not sys.stderr.isatty()):
-        return _Nothing()
+        return nullcontext()
     from rich.console import Console
 
     return Progress(title, total, Console(stderr=True))

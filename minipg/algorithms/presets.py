@@ -36,4 +36,7 @@ def preset_for(algorithm: str, env_id: str, preset: str | None = None) -> dict[s
     presets = PRESETS[algorithm]
     if preset is not None and preset not in presets:
         raise unknown_name("preset", preset, presets)
-    return dict(presets[preset] if preset is not None else presets.get(env_id, presets["default"]))
+    # "CartPole" and "some_module:CartPole-v1" are CartPole-v1 too
+    name = env_id.rpartition(":")[2]
+    latest = max((known for known in presets if known.rpartition("-v")[0] == name), default=name)
+    return dict(presets[preset] if preset is not None else presets.get(latest, presets["default"]))

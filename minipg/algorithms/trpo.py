@@ -48,7 +48,7 @@ class TRPOConfig:
     accept_ratio: float = 0.0
     """Smallest improvement accepted, as a fraction of what the linear model expects."""
     fisher_subsample: int = 1
-    """The Fisher product uses every k-th row of the batch."""
+    """The Fisher product uses one row in k, chosen at random."""
     normalize_advantage: bool = True
     """Centre the advantages and divide by their standard deviation."""
     hidden: tuple[int, ...] = (64, 64)
@@ -121,13 +121,15 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
     g = policy_gradient(policy, theta, tapes, act, adv)
 
     if config.fisher_subsample > 1:
-        tapes = forward_tiles(policy, theta, obs[:: config.fisher_subsample])
+        # a fixed random choice: a stride might meet some of the environments only
+        some = np.random.default_rng(0).permutation(len(obs))[: max(1, len(obs) // config.fisher_subsample)]
+        tapes = forward_tiles(policy, theta, obs[some])
     fisher = fisher_operator(policy, theta, tapes, config.damping)
     cg = conjugate_gradient(fisher, g, config.cg_iters)
     step = theta.dtype.type(step_scale(cg.curvature, config.max_kl)) * cg.x
 
     objective = surrogate_and_kl(policy, obs, act, adv, old)
-    before, _ = objective(theta)
+    before = float(adv.mean(dtype=np.float64))  # r is 1 at θ
 
     def evaluate(candidate: Array) -> tuple[float, float]:
         value, kl = objective(candidate)
@@ -181,13 +183,13 @@ class TRPO(Agent[TRPOConfig]):
     def _update(self, batch: Batch) -> dict[str, Any]:
         config = self.config
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
-        order = np.stack([self._shuffle.permutation(len(samples.obs)) for _ in range(max(config.vf_epochs, 1))])
 
         def fit_critic() -> tuple[Any, Array]:
             if config.vf_epochs == 0:
                 return self.value, np.full(1, np.nan)
             if config.vf_optimizer == "lbfgs":
                 return self.critic.fit_lbfgs(self.value, samples.obs, samples.ret, config.vf_epochs, config.vf_l2)
+            order = np.stack([self._shuffle.permutation(len(samples.obs)) for _ in range(config.vf_epochs)])
             return self.critic.fit_adam(
                 self.value, samples.obs, samples.ret, order, config.vf_minibatch_size, config.vf_learning_rate
             )
@@ -195,6 +197,8 @@ class TRPO(Agent[TRPOConfig]):
         (theta, info), (value, losses) = self.backend.both(
             lambda: update(self.actor, self.theta, samples, config), fit_critic
         )
+        if not all(np.isfinite(part).all() for part in value):
+            value, info = self.value, info._replace(status=f"{info.status}, critic not finite")
         self.theta, self.value = theta, value
         spread = explained_variance(samples.value, samples.ret)
         return {**info._asdict(), "value_loss": float(losses[-1]), "explained_variance": spread}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -36,6 +37,10 @@ def make_vector(env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any], num_env
 
 def _make(env_id: str) -> gym.Env[Any, Any]:
     try:
+        if env_id.startswith("ALE/"):
+            import ale_py  # its environments are registered by its import
+
+            gym.register_envs(ale_py)
         with warnings.catch_warnings(record=True) as caught:
             env = gym.make(env_id, disable_env_checker=True)
         for warning in caught:  # of an environment that was made; of one that was not, the error says enough
@@ -44,11 +49,21 @@ def _make(env_id: str) -> gym.Env[Any, Any]:
     except gym.error.DependencyNotInstalled as error:
         raise _missing_extra(env_id, describe(error)) from error
     except gym.error.UnregisteredEnv as error:
-        if env_id.startswith("ALE/"):
-            raise _missing_extra(env_id, "atari") from error
         raise unknown_name("environment", env_id, gym.registry) from error
     except Exception as error:  # an environment may raise anything
+        if isinstance(error, ModuleNotFoundError) and error.name == "ale_py":
+            raise _missing_extra(env_id, "atari") from error
         raise EnvironmentFault(f"environment {env_id}: {describe(error)}") from error
+
+
+def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """`call(*args)` into an environment; whatever it raises becomes an EnvironmentFault that says what and `when`."""
+    try:
+        return call(*args, **options)
+    except EnvironmentFault:
+        raise
+    except Exception as error:  # an environment may raise anything
+        raise EnvironmentFault(f"the environment raised {type(error).__name__} {when}: {describe(error)}") from error
 
 
 def describe(error: Exception) -> str:

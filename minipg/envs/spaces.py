@@ -50,8 +50,11 @@ class ObservationCodec:
         if isinstance(self.space, spaces.Box):
             return np.asarray(obs).reshape(count, self.size)
         if isinstance(self.space, spaces.Discrete):
+            index = np.asarray(obs) - self.space.start
+            if not ((index >= 0) & (index < self.size)).all():
+                raise EnvironmentFault(f"observation {obs} is not in {self.space}")
             one_hot = np.zeros((count, self.size), np.float32)
-            one_hot[np.arange(count), np.asarray(obs) - self.space.start] = 1
+            one_hot[np.arange(count), index] = 1
             return one_hot
         if count not in self._batched:
             self._batched[count] = batch_space(self.space, count)

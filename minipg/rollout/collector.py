@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from minipg.checks import Array
-from minipg.envs import ActionCodec, ObservationCodec
+from minipg.envs import ActionCodec, ObservationCodec, guarded
 from minipg.errors import EnvironmentFault
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch
@@ -41,7 +42,9 @@ class Collector:
         self.steps = 0
         self._returns, self._lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
         self._resetting = np.zeros(envs.num_envs, bool)
-        raw, _ = envs.reset(seed=seed)
+        if scaler is not None:
+            scaler.running[:] = 0
+        raw, _ = self._guarded(envs.reset, seed=seed)
         first = self._rows(self.observations.rows(raw, envs.num_envs), "observation")
         self._obs = self._seen(first, first)
 
@@ -67,7 +70,7 @@ class Collector:
             obs[t] = self._obs
             act[t] = distribution.sample(policy.forward(theta, self._obs).params, noise[t])
             self.steps += n
-            raw, reward, ended, cut, infos = self._step(act[t])
+            raw, reward, ended, cut, infos = self._guarded(envs.step, self.actions.to_env(act[t]))
             reward = np.asarray(reward, np.float64)
             following = self._rows(self.observations.rows(raw, n), "observation")
             valid[t] = ~self._resetting
@@ -97,13 +100,8 @@ class Collector:
             np.array(final_at, np.int64), np.array(returns), np.array(lengths, np.int64),
         )  # fmt: skip
 
-    def _step(self, act: Array) -> tuple[Any, ...]:
-        try:
-            return self.envs.step(self.actions.to_env(act))
-        except Exception as error:  # an environment may raise anything
-            raise EnvironmentFault(
-                f"the environment raised {type(error).__name__} at step {self.steps}: {' '.join(str(error).split())}"
-            ) from error
+    def _guarded(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        return guarded(f"at step {self.steps}", call, *args, **options)
 
     def _rows(self, rows: Array, what: str, first: int = 0) -> Array:
         """A copy of the rows in the learner's dtype, looked over; the environments may reuse their own arrays."""

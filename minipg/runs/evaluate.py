@@ -9,7 +9,7 @@ from gymnasium.vector import VectorEnv
 
 from minipg.algorithms import Agent
 from minipg.checks import require
-from minipg.envs import make_vector
+from minipg.envs import guarded, make_vector
 from minipg.errors import EnvironmentFault
 
 _SIDE_BY_SIDE = 8
@@ -27,10 +27,11 @@ def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic
     left = np.array([episodes // n + (i < episodes % n) for i in range(n)])
     running, returns = np.zeros(n), []
     # away from the seeds of training
-    obs, _ = envs.reset(seed=int(np.random.SeedSequence((seed, 1, 1)).generate_state(1)[0] >> 1))
+    start = int(np.random.SeedSequence((seed, 1, 1)).generate_state(1)[0] >> 1)
+    obs, _ = guarded("in evaluation", envs.reset, seed=start)
     while left.any():
         act, _ = agent.predict(obs, deterministic)
-        obs, rew, terminated, truncated, _ = envs.step(act)
+        obs, rew, terminated, truncated, _ = guarded("in evaluation", envs.step, act)
         rows, _ = agent.observations.read(obs)
         for what, values in (("observation", rows), ("reward", np.asarray(rew)[:, None])):
             if bad := np.argwhere(~np.isfinite(values)).tolist():

@@ -1,0 +1,452 @@
+"""Proof that the checks bite: realistic slips, planted one at a time, and the law that catches each.
+
+    python tests/mutations.py [--only NAME] [--jobs N]
+
+A slip changes one expression of a reference kernel or of an update rule, in a temporary copy of the tree; the checkout
+is never touched. The laws named beside it must then fail. That the compiled twin disagrees does not count: tests with
+"twins" in their name are left out, so it is the mathematics that notices. Rows of the table are printed as they come;
+the exit status is 1 if a slip survives, is not found in its file, or if the laws fail without any slip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+TIME_LIMIT = 600  # seconds for one slip
+NO_VERDICT = "ImportError|NameError|SyntaxError|TypeError|AttributeError"  # such code was never run, not even by who wrote it
+
+
+class Slip(NamedTuple):
+    """`old`, which stands in the file once (or count its `occurrence` from 1), becomes `new`, and `laws` must fail.
+
+    `laws` are a file of tests and a part of their names: "policy TR9" is tests/test_policy.py -k TR9.
+    """
+
+    file: str
+    name: str
+    old: str
+    new: str
+    laws: str
+    occurrence: int = 0
+
+
+# file: (name, old, new, laws[, occurrence]).  The reason for the length of this file is that it is a table.
+# fmt: off
+SLIPS = {
+"kernels/reference/mlp.py": [
+    ("hidden layer without bias", "y = h @ w + b", "y = h @ w", "mlp forward"),
+    ("last layer without bias", "out[...] = h @ w + b", "out[...] = h @ w", "mlp forward"),
+    ("layers off by one row of θ", "start += (n + 1) * m", "start += n * m", "mlp forward"),
+    ("ReLU clipped at 1", "xp.maximum(y, 0)", "xp.clip(y, 0, 1)", "mlp forward"),
+    ("tanh′ = 1 − h", "1 - h * h", "1 - h", "mlp TR9"),
+    ("ReLU′ = [h ≥ 0]", "(h > 0)", "(h >= 0)", "mlp TR9"),
+    ("stale activations: every layer's in one place", "start += rows * m", "start += 0", "mlp TR9"),
+    ("jvp without the layers below", "dh @ w + h @ dw + db", "h @ dw + db", "mlp TR9"),
+    ("jvp without the layer's own weights", "dh @ w + h @ dw + db", "dh @ w + db", "mlp TR9"),
+    ("jvp without the bias", "dh @ w + h @ dw + db", "dh @ w + h @ dw", "mlp TR9"),
+    ("jvp without the slope", "_slope(activation, h_next) * dy", "dy", "mlp TR9"),
+    ("vjp: weight reshaped, not transposed", "> 0:\n            g = g @ w.T",
+     "> 0:\n            g = g @ w.reshape(w.T.shape)", "mlp TR9"),
+    ("vjp: bias gradient dropped", "db[...] = g.sum(axis=0)", "db[...] = 0", "mlp TR9"),
+    ("vjp: bias gradient averaged", "db[...] = g.sum(axis=0)", "db[...] = g.mean(axis=0)", "mlp vjp"),
+    ("vjp: slope forgotten", "> 0:\n            g = g @ w.T * _slope(activation, h)",
+     "> 0:\n            g = g @ w.T", "mlp TR9"),
+    ("vjp: slope of the layer above", "h.T @ g", "h.T @ (g * _slope(activation, g))", "mlp TR9"),
+    ("vjp: off by one layer", "if index > 0", "if index > 1", "mlp TR9"),
+    ("vjp to the inputs without slopes", "g @ w.T if h is None else g @ w.T * _slope(activation, h)", "g @ w.T",
+     "mlp vjp_obs"),
+],
+"kernels/reference/categorical.py": [
+    ("softmax without shift", "logits - logits.max(axis=1, keepdims=True)", "logits - 0", "distributions saturated"),
+    ("softmax shifted by the batch's maximum", "logits.max(axis=1, keepdims=True)", "logits.max()",
+     "distributions saturated"),
+    ("sampling off by one action", "total[:, :-1] <=", "total[:, 1:] <=", "distributions sampling"),
+    ("sampling: < for ≤", "total[:, :-1] <=", "total[:, :-1] <", "distributions never_drawn"),
+    ("sampling: rounding of the total ignored", "uniform[:, None] * total[:, -1:]", "uniform[:, None]",
+     "distributions never_drawn"),
+    ("score's sign", "_one_hot(act, logits.shape[1]) - xp.exp(_log_softmax(logits))",
+     "xp.exp(_log_softmax(logits)) - _one_hot(act, logits.shape[1])", "distributions DI1"),
+    ("score without − p", " - xp.exp(_log_softmax(logits))", "", "distributions DI1"),
+    ("KL reversed", "xp.exp(log_old) * (log_old - log_new)", "xp.exp(log_new) * (log_new - log_old)",
+     "distributions DI6"),
+    ("KL under the new probabilities", "xp.exp(log_old) *", "xp.exp(log_new) *", "distributions DI6"),
+    ("entropy's sign", "out[...] = -(namespace", "out[...] = (namespace", "distributions DI7"),
+    ("entropy gradient's sign", "out[...] = -p *", "out[...] = p *", "distributions DI7"),
+    ("entropy gradient with 1 for H", "(log_p - (p * log_p).sum(axis=1, keepdims=True))", "(log_p + 1)",
+     "distributions DI7"),
+    ("Fisher without centring", "p * (v - (p * v).sum(axis=1, keepdims=True))", "p * v", "distributions DI3"),
+    ("Fisher: diagonal alone", "p * (v - (p * v).sum(axis=1, keepdims=True))", "p * (1 - p) * v", "distributions DI3"),
+],
+"kernels/reference/gaussian.py": [
+    ("sample with the variance", "exp(log_std) * normal", "exp(2 * log_std) * normal", "distributions DI2"),
+    ("log-density without log σ", "z * z + 2 * log_std +", "z * z +", "distributions DI4"),
+    ("log-density without log 2π", " + math.log(2 * math.pi))", ")", "distributions DI7"),
+    ("score in μ over σ", "out_mean[...] = z * inverse_std", "out_mean[...] = z", "distributions DI4"),
+    ("score's sign in μ", "(act - mean) * inverse_std", "(mean - act) * inverse_std", "distributions DI4"),
+    ("log σ score without − 1", "z * z - 1", "z * z", "distributions DI2"),
+    ("KL reversed", "= _split(old), _split(new)", "= _split(new), _split(old)", "distributions DI6"),
+    ("KL over the old σ", "xp.exp(-log_std1)", "xp.exp(-log_std0)", "distributions DI6"),
+    ("KL: sign of the log ratio", "xp.expm1(d) - d", "xp.expm1(d) + d", "distributions DI6"),
+    ("KL that cancels: exp(d) − 1", "xp.expm1(d)", "xp.exp(d) - 1", "distributions DI6"),
+    ("entropy without the ½ of e", "2 * math.pi * math.e", "2 * math.pi", "distributions DI7"),
+    ("entropy gradient's sign", "out_log_std[...] = 1", "out_log_std[...] = -1", "distributions DI7"),
+    ("Fisher 1 for 2", "2 * v_log_std", "v_log_std", "distributions DI5"),
+    ("Fisher over σ", "v_mean * inverse_std * inverse_std", "v_mean * inverse_std", "distributions DI5"),
+],
+"kernels/reference/fisher.py": [
+    ("softmax metric forgotten", "categorical.fisher_product(params, Jv, MJv := 0 * Jv)", "MJv = Jv", "policy TR9"),
+    ("log σ left out of the direction", "Jv[:, size:] = v[-size:]", "Jv[:, size:] = 0", "policy TR9"),
+    ("log σ looked for at the head of v", "v[:-size], Jv", "v[size:], Jv", "policy TR9"),
+    ("log σ averaged over the batch", "MJv[:, size:].sum(axis=0)", "MJv[:, size:].mean(axis=0)", "policy TR9"),
+],
+"kernels/reference/surrogate.py": [
+    ("ratio inverted", "exp(logp - logp_old)", "exp(logp_old - logp)", "kernels IS3", 1),
+    ("gradient with the ratio inverted", "exp(logp - logp_old)", "exp(logp_old - logp)", "kernels IS3", 2),
+    ("gradient without the ratio", "namespace(logp).exp(logp - logp_old) * adv", "adv", "kernels IS3", 2),
+],
+"kernels/reference/returns.py": [
+    ("returns across a termination", "following * ~terminated[t]\n", "following\n", "returns PG7"),
+    ("no bootstrap at truncation", " + next_value[t] * truncated[t]", "", "returns PG7"),
+    ("no bootstrap after the last row", "following = next_value[-1]", "following = 0 * next_value[-1]", "returns PG7"),
+    ("returns forwards in time", "reversed(range(len(rew)))", "range(len(rew))", "returns PG7"),
+    ("TD error bootstraps on termination", "next_value * ~terminated", "next_value", "returns PG12"),
+    ("TD error without γ", "gamma * next_value", "next_value", "returns PG12"),
+    ("GAE over a truncation", "~(terminated[t] | truncated[t])", "~terminated[t]", "returns PG12"),
+    ("GAE over a termination", "~(terminated[t] | truncated[t])", "~truncated[t]", "returns PG12"),
+    ("GAE without γ", "gamma * gae_lambda * following", "gae_lambda * following", "returns PG12"),
+    ("GAE of one step back", "following = out[t]", "following = delta[t]", "returns PG12", 2),
+    ("GAE cut one step early", "(terminated[t] | truncated[t])", "(terminated[t - 1] | truncated[t - 1])",
+     "returns PG12"),
+],
+"kernels/reference/optimizer.py": [
+    ("descent for ascent", "theta += learning_rate * velocity", "theta -= learning_rate * velocity", "kernels AC3"),
+    ("momentum that damps the gradient", "momentum * velocity + grad", "momentum * velocity + (1 - momentum) * grad",
+     "kernels AC3"),
+    ("RMSProp: ε outside of the root", "sqrt(second + epsilon)", "sqrt(second) + epsilon", "kernels AC3"),
+    ("RMSProp: decay inverted", "decay * second + (1 - decay) * grad", "(1 - decay) * second + decay * grad",
+     "kernels AC3"),
+    ("Adam without bias correction", "learning_rate / (1 - beta1**step)", "learning_rate", "kernels AC3"),
+    ("Adam: bias correction without its power", "beta2**step", "beta2", "kernels AC3"),
+    ("Adam: bias correction from step + 1", "beta1**step", "beta1 ** (step + 1)", "kernels AC3"),
+    ("Adam: ε inside the root", "(1 - beta2**step)) + epsilon)", "(1 - beta2**step) + epsilon))", "kernels AC3"),
+    ("Adam: second moment not squared", "(1 - beta2) * grad * grad", "(1 - beta2) * abs(grad)", "kernels AC3"),
+    ("clipping from the wrong side", "if norm > max_norm", "if norm < max_norm", "kernels AC3"),
+    ("clipping by the inverse", "(max_norm / norm)", "(norm / max_norm)", "kernels AC3"),
+    ("clipping by the squared norm", "namespace(grad).sqrt((grad * grad).sum())", "(grad * grad).sum()", "kernels AC3"),
+],
+"kernels/reference/moments.py": [
+    ("Chan's merge without n·m/(n+m)", "d * d * (count[0] * rows / total)", "d * d", "kernels moments"),
+    ("merge without the means' distance", " + d * d * (count[0] * rows / total)", "", "kernels moments"),
+    ("deviations from the old mean", "(x - x_mean) ** 2", "(x - mean) ** 2", "kernels moments"),
+    ("mean moved by d/(n+m)", "d * (rows / total)", "d / total", "kernels moments"),
+    ("standardising by the variance", "xp.sqrt(xp.where(variance > 0, variance, 1))",
+     "xp.where(variance > 0, variance, 1)", "kernels standardizing"),
+    ("standardising: clipped before scaling", "xp.clip((x - mean) * scale, -limit, limit)",
+     "xp.clip(x - mean, -limit, limit) * scale", "kernels standardizing"),
+    ("standardising a constant: 0/0", "xp.where(variance > 0, variance, 1)", "variance", "kernels standardizing"),
+],
+"kernels/reference/regression.py": [
+    ("error's sign", "y[:, None] - out", "out - y[:, None]", "value AC3"),
+    ("missing 1/B", "2 * error / len(y)", "2 * error", "value AC3"),
+    ("value loss without the 2", "2 * error / len(y)", "error / len(y)", "value AC3"),
+    ("targets not shuffled with their rows", "target[rows[start : start + minibatch_size]]",
+     "target[start : start + minibatch_size]", "value AC3"),
+    ("last minibatch dropped", "range(0, len(rows), minibatch_size)",
+     "range(0, len(rows) - minibatch_size + 1, minibatch_size)", "value AC3"),
+    ("Adam's step never counted", "step += 1", "step = 1", "value AC3"),
+],
+"minipg/value.py": [
+    ("gradient's sign", "tape.out[:, 0] - target[rows]", "target[rows] - tape.out[:, 0]", "value AC1"),
+    ("gradient without the 2", "2 * error[:, None]", "error[:, None]", "value AC1"),
+    ("gradient without 1/B", "sum(gradients) / len(obs)", "sum(gradients)", "value AC1"),
+    ("L2 gradient without the 2", "2 * l2 * theta", "l2 * theta", "value AC1"),
+    ("Adam's steps miscounted", "-(-len(obs) // rows)", "(len(obs) // rows)", "value adam"),
+],
+"minipg/policy.py": [
+    ("jvp without log σ", "v_network), v_log_std)", "v_network), 0 * v_log_std)", "policy TR9"),
+    ("vjp: log σ averaged", "g[:, size:].sum(axis=0)", "g[:, size:].mean(axis=0)", "policy TR9"),
+    ("projection of all of θ", "np.concatenate([network, np.clip(log_std, *LOG_STD_RANGE)])",
+     "np.clip(theta, *LOG_STD_RANGE)", "policy projection"),
+],
+"minipg/fisher.py": [
+    ("missing 1/B", " / v.dtype.type(rows)", "", "policy TR9"),
+    ("1/B of the first tile", "sum(len(tape.params) for tape in tapes)", "len(tapes[0].params)", "policy tiles"),
+    ("damping dropped", "return Fv + v.dtype.type(damping) * v", "return Fv", "policy TR9"),
+],
+"minipg/objective.py": [
+    ("policy gradient without 1/B", "sum(parts) / theta.dtype.type(len(act))", "sum(parts)", "policy IS3"),
+    ("advantages of the first tile for all", "weight[start:stop, None]", "weight[: stop - start, None]",
+     "policy tiles"),
+    ("tiles off by one row", "starts = stops - [", "starts = stops - 1 - [", "policy tiles"),
+    ("KL reversed", "kl(old_params[rows], params)", "kl(params, old_params[rows])", "policy region"),
+    ("ratio inverted", "(distribution.log_prob(params, act[rows]), logp_old[rows],",
+     "(logp_old[rows], distribution.log_prob(params, act[rows]),", "policy IS3"),
+    ("surrogate without 1/B", "float(sum(gains)) / len(obs)", "float(sum(gains))", "policy IS3"),
+    ("KL summed, not averaged", "float(sum(kls)) / len(obs)", "float(sum(kls))", "policy region"),
+],
+"minipg/conjugate_gradient.py": [
+    ("β inverted", "rr_next / rr", "rr / rr_next", "trust_region TR10"),
+    ("α inverted", "rr / pAp", "pAp / rr", "trust_region TR10"),
+    ("α of the first residual", "rr = rr_next", "pass", "trust_region TR10"),
+    ("steepest descent", "p = r + r.dtype.type(rr_next / rr) * p", "p = r", "trust_region TR10"),
+    ("residual's sign", "r = r - r", "r = r + r", "trust_region TR10"),
+    ("residual squared", "rr**0.5", "rr", "trust_region TR10"),
+    ("curvature of the identity", "float(x @ (b - r))", "float(x @ x)", "trust_region TR10"),
+    ("tolerance not squared", "tol * tol * rr", "tol * rr", "trust_region TR10"),
+    ("iterations off by one", "if done == iterations:", "if done == iterations - 1:", "trust_region TR10"),
+    ("negative curvature followed", "if pAp <= 0:", "if pAp == 0:", "trust_region curvature"),
+    ("NaN followed", "if not np.isfinite(pAp) or not np.isfinite(rr):", "if False:", "trust_region finite"),
+],
+"minipg/line_search.py": [
+    ("√(δ/xᵀAx)", "2 * max_kl / curvature", "max_kl / curvature", "trust_region TR7"),
+    ("2δ/xᵀAx without the root", "math.sqrt(2 * max_kl / curvature)", "2 * max_kl / curvature", "trust_region TR7"),
+    ("curvature's sign ignored", "curvature) if curvature > 0", "abs(curvature)) if curvature",
+     "trust_region curvature"),
+    ("search without KL", " and kl <= max_kl", "", "trust_region TR11"),
+    ("search without improvement", "improvement > 0 and improvement >=", "improvement >=", "trust_region TR11"),
+    ("search without finiteness", "math.isfinite(improvement) and ", "", "trust_region TR11"),
+    ("NaN KL accepted", "kl <= max_kl", "not kl > max_kl", "trust_region TR11"),
+    ("boundary excluded", "kl <= max_kl", "kl < max_kl", "trust_region boundary"),
+    ("the step shrinks once", "fraction *= backtrack_coeff", "fraction = backtrack_coeff", "trust_region TR11"),
+    ("expected gain of the whole step", "accept_ratio * fraction * expected", "accept_ratio * expected",
+     "trust_region TR11"),
+    ("failed search keeps the last trial", "(theta, False, 0.0,", "(candidate, False, 0.0,", "trust_region TR11"),
+],
+"minipg/algorithms/advantages.py": [
+    ("no bootstrap from the final observation", "= values[rows + envs :]", "= 0", "collector bootstrapped"),
+    ("bootstrap from the reset observation", "next_value.reshape(rows)[batch.final_at] = values[rows + envs :]",
+     "pass", "collector bootstrapped"),
+    ("V(s) for V(s′)", "values[envs : rows + envs]", "values[:rows]", "collector bootstrapped"),
+    ("bootstrap decided by truncation", "next_value, batch.terminated, gamma", "next_value, batch.truncated, gamma",
+     "collector bootstrapped"),
+    ("critic's target is the advantage", "flat(adv + value)", "flat(adv)", "collector bootstrapped"),
+    ("reset steps learnt from", "array if len(keep) == rows else array[keep]", "array", "collector never_learnt"),
+    ("advantages not centred", "centred = adv - adv.mean()", "centred = adv", "trpo normalize"),
+    ("advantages over their variance", "centred.std()", "centred.var()", "trpo normalize"),
+    ("equal advantages: 0/0", "np.zeros_like(adv) if negligible else centred / deviation", "centred / deviation",
+     "trpo normalize"),
+    ("explained variance of the critic alone", "(ret - value).var", "value.var", "trpo explained"),
+    ("explained variance that counts a bias", "(ret - value).var(dtype=np.float64)",
+     "np.square(ret - value).mean(dtype=np.float64)", "trpo explained"),
+],
+"minipg/algorithms/trpo.py": [
+    ("plain gradient for the natural one", "config.max_kl)) * cg.x", "config.max_kl)) * g", "trpo TR7"),
+    ("damping not handed on", "tapes, config.damping)", "tapes)", "trpo TR7"),
+    ("improvement over 0", "return value - before, kl", "return value, kl", "trpo TR11"),
+    ("advantages left as they are", "    adv = normalize(adv)", "    pass", "trpo scale_and_offset"),
+    ("step not projected", "        project=policy.project,\n", "", "trpo log_std"),
+],
+"minipg/rollout/normalizer.py": [
+    ("discounted return runs over resets", "self.running[done] = 0", "pass", "collector discounted_return"),
+    ("reset before it is counted", "self.running[:, 0] = self.gamma * self.running[:, 0] + rew",
+     "self.running[done] = 0; self.running[:, 0] = self.gamma * self.running[:, 0] + rew",
+     "collector discounted_return"),
+    ("rewards over the variance", "math.sqrt(self.moments.square[0] / self.moments.count[0])",
+     "self.moments.square[0] / self.moments.count[0]", "collector discounted_return"),
+],
+"minipg/tabular.py": [
+    ("softmax Jacobian without centring", "np.eye(actions) - p[:, None, :]", "np.eye(actions)", "tabular DI1"),
+    ("visits: P not transposed", "mdp.gamma * P.T, mdp.start", "mdp.gamma * P, mdp.start", "tabular visits_are"),
+    ("action values without γ", "mdp.rewards + mdp.gamma * mdp.transitions @ values",
+     "mdp.rewards + mdp.transitions @ values", "tabular PG7"),
+    ("advantage over the mean action value", "action_values(mdp, policy) - values(mdp, policy)[:, None]",
+     "action_values(mdp, policy) - action_values(mdp, policy).mean(axis=1, keepdims=True)", "tabular PG8"),
+    ("start gradient under the stationary states", "visits(mdp, policy), jacobian, action_values",
+     "stationary(mdp, policy), jacobian, action_values", "tabular PG9"),
+    ("average gradient with the discounted Q", "jacobian, differential_action_values(mdp, policy))",
+     "jacobian, action_values(mdp, policy))", "tabular PG9"),
+    ("mean KL reversed", "@ kl(old, new)", "@ kl(new, old)", "tabular TR5"),
+    ("mean KL under the new visits", "visits(mdp, old) @ kl", "visits(mdp, new) @ kl", "tabular TR5"),
+    ("Fisher without 1 − γ", "(1 - mdp.gamma) * np.einsum(\"s,sa,sap,saq->pq\"", "np.einsum(\"s,sa,sap,saq->pq\"",
+     "tabular fisher_is"),
+    ("natural step: length of x", "step_scale(float(gradient @ x), max_kl)", "step_scale(float(x @ x), max_kl)",
+     "tabular natural_step_spends"),
+    ("local objective with Q for A", "new, advantages(mdp, policy))", "new, action_values(mdp, policy))",
+     "tabular local_objective"),
+    ("C with 2 for 4", "float(4 * np.abs", "float(2 * np.abs", "tabular TR3"),
+    ("C with 1 − γ not squared", "mdp.gamma / (1 - mdp.gamma) ** 2)", "mdp.gamma / (1 - mdp.gamma))", "tabular TR3"),
+    ("ε = max A without the modulus", "np.abs(advantages(mdp, policy)).max()", "advantages(mdp, policy).max()",
+     "tabular TR3"),
+    ("penalty on the mean KL", "kl(policy, new).max(axis=-1)", "kl(policy, new).mean(axis=-1)", "tabular TR3"),
+    ("maximiser towards the worst action", "adv.max(axis=1, keepdims=True) - adv",
+     "adv - adv.min(axis=1, keepdims=True)", "tabular TR4"),
+    ("importance ratio inverted", "p / np.where(q == 0, np.inf, q)", "q / np.where(p == 0, np.inf, p)", "tabular IS1"),
+    ("importance variance without the mean", " - (p * f).sum() ** 2", "", "tabular IS2"),
+    ("drift in the 1-norm for total variation", "sum(axis=-1) / 2", "sum(axis=-1)", "tabular IS4"),
+    ("Q-learning towards the mean", "mdp.transitions @ q.max(axis=1)", "mdp.transitions @ q.mean(axis=1)",
+     "tabular PG13"),
+],
+}
+# fmt: on
+
+PLUGIN = '''"""Hypothesis finds the failing example and leaves it as it is; what is imported is this copy."""
+
+from pathlib import Path
+
+from hypothesis import Phase, settings
+
+
+def pytest_configure(config):
+    import minipg.kernels
+
+    assert Path(minipg.kernels.__file__).is_relative_to(Path(__file__).parent), minipg.kernels.__file__
+    parent = settings.get_profile("minipg")
+    phases = [Phase.explicit, Phase.generate]
+    settings.register_profile("mutation", parent, phases=phases, report_multiple_bugs=False)
+    settings.load_profile("mutation")
+'''
+
+
+def slips() -> Iterator[Slip]:
+    """The table, row by row."""
+    for file, rows in SLIPS.items():
+        for name, *rest in rows:
+            yield Slip(file, name, *rest)
+
+
+def copy_tree(folder: Path) -> None:
+    """The package as it is installed, kernels inside, and its tests; Numba's cache comes along."""
+    shutil.copytree(ROOT / "minipg", folder / "minipg")
+    shutil.copytree(ROOT / "kernels", folder / "minipg" / "kernels")
+    shutil.copytree(ROOT / "tests", folder / "tests")
+    shutil.copy(ROOT / "setup.cfg", folder)
+    (folder / "mutation_plugin.py").write_text(PLUGIN, encoding="utf-8")
+
+
+def place(folder: Path, file: str) -> Path:
+    """Where a file of the checkout stands in the copy."""
+    return folder / "minipg" / file if file.startswith("kernels/") else folder / file
+
+
+def planted(slip: Slip, text: str) -> str | None:
+    """The file's text with the slip in it, or None where the old text is not there, or not as often as it should be."""
+    pieces = text.split(slip.old)
+    if len(pieces) < 2 or (len(pieces) != 2 and slip.occurrence == 0) or slip.occurrence >= len(pieces):
+        return None
+    at = slip.occurrence or 1
+    return slip.old.join(pieces[:at]) + slip.new + slip.old.join(pieces[at:])
+
+
+def run_laws(folder: Path, laws: str) -> tuple[str, str]:
+    """Run a selection of tests in the copy: "passed", "failed" or "broken", and the first failure or the output.
+
+    Code that cannot run is broken, whatever fails because of it.
+    """
+    file, _, names = laws.partition(" ")
+    environment = os.environ | {
+        "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1",
+        "COLUMNS": "1000",
+    }  # fmt: skip
+    command = [
+        sys.executable, "-m", "pytest", "-x", "-q", "-rf", "--tb=no", "-p", "no:cacheprovider", "-p", "mutation_plugin",
+        f"tests/test_{file}.py", "-k", f"({names}) and not twins",
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "broken", f"no verdict within {TIME_LIMIT} s"
+    failed = re.search(r"^FAILED tests/\S+?::(\S+)(?: - (.*))?", done.stdout, re.MULTILINE)
+    if done.returncode == 1 and failed:
+        reason = failed[2] or ""
+        return ("broken", reason) if re.match(NO_VERDICT, reason) else ("failed", failed[1])
+    return ("passed" if done.returncode == 0 else "broken"), (done.stdout + done.stderr).strip()
+
+
+def judge(slip: Slip, folder: Path) -> tuple[bool, str]:
+    """Plant the slip in a copy of its own to find out who kills it, then take it out again."""
+    path = place(folder, slip.file)
+    before = path.read_text(encoding="utf-8")
+    text = planted(slip, before)
+    if text is None or text == before:
+        return False, "NOT FOUND in the file"
+    path.write_text(text, encoding="utf-8")
+    try:
+        verdict, detail = run_laws(folder, slip.laws)
+    finally:
+        path.write_text(before, encoding="utf-8")
+    if verdict == "failed":
+        return True, detail
+    return False, "SURVIVED" if verdict == "passed" else f"BROKEN: {detail.splitlines()[-1][:100] if detail else verdict}"
+
+
+def whole_selections(chosen: list[Slip]) -> list[str]:
+    """All laws that the slips name, a selection for each file of tests."""
+    files: dict[str, dict[str, None]] = {}
+    for slip in chosen:
+        file, _, names = slip.laws.partition(" ")
+        files.setdefault(file, {})[names] = None
+    return [f"{file} {' or '.join(names)}" for file, names in files.items()]
+
+
+def row(slip: str, file: str, killed: str, seconds: str, widths: tuple[int, int]) -> str:
+    """One line of the table, in Markdown."""
+    return f"| {file:<{widths[0]}} | {slip:<{widths[1]}} | {seconds:>4} | {killed} |"
+
+
+def main() -> int:
+    """Run it; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--only", metavar="NAME", default="", help="slips whose name or file contains NAME")
+    parser.add_argument("--jobs", metavar="N", type=int, default=1, help="slips tried at once (default 1)")
+    options = parser.parse_args()
+    chosen = [slip for slip in slips() if options.only in slip.name or options.only in slip.file]
+    if not chosen or options.jobs < 1:
+        parser.error(f"no slip is called {options.only!r}" if not chosen else "--jobs: expected at least 1")
+
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="minipg-mutations-") as scratch:
+        folders: SimpleQueue[Path] = SimpleQueue()
+        for number in range(options.jobs):
+            copy_tree(Path(scratch) / str(number))
+            folders.put(Path(scratch) / str(number))
+
+        def in_a_copy(work, *arguments):
+            folder, begun = folders.get(), time.monotonic()
+            try:
+                return *work(*arguments, folder), f"{time.monotonic() - begun:.0f}"
+            finally:
+                folders.put(folder)
+
+        with ThreadPoolExecutor(options.jobs) as pool:
+            print(f"{len(chosen)} slips; first their laws without any slip ...", flush=True)
+            selections = whole_selections(chosen)
+            whole = pool.map(lambda laws: in_a_copy(lambda laws, folder: run_laws(folder, laws), laws), selections)
+            for laws, (verdict, detail, _) in zip(selections, whole, strict=True):
+                if verdict != "passed":
+                    print(f"{verdict} without any slip: {laws}\n{detail}")
+                    return 1
+            print(f"... hold, {time.monotonic() - started:.0f} s\n", flush=True)
+
+            widths = max(len(slip.file) for slip in chosen), max(len(slip.name) for slip in chosen)
+            print(row("slip", "file", "killed by", "s", widths))
+            print(row("-" * widths[1], "-" * widths[0], "-" * 9, "--:", widths), flush=True)
+            survivors = []
+            for slip, (killed, detail, seconds) in zip(
+                chosen, pool.map(lambda slip: in_a_copy(judge, slip), chosen), strict=True
+            ):
+                survivors += [] if killed else [slip]
+                print(row(slip.name, slip.file, f"`{detail}`" if killed else detail, seconds, widths), flush=True)
+    killed_count = len(chosen) - len(survivors)
+    print(f"\n{killed_count} of {len(chosen)} slips killed in {time.monotonic() - started:.0f} s")
+    for slip in survivors:
+        print(f"not killed: {slip.file}: {slip.name} ({slip.laws})")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

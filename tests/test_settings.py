@@ -1,0 +1,139 @@
+"""Every setting does something: changing it changes what is learnt."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from cases import close
+
+from minipg import MLP, TRPO, Backend, GaussianPolicy, TRPOConfig, ValueNetwork
+from minipg import backend as backend_module
+from minipg.algorithms.advantages import Samples
+from minipg.algorithms.trpo import update
+from minipg.objective import surrogate_and_kl
+
+BASE = TRPOConfig(num_envs=2, n_steps=200, hidden=(8,), vf_epochs=3, vf_minibatch_size=64, max_kl=0.05)
+CHANGES = {
+    "num_envs": 3, "n_steps": 250, "gamma": 0.9, "gae_lambda": 0.5, "max_kl": 0.001, "damping": 0.5, "cg_iters": 1,
+    "fisher_subsample": 4, "normalize_advantage": False, "hidden": (9,), "activation": "relu", "log_std_init": -1.0,
+    "vf_optimizer": "lbfgs", "vf_learning_rate": 0.01, "vf_epochs": 4, "vf_minibatch_size": 32, "normalize_obs": True,
+    "normalize_reward": True,
+}  # fmt: skip
+
+
+def learnt(**changes):
+    agent = TRPO("Pendulum-v1", config=dataclasses.replace(BASE, **changes), threads=1).learn(1200)
+    return np.concatenate([agent.theta, agent.value.theta])
+
+
+@pytest.fixture(scope="module")
+def unchanged():
+    return learnt()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changing_a_setting_changes_what_is_learnt(name, unchanged):
+    other = learnt(**{name: CHANGES[name]})
+    assert other.shape != unchanged.shape or (other != unchanged).any()
+
+
+def test_the_penalty_of_the_lbfgs_critic_counts():
+    assert (learnt(vf_optimizer="lbfgs") != learnt(vf_optimizer="lbfgs", vf_l2=0.1)).any()
+
+
+def test_the_settings_of_the_line_search_are_the_only_ones_left():
+    fields = {field.name for field in dataclasses.fields(TRPOConfig)}
+    assert fields - set(CHANGES) == {"vf_l2", "backtrack_coeff", "backtrack_iters", "accept_ratio"}
+
+
+def batch(policy, theta, rows=40):
+    rng = np.random.default_rng(1)
+    obs = rng.normal(size=(rows, policy.mlp.sizes[0]))
+    params = policy.forward(theta, obs).params
+    act = policy.distribution.sample(params, policy.distribution.noise(rng, (rows,), np.float64))
+    adv = rng.normal(size=rows)
+    return Samples(obs, act, adv, adv, 0 * adv), params
+
+
+def gaussian(log_std=0.0):
+    policy = GaussianPolicy(MLP((2, 5, 2), "tanh", Backend("numba", 1)), log_std)
+    return policy, policy.init(np.random.default_rng(0), np.float64)
+
+
+def test_a_forced_backtrack_follows_the_settings_of_the_line_search_TR11():
+    policy, theta = gaussian(-3.0)
+    samples, _ = batch(policy, theta)
+    # without damping and with few iterations the quadratic model is far too hopeful at this radius
+    config = TRPOConfig(max_kl=2.0, damping=0.0, cg_iters=2, backtrack_coeff=0.5, backtrack_iters=20)
+    _, info = update(policy, theta, samples, config)
+    assert info.status == "ok"
+    assert info.line_search_trials > 1
+    assert info.step_fraction == 0.5 ** (info.line_search_trials - 1)
+    few = dataclasses.replace(config, backtrack_iters=info.line_search_trials - 1)
+    assert update(policy, theta, samples, few)[1].status == "line search"
+    slower = update(policy, theta, samples, dataclasses.replace(config, backtrack_coeff=0.9))[1]
+    assert slower.step_fraction == pytest.approx(0.9 ** (slower.line_search_trials - 1))
+    strict = update(policy, theta, samples, dataclasses.replace(config, accept_ratio=0.99))[1]
+    assert strict.line_search_trials > info.line_search_trials
+
+
+def test_a_step_that_would_leave_the_range_of_log_std_is_clamped():
+    policy, theta = gaussian(2.0)
+    samples, params = batch(policy, theta)
+    # far actions are the good ones: σ wants to grow
+    z = np.abs(samples.act - params[:, :2]).sum(axis=1)
+    theta_new, info = update(policy, theta, samples._replace(adv=z), TRPOConfig(damping=1e-3))
+    assert policy.layout.views(theta_new)["log_std"].max() <= 2
+    assert info.status in ("ok", "line search")
+    low, theta_low = gaussian(0.0)
+    assert policy.project(np.concatenate([theta_low[:-2], [9, 9]]))[-1] == low.project(theta_low)[-1] + 2
+
+
+@pytest.mark.parametrize("tile", [1, 7, 16])
+def test_tiles_do_not_change_the_surrogate_or_the_kl_IS3_TR5(tile, monkeypatch):
+    policy, theta = gaussian()
+    samples, params = batch(policy, theta)
+    other = theta + 0.1 * np.random.default_rng(2).normal(size=len(theta))
+    whole = surrogate_and_kl(policy, samples.obs, samples.act, samples.adv, params)(other)
+    monkeypatch.setattr(backend_module, "TILE_ROWS", tile)
+    close(surrogate_and_kl(policy, samples.obs, samples.act, samples.adv, params)(other), whole, 1e-12)
+
+
+@pytest.mark.parametrize("twin", ["numpy", "numba"])
+def test_fitting_a_critic_takes_adams_steps_on_the_gradient_of_its_loss_AC1_AC3(twin):
+    rng = np.random.default_rng(0)
+    critic = ValueNetwork(MLP((3, 4, 1), "tanh", Backend(twin, 1)))
+    state, obs, target = critic.init(rng, np.float64), rng.normal(size=(10, 3)), rng.normal(size=10)
+    order = np.stack([rng.permutation(10) for _ in range(2)])
+    theta, m, v = state.theta.copy(), 0 * state.theta, 0 * state.theta
+    for step, rows in enumerate([order[0][:6], order[0][6:], order[1][:6], order[1][6:]], start=1):
+        g = -critic.loss_and_gradient(theta, obs[rows], target[rows])[1]
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        theta = theta + 0.05 * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+    fitted, _ = critic.fit_adam(state, obs, target, order, 6, 0.05)
+    np.testing.assert_allclose(fitted.theta, theta, rtol=1e-9)
+    assert fitted.step == 4
+
+
+def test_the_fitted_critic_is_kept_and_fitted_to_the_returns(monkeypatch):
+    agent = TRPO("Pendulum-v1", config=BASE, threads=1)
+    seen = []
+    original = ValueNetwork.fit_adam
+    monkeypatch.setattr(ValueNetwork, "fit_adam", lambda *args: seen.append((args[3], original(*args))) or seen[-1][1])
+    agent.learn(1)
+    ((target, (state, _)),) = seen
+    assert agent.value is state
+    # returns of Pendulum are sums of costs: all negative, unlike advantages
+    assert target.max() < 0
+
+
+def test_a_critic_that_diverges_is_not_kept(tmp_path):
+    agent = TRPO("Pendulum-v1", config=dataclasses.replace(BASE, vf_learning_rate=1e30), threads=1)
+    before = agent.value
+    rows = []
+    with np.errstate(all="ignore"):
+        agent.learn(800, callback=lambda agent, row: rows.append(row["status"]))
+    assert np.isfinite(agent.value.theta).all()
+    assert any("critic not finite" in status for status in rows) or agent.value is not before
+    agent.save(tmp_path / "agent.npz")
+    TRPO.load(tmp_path / "agent.npz")
