@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 TIME_LIMIT = 600  # seconds for one slip
-NO_VERDICT = "ImportError|NameError|SyntaxError|TypeError|AttributeError"  # such code was never run, not even by who wrote it
+NO_VERDICT = "ImportError|NameError|SyntaxError|TypeError|AttributeError"  # its author would have noticed
 
 
 class Slip(NamedTuple):
@@ -364,7 +364,7 @@ def run_laws(folder: Path, laws: str) -> tuple[str, str]:
     if done.returncode == 1 and failed:
         reason = failed[2] or ""
         return ("broken", reason) if re.match(NO_VERDICT, reason) else ("failed", failed[1])
-    return ("passed" if done.returncode == 0 else "broken"), (done.stdout + done.stderr).strip()
+    return ("passed" if done.returncode == 0 else "broken"), (done.stderr + done.stdout).strip()
 
 
 def judge(slip: Slip, folder: Path) -> tuple[bool, str]:
@@ -381,7 +381,7 @@ def judge(slip: Slip, folder: Path) -> tuple[bool, str]:
         path.write_text(before, encoding="utf-8")
     if verdict == "failed":
         return True, detail
-    return False, "SURVIVED" if verdict == "passed" else f"BROKEN: {detail.splitlines()[-1][:100] if detail else verdict}"
+    return False, "SURVIVED" if verdict == "passed" else f"BROKEN: {[*detail.splitlines(), ''][0][:100]}"
 
 
 def whole_selections(chosen: list[Slip]) -> list[str]:

@@ -221,7 +221,7 @@ def test_nonsense_settings_are_named(settings, message):
 
 def test_a_setting_wins_over_a_preset():
     agent = TRPO("CartPole-v1", damping=0.5)
-    assert (agent.config.damping, agent.config.n_steps) == (0.5, 512)
+    assert (agent.config.damping, agent.config.n_steps) == (0.5, 256)
     assert TRPO("CartPole-v1", preset="mujoco").config.cg_iters == 25
     assert TRPO("CartPole-v1", config=TRPOConfig()).config == TRPOConfig()
 

@@ -15,7 +15,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "trpo": {
         "default": {},
         "mujoco": _MUJOCO,
-        "CartPole-v1": {"num_envs": 2, "n_steps": 512, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20,
+        "CartPole-v1": {"num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20,
                         "vf_minibatch_size": 512},
         "Acrobot-v1": {"num_envs": 2, "n_steps": 1024, "normalize_obs": True, "normalize_reward": True},
         "MountainCar-v0": {"num_envs": 2, "n_steps": 1024, "vf_epochs": 20, "normalize_obs": True,
