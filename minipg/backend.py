@@ -39,6 +39,11 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def installed_backends() -> list[str]:
+    """The twins that can compute on this machine."""
+    return list(_TWINS)
+
+
 @dataclass(frozen=True)
 class Backend:
     """A twin of the kernels (`numba` or `numpy`) and the number of threads to spread tiles over."""

@@ -1,4 +1,4 @@
-"""The command line: `minipg train`, `minipg evaluate`, `minipg list`.
+"""The command line: `minipg train`, `minipg evaluate`, `minipg check`, `minipg list`.
 
 Errors a user can cause are one line on standard error and exit status 2.
 """
@@ -9,8 +9,10 @@ import contextlib
 import dataclasses
 import io
 import json
+import math
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ usage: minipg COMMAND ...
 
   minipg train ALGORITHM ENV [--steps N] [--seed S] [--out DIR] ...   train an agent into a run folder
   minipg evaluate RUN [--episodes N] ...                              play whole episodes with it
+  minipg check [--examples N] [--json]                                hold the laws on this machine
   minipg list                                                         algorithms and presets
 
 Each command explains its flags with --help; for `train`, name the algorithm first: minipg train trpo --help
@@ -65,8 +68,25 @@ class EvaluateFlags:
     """Print one JSON object as the last line of standard output."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CheckFlags:
+    """Flags of `minipg check`."""
+
+    examples: int = 25
+    """Random cases for each law, backend and dtype."""
+    seed: int = 0
+    """Seed of the cases."""
+    backend: str | None = None
+    """The backend to hold the laws on; by default every one that is installed."""
+    json: bool = False
+    """Print one JSON object as the last line of standard output."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 2 for an error of the caller's, 130 after Ctrl-C."""
+    """Run one command and return its exit status.
+
+    0, 1 for a law that does not hold, 2 for an error of the caller's, 130 after Ctrl-C.
+    """
     args = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -74,7 +94,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0 if args else 2
-    commands: dict[str, Callable[[list[str]], int]] = {"train": _train, "evaluate": _evaluate, "list": _list}
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "train": _train,
+        "evaluate": _evaluate,
+        "check": _check,
+        "list": _list,
+    }
     try:
         if args[0] == "--version":
             from minipg import __version__
@@ -170,6 +195,34 @@ def _evaluate(args: list[str]) -> int:
             f"(min {result['min_return']:.1f}, max {result['max_return']:.1f}) over {result['episodes']} episodes"
         )
     return 0
+
+
+def _check(args: list[str]) -> int:
+    from rich.console import Console
+
+    from minipg.backend import Backend, installed_backends
+    from minipg.laws.report import hold_all, table
+
+    options = _parse(CheckFlags, args, "minipg check", (CheckFlags,))
+    if options.examples < 1:
+        raise ConfigError(f"examples: expected an integer ≥ 1, got {options.examples}")
+    if options.seed < 0:
+        raise ConfigError(f"seed: expected an integer ≥ 0, got {options.seed}")
+    backends = [Backend(name) for name in ([options.backend] if options.backend else installed_backends())]
+    console = Console(stderr=options.json)
+    began = time.perf_counter()
+    verdicts = hold_all(backends, options.examples, options.seed, console)
+    seconds, failed = time.perf_counter() - began, [v for v in verdicts if not v.held]
+    if options.json:
+        rows = [v._asdict() | {"worst": v.worst if math.isfinite(v.worst) else None} for v in verdicts]
+        print(json.dumps({"held": not failed, "seconds": seconds, "seed": options.seed, "laws": rows}))
+    else:
+        print(table(verdicts))
+        print(f"{len(verdicts) - len(failed)} of {len(verdicts)} held in {seconds:.1f} s")
+    for verdict in failed:
+        where = f"{verdict.backend} {verdict.dtype}"
+        print(f"minipg: {verdict.law} does not hold on {where}: {verdict.failure}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _list(args: list[str]) -> int:

@@ -85,6 +85,13 @@ class Distribution:
         self._kernels.kl(old, as_array("new", new, old.shape, old.dtype), out)
         return out
 
+    def kl_gradient(self, old: Array, new: Array) -> Array:
+        """The gradient of KL(old‖new) in the new parameters  (DI-6).   old, new (B, D) → (B, D)."""
+        old = self._params("old", old)
+        out = np.empty_like(old)
+        self._kernels.kl_gradient(old, as_array("new", new, old.shape, old.dtype), out)
+        return out
+
     def entropy(self, params: Array) -> Array:
         """Entropy  (DI-7).   params (B, D) → (B,)."""
         params = self._params("params", params)

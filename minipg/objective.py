@@ -33,6 +33,13 @@ def policy_gradient(policy: Policy, theta: Array, tapes: Sequence[PolicyTape], a
     return sum(parts) / theta.dtype.type(len(act))
 
 
+def adapted_beta(beta: float, kl: float, target: float) -> float:
+    """The next penalty β: halved where KL < d/1.5, doubled where KL > 1.5 d  (PP-4)."""
+    if kl < target / 1.5:
+        return beta / 2
+    return 2 * beta if kl > 1.5 * target else beta
+
+
 def surrogate_and_kl(
     policy: Policy, obs: Array, act: Array, adv: Array, old_params: Array
 ) -> Callable[[Array], tuple[float, float]]:

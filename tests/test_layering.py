@@ -42,6 +42,11 @@ FLOORS = [
     ["minipg.runs.train"],
     ["minipg.runs"],
     ["minipg"],
+    ["minipg.laws.case"],
+    ["minipg.laws.networks", "minipg.laws.distributions", "minipg.laws.returns", "minipg.laws.fits"],
+    ["minipg.laws.policies", "minipg.laws.objectives", "minipg.laws.twins"],
+    ["minipg.laws"],
+    ["minipg.laws.report"],
     ["minipg.cli"],
 ]  # fmt: skip
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

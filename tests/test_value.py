@@ -2,23 +2,8 @@
 
 import numpy as np
 import pytest
-from cases import close, derivative, networks
-from hypothesis import given
-from hypothesis import strategies as st
 
 from minipg import MLP, Backend, ValueNetwork
-from minipg.value import ValueState
-
-
-@given(networks(activations=("tanh",)), st.sampled_from([0.0, 0.1]))
-def test_the_gradient_is_that_of_the_mean_squared_error_AC1(case, l2):
-    critic = ValueNetwork(MLP((*case.mlp.sizes[:-1], 1), "tanh", case.mlp.backend))
-    theta, v = case.theta[: critic.mlp.layout.size], case.v[: critic.mlp.layout.size]
-    target = case.g[:, 0]
-    loss, gradient = critic.loss_and_gradient(theta, case.obs, target, l2)
-    close(loss, ((critic.predict(theta, case.obs) - target) ** 2).mean() + l2 * (theta**2).sum(), 1e-12)
-    numeric = derivative(lambda t: np.array(critic.loss_and_gradient(t, case.obs, target, l2)[0]), theta, v)
-    close((gradient * v).sum(), numeric, 1e-7, scale=np.abs(gradient * v).sum() + 1)
 
 
 def problem(rows=700, dtype=np.float32):
@@ -39,30 +24,6 @@ def test_both_fits_learn_a_smooth_function_AC1():
     for fitted in (adam, lbfgs):
         assert critic.loss_and_gradient(fitted.theta, obs, target)[0] < 0.1 * start
         assert fitted.theta.dtype == np.float32
-
-
-@given(networks(activations=("tanh",)), st.integers(1, 12))
-def test_an_adam_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3(case, minibatch):
-    critic = ValueNetwork(MLP((*case.mlp.sizes[:-1], 1), "tanh", case.mlp.backend))
-    theta, obs, target = case.theta[: critic.mlp.layout.size], case.obs, case.g[:, 0]
-    rng, rate, (beta1, beta2), epsilon = np.random.default_rng(0), 1e-2, (0.8, 0.9), 1e-3
-    order = np.stack([rng.permutation(len(obs)) for _ in range(3)])
-    state = ValueState(theta, 0.1 * case.v[: len(theta)], case.v[: len(theta)] ** 2, 5)
-    fitted, losses = critic.fit_adam(state, obs, target, order, minibatch, rate, (beta1, beta2), epsilon)
-
-    m, v, step, expected = state.first, state.second, state.step, []
-    for epoch in order:
-        batches = [epoch[i : i + minibatch] for i in range(0, len(epoch), minibatch)]
-        squares = 0.0
-        for rows in batches:
-            loss, g = critic.loss_and_gradient(theta, obs[rows], target[rows])
-            step, squares = step + 1, squares + loss * len(rows)
-            m, v = beta1 * m - (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g  # Adam climbs, a loss is descended
-            theta = theta + rate * m / (1 - beta1**step) / (np.sqrt(v / (1 - beta2**step)) + epsilon)
-        expected.append(squares / len(epoch))
-    assert fitted.step == step
-    for a, b in zip((*fitted[:3], losses), (theta, m, v, np.array(expected)), strict=True):
-        close(a, b, 1e-9, scale=np.abs(b).max() + 1e-3)
 
 
 def test_an_adam_fit_leaves_its_input_alone_and_continues_where_it_stopped():

@@ -74,6 +74,16 @@ def kl(old, new, out):
 
 
 @jit
+def kl_gradient(old, new, out):
+    """p_new − p_old: the gradient of KL(old‖new) in the new logits.   old, new (B, A) → out (B, A)."""
+    for i in range(old.shape[0]):
+        m0, s0 = _log_normalizer(old[i])
+        m1, s1 = _log_normalizer(new[i])
+        for a in range(old.shape[1]):
+            out[i, a] = math.exp(new[i, a] - m1 - s1) - math.exp(old[i, a] - m0 - s0)
+
+
+@jit
 def _entropy(z, m, s):
     total = 0.0
     for a in range(z.shape[0]):

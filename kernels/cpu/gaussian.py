@@ -63,6 +63,18 @@ def kl(old, new, out):
 
 
 @jit
+def kl_gradient(old, new, out):
+    """((μ₁ − μ₀)/σ₁², 1 − (σ₀² + (μ₀ − μ₁)²)/σ₁²): of KL(old‖new), in new  (DI-6).   old, new (B, 2A) → out (B, 2A)."""
+    size = old.shape[1] // 2
+    for i in range(old.shape[0]):
+        for j in range(size):
+            inverse_std = math.exp(-new[i, size + j])
+            z = (new[i, j] - old[i, j]) * inverse_std
+            out[i, j] = z * inverse_std
+            out[i, size + j] = -math.expm1(2 * (old[i, size + j] - new[i, size + j])) - z * z
+
+
+@jit
 def entropy(params, out):
     """H = Σ (log σ + ½ log 2πe)  (DI-7).   params (B, 2A) → out (B,)."""
     size = params.shape[1] // 2

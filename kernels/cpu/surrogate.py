@@ -7,13 +7,25 @@ from minipg.kernels.cpu._jit import jit
 
 @jit
 def surrogate(logp, logp_old, adv, out):
-    """r Â  (IS-3).   logp, logp_old, adv (B,) → out (B,)."""
+    """r Â, and its derivative in log π  (IS-3, PP-1).   logp, logp_old, adv (B,) → out (B,)."""
     for i in range(out.shape[0]):
         out[i] = math.exp(logp[i] - logp_old[i]) * adv[i]
 
 
 @jit
-def surrogate_gradient(logp, logp_old, adv, out):
-    """∂(r Â)/∂ log π = r Â  (IS-3).   (B,) each → out (B,)."""
+def clipped(logp, logp_old, adv, clip_range, out):
+    """min(r Â, clip(r, 1 − ε, 1 + ε) Â)  (PP-2).   (B,) each → out (B,)."""
+    low, high = 1 - clip_range, 1 + clip_range
     for i in range(out.shape[0]):
-        out[i] = math.exp(logp[i] - logp_old[i]) * adv[i]
+        r = math.exp(logp[i] - logp_old[i])
+        out[i] = min(r * adv[i], min(max(r, low), high) * adv[i])
+
+
+@jit
+def clipped_gradient(logp, logp_old, adv, clip_range, out):
+    """Its derivative in log π: r Â, or 0 where the clip binds against Â  (PP-2).   (B,) each → out (B,)."""
+    low, high = 1 - clip_range, 1 + clip_range
+    for i in range(out.shape[0]):
+        r = math.exp(logp[i] - logp_old[i])
+        beyond = r > high if adv[i] > 0 else r < low
+        out[i] = 0 if beyond else r * adv[i]

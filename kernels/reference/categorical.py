@@ -43,6 +43,12 @@ def kl(old, new, out):
     out[...] = (xp.exp(log_old) * (log_old - log_new)).sum(axis=1)
 
 
+def kl_gradient(old, new, out):
+    """∇ KL(old‖new) in the new logits = p_new − p_old.   old, new (B, A) → out (B, A)."""
+    xp = namespace(old)
+    out[...] = xp.exp(_log_softmax(new)) - xp.exp(_log_softmax(old))
+
+
 def entropy(logits, out):
     """H = −Σ_a p log p  (DI-7).   logits (B, A) → out (B,)."""
     log_p = _log_softmax(logits)

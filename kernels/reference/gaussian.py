@@ -51,6 +51,20 @@ def kl(old, new, out):
     out[...] = 0.5 * (xp.expm1(d) - d + z * z).sum(axis=1)
 
 
+def kl_gradient(old, new, out):
+    """∇ KL(old‖new) in the new parameters: (μ₁ − μ₀)/σ₁² in μ₁, 1 − (σ₀² + (μ₀ − μ₁)²)/σ₁² in log σ₁  (DI-6).
+
+    old, new (B, 2A) → out (B, 2A).
+    """
+    xp = namespace(old)
+    (mean0, log_std0), (mean1, log_std1) = _split(old), _split(new)
+    inverse_std = xp.exp(-log_std1)
+    z = (mean1 - mean0) * inverse_std
+    out_mean, out_log_std = _split(out)
+    out_mean[...] = z * inverse_std
+    out_log_std[...] = -xp.expm1(2 * (log_std0 - log_std1)) - z * z
+
+
 def entropy(params, out):
     """H = Σ (log σ + ½ log 2πe)  (DI-7).   params (B, 2A) → out (B,)."""
     out[...] = (_split(params)[1] + 0.5 * math.log(2 * math.pi * math.e)).sum(axis=1)

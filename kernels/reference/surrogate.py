@@ -1,13 +1,29 @@
-"""The importance-sampled surrogate objective, one row at a time; r = π/π_old."""
+"""The importance-sampled objectives, one row at a time; r = π/π_old = exp(log π − log π_old)."""
 
 from minipg.kernels.reference._namespace import namespace
 
 
 def surrogate(logp, logp_old, adv, out):
-    """r Â, whose mean is L(θ)  (IS-3).   logp, logp_old, adv (B,) → out (B,)."""
+    """r Â, whose mean is L(θ)  (IS-3, PP-1).   logp, logp_old, adv (B,) → out (B,).
+
+    It is its own derivative in log π, because r is.
+    """
     out[...] = namespace(logp).exp(logp - logp_old) * adv
 
 
-def surrogate_gradient(logp, logp_old, adv, out):
-    """∂(r Â)/∂ log π = r Â, because r is its own derivative in log π  (IS-3).   (B,) each → out (B,)."""
-    out[...] = namespace(logp).exp(logp - logp_old) * adv
+def clipped(logp, logp_old, adv, clip_range, out):
+    """min(r Â, clip(r, 1 − ε, 1 + ε) Â)  (PP-2).   (B,) each → out (B,)."""
+    xp = namespace(logp)
+    r = xp.exp(logp - logp_old)
+    out[...] = xp.minimum(r * adv, xp.clip(r, 1 - clip_range, 1 + clip_range) * adv)
+
+
+def clipped_gradient(logp, logp_old, adv, clip_range, out):
+    """Its derivative in log π: 0 where r has gone beyond the clip on the side that Â pulls to, elsewhere r Â  (PP-2).
+
+    (B,) each → out (B,).
+    """
+    xp = namespace(logp)
+    r = xp.exp(logp - logp_old)
+    beyond = xp.where(adv > 0, r > 1 + clip_range, r < 1 - clip_range)
+    out[...] = xp.where(beyond, 0, r * adv)

@@ -1,0 +1,171 @@
+"""Laws of whole policies: gradients, Fisher products, and the step inside the trust region."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from minipg.checks import Array
+from minipg.conjugate_gradient import conjugate_gradient
+from minipg.fisher import fisher_operator, fisher_vector_product, forward_tiles
+from minipg.gradient_check.numeric import second_derivative
+from minipg.laws.case import ROUNDING, Case, Law, apart, apart_from_slope
+from minipg.laws.distributions import outcomes
+from minipg.line_search import line_search, step_scale
+from minipg.mlp import MLP
+from minipg.objective import policy_gradient, surrogate_and_kl
+from minipg.policy import CategoricalPolicy, GaussianPolicy, Policy, PolicyTape
+
+
+class Draw(NamedTuple):
+    """A policy, θ, a direction in θ, and a batch: observations, actions, advantages, the forward pass."""
+
+    policy: Policy
+    theta: Array
+    v: Array
+    obs: Array
+    act: Array
+    adv: Array
+    tapes: list[PolicyTape]
+
+
+def _draw(case: Case) -> Draw:
+    """A small tanh policy of either kind on a random batch."""
+    hidden = [case.count(5) for _ in range(case.rng.integers(3))]
+    kind = case.one_of(CategoricalPolicy, GaussianPolicy)
+    policy: Policy = kind(MLP((case.count(4), *hidden, case.count(3)), "tanh", case.backend))
+    theta, v = case.normal(policy.layout.size, scale=0.5), case.normal(policy.layout.size, scale=0.5)
+    obs = case.normal(1 + case.count(11), policy.mlp.sizes[0])
+    tapes = forward_tiles(policy, theta, obs)
+    noise = policy.distribution.noise(case.rng, (len(obs),), case.dtype)
+    act = policy.distribution.sample(tapes[0].params, noise)
+    return Draw(policy, theta, v, obs, act, case.normal(len(obs)), tapes)
+
+
+def _jacobian(policy: Policy, theta: Array, obs: Array) -> Array:
+    """J (B, D, P) in float64, a column for every unit direction."""
+    theta = theta.astype(float)
+    tape = policy.forward(theta, obs)
+    return np.stack([policy.jvp(theta, tape, e) for e in np.eye(len(theta))], axis=-1)
+
+
+def _size(params: Array) -> float:
+    """By how much a Gaussian of small σ amplifies rounding; logits less."""
+    return math.exp(4 * float(np.abs(params).max()))
+
+
+def jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9(case: Case) -> float:
+    """J v = d/dt params(θ + t v); ⟨g, J v⟩ = ⟨Jᵀ g, v⟩."""
+    policy, theta, v, obs, _, _, tapes = _draw(case)
+    tape, g = tapes[0], case.normal(*tapes[0].params.shape)
+    Jv, JTg = policy.jvp(theta, tape, v), policy.vjp(theta, tape, g)
+    reach = (1 + np.abs(v).sum()) * (1 + np.abs(theta).max()) ** 2
+    return max(
+        apart_from_slope(case, Jv, lambda x: policy.forward(x, obs).params, theta, v, reach),
+        apart(case, (g * Jv).sum(dtype=float), (JTg * v).sum(dtype=float), reach * np.abs(g).sum()),
+    )
+
+
+def the_fisher_product_is_the_explicit_matrix_times_v_TR9(case: Case) -> float:
+    """F v + damping v = (1/B) Σ Jᵀ M J v + damping v."""
+    policy, theta, v, obs, _, _, tapes = _draw(case)
+    J, params = _jacobian(policy, theta, obs), tapes[0].params.astype(float)
+    MJv = policy.distribution.fisher_product(params, J @ v.astype(float))
+    explicit = np.einsum("bdp,bd->p", J, MJv) / len(obs)
+    terms = np.einsum("bdp,bd->p", np.abs(J), np.abs(MJv)).max() + np.abs(v).max() + _size(params)
+    return apart(case, fisher_vector_product(policy, theta, obs, v, 0.25), explicit + 0.25 * v, terms)
+
+
+def the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6(case: Case) -> float:
+    """vᵀF v = d²/dt² mean KL(π_θ‖π_{θ+tv})."""
+    policy, theta, v, obs, _, _, _ = _draw(case)
+    v = v / np.linalg.norm(v)
+    theta64, obs64 = theta.astype(float), obs.astype(float)
+    old = policy.forward(theta64, obs64).params
+    kl = lambda t: float(policy.distribution.kl(old, policy.forward(theta64 + t * v, obs64).params).mean())
+    bend, error = second_derivative(kl)
+    got = float(v @ fisher_vector_product(policy, theta, obs, v))
+    return abs(got - bend) / (4 * error + ROUNDING * case.epsilon * (got + _size(old)))
+
+
+def the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9(case: Case) -> float:
+    """⟨g, v⟩ = d/dt L(θ + t v), and there L is the mean advantage and the KL zero."""
+    policy, theta, v, obs, act, adv, tapes = _draw(case)
+    terms = policy_gradient(policy, theta, tapes, act, adv) * v
+    theta64 = theta.astype(float)
+    old, acted = policy.forward(theta64, obs).params, act if act.dtype == np.int64 else act.astype(float)
+    L = surrogate_and_kl(policy, obs.astype(float), acted, adv.astype(float), old)
+    size = np.abs(terms).sum() + _size(old) * (1 + np.abs(v).sum()) * np.abs(adv).max()
+    value, kl = surrogate_and_kl(policy, obs, act, adv, tapes[0].params)(theta)
+    return max(
+        apart_from_slope(case, [terms.sum(dtype=float)], lambda x: L(x)[0], theta, v, size),
+        apart(case, value, adv.mean(dtype=float), np.abs(adv).max()),
+        apart(case, kl, 0.0),
+    )
+
+
+def a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6(case: Case) -> float:
+    """E_a[b(s) ∇log π(a|s)] = 0 in every state s."""
+    policy, theta, _, obs, _, _, tapes = _draw(case)
+    params, act, weight = outcomes(policy.distribution, tapes[0].params[0])
+    tape = policy.forward(theta, np.repeat(obs[:1], len(act), 0))
+    b = case.normal(1)[0]
+    g = policy_gradient(policy, theta, [tape], act, (b * weight).astype(theta.dtype))
+    return apart(case, g, 0, _size(params) * (1 + np.abs(theta).max()) ** 2 * (1 + np.abs(obs).max()))
+
+
+def conjugate_gradient_solves_the_damped_fisher_system_TR10(case: Case) -> float:
+    """(F + damping I) x = g: the residual and the curvature xᵀ(F + damping I) x are those of the x returned."""
+    policy, theta, v, _, _, _, tapes = _draw(case)
+    product = fisher_operator(policy, theta, tapes, 0.5)
+    cg = conjugate_gradient(product, v, iterations=case.count(8))
+    Ax, size = product(cg.x), np.linalg.norm(v) + np.linalg.norm(product(np.abs(cg.x)))
+    falls = math.inf if cg.residual > 1.5 * np.linalg.norm(v) * math.sqrt(_size(tapes[0].params)) else 0.0
+    return max(
+        falls,
+        apart(case, cg.residual, np.linalg.norm(v - Ax), size),
+        apart(case, cg.curvature, float(cg.x.astype(float) @ Ax), size * (1 + np.linalg.norm(cg.x))),
+    )
+
+
+def the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7(case: Case) -> float:
+    """Δ = √(2δ/xᵀF x) x has ½ ΔᵀF Δ = δ."""
+    policy, theta, v, _, _, _, tapes = _draw(case)
+    product, delta = fisher_operator(policy, theta, tapes, 0.5), case.one_of(1e-4, 1e-2, 1.0)
+    cg = conjugate_gradient(product, v, iterations=8)
+    step = theta.dtype.type(step_scale(cg.curvature, delta)) * cg.x
+    return apart(case, 0.5 * float(step.astype(float) @ product(step)), delta, delta * _size(tapes[0].params))
+
+
+def an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothing_TR11(case: Case) -> float:
+    """L(θ′) − L(θ) > 0 and mean KL ≤ δ, or the very θ that came in."""
+    policy, theta, _, obs, act, adv, tapes = _draw(case)
+    L, delta, before = surrogate_and_kl(policy, obs, act, adv, tapes[0].params), 0.01, float(adv.mean(dtype=float))
+
+    def evaluate(x: Array) -> tuple[float, float]:
+        value, kl = L(x)
+        return value - before, kl
+
+    step = policy_gradient(policy, theta, tapes, act, adv) * case.one_of(1e-3, 1.0, -1.0, 1e3)
+    found = line_search(
+        evaluate, theta, step, max_kl=delta, expected=0.0, accept_ratio=0.0,
+        backtrack_coeff=0.5, backtrack_iters=6, project=policy.project,
+    )  # fmt: skip
+    if not found.accepted:
+        return 0.0 if found.theta is theta and found.kl == 0 else math.inf
+    improvement, kl = evaluate(found.theta)
+    return 0.0 if (improvement, kl) == (found.improvement, found.kl) and improvement > 0 and kl <= delta else math.inf
+
+
+LAWS: tuple[Law, ...] = (
+    jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9,
+    the_fisher_product_is_the_explicit_matrix_times_v_TR9,
+    the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6,
+    the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9,
+    a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6,
+    conjugate_gradient_solves_the_damped_fisher_system_TR10,
+    the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7,
+    an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothing_TR11,
+)

@@ -1,0 +1,74 @@
+"""The laws hold on every backend and dtype, `minipg check` says so, and no equation is without one."""
+
+import ast
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import TWINS
+from minipg.kernels.reference import categorical
+
+from minipg import Backend
+from minipg.cli import main
+from minipg.laws import LAWS, hold
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("law", LAWS)
+def test_law(law, twin, dtype):
+    verdict = hold(LAWS[law], Backend(twin, 1), dtype, examples=40)
+    assert verdict.held, verdict
+
+
+def test_every_equation_has_a_law_or_a_theorem_with_its_id():
+    wanted = {"PG": 13, "DI": 8, "IS": 4, "TR": 11, "PP": 4}
+    ids = {f"{part}{n}" for part, last in wanted.items() for n in range(1, last + 1)} | {"AC1", "AC3"}
+    names = [*LAWS]
+    for path in Path(__file__).parent.glob("test_*.py"):
+        names += [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    named = {word for name in names if name in LAWS or name.startswith("test_") for word in name.split("_")}
+    assert ids - named == set()
+
+
+def broken_score(logits, act, out):
+    """The score without its − p."""
+    out[...] = act[:, None] == np.arange(logits.shape[1])
+
+
+def test_check_finds_a_broken_kernel_names_its_laws_and_exits_with_one(monkeypatch, capsys):
+    monkeypatch.setattr(categorical, "score", broken_score)
+    assert main(["check", "--backend", "numpy", "--examples", "10", "--json"]) == 1
+    said = capsys.readouterr()
+    report = json.loads(said.out.splitlines()[-1])
+    broken = {row["law"] for row in report["laws"] if row["failure"]}
+    assert not report["held"]
+    assert {"score_has_mean_zero_DI2", "score_is_the_derivative_of_log_prob_DI1_DI4"} <= broken
+    assert "kl_is_the_expected_log_ratio_from_old_to_new_DI6" not in broken
+    assert "score_has_mean_zero_DI2 does not hold on numpy float64: example" in said.err
+
+
+def test_check_prints_a_row_for_every_law_backend_and_dtype(capsys):
+    assert main(["check", "--examples", "2"]) == 0
+    out = capsys.readouterr().out
+    assert f"{4 * len(LAWS)} of {4 * len(LAWS)} held" in out
+    assert all(out.count(f"{law} ") == 4 for law in LAWS)
+
+
+def test_a_law_that_cannot_be_evaluated_is_not_held():
+    verdict = hold(lambda case: 1 / 0, Backend("numpy", 1), np.float64, 5)
+    assert not verdict.held
+    assert "ZeroDivisionError" in verdict.failure
+    assert verdict.examples == 1
+    assert not hold(lambda case: float("nan"), Backend("numpy", 1), np.float64, 5).held
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [(["--examples", "0"], "examples: expected an integer ≥ 1"), (["--backend", "nupmy"], "did you mean numpy"),
+     (["--seed", "-1"], "seed: expected an integer ≥ 0"), (["CartPole-v1"], "minipg check --help")],
+)  # fmt: skip
+def test_check_names_what_it_cannot_do(args, says, capsys):
+    assert main(["check", *args]) == 2
+    assert says in capsys.readouterr().err
