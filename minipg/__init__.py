@@ -1,6 +1,21 @@
 """minipg: policy gradients from scratch, in NumPy and Numba. Every derivative is a formula you can read."""
 
-from minipg.algorithms import ALGORITHMS, TRPO, TRPOConfig, load
+from minipg.algorithms import (
+    A2C,
+    ALGORITHMS,
+    NPG,
+    PPO,
+    REINFORCE,
+    TRPO,
+    VPG,
+    A2CConfig,
+    NPGConfig,
+    PPOConfig,
+    REINFORCEConfig,
+    TRPOConfig,
+    VPGConfig,
+    load,
+)
 from minipg.backend import Backend
 from minipg.conjugate_gradient import conjugate_gradient
 from minipg.distribution import categorical, gaussian
@@ -13,14 +28,24 @@ from minipg.value import ValueNetwork
 
 __version__ = "0.1.0"
 __all__ = [
+    "A2C",
     "ALGORITHMS",
     "MLP",
+    "NPG",
+    "PPO",
+    "REINFORCE",
     "TRPO",
+    "VPG",
+    "A2CConfig",
     "Backend",
     "CategoricalPolicy",
     "GaussianPolicy",
     "MinipgError",
+    "NPGConfig",
+    "PPOConfig",
+    "REINFORCEConfig",
     "TRPOConfig",
+    "VPGConfig",
     "ValueNetwork",
     "categorical",
     "conjugate_gradient",

@@ -16,21 +16,33 @@ def log_probs(policy: Policy, theta: Array, obs: Array, act: Array) -> Array:
     return np.concatenate(policy.backend.map_rows(on_tile, len(obs)))
 
 
-def policy_gradient(policy: Policy, theta: Array, tapes: Sequence[PolicyTape], act: Array, weight: Array) -> Array:
-    """g = (1/B) Σ weight ∇log π_θ(a|s)  (PG-9; with weight r Â, the gradient of IS-3): one backward sweep a tile.
+def pulled_back(
+    policy: Policy, theta: Array, tapes: Sequence[PolicyTape], covector: Callable[[Array, slice], Array]
+) -> Array:
+    """(1/B) Σ Jᵀ u: the gradient of a mean over rows whose gradient in the distribution's parameters is u.
+
+    `covector(params, rows)` is u (b, D) of the rows of a tile. One backward sweep a tile.   theta (P,) → (P,).
+    """
+    stops = np.cumsum([len(tape.params) for tape in tapes])
+    tiles = [(tape, slice(stop - len(tape.params), stop)) for tape, stop in zip(tapes, stops, strict=True)]
+    on_tile = lambda tile: policy.vjp(theta, tile[0], covector(tile[0].params, tile[1]))
+    return sum(policy.backend.map(on_tile, tiles)) / theta.dtype.type(stops[-1])
+
+
+def policy_gradient(
+    policy: Policy, theta: Array, tapes: Sequence[PolicyTape], act: Array, weight: Array, ent_coef: float = 0.0
+) -> Array:
+    """g = (1/B) Σ [weight ∇log π_θ(a|s) + c ∇H]  (PG-9; with weight r Â, the gradient of IS-3), c the `ent_coef`.
 
     theta (P,), act (B, …), weight (B,), tapes of the same B rows in order → (P,).
     """
-    stops = np.cumsum([len(tape.params) for tape in tapes])
-    starts = stops - [len(tape.params) for tape in tapes]
+    distribution = policy.distribution
 
-    def on_tile(item: tuple[PolicyTape, int, int]) -> Array:
-        tape, start, stop = item
-        score = policy.distribution.score(tape.params, act[start:stop])
-        return policy.vjp(theta, tape, score * weight[start:stop, None])
+    def covector(params: Array, rows: slice) -> Array:
+        u = distribution.score(params, act[rows]) * weight[rows, None]
+        return u + params.dtype.type(ent_coef) * distribution.entropy_gradient(params) if ent_coef else u
 
-    parts = policy.backend.map(on_tile, list(zip(tapes, starts, stops, strict=True)))
-    return sum(parts) / theta.dtype.type(len(act))
+    return pulled_back(policy, theta, tapes, covector)
 
 
 def adapted_beta(beta: float, kl: float, target: float) -> float:
@@ -63,3 +75,47 @@ def surrogate_and_kl(
         return float(sum(gains)) / len(obs), float(sum(kls)) / len(obs)
 
     return evaluate
+
+
+def proximal_gradient(
+    policy: Policy,
+    theta: Array,
+    obs: Array,
+    act: Array,
+    adv: Array,
+    old: Array,
+    logp_old: Array,
+    *,
+    clip_range: float | None = None,
+    beta: float = 0.0,
+    ent_coef: float = 0.0,
+) -> tuple[Array, float, float]:
+    """The gradient of mean [r Â or its clipped form − β KL(old‖θ) + c H]  (PP-1, PP-2, PP-3), the mean KL, and the
+    share of ratios outside of the clip range.
+
+    theta (P,), obs (B, O), act (B, …), adv (B,), old (B, D), logp_old (B,) → (P,), float, float.
+    """
+    distribution, kernels = policy.distribution, policy.backend.kernels("surrogate")
+    tapes = policy.backend.map_rows(lambda rows: policy.forward(theta, obs[rows]), len(obs))
+
+    def covector(params: Array, rows: slice) -> Array:
+        logp, weight = distribution.log_prob(params, act[rows]), np.empty_like(logp_old[rows])
+        if clip_range is None:
+            kernels.surrogate(logp, logp_old[rows], adv[rows], weight)
+        else:
+            kernels.clipped_gradient(logp, logp_old[rows], adv[rows], clip_range, weight)
+        u = distribution.score(params, act[rows]) * weight[:, None]
+        if beta:
+            u -= params.dtype.type(beta) * distribution.kl_gradient(old[rows], params)
+        if ent_coef:
+            u += params.dtype.type(ent_coef) * distribution.entropy_gradient(params)
+        return u
+
+    g = pulled_back(policy, theta, tapes, covector)
+    params = np.concatenate([tape.params for tape in tapes])
+    kl = float(distribution.kl(old, params).mean(dtype=np.float64))
+    outside = 0.0
+    if clip_range is not None:
+        ratio = np.exp(distribution.log_prob(params, act) - logp_old)
+        outside = float((np.abs(ratio - 1) > clip_range).mean())
+    return g, kl, outside

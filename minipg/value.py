@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,14 +58,19 @@ class ValueNetwork:
         learning_rate: float,
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
+        old: Array | None = None,
+        clip_range: float = math.inf,
+        max_grad_norm: float = math.inf,
     ) -> tuple[ValueState, Array]:
         """Minibatch Adam over epochs  (AC-1, AC-3): a new state, and each epoch's mean squared error.
 
-        obs (B, O), target (B,), order (E, B): the permutation of the rows in each epoch.
+        obs (B, O), target (B,), order (E, B): the permutation of the rows in each epoch. With a `clip_range` V stays
+        that near to its `old` values (B,); gradients longer than `max_grad_norm` are shortened.
         """
         dtype = state.theta.dtype
         obs = as_array("obs", obs, (None, self.mlp.sizes[0]), dtype)
         target = as_array("target", target, (len(obs),), dtype)
+        old = as_array("old", np.zeros_like(target) if old is None else old, target.shape, dtype)
         order = as_array("order", order, (None, len(obs)), np.int64)
         inside = order.size > 0 and order.min() >= 0 and order.max() < len(obs)
         require(bool(inside), "order", f"at least one epoch of rows from 0 to {len(obs) - 1}", order.shape)
@@ -74,8 +80,10 @@ class ValueNetwork:
         theta, first, second = state.theta.copy(), state.first.copy(), state.second.copy()
         loss = np.empty(len(order))
         adam = (float(learning_rate), float(betas[0]), float(betas[1]), float(epsilon))
-        fit = self.mlp.backend.kernels("regression").fit
-        fit(sizes, activation, obs, target, order, rows, adam, state.step, theta, first, second, loss, work)
+        limits = (float(clip_range), float(max_grad_norm))
+        self.mlp.backend.kernels("regression").fit(
+            sizes, activation, obs, target, old, order, rows, adam, limits, state.step, theta, first, second, loss, work
+        )
         return ValueState(theta, first, second, state.step + len(order) * -(-len(obs) // rows)), loss
 
     def fit_lbfgs(

@@ -580,7 +580,7 @@ def test_learning_on_after_an_interruption_pairs_actions_with_the_states_they_we
     with pytest.raises(KeyboardInterrupt):
         agent.learn(100, callback=callback)
     batches = []
-    monkeypatch.setattr(TRPO, "_update", lambda agent, batch: batches.append(batch) or {})
+    monkeypatch.setattr(TRPO, "_update", lambda agent, batch, progress: batches.append(batch) or {})
     agent.learn(16)
     obs = np.concatenate([batches[0].obs, batches[0].last_obs[None]])
     # within an episode time goes on by one: no step is missing and none is doubled

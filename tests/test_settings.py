@@ -1,12 +1,26 @@
 """Every setting does something: changing it changes what is learnt."""
 
 import dataclasses
+from functools import cache
 
 import numpy as np
 import pytest
 from cases import close
 
-from minipg import MLP, TRPO, Backend, GaussianPolicy, TRPOConfig, ValueNetwork
+from minipg import (
+    ALGORITHMS,
+    MLP,
+    TRPO,
+    A2CConfig,
+    Backend,
+    GaussianPolicy,
+    NPGConfig,
+    PPOConfig,
+    REINFORCEConfig,
+    TRPOConfig,
+    ValueNetwork,
+    VPGConfig,
+)
 from minipg import backend as backend_module
 from minipg.algorithms.advantages import Samples
 from minipg.algorithms.trpo import update
@@ -17,24 +31,44 @@ CHANGES = {
     "num_envs": 3, "n_steps": 250, "gamma": 0.9, "gae_lambda": 0.5, "max_kl": 0.001, "damping": 0.5, "cg_iters": 1,
     "fisher_subsample": 4, "normalize_advantage": False, "hidden": (9,), "activation": "relu", "log_std_init": -1.0,
     "vf_optimizer": "lbfgs", "vf_learning_rate": 0.01, "vf_epochs": 4, "vf_minibatch_size": 32, "normalize_obs": True,
-    "normalize_reward": True,
+    "normalize_reward": True, "learning_rate": 0.02, "schedule": "linear", "n_epochs": 3, "minibatch_size": 32,
+    "clip_range": 0.01, "clip_schedule": "linear", "kl_coef": 5.0, "target_kl": 1e-4, "ent_coef": 0.3,
+    "max_grad_norm": 0.01, "vf_clip_range": 0.01, "objective": "unclipped", "rms_decay": 0.5, "rms_epsilon": 1.0,
+    "step_rule": "fixed", "episodes": 2, "weight": "return", "baseline": "average",
 }  # fmt: skip
+# where a setting only counts beside another one
+BESIDE = {
+    ("a2c", "normalize_advantage"): {"normalize_advantage": True},
+    ("ppo", "kl_coef"): {"objective": "kl"}, ("npg", "learning_rate"): {"step_rule": "fixed"},
+}  # fmt: skip
+SMALL = {
+    "trpo": BASE,
+    "ppo": PPOConfig(num_envs=2, n_steps=200, hidden=(8,), n_epochs=2, vf_epochs=3, learning_rate=0.01),
+    "npg": NPGConfig(num_envs=2, n_steps=200, hidden=(8,), vf_epochs=3, max_kl=0.05),
+    "vpg": VPGConfig(num_envs=2, n_steps=200, hidden=(8,), vf_epochs=3),
+    "a2c": A2CConfig(num_envs=2, hidden=(8,)),
+    "reinforce": REINFORCEConfig(num_envs=2, hidden=(8,), episodes=1, vf_epochs=3),
+}
+# REINFORCE waits for whole episodes, however many steps it takes at a time
+IDLE = {"reinforce": {"n_steps"}}
 
 
-def learnt(**changes):
-    agent = TRPO("Pendulum-v1", config=dataclasses.replace(BASE, **changes), threads=1).learn(1200)
+@cache
+def learnt(algorithm="trpo", **changes):
+    config = dataclasses.replace(SMALL[algorithm], **changes)
+    agent = ALGORITHMS[algorithm]("Pendulum-v1", config=config, threads=1).learn(1200)
     return np.concatenate([agent.theta, agent.value.theta])
 
 
-@pytest.fixture(scope="module")
-def unchanged():
-    return learnt()
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_changing_a_setting_changes_what_is_learnt(name, unchanged):
-    other = learnt(**{name: CHANGES[name]})
-    assert other.shape != unchanged.shape or (other != unchanged).any()
+@pytest.mark.parametrize(
+    "algorithm,name",
+    [(a, f.name) for a, config in SMALL.items() for f in dataclasses.fields(config)
+     if f.name in CHANGES and f.name not in IDLE.get(a, ())],
+)  # fmt: skip
+def test_changing_a_setting_changes_what_is_learnt(algorithm, name):
+    beside = BESIDE.get((algorithm, name), {})
+    before, other = learnt(algorithm, **beside), learnt(algorithm, **{**beside, name: CHANGES[name]})
+    assert other.shape != before.shape or (other != before).any()
 
 
 def test_the_penalty_of_the_lbfgs_critic_counts():
@@ -42,7 +76,7 @@ def test_the_penalty_of_the_lbfgs_critic_counts():
 
 
 def test_the_settings_of_the_line_search_are_the_only_ones_left():
-    fields = {field.name for field in dataclasses.fields(TRPOConfig)}
+    fields = {field.name for config in SMALL.values() for field in dataclasses.fields(config)}
     assert fields - set(CHANGES) == {"vf_l2", "backtrack_coeff", "backtrack_iters", "accept_ratio"}
 
 
@@ -119,7 +153,11 @@ def test_the_fitted_critic_is_kept_and_fitted_to_the_returns(monkeypatch):
     agent = TRPO("Pendulum-v1", config=BASE, threads=1)
     seen = []
     original = ValueNetwork.fit_adam
-    monkeypatch.setattr(ValueNetwork, "fit_adam", lambda *args: seen.append((args[3], original(*args))) or seen[-1][1])
+    monkeypatch.setattr(
+        ValueNetwork,
+        "fit_adam",
+        lambda *args, **limits: seen.append((args[3], original(*args, **limits))) or seen[-1][1],
+    )
     agent.learn(1)
     ((target, (state, _)),) = seen
     assert agent.value is state

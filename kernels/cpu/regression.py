@@ -1,17 +1,23 @@
 """Twin of `reference/regression.py`: the whole fit in one call, minibatches gathered into one small array."""
 
+import math
+
 from minipg.kernels.cpu import mlp, optimizer
 from minipg.kernels.cpu._jit import jit
 
 
 @jit
-def fit(sizes, activation, obs, target, order, minibatch_size, adam, step, theta, first, second, loss, work):
+def fit(
+    sizes, activation, obs, target, old, order, minibatch_size, adam, limits, step, theta, first, second, loss, work
+):
     """Minibatch Adam on mean (V(s) − target)²  (AC-1), the whole of it: every epoch, every minibatch.
 
-    obs (B, n₀), target (B,), order (E, B), adam (α, β₁, β₂, ε) → theta, first, second (P,), loss (E,).
+    obs (B, n₀), target, old (B,), order (E, B), adam (α, β₁, β₂, ε), limits (c, n)
+    → theta, first, second (P,), loss (E,).
     work (P + m·(n₀ + 2 + Σ hidden + 2·max n),) with m the minibatch size; the last of an epoch may be smaller.
     """
     learning_rate, beta1, beta2, epsilon = adam
+    clip_range, max_norm = limits
     inputs, units, params = obs.shape[1], sizes[1:-1].sum(), theta.shape[0]
     grad, rest = work[:params], work[params:]
     for epoch in range(order.shape[0]):
@@ -30,8 +36,13 @@ def fit(sizes, activation, obs, target, order, minibatch_size, adam, step, theta
             for i in range(m):
                 error = target[rows[i]] - out[i, 0]
                 squares += error * error
-                g[i, 0] = scale * error
+                moved = out[i, 0] - old[rows[i]]
+                left = target[rows[i]] - (old[rows[i]] + min(max(moved, -clip_range), clip_range))
+                learnt = abs(moved) <= clip_range or error * error >= left * left
+                g[i, 0] = scale * error if learnt else 0
             mlp.vjp(theta, sizes, activation, x, hidden, g, grad, scratch)
+            if max_norm < math.inf:
+                optimizer.clip_global_norm(grad, max_norm, grad)
             step += 1
             optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
         loss[epoch] = squares / order.shape[1]

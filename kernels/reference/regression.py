@@ -4,24 +4,35 @@ from minipg.kernels.reference import mlp, optimizer
 from minipg.kernels.reference._namespace import namespace
 
 
-def fit(sizes, activation, obs, target, order, minibatch_size, adam, step, theta, first, second, loss, work):
+def fit(
+    sizes, activation, obs, target, old, order, minibatch_size, adam, limits, step, theta, first, second, loss, work
+):
     """Minibatch Adam on mean (V(s) − target)²  (AC-1), the whole of it: every epoch, every minibatch.
 
-    obs (B, n₀), target (B,), order (E, B) int64 the rows as each epoch visits them, adam (α, β₁, β₂, ε), `step` the
-    Adam steps taken before → theta, first, second (P,) changed in place, loss (E,) each epoch's mean squared error
+    limits = (c, n): V may leave its `old` value by at most c, a row beyond that with no more to lose is not learnt from
+    (the loss is the greater of the clipped and the plain one); gradients are shortened to the norm n. Both may be ∞.
+
+    obs (B, n₀), target, old (B,), order (E, B) int64 the rows as each epoch visits them, adam (α, β₁, β₂, ε), `step`
+    the Adam steps taken before → theta, first, second (P,) changed in place, loss (E,) each epoch's mean squared error
     as it was met.   work (P + m·(n₀ + 2 + Σ hidden + 2·max n),) with m the minibatch size; the last may be smaller.
     """
     xp = namespace(obs)
     learning_rate, beta1, beta2, epsilon = adam
+    clip_range, max_norm = limits
     for epoch, rows in enumerate(order):
         squares = 0.0
         for start in range(0, len(rows), minibatch_size):
-            x, y = obs[rows[start : start + minibatch_size]], target[rows[start : start + minibatch_size]]
+            some = rows[start : start + minibatch_size]
+            x, y = obs[some], target[some]
             out, hidden, grad = xp.empty_like(y)[:, None], xp.empty(len(y) * sum(sizes[1:-1]), y.dtype), 0 * theta
             mlp.forward(theta, sizes, activation, x, out, hidden)
             error = y[:, None] - out
             squares += (error * error).sum()
-            mlp.vjp(theta, sizes, activation, x, hidden, 2 * error / len(y), grad, None)
+            moved = out - old[some, None]
+            clipped = old[some, None] + xp.clip(moved, -clip_range, clip_range)
+            learnt = (abs(moved) <= clip_range) | (error * error >= (y[:, None] - clipped) ** 2)
+            mlp.vjp(theta, sizes, activation, x, hidden, xp.where(learnt, 2 * error / len(y), 0), grad, None)
+            optimizer.clip_global_norm(grad, max_norm, grad)
             step += 1
             optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
         loss[epoch] = squares / len(rows)

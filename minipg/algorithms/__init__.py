@@ -5,14 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from minipg.algorithms.a2c import A2C, A2CConfig
 from minipg.algorithms.agent import Agent
+from minipg.algorithms.npg import NPG, NPGConfig
+from minipg.algorithms.ppo import PPO, PPOConfig
+from minipg.algorithms.reinforce import REINFORCE, REINFORCEConfig
 from minipg.algorithms.trpo import TRPO, TRPOConfig
+from minipg.algorithms.vpg import VPG, VPGConfig
 from minipg.errors import AgentFileError
 from minipg.storage import load_arrays
 
-ALGORITHMS: dict[str, type[Agent[Any]]] = {"trpo": TRPO}
+ALGORITHMS: dict[str, type[Agent[Any]]] = {
+    algorithm.name: algorithm for algorithm in (REINFORCE, VPG, A2C, NPG, TRPO, PPO)
+}
 
-__all__ = ["ALGORITHMS", "TRPO", "Agent", "TRPOConfig", "load"]
+__all__ = [
+    "A2C",
+    "ALGORITHMS",
+    "NPG",
+    "PPO",
+    "REINFORCE",
+    "TRPO",
+    "VPG",
+    "A2CConfig",
+    "Agent",
+    "NPGConfig",
+    "PPOConfig",
+    "REINFORCEConfig",
+    "TRPOConfig",
+    "VPGConfig",
+    "load",
+]
 
 
 def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:

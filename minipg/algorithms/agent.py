@@ -1,6 +1,7 @@
 """The shell around an algorithm: environments, parameters, and the calls that people know.
 
-An algorithm supplies its name, its config class and `_update(batch)`; the pure mathematics of an update stands in the
+An algorithm supplies its name, its config class, `_update(batch, progress)` and, where it has any, the state that one
+update leaves for the next (`_begin`); the pure mathematics of an update stands in the
 algorithm's own file.
 """
 
@@ -87,6 +88,7 @@ class Agent(Generic[ConfigT]):
         )
         self.theta: Array = self.actor.init(init)
         self.value: ValueState = self.critic.init(init)
+        self.state: Any = self._begin()
         self._acting, self._shuffle, self._predicting = acting, shuffling, predicting
         self.normalizer = ObservationNormalizer(inputs, self.backend) if config.normalize_obs else None
         self.scaler = RewardScaler(config.num_envs, config.gamma, self.backend) if config.normalize_reward else None
@@ -99,8 +101,19 @@ class Agent(Generic[ConfigT]):
         """The policy as it stands: `policy.theta` is the flat parameter vector, `policy.model` what it parametrises."""
         return PolicyAt(self.actor, self.theta)
 
-    def _update(self, batch: Batch) -> dict[str, Any]:
-        """Learn from one batch: set the new parameters, all at once, and return what happened."""
+    def _begin(self) -> Any:
+        """What the first update finds: a NamedTuple of arrays and numbers, saved with the agent."""
+        return ()
+
+    def _collect(self, collector: Collector) -> Batch:
+        """The experience of one update."""
+        return collector.collect(self.theta, self.config.n_steps)
+
+    def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
+        """Learn from one batch: set the new parameters, all at once, and return what happened.
+
+        `progress` is the share of the run's steps that had been taken before this batch.
+        """
         raise NotImplementedError
 
     def learn(
@@ -122,7 +135,7 @@ class Agent(Generic[ConfigT]):
             with one_blas_thread(), announce_compiling(say):
                 began, first = time.perf_counter(), self.steps
                 while self.steps < until:
-                    row = self._one_update()
+                    row = self._one_update(until)
                     row["seconds"] = time.perf_counter() - began
                     row["steps_per_second"] = (self.steps - first) / row["seconds"]
                     if isinstance(display, Progress):
@@ -131,14 +144,14 @@ class Agent(Generic[ConfigT]):
                         break
         return self
 
-    def _one_update(self) -> dict[str, Any]:
+    def _one_update(self, until: int) -> dict[str, Any]:
         # a rollout that is interrupted leaves environments midway, so its collector is not kept: the next one resets
         collector, self._collector = self._collector or self._new_collector(), None
-        batch = collector.collect(self.theta, self.config.n_steps)
+        batch = self._collect(collector)
         while not batch.valid.any():  # nothing but resets, as a short rollout of few environments may be
-            batch = collector.collect(self.theta, self.config.n_steps)
+            batch = self._collect(collector)
         self._collector = collector
-        info = self._update(batch)
+        info = self._update(batch, self.steps / until)
         self.steps += batch.rew.size
         self.updates += 1
         self._recent.extend(zip(batch.episode_returns.tolist(), batch.episode_lengths.tolist(), strict=True))
@@ -181,6 +194,7 @@ class Agent(Generic[ConfigT]):
     def save(self, path: str | Path) -> None:
         """Parameters, critic, normaliser state and config → one npz file, written whole or not at all."""
         arrays = {"theta": self.theta, **{f"value.{k}": np.asarray(v) for k, v in self.value._asdict().items()}}
+        arrays |= {f"state.{k}": np.asarray(v) for k, v in self._state_fields().items()}
         if self.normalizer is not None:
             arrays |= {f"obs.{name}": array for name, array in self.normalizer.moments.state().items()}
         if self.scaler is not None:
@@ -222,6 +236,10 @@ class Agent(Generic[ConfigT]):
         agent.steps, agent.updates = steps, updates
         return agent
 
+    def _state_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = self.state._asdict() if self.state else {}
+        return fields
+
     def _restore(self, path: Path, arrays: dict[str, Array]) -> None:
         def take(name: str, like: Array) -> Array:
             if name not in arrays:
@@ -241,6 +259,9 @@ class Agent(Generic[ConfigT]):
         self.theta = take("theta", self.theta)
         value = {k: take(f"value.{k}", np.asarray(v)) for k, v in self.value._asdict().items()}
         self.value = ValueState(value["theta"], value["first"], value["second"], int(value["step"]))
+        state = {k: take(f"state.{k}", np.asarray(v)) for k, v in self._state_fields().items()}
+        if state:
+            self.state = type(self.state)(**{k: v if v.shape else v.item() for k, v in state.items()})
         for prefix, statistics in (("obs", self.normalizer), ("reward", self.scaler)):
             if statistics is not None:
                 moments = statistics.moments

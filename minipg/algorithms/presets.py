@@ -11,7 +11,13 @@ _MUJOCO: dict[str, Any] = {
     "vf_epochs": 20, "normalize_obs": True, "normalize_reward": True,
 }  # fmt: skip
 
+_NORMALIZED: dict[str, Any] = {"normalize_obs": True, "normalize_reward": True}
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "reinforce": {"default": {}},
+    "vpg": {"default": {}},
+    "a2c": {"default": {}},
+    "npg": {"default": {}},
     "trpo": {
         "default": {},
         "mujoco": _MUJOCO,
@@ -27,6 +33,12 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "Walker2d-v5": _MUJOCO,
         "Swimmer-v5": {**_MUJOCO, "gamma": 0.9999},
         "Ant-v5": _MUJOCO,
+    },
+    "ppo": {
+        "default": {},
+        "CartPole-v1": {"num_envs": 8, "n_steps": 32, "gamma": 0.98, "gae_lambda": 0.8, "n_epochs": 20,
+                        "minibatch_size": 256, "learning_rate": 1e-3, "schedule": "linear", "clip_schedule": "linear",
+                        "vf_epochs": 20, "vf_minibatch_size": 256},
     },
 }  # fmt: skip
 

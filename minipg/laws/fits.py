@@ -74,19 +74,31 @@ def the_critics_gradient_is_that_of_the_mean_squared_error_AC1(case: Case) -> fl
 
 
 def a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3(case: Case) -> float:
-    """Every epoch, every minibatch, the last one smaller, from any state of Adam: the steps written out."""
+    """Every epoch, every minibatch, the last one smaller, from any state of Adam: the steps written out.
+
+    With limits, gradients are clipped, and a row whose V has left its old value for a lesser loss is not learnt from.
+    """
     critic = ValueNetwork(MLP((case.count(4), *[case.count(5)] * case.count(2), 1), "tanh", case.backend))
     theta, rows, (b1, b2), epsilon = case.normal(critic.mlp.layout.size), case.count(9), (0.8, 0.9), 0.1
     obs, target, minibatch = case.normal(rows, critic.mlp.sizes[0]), case.normal(rows), case.count(9)
     order = np.stack([case.rng.permutation(rows) for _ in range(2)])
     state = ValueState(theta, case.normal(len(theta), scale=0.1), case.normal(len(theta)) ** 2, 5)
-    fitted, losses = critic.fit_adam(state, obs, target, order, minibatch, 1e-2, (b1, b2), epsilon)
+    old, clip_range, max_norm = case.normal(rows), case.one_of(np.inf, 0.5), case.one_of(np.inf, 1.0)
+    fitted, losses = critic.fit_adam(
+        state, obs, target, order, minibatch, 1e-2, (b1, b2), epsilon, old, clip_range, max_norm
+    )
     (x, m, s), step, expected = (a.astype(float) for a in state[:3]), state.step, []
     for epoch in order:
         squares = 0.0
         for start in range(0, rows, minibatch):
             some, step = epoch[start : start + minibatch], step + 1
-            loss, g = critic.loss_and_gradient(x, obs[some].astype(float), target[some].astype(float))
+            y, before = target[some].astype(float), old[some].astype(float)
+            V = critic.predict(x, obs[some].astype(float))
+            clipped = (np.clip(V, before - clip_range, before + clip_range) - y) ** 2
+            held = np.where((V - y) ** 2 < clipped, V, y)  # a row held at its own value has no error to learn from
+            loss = ((V - y) ** 2).mean()
+            g = critic.loss_and_gradient(x, obs[some].astype(float), held)[1]
+            g = g * min(1.0, max_norm / max(np.linalg.norm(g), 1e-300))
             squares += loss * len(some)
             m, s = b1 * m - (1 - b1) * g, b2 * s + (1 - b2) * g * g  # Adam climbs, a loss is descended
             x = x + 1e-2 * m / (1 - b1**step) / (np.sqrt(s / (1 - b2**step)) + epsilon)

@@ -15,7 +15,7 @@ from minipg.laws.case import ROUNDING, Case, Law, apart, apart_from_slope
 from minipg.laws.distributions import outcomes
 from minipg.line_search import line_search, step_scale
 from minipg.mlp import MLP
-from minipg.objective import policy_gradient, surrogate_and_kl
+from minipg.objective import policy_gradient, proximal_gradient, surrogate_and_kl
 from minipg.policy import CategoricalPolicy, GaussianPolicy, Policy, PolicyTape
 
 
@@ -159,11 +159,41 @@ def an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothin
     return 0.0 if (improvement, kl) == (found.improvement, found.kl) and improvement > 0 and kl <= delta else math.inf
 
 
+def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> float:
+    """⟨g, v⟩ = d/dt mean [r Â or min(r Â, clip(r) Â) − β KL(old‖θ + t v) + c H]; the KL beside it is the mean KL."""
+    policy, theta, v, obs, act, adv, tapes = _draw(case)
+    old, d = tapes[0].params, policy.distribution
+    theta = theta + case.normal(len(theta), scale=0.1)
+    clip_range, beta, c = case.one_of(None, 0.1, 0.3), case.one_of(0.0, 2.0), case.one_of(0.0, 0.5)
+    logp_old = d.log_prob(old, act)
+    g, kl, _ = proximal_gradient(
+        policy, theta, obs, act, adv, old, logp_old, clip_range=clip_range, beta=beta, ent_coef=c
+    )
+    old64, acted, terms = old.astype(float), act if act.dtype == np.int64 else act.astype(float), g * v
+
+    def objective(x: Array) -> float:
+        params = policy.forward(x, obs.astype(float)).params
+        r = np.exp(d.log_prob(params, acted) - d.log_prob(old64, acted))
+        gain = r * adv
+        if clip_range is not None:
+            gain = np.minimum(gain, np.clip(r, 1 - clip_range, 1 + clip_range) * adv)
+        return float((gain - beta * d.kl(old64, params) + c * d.entropy(params)).mean())
+
+    params = policy.forward(theta.astype(float), obs.astype(float)).params
+    amplified = _size(old) * _size(params) * (1 + np.abs(v).sum()) * (1 + np.abs(adv).max())
+    ratio = np.exp(np.abs(d.log_prob(params, acted) - logp_old).max())
+    return max(
+        apart_from_slope(case, [terms.sum(dtype=float)], objective, theta, v, np.abs(terms).sum() + amplified * ratio),
+        apart(case, kl, d.kl(old64, params).mean(), _size(old) * _size(params)),
+    )
+
+
 LAWS: tuple[Law, ...] = (
     jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9,
     the_fisher_product_is_the_explicit_matrix_times_v_TR9,
     the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6,
     the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9,
+    the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3,
     a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6,
     conjugate_gradient_solves_the_damped_fisher_system_TR10,
     the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7,

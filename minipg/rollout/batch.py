@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from minipg.checks import Array
 
@@ -25,3 +28,24 @@ class Batch(NamedTuple):
     final_at: Array  # (K,) int64
     episode_returns: Array  # (E,) unscaled returns of the episodes that ended, in order
     episode_lengths: Array  # (E,)
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """Batches that followed each other, as one."""
+    first, envs = np.cumsum([0, *(len(part.rew) for part in parts)]), parts[0].rew.shape[1]
+    together = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Batch._fields}
+    final_at = np.concatenate([part.final_at + start * envs for part, start in zip(parts, first[:-1], strict=True)])
+    return Batch(**{**together, "last_obs": parts[-1].last_obs, "final_at": final_at})
+
+
+def first_episodes(batch: Batch, episodes: int) -> Batch:
+    """The batch with nothing valid after the first `episodes` ends of each environment."""
+    done = batch.terminated | batch.truncated
+    return batch._replace(valid=batch.valid & (np.cumsum(done, axis=0) - done < episodes))
+
+
+def episode_starts(batch: Batch) -> Array:
+    """Where an episode begins, in a batch that begins with a reset.   → (T, N) bool."""
+    after = np.ones_like(batch.valid)  # an end, or a step that only reset, comes before
+    after[1:] = batch.terminated[:-1] | batch.truncated[:-1] | ~batch.valid[:-1]
+    return after & batch.valid

@@ -12,8 +12,10 @@ from minipg.checks import Array
 from minipg.envs import ActionCodec, ObservationCodec, guarded
 from minipg.errors import EnvironmentFault
 from minipg.policy import Policy
-from minipg.rollout.batch import Batch
+from minipg.rollout.batch import Batch, first_episodes, joined
 from minipg.rollout.normalizer import ObservationNormalizer, RewardScaler
+
+_ENDLESS = 100_000  # steps
 
 
 class Collector:
@@ -40,18 +42,41 @@ class Collector:
         self.actions = ActionCodec(envs.single_action_space)
         self.next_step_reset = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
         self.steps = 0
-        self._returns, self._lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
-        self._resetting = np.zeros(envs.num_envs, bool)
-        if scaler is not None:
-            scaler.running[:] = 0
-        raw, _ = self._guarded(envs.reset, seed=seed)
-        first = self._rows(self.observations.rows(raw, envs.num_envs), "observation")
+        self._restart(seed)
+
+    def _restart(self, seed: int | None) -> None:
+        n = self.envs.num_envs
+        self._returns, self._lengths = np.zeros(n), np.zeros(n, np.int64)
+        self._resetting = np.zeros(n, bool)
+        if self.scaler is not None:
+            self.scaler.running[:] = 0
+        raw, _ = self._guarded(self.envs.reset, seed=seed)
+        first = self._rows(self.observations.rows(raw, n), "observation")
         self._obs = self._seen(first, first)
 
     def collect(self, theta: Array, n_steps: int) -> Batch:
         """`n_steps` steps of every environment under π_θ."""
         with np.errstate(over="ignore"):  # a number too large for the dtype becomes infinite, and that is looked for
             return self._collected(theta, n_steps)
+
+    def collect_episodes(self, theta: Array, episodes: int, n_steps: int) -> Batch:
+        """The next `episodes` whole episodes of every environment under π_θ, from a reset, `n_steps` at a time.
+
+        What the environments do while they wait for the slowest is not valid. Raises EnvironmentFault where an
+        episode does not end.
+        """
+        if self.steps:
+            self._restart(None)
+        parts, ended, began = [], np.zeros(self.envs.num_envs, np.int64), self.steps
+        while (ended < episodes).any():
+            if self.steps - began > _ENDLESS * self.envs.num_envs * episodes:
+                raise EnvironmentFault(
+                    f"environment {int(np.argmin(ended))} has not ended {episodes} episodes in {_ENDLESS * episodes:,} "
+                    "steps: whole episodes have to end; set a time limit"
+                )
+            parts.append(self.collect(theta, n_steps))
+            ended += (parts[-1].terminated | parts[-1].truncated).sum(axis=0)
+        return first_episodes(joined(parts), episodes)
 
     def _collected(self, theta: Array, n_steps: int) -> Batch:
         envs, policy = self.envs, self.policy

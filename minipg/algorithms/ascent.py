@@ -1,0 +1,64 @@
+"""Steps along a gradient, for the algorithms that take them: Adam's state, and schedules."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from minipg.backend import Backend
+from minipg.checks import Array
+
+
+class AdamState(NamedTuple):
+    """Adam's moments (P,) each, and the steps taken."""
+
+    first: Array
+    second: Array
+    step: int
+
+
+def begin_adam(theta: Array) -> AdamState:
+    """Before the first step."""
+    return AdamState(np.zeros_like(theta), np.zeros_like(theta), 0)
+
+
+def adam_step(
+    backend: Backend, theta: Array, state: AdamState, g: Array, learning_rate: float, max_grad_norm: float = math.inf
+) -> tuple[Array, AdamState]:
+    """θ′ uphill along g  (AC-3), shortened to `max_grad_norm` first: new arrays, the old ones stay.   all (P,)."""
+    kernels = backend.kernels("optimizer")
+    theta, first, second = theta.copy(), state.first.copy(), state.second.copy()
+    if max_grad_norm < math.inf:
+        shortened = np.empty_like(g)
+        kernels.clip_global_norm(g, max_grad_norm, shortened)
+        g = shortened
+    kernels.adam(g, learning_rate, 0.9, 0.999, 1e-8, state.step + 1, theta, first, second)
+    return theta, AdamState(first, second, state.step + 1)
+
+
+def scheduled(schedule: str, progress: float) -> float:
+    """The share of a setting that is left after `progress` of all steps: constant 1, or linear from 1 to 0."""
+    return max(0.0, 1.0 - progress) if schedule == "linear" else 1.0
+
+
+class RMSPropSettings(Protocol):
+    """What RMSProp is told."""
+
+    @property
+    def rms_decay(self) -> float: ...
+    @property
+    def rms_epsilon(self) -> float: ...
+    @property
+    def max_grad_norm(self) -> float: ...
+
+
+def rmsprop_step(
+    backend: Backend, theta: Array, second: Array, g: Array, learning_rate: float, settings: RMSPropSettings
+) -> tuple[Array, Array]:
+    """θ′ uphill along g, and the running squares  (AC-3): new arrays, the old ones stay.   all (P,)."""
+    kernels, theta, second, shortened = backend.kernels("optimizer"), theta.copy(), second.copy(), np.empty_like(g)
+    kernels.clip_global_norm(g, settings.max_grad_norm, shortened)
+    kernels.rmsprop(shortened, learning_rate, settings.rms_decay, settings.rms_epsilon, theta, second)
+    return theta, second

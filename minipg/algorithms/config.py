@@ -1,0 +1,112 @@
+"""The settings that algorithms share, and what every setting may be."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from minipg.checks import require, require_types
+
+_AT_LEAST_ONE = (lambda x: x >= 1, "an integer ≥ 1")
+_AT_LEAST_NONE = (lambda x: x >= 0, "an integer ≥ 0")
+_UNIT = (lambda x: 0 <= x <= 1, "a number from 0 to 1")
+_POSITIVE = (lambda x: 0 < x < math.inf, "a finite number > 0")
+_NOT_NEGATIVE = (lambda x: 0 <= x < math.inf, "a finite number ≥ 0")
+_LIMIT = (lambda x: x > 0, "a number > 0, inf for none")
+
+
+def _among(*names: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda x: x in names, " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+# what a field of this name has to be, in whichever config it stands
+RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(
+        ("num_envs", "n_steps", "episodes", "n_epochs", "minibatch_size", "cg_iters", "backtrack_iters",
+         "fisher_subsample", "vf_minibatch_size", "vine_states", "vine_branches", "vine_length"), _AT_LEAST_ONE),
+    **dict.fromkeys(("vf_epochs",), _AT_LEAST_NONE),
+    **dict.fromkeys(("gamma", "gae_lambda", "rms_decay"), _UNIT),
+    **dict.fromkeys(("max_kl", "learning_rate", "vf_learning_rate", "rms_epsilon", "dual_learning_rate"), _POSITIVE),
+    **dict.fromkeys(("damping", "vf_l2", "ent_coef", "kl_coef", "dual_init"), _NOT_NEGATIVE),
+    **dict.fromkeys(("clip_range", "vf_clip_range", "max_grad_norm", "target_kl"), _LIMIT),
+    "backtrack_coeff": (lambda x: 0 < x < 1, "a number between 0 and 1"),
+    "accept_ratio": (lambda x: 0 <= x < 1, "a number from 0 to 1"),
+    "hidden": (lambda x: all(n >= 1 for n in x), "layer widths ≥ 1"),
+    "activation": _among("tanh", "relu"),
+    "vf_optimizer": _among("adam", "lbfgs"),
+    "schedule": _among("constant", "linear"),
+    "clip_schedule": _among("constant", "linear"),
+    "objective": _among("unclipped", "clip", "kl", "adaptive-kl"),
+    "weight": _among("return", "reward-to-go", "discounted"),
+    "baseline": _among("none", "average", "value"),
+    "step_rule": _among("normalized", "fixed"),
+    "solver": _among("conjugate-gradient", "dual"),
+    "sampling": _among("single-path", "vine"),
+    "log_std_init": (lambda x: -20 <= x <= 2, "a number from -20 to 2"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig:
+    """What every agent is told: how much it collects, how it discounts, and its networks."""
+
+    num_envs: int = 8
+    """Environments stepped side by side."""
+    n_steps: int = 256
+    """Steps of each environment per update."""
+    gamma: float = 0.99
+    """Discount γ."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers, of policy and critic alike."""
+    activation: str = "tanh"
+    """Of the hidden layers: tanh or relu."""
+    log_std_init: float = 0.0
+    """First log σ of a Gaussian policy."""
+    normalize_obs: bool = False
+    """Standardise observations with running statistics."""
+    normalize_reward: bool = False
+    """Divide rewards by the running standard deviation of the discounted return."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.hidden, list):
+            object.__setattr__(self, "hidden", tuple(self.hidden))
+        require_types(self)
+        for field in dataclasses.fields(self):
+            if field.name in RULES:
+                allowed, expected = RULES[field.name]
+                value = getattr(self, field.name)
+                require(allowed(value), field.name, expected, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdvantageConfig(AgentConfig):
+    """How advantages are estimated."""
+
+    gae_lambda: float = 0.95
+    """Trace λ of the advantage estimate: 0 trusts the critic, 1 trusts the returns."""
+    normalize_advantage: bool = True
+    """Centre the advantages and divide by their standard deviation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticConfig(AgentConfig):
+    """How a critic is fitted to a batch."""
+
+    vf_optimizer: str = "adam"
+    """How the critic is fitted: adam (minibatches) or lbfgs (whole batch, L2 penalty)."""
+    vf_learning_rate: float = 1e-3
+    """Adam's step size for the critic."""
+    vf_epochs: int = 10
+    """Passes over the batch (adam) or iterations (lbfgs) of a critic fit."""
+    vf_minibatch_size: int = 128
+    """Rows of a critic minibatch."""
+    vf_l2: float = 1e-3
+    """L2 penalty of the lbfgs critic fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActorCriticConfig(AdvantageConfig, CriticConfig):
+    """Advantages, and the critic behind them."""

@@ -1,0 +1,50 @@
+"""The natural gradient of a batch: what TRPO and NPG have in common."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from minipg.checks import Array
+from minipg.conjugate_gradient import CGResult, conjugate_gradient
+from minipg.fisher import fisher_operator, forward_tiles
+from minipg.objective import policy_gradient
+from minipg.policy import Policy
+
+
+class NaturalGradient(NamedTuple):
+    """g (P,) the policy gradient, old (B, D) the distributions that acted, cg with x ≈ (F + damping)⁻¹ g."""
+
+    g: Array
+    old: Array
+    cg: CGResult
+
+
+class FisherSettings(Protocol):
+    """The settings of the Fisher product and of conjugate gradient."""
+
+    @property
+    def damping(self) -> float: ...
+    @property
+    def cg_iters(self) -> int: ...
+    @property
+    def fisher_subsample(self) -> int: ...
+
+
+def natural_gradient(
+    policy: Policy, theta: Array, obs: Array, act: Array, adv: Array, settings: FisherSettings
+) -> NaturalGradient:
+    """x = F⁻¹g  (TR-7) by conjugate gradient over Fisher–vector products  (TR-9, TR-10).
+
+    theta (P,), obs (B, O), act (B, …), adv (B,).
+    """
+    tapes = forward_tiles(policy, theta, obs)
+    old = np.concatenate([tape.params for tape in tapes])
+    g = policy_gradient(policy, theta, tapes, act, adv)
+    if settings.fisher_subsample > 1:
+        # a fixed random choice: a stride might meet some of the environments only
+        some = np.random.default_rng(0).permutation(len(obs))[: max(1, len(obs) // settings.fisher_subsample)]
+        tapes = forward_tiles(policy, theta, obs[some])
+    fisher = fisher_operator(policy, theta, tapes, settings.damping)
+    return NaturalGradient(g, old, conjugate_gradient(fisher, g, settings.cg_iters))

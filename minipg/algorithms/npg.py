@@ -1,0 +1,95 @@
+"""The natural policy gradient (Kakade 2001): a step along x = F⁻¹g, without a line search.
+
+normalized    θ + √(2δ/xᵀF x) · x     as far as the quadratic model of the KL allows  (TR-6, TR-7)
+fixed         θ + α · x               the same multiple of x every time
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
+from minipg.algorithms.agent import Agent
+from minipg.algorithms.config import ActorCriticConfig
+from minipg.algorithms.critic import account, fit_critic
+from minipg.algorithms.natural import natural_gradient
+from minipg.checks import Array
+from minipg.line_search import step_scale
+from minipg.objective import surrogate_and_kl
+from minipg.policy import Policy
+from minipg.rollout import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class NPGConfig(ActorCriticConfig):
+    """Every setting of NPG."""
+
+    step_rule: str = "normalized"
+    """How far to go along F⁻¹g: normalized (to the KL max_kl) or fixed (learning_rate times)."""
+    max_kl: float = 0.01
+    """δ: the quadratic model's mean KL of a normalized step."""
+    learning_rate: float = 0.1
+    """α of a fixed step."""
+    damping: float = 0.1
+    """Added to the diagonal of the Fisher matrix inside its product."""
+    cg_iters: int = 15
+    """Conjugate-gradient iterations."""
+    fisher_subsample: int = 1
+    """The Fisher product uses one row in k, chosen at random."""
+
+
+class NPGInfo(NamedTuple):
+    """What one policy update did; `kl` and `improvement` are measured after the step."""
+
+    status: str
+    improvement: float
+    kl: float
+    grad_norm: float
+    cg_iterations: int
+    cg_residual: float
+    entropy: float
+
+
+def update(policy: Policy, theta: Array, samples: Samples, config: NPGConfig) -> tuple[Array, NPGInfo]:
+    """One natural step: θ′ and an account of it. Where there is no finite step, the very θ that came in."""
+    adv = normalize(samples.adv) if config.normalize_advantage else samples.adv
+    g, old, cg = natural_gradient(policy, theta, samples.obs, samples.act, adv, config)
+    scale = step_scale(cg.curvature, config.max_kl) if config.step_rule == "normalized" else config.learning_rate
+    candidate = policy.project(theta + theta.dtype.type(scale) * cg.x)
+    value, kl = surrogate_and_kl(policy, samples.obs, samples.act, adv, old)(candidate)
+    finite = bool(np.isfinite(candidate).all()) and bool(np.isfinite([value, kl]).all())
+    info = NPGInfo(
+        status="ok" if finite and cg.x.any() else f"no step: {cg.status}",
+        improvement=value - float(adv.mean(dtype=np.float64)) if finite else 0.0,
+        kl=kl if finite else 0.0,
+        grad_norm=float(np.sqrt(g @ g)),
+        cg_iterations=cg.iterations,
+        cg_residual=cg.residual,
+        entropy=float(policy.distribution.entropy(old).mean()),
+    )
+    return (candidate if info.status == "ok" else theta), info
+
+
+class NPG(Agent[NPGConfig]):
+    """The natural policy gradient on a Gymnasium environment.
+
+    agent = NPG("CartPole-v1", seed=0)
+    agent.learn(total_steps=100_000)
+    action, _ = agent.predict(obs, deterministic=True)
+    """
+
+    name = "npg"
+    Config = NPGConfig
+
+    def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
+        config = self.config
+        samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
+        (self.theta, info), fit = self.backend.both(
+            lambda: update(self.actor, self.theta, samples, config),
+            lambda: fit_critic(self.critic, self.value, samples, config, self._shuffle),
+        )
+        self.value = fit.value
+        return account(info, fit, samples)

@@ -1,0 +1,169 @@
+"""Proximal policy optimisation (Schulman et al. 2017), in its four forms.
+
+The batch is met several times, a shuffled minibatch at a time, and every minibatch takes one Adam step uphill on
+
+    unclipped     E[r Â]                              (PP-1)
+    clip          E[min(r Â, clip(r, 1 ± ε) Â)]       (PP-2)
+    kl            E[r Â] − β mean KL(π_old‖π_θ)       (PP-3)
+    adaptive-kl   the same, with β held to a target   (PP-4)
+
+plus an entropy bonus. The critic is fitted beside it, on parameters of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
+from minipg.algorithms.agent import Agent
+from minipg.algorithms.ascent import AdamState, adam_step, begin_adam, scheduled
+from minipg.algorithms.config import ActorCriticConfig
+from minipg.algorithms.critic import account, fit_critic
+from minipg.checks import Array
+from minipg.fisher import forward_tiles
+from minipg.objective import adapted_beta, proximal_gradient
+from minipg.policy import Policy
+from minipg.rollout import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig(ActorCriticConfig):
+    """Every setting of PPO."""
+
+    objective: str = "clip"
+    """unclipped, clip, kl (fixed penalty) or adaptive-kl."""
+    learning_rate: float = 3e-4
+    """Adam's step size for the policy."""
+    schedule: str = "constant"
+    """Of both learning rates: constant, or linear down to 0 over the run."""
+    n_epochs: int = 10
+    """Passes of the policy over the batch; vf_epochs are the critic's."""
+    minibatch_size: int = 64
+    """Rows of a policy minibatch."""
+    clip_range: float = 0.2
+    """ε: how far the ratio may leave 1 before its gradient ends (clip)."""
+    clip_schedule: str = "constant"
+    """Of the clip range: constant, or linear down to 0 over the run."""
+    kl_coef: float = 1.0
+    """β: the penalty on the KL (kl), or its first value (adaptive-kl)."""
+    target_kl: float = math.inf
+    """Stop the epochs before a step once the mean KL exceeds 1.5 times this; adaptive-kl aims β at it instead."""
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus."""
+    max_grad_norm: float = 0.5
+    """Longer gradients are shortened to this norm, policy's and critic's each."""
+    vf_clip_range: float = math.inf
+    """How far V may leave its value before the update."""
+    vf_minibatch_size: int = 64
+    """Rows of a critic minibatch."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.objective == "adaptive-kl" and self.target_kl == math.inf:
+            object.__setattr__(self, "target_kl", 0.01)
+
+
+class PPOState(NamedTuple):
+    """What one update leaves for the next: Adam's moments and step count, and the penalty β."""
+
+    first: Array
+    second: Array
+    step: int
+    beta: float
+
+
+class PPOInfo(NamedTuple):
+    """What one policy update did. `status` is ok, or why it ended early."""
+
+    status: str
+    kl: float
+    clip_fraction: float
+    policy_steps: int
+    beta: float
+    entropy: float
+
+
+def update(
+    policy: Policy,
+    theta: Array,
+    state: PPOState,
+    samples: Samples,
+    config: PPOConfig,
+    order: Array,
+    progress: float = 0.0,
+) -> tuple[Array, PPOState, PPOInfo]:
+    """All epochs of one batch: θ′, the state after them, and an account. Nothing that came in is changed.
+
+    theta (P,), order (E, B) the rows as each epoch visits them, `progress` the share of the run that is over.
+    """
+    obs, act, adv = samples.obs, samples.act, samples.adv
+    if config.normalize_advantage:
+        adv = normalize(adv)
+    distribution, beta = policy.distribution, state.beta
+    old = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
+    logp_old = distribution.log_prob(old, act)
+    clip_range = config.clip_range * scheduled(config.clip_schedule, progress) if config.objective == "clip" else None
+    penalty = beta if config.objective in ("kl", "adaptive-kl") else 0.0
+    limit = 1.5 * config.target_kl if config.objective != "adaptive-kl" else math.inf
+    learning_rate = config.learning_rate * scheduled(config.schedule, progress)
+    adam, status, clipped, before = AdamState(*state[:3]), "ok", [0.0], theta
+
+    for rows in (epoch[i : i + config.minibatch_size] for epoch in order
+                 for i in range(0, len(epoch), config.minibatch_size)):  # fmt: skip
+        g, kl, outside = proximal_gradient(
+            policy, theta, obs[rows], act[rows], adv[rows], old[rows], logp_old[rows],
+            clip_range=clip_range, beta=penalty, ent_coef=config.ent_coef,
+        )  # fmt: skip
+        if kl > limit:  # asked before the step it stops
+            status = "target KL"
+            break
+        if not np.isfinite(g).all():
+            status = "gradient not finite"
+            break
+        theta, adam = adam_step(policy.backend, theta, adam, g, learning_rate, config.max_grad_norm)
+        theta = policy.project(theta)
+        clipped.append(outside)
+
+    if not np.isfinite(theta).all():
+        return before, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
+    new = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
+    kl = float(distribution.kl(old, new).mean(dtype=np.float64))
+    if config.objective == "adaptive-kl":
+        beta = adapted_beta(beta, kl, config.target_kl)
+    taken = adam.step - state.step
+    info = PPOInfo(status, kl, sum(clipped) / max(taken, 1), taken, beta, float(distribution.entropy(new).mean()))
+    return theta, PPOState(*adam, beta), info
+
+
+class PPO(Agent[PPOConfig]):
+    """Proximal policy optimisation on a Gymnasium environment.
+
+    agent = PPO("CartPole-v1", seed=0)
+    agent.learn(total_steps=100_000)
+    action, _ = agent.predict(obs, deterministic=True)
+    """
+
+    name = "ppo"
+    Config = PPOConfig
+
+    def _begin(self) -> PPOState:
+        return PPOState(*begin_adam(self.theta), self.config.kl_coef)
+
+    def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
+        config, state = self.config, self.state
+        samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
+        order = np.stack([self._shuffle.permutation(len(samples.obs)) for _ in range(config.n_epochs)])
+        share = scheduled(config.schedule, progress)
+        (self.theta, self.state, info), fit = self.backend.both(
+            lambda: update(self.actor, self.theta, state, samples, config, order, progress),
+            lambda: fit_critic(
+                self.critic, self.value, samples, config, self._shuffle, share=share,
+                clip_range=config.vf_clip_range, max_grad_norm=config.max_grad_norm,
+            ),
+        )  # fmt: skip
+        self.value = fit.value
+        return account(info, fit, samples)

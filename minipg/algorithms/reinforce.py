@@ -1,0 +1,131 @@
+"""REINFORCE (Williams 1992): whole episodes, no bootstrap, one Adam step along E[∇log π(a|s) (weight − baseline)].
+
+The weight of every action of an episode is
+
+    return           R(τ) = Σ_t γᵗ r_t, the same for all of them            (PG-5)
+    reward-to-go     G_t = r_t + γ G_{t+1}, what came after the action       (PG-7)
+    discounted       γᵗ G_t, the unbiased gradient of the start value        (PG-9 for J₁)
+
+and the baseline 0, the mean weight of the batch, or V(s)  (PG-6).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minipg.algorithms.advantages import Samples, normalize
+from minipg.algorithms.agent import Agent
+from minipg.algorithms.ascent import AdamState, adam_step, begin_adam
+from minipg.algorithms.config import CriticConfig
+from minipg.algorithms.critic import account, fit_critic
+from minipg.backend import Backend
+from minipg.checks import Array
+from minipg.fisher import forward_tiles
+from minipg.objective import policy_gradient
+from minipg.policy import Policy
+from minipg.returns import discounted_returns
+from minipg.rollout import Batch, Collector, episode_starts
+from minipg.value import ValueNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class REINFORCEConfig(CriticConfig):
+    """Every setting of REINFORCE."""
+
+    n_steps: int = 32
+    """Steps of each environment at a time, until every one has played its episodes."""
+    episodes: int = 2
+    """Whole episodes of each environment per update."""
+    weight: str = "reward-to-go"
+    """Of an action: return, reward-to-go or discounted."""
+    baseline: str = "value"
+    """What is subtracted from the weight: none, average or value."""
+    normalize_advantage: bool = True
+    """Centre weight − baseline and divide by its standard deviation."""
+    learning_rate: float = 1e-2
+    """Adam's step size for the policy."""
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus."""
+    max_grad_norm: float = math.inf
+    """A longer policy gradient is shortened to this norm."""
+
+
+class REINFORCEInfo(NamedTuple):
+    """What one policy update did."""
+
+    status: str
+    grad_norm: float
+    entropy: float
+
+
+def weights(batch: Batch, gamma: float, kind: str, backend: Backend) -> tuple[Array, Array]:
+    """The weight of every action, and G_t, what a critic is to predict.   → (T, N), (T, N).
+
+    Episodes are whole, so nothing is bootstrapped, and where one was cut short its return is what it got.
+    """
+    done, never = batch.terminated | batch.truncated, np.zeros(batch.rew.shape, bool)
+    G = discounted_returns(batch.rew, np.zeros_like(batch.rew), done, never, gamma, backend)
+    if kind == "reward-to-go":
+        return G, G
+    weight, whole, power = np.empty_like(G), np.zeros_like(G[0]), np.ones_like(G[0])
+    for t, start in enumerate(episode_starts(batch)):
+        whole, power = np.where(start, G[t], whole), np.where(start, 1, G.dtype.type(gamma) * power)
+        weight[t] = whole if kind == "return" else power * G[t]
+    return weight, G
+
+
+def samples_of(batch: Batch, critic: ValueNetwork, value_theta: Array, config: REINFORCEConfig) -> Samples:
+    """The valid rows: obs, act, weight − baseline, G, and V(s) where it is the baseline."""
+    keep = batch.valid.reshape(-1)
+    flat = lambda array: array.reshape(len(keep), *array.shape[2:])[keep]
+    weight, G = (flat(part) for part in weights(batch, config.gamma, config.weight, critic.mlp.backend))
+    obs = flat(batch.obs)
+    value = critic.predict(value_theta, obs) if config.baseline == "value" else np.zeros_like(weight)
+    baseline = weight.mean() if config.baseline == "average" else value
+    return Samples(obs, flat(batch.act), weight - baseline, G, value)
+
+
+def update(
+    policy: Policy, theta: Array, state: AdamState, samples: Samples, config: REINFORCEConfig
+) -> tuple[Array, AdamState, REINFORCEInfo]:
+    """One policy step: θ′, Adam's state, and an account; where the gradient is not finite, what came in."""
+    weight = normalize(samples.adv) if config.normalize_advantage else samples.adv
+    tapes = forward_tiles(policy, theta, samples.obs)
+    g = policy_gradient(policy, theta, tapes, samples.act, weight, config.ent_coef)
+    entropy = float(np.concatenate([policy.distribution.entropy(tape.params) for tape in tapes]).mean())
+    if not np.isfinite(g).all():
+        return theta, state, REINFORCEInfo("gradient not finite", math.nan, entropy)
+    theta, state = adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
+    return policy.project(theta), state, REINFORCEInfo("ok", float(np.sqrt(g @ g)), entropy)
+
+
+class REINFORCE(Agent[REINFORCEConfig]):
+    """REINFORCE on a Gymnasium environment whose episodes end; `n_steps` is how many steps are taken at a time.
+
+    agent = REINFORCE("CartPole-v1", seed=0)
+    agent.learn(total_steps=500_000)
+    action, _ = agent.predict(obs, deterministic=True)
+    """
+
+    name = "reinforce"
+    Config = REINFORCEConfig
+
+    def _begin(self) -> AdamState:
+        return begin_adam(self.theta)
+
+    def _collect(self, collector: Collector) -> Batch:
+        return collector.collect_episodes(self.theta, self.config.episodes, self.config.n_steps)
+
+    def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
+        config, state = self.config, self.state
+        samples = samples_of(batch, self.critic, self.value.theta, config)
+        self.theta, self.state, info = update(self.actor, self.theta, state, samples, config)
+        if config.baseline != "value":
+            return info._asdict()
+        fit = fit_critic(self.critic, self.value, samples, config, self._shuffle)
+        self.value = fit.value
+        return account(info, fit, samples)

@@ -1,0 +1,317 @@
+"""What every algorithm owes its user, and what each of them says it does."""
+
+import dataclasses
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from cases import close, policies
+from environments import Counting, Ending
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import minipg
+from minipg import (
+    ALGORITHMS,
+    A2CConfig,
+    NPGConfig,
+    PPOConfig,
+    REINFORCEConfig,
+    VPGConfig,
+    conjugate_gradient,
+    fisher_operator,
+)
+from minipg.algorithms import a2c, npg, ppo, reinforce, vpg
+from minipg.algorithms.advantages import Samples, normalize
+from minipg.algorithms.ascent import begin_adam
+from minipg.errors import EnvironmentFault
+from minipg.fisher import forward_tiles
+from minipg.objective import policy_gradient, surrogate_and_kl
+from minipg.rollout.batch import Batch
+
+SMALL = {"num_envs": 2, "hidden": (8,), "n_steps": 64, "vf_epochs": 2}
+
+
+def small(name, **options):
+    known = {f.name for f in dataclasses.fields(ALGORITHMS[name].Config)}
+    return {k: v for k, v in {**SMALL, **options}.items() if k in known or k in ("seed", "threads", "backend")}
+
+
+def make(name, env="CartPole-v1", **options):
+    return ALGORITHMS[name](env, **small(name, **{"seed": 3, "threads": 1, **options}))
+
+
+def numbers(agent):
+    return [agent.theta, *map(np.asarray, agent.value), *map(np.asarray, agent.state)]
+
+
+# ---- every algorithm -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_threads(name, env):
+    agents = [make(name, env, threads=threads).learn(500) for threads in (1, 2)]
+    for a, b in zip(*map(numbers, agents), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.isfinite(agents[0].theta).all()
+    assert agents[0].updates > 0
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_saved_agent_comes_back_whole_and_learns_on(name, tmp_path):
+    agent = make(name).learn(500)
+    agent.save(tmp_path / "agent.npz")
+    again = minipg.load(tmp_path / "agent.npz", threads=1)
+    assert type(again) is ALGORITHMS[name]
+    assert again.config == agent.config
+    for a, b in zip(numbers(agent), numbers(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert type(again.state) is type(agent.state)
+    again.learn(200)
+    assert np.isfinite(again.theta).all()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_few_thousand_steps_of_cartpole_help(name):
+    rows = []
+    ALGORITHMS[name]("CartPole-v1", seed=0, threads=1).learn(20_000, callback=lambda agent, row: rows.append(row))
+    assert rows[-1]["mean_return"] > 60 > 40 > rows[0]["batch_return"] or name == "a2c"
+    assert {"status", "entropy"} <= set(rows[-1])
+    assert all(row["status"] in ("ok", "target KL") for row in rows)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_gradient_that_is_not_finite_leaves_the_parameters_as_they_were(name):
+    agent = make(name).learn(100)
+    before = [part.copy() for part in numbers(agent)]
+    batch = agent._collect(agent._new_collector())
+    batch.rew[0, 0] = np.nan
+    row = agent._update(batch, 0.5)
+    assert row["status"] != "ok"
+    for a, b in zip(before, numbers(agent), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# ---- single updates ------------------------------------------------------------------------------------------------
+
+
+def samples(case):
+    return Samples(case.obs, case.act, case.adv, case.adv, 0 * case.adv)
+
+
+def order(rows, epochs=2):
+    return np.stack([np.random.default_rng(e).permutation(rows) for e in range(epochs)])
+
+
+def ppo_update(case, **settings):
+    config = PPOConfig(**{"minibatch_size": 4, "normalize_advantage": False, **settings})
+    state = ppo.PPOState(*begin_adam(case.theta), config.kl_coef)
+    return ppo.update(case.policy, case.theta, state, samples(case), config, order(len(case.obs)))
+
+
+@given(policies())
+def test_an_update_changes_nothing_that_came_in(case):
+    theta, batch = case.theta.copy(), [part.copy() for part in samples(case)]
+    state = begin_adam(case.theta)
+    ppo_update(case)
+    vpg.update(case.policy, case.theta, state, samples(case), VPGConfig())
+    npg.update(case.policy, case.theta, samples(case), NPGConfig())
+    a2c.update(case.policy, case.theta, a2c.A2CState(state.second), samples(case), A2CConfig())
+    np.testing.assert_array_equal(case.theta, theta)
+    assert not state.first.any()
+    assert not state.second.any()
+    for before, after in zip(batch, samples(case), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@given(policies(), st.sampled_from([0.0, 0.1]))
+def test_vpg_takes_one_adam_step_along_the_policy_gradient_PG9_AC3(case, ent_coef):
+    config = VPGConfig(learning_rate=0.01, ent_coef=ent_coef, normalize_advantage=False)
+    theta, state, _ = vpg.update(case.policy, case.theta, begin_adam(case.theta), samples(case), config)
+    tapes = forward_tiles(case.policy, case.theta, case.obs)
+    g = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv, ent_coef)
+    # the first step of Adam has the length of the learning rate in every coordinate
+    close(theta, case.policy.project(case.theta + 0.01 * g / (np.abs(g) + 1e-8)), 1e-9)
+    assert state.step == 1
+
+
+@given(policies())
+def test_a2c_takes_one_step_of_rmsprop_along_the_clipped_gradient_PG11_AC3(case):
+    config, second = A2CConfig(learning_rate=0.1, max_grad_norm=0.05, ent_coef=0.2), np.full_like(case.theta, 0.3)
+    theta, state, info = a2c.update(case.policy, case.theta, a2c.A2CState(second), samples(case), config, 0.5)
+    tapes = forward_tiles(case.policy, case.theta, case.obs)
+    g = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv, 0.2)
+    close(info.grad_norm, np.linalg.norm(g), 1e-12)
+    g = g * min(1, 0.05 / max(np.linalg.norm(g), 1e-300))
+    s = 0.99 * second + 0.01 * g * g
+    close(theta, case.policy.project(case.theta + 0.1 * g / np.sqrt(s + 1e-5)), 1e-10)  # no schedule: constant
+    close(state.second, s, 1e-12)
+
+
+@given(policies(), st.sampled_from([1e-4, 1e-2]))
+def test_an_npg_step_is_the_damped_natural_step_of_length_delta_or_a_fixed_multiple_of_it_TR7(case, delta):
+    tapes = forward_tiles(case.policy, case.theta, case.obs)
+    fisher = fisher_operator(case.policy, case.theta, tapes, 0.1)
+    g = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv)
+    x = conjugate_gradient(fisher, g, 100).x
+    settings = {"damping": 0.1, "cg_iters": 100, "normalize_advantage": False}
+    step = npg.update(case.policy, case.theta, samples(case), NPGConfig(max_kl=delta, **settings))[0] - case.theta
+    fixed = NPGConfig(step_rule="fixed", learning_rate=0.01, **settings)
+    assume(np.linalg.norm(g) > 1e-6 and (case.policy.project(case.theta + step) == case.theta + step).all())
+    close(0.5 * step @ fisher(step), delta, 1e-6)
+    close(step / np.linalg.norm(step), x / np.linalg.norm(x), 1e-6)
+    close(npg.update(case.policy, case.theta, samples(case), fixed)[0], case.theta + 0.01 * x, 1e-6)
+
+
+@given(policies())
+def test_an_npg_account_is_measured_after_the_step_TR5(case):
+    theta, info = npg.update(case.policy, case.theta, samples(case), NPGConfig(normalize_advantage=False))
+    old = case.policy.forward(case.theta, case.obs).params
+    value, kl = surrogate_and_kl(case.policy, case.obs, case.act, case.adv, old)(theta)
+    close([info.improvement, info.kl], [value - case.adv.mean(), kl], 1e-12)
+
+
+# ---- PPO -----------------------------------------------------------------------------------------------------------
+
+
+@given(policies(), st.sampled_from(["unclipped", "clip", "kl", "adaptive-kl"]))
+def test_a_small_first_step_is_the_same_for_every_objective_PP1_PP2_PP3(case, objective):
+    # at the old policy r = 1, the clip is open and the KL flat: all of them have the policy gradient
+    config = {"objective": objective, "minibatch_size": 100, "n_epochs": 1, "learning_rate": 1e-3}
+    theta, state, info = ppo_update(case, **config, max_grad_norm=float("inf"))
+    tapes = forward_tiles(case.policy, case.theta, case.obs)
+    g = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv)
+    first = case.theta + 1e-3 * g / (np.abs(g) + 1e-8)
+    assert info.policy_steps == state.step == 2  # an epoch each
+    moved, along = theta - case.theta, case.policy.project(first) - case.theta
+    assert moved @ along > 0 or not along.any()
+
+
+@given(policies())
+def test_epochs_stop_before_the_step_once_the_kl_is_beyond_its_target(case):
+    eager = {"learning_rate": 0.5, "objective": "unclipped"}
+    _, state, info = ppo_update(case, **eager)
+    assert info.policy_steps == state.step == 2 * -(-len(case.obs) // 4)
+    _, held, info = ppo_update(case, **eager, target_kl=1e-9)
+    assert held.step < state.step or info.kl <= 1.5e-9
+    assert info.status == ("target KL" if held.step < state.step else "ok")
+
+
+@settings(max_examples=10)
+@given(policies())
+def test_a_row_beyond_the_clip_range_stops_pushing_PP2(case):
+    # one row, a good action: its probability grows, with a clip only until the ratio passes 1 + ε
+    one = case._replace(obs=case.obs[:1], act=case.act[:1], adv=np.ones(1))
+    logp = lambda theta: one.policy.distribution.log_prob(one.policy.forward(theta, one.obs).params, one.act)[0]
+    gained = {}
+    for objective in ("clip", "unclipped"):
+        config = PPOConfig(objective=objective, normalize_advantage=False, learning_rate=1e-3, clip_range=0.05)
+        state, visits = ppo.PPOState(*begin_adam(one.theta), 1.0), np.zeros((100, 1), np.int64)
+        theta, _, info = ppo.update(one.policy, one.theta, state, samples(one), config, visits)
+        gained[objective] = logp(theta) - logp(one.theta)
+        assert (info.clip_fraction > 0) == (objective == "clip" and gained[objective] > np.log(1.05))
+    assert gained["clip"] <= gained["unclipped"]
+
+
+def test_beta_adapts_to_the_kl_of_the_whole_update_and_the_fixed_one_does_not_PP3_PP4():
+    for objective, target, expected in (("kl", 1.0, 3.0), ("adaptive-kl", 1.0, 1.5), ("adaptive-kl", 1e-9, 6.0)):
+        agent = minipg.PPO("CartPole-v1", objective=objective, kl_coef=3.0, target_kl=target, n_steps=64)
+        rows = []
+        agent.learn(1, callback=lambda agent, row, rows=rows: rows.append(row))
+        assert agent.state.beta == rows[0]["beta"] == expected
+
+
+def test_a_large_penalty_keeps_the_policy_nearer_PP3():
+    kls = []
+    for beta in (0.0, 100.0):
+        agent = minipg.PPO("CartPole-v1", objective="kl", kl_coef=beta, learning_rate=1e-3, n_steps=64)
+        agent.learn(1, callback=lambda agent, row: kls.append(row["kl"]))
+    assert kls[1] < 0.2 * kls[0]
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c"])
+def test_a_linear_schedule_ends_at_zero(name):
+    agent = make(name, schedule="linear").learn(300)
+    before = agent.theta.copy()
+    batch = agent._collect(agent._new_collector())
+    agent._update(batch, 1.0)
+    close(agent.theta, before, 1e-12)
+
+
+# ---- REINFORCE -----------------------------------------------------------------------------------------------------
+
+
+def played(steps=14, envs=2, episodes=2):
+    """A batch of whole episodes, rewards at random."""
+    rng = np.random.default_rng(0)
+    done = rng.random((steps, envs)) < 0.3
+    done[-1] = True
+    valid = np.cumsum(done, 0) - done < episodes
+    zero = np.zeros((steps, envs))
+    return Batch(zero[..., None], zero, rng.normal(size=(steps, envs)), done, np.zeros_like(done), valid,
+                 zero[:1], zero[:0], np.zeros(0, int), np.zeros(0), np.zeros(0, int))  # fmt: skip
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.9])
+@pytest.mark.parametrize("kind", ["return", "reward-to-go", "discounted"])
+def test_weights_are_sums_over_the_episode_PG5_PG7(kind, gamma):
+    batch = played()
+    weight, G = reinforce.weights(batch, gamma, kind, minipg.Backend("numpy", 1))
+    for n in range(batch.rew.shape[1]):
+        start = 0
+        for end in np.flatnonzero(batch.terminated[:, n]):
+            r = batch.rew[start : end + 1, n]
+            for t in range(len(r)):
+                to_go = sum(gamma ** (k - t) * r[k] for k in range(t, len(r)))
+                whole = sum(gamma**k * r[k] for k in range(len(r)))
+                expected = {"return": whole, "reward-to-go": to_go, "discounted": gamma**t * to_go}[kind]
+                if batch.valid[start + t, n]:
+                    close(weight[start + t, n], expected, 1e-12, scale=5)
+                    close(G[start + t, n], to_go, 1e-12, scale=5)
+            start = end + 1
+
+
+def test_an_update_sees_just_the_episodes_asked_for_of_every_environment():
+    script = (Ending(3, True, False), Ending(5, False, True), Ending(2, True, False))
+    envs = gym.vector.SyncVectorEnv([lambda i=i: Counting(i, script) for i in range(2)], autoreset_mode="SameStep")
+    batches = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minipg.REINFORCE, "_update", lambda self, batch, progress: batches.append(batch) or {})
+        minipg.REINFORCE(envs, episodes=2, n_steps=3, hidden=(4,)).learn(30)
+    for batch in batches:
+        assert (batch.terminated | batch.truncated)[batch.valid].sum() == 4
+        for n in range(2):
+            times = batch.obs[batch.valid[:, n], n, 2].astype(int).tolist()
+            assert times[0] == 0  # from a reset
+            assert sorted(t for t in times if t == 0) == [0, 0]
+    assert len(batches) > 1
+
+
+def test_episodes_that_do_not_end_are_named(monkeypatch):
+    monkeypatch.setattr("minipg.rollout.collector._ENDLESS", 50)
+    env = Counting(0, (Ending(10**9, True, False),))
+    with pytest.raises(EnvironmentFault, match="has not ended 2 episodes in 100 steps"):
+        minipg.REINFORCE(env, n_steps=10, hidden=(4,)).learn(100)
+
+
+def test_a_baseline_of_the_average_centres_the_weights_PG6():
+    agent = make("reinforce", baseline="average")
+    batch = agent._collect(agent._new_collector())
+    plain, centred = (
+        reinforce.samples_of(batch, agent.critic, agent.value.theta, dataclasses.replace(agent.config, baseline=b))
+        for b in ("none", "average")
+    )
+    close(centred.adv, plain.adv - plain.adv.mean(), 1e-6)
+    valued = reinforce.samples_of(batch, agent.critic, agent.value.theta, agent.config.__class__())
+    close(valued.adv, valued.ret - agent.critic.predict(agent.value.theta, valued.obs), 1e-6)
+
+
+def test_reinforce_config_is_validated_by_name():
+    with pytest.raises(minipg.MinipgError, match="weight: expected return, reward-to-go or discounted, got 'x'"):
+        REINFORCEConfig(weight="x")
+
+
+def test_normalize_is_what_every_algorithm_means_by_it():
+    adv = np.array([1.0, 2, 6])
+    close(normalize(adv).mean(), 0, 1e-12, scale=1)
