@@ -6,41 +6,80 @@ from typing import Any
 
 from minipg.errors import unknown_name
 
-_MUJOCO: dict[str, Any] = {
-    "num_envs": 2, "n_steps": 1024, "gae_lambda": 0.95, "cg_iters": 25, "damping": 0.1,
-    "vf_epochs": 20, "normalize_obs": True, "normalize_reward": True,
+_NORMALIZED: dict[str, Any] = {"normalize_obs": True, "normalize_reward": True}
+
+_TRPO_MUJOCO: dict[str, Any] = {
+    **_NORMALIZED, "num_envs": 2, "n_steps": 1024, "gae_lambda": 0.95, "cg_iters": 25, "damping": 0.1, "vf_epochs": 20,
+}  # fmt: skip
+_TRPO: dict[str, dict[str, Any]] = {
+    "default": {},
+    "mujoco": _TRPO_MUJOCO,
+    "CartPole-v1": {"num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20,
+                    "vf_minibatch_size": 512},
+    "Acrobot-v1": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024},
+    "MountainCar-v0": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "vf_epochs": 20},
+    "Pendulum-v1": {"num_envs": 2, "n_steps": 1024, "gamma": 0.9, "vf_epochs": 15},
+    "LunarLander-v3": {"num_envs": 2, "n_steps": 512, "gae_lambda": 0.98, "damping": 0.01, "vf_epochs": 15},
+    "Hopper-v5": {**_TRPO_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97, "log_std_init": -0.5},
+    "HalfCheetah-v5": {**_TRPO_MUJOCO, "max_kl": 0.04},
+    "Walker2d-v5": _TRPO_MUJOCO,
+    "Swimmer-v5": {**_TRPO_MUJOCO, "gamma": 0.9999},
+    "Ant-v5": _TRPO_MUJOCO,
+    "InvertedPendulum-v5": _TRPO_MUJOCO,
+    "InvertedDoublePendulum-v5": _TRPO_MUJOCO,
+    "Reacher-v5": _TRPO_MUJOCO,
 }  # fmt: skip
 
-_NORMALIZED: dict[str, Any] = {"normalize_obs": True, "normalize_reward": True}
+_PPO_MUJOCO: dict[str, Any] = {
+    **_NORMALIZED, "num_envs": 2, "n_steps": 1024, "schedule": "linear", "vf_learning_rate": 3e-4,
+}  # fmt: skip
+_PPO: dict[str, dict[str, Any]] = {
+    "default": {},
+    "mujoco": _PPO_MUJOCO,
+    "CartPole-v1": {"num_envs": 8, "n_steps": 32, "gamma": 0.98, "gae_lambda": 0.8, "n_epochs": 20,
+                    "minibatch_size": 256, "learning_rate": 1e-3, "schedule": "linear", "clip_schedule": "linear",
+                    "vf_epochs": 20, "vf_minibatch_size": 256},
+    "Acrobot-v1": {**_NORMALIZED, "num_envs": 16, "n_steps": 256, "gae_lambda": 0.94, "n_epochs": 4, "vf_epochs": 4},
+    "MountainCar-v0": {**_NORMALIZED, "num_envs": 16, "n_steps": 16, "gae_lambda": 0.98, "n_epochs": 4,
+                       "vf_epochs": 4},
+    "Pendulum-v1": {"num_envs": 4, "n_steps": 1024, "gamma": 0.9, "learning_rate": 1e-3},
+    "LunarLander-v3": {"num_envs": 16, "n_steps": 1024, "gamma": 0.999, "gae_lambda": 0.98, "n_epochs": 4,
+                       "vf_epochs": 4, "ent_coef": 0.01},
+    **{f"{name}-v5": _PPO_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant", "InvertedPendulum",
+                                              "InvertedDoublePendulum", "Reacher")},
+    "Swimmer-v5": {**_PPO_MUJOCO, "gamma": 0.9999, "gae_lambda": 0.98},
+}  # fmt: skip
+
+_NPG_MUJOCO: dict[str, Any] = {**_TRPO_MUJOCO, "max_kl": 0.01}
+_NPG: dict[str, dict[str, Any]] = {
+    **{name: settings for name, settings in _TRPO.items() if not name.endswith("-v5")},
+    "mujoco": _NPG_MUJOCO,
+    **{f"{name}-v5": _NPG_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
+}
+
+_A2C_MUJOCO: dict[str, Any] = {
+    **_NORMALIZED, "num_envs": 16, "n_steps": 5, "gae_lambda": 0.95, "ent_coef": 0.01, "schedule": "linear",
+}  # fmt: skip
+_A2C: dict[str, dict[str, Any]] = {
+    "default": {},
+    "mujoco": _A2C_MUJOCO,
+    "CartPole-v1": {"num_envs": 8},
+    "Acrobot-v1": {**_NORMALIZED, "num_envs": 16},
+    "MountainCar-v0": {**_NORMALIZED, "num_envs": 16},
+    "Pendulum-v1": {"num_envs": 8, "n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9, "schedule": "linear"},
+    "LunarLander-v3": {"num_envs": 8, "gamma": 0.995, "learning_rate": 8.3e-4, "vf_learning_rate": 8.3e-4,
+                       "schedule": "linear", "ent_coef": 1e-5},
+    **{f"{name}-v5": _A2C_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
+}  # fmt: skip
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "reinforce": {"default": {}},
     "vpg": {"default": {}},
-    "a2c": {"default": {}},
-    "npg": {"default": {}},
-    "trpo": {
-        "default": {},
-        "mujoco": _MUJOCO,
-        "CartPole-v1": {"num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20,
-                        "vf_minibatch_size": 512},
-        "Acrobot-v1": {"num_envs": 2, "n_steps": 1024, "normalize_obs": True, "normalize_reward": True},
-        "MountainCar-v0": {"num_envs": 2, "n_steps": 1024, "vf_epochs": 20, "normalize_obs": True,
-                           "normalize_reward": True},
-        "Pendulum-v1": {"num_envs": 2, "n_steps": 1024, "gamma": 0.9, "vf_epochs": 15},
-        "LunarLander-v3": {"num_envs": 2, "n_steps": 512, "gae_lambda": 0.98, "damping": 0.01, "vf_epochs": 15},
-        "Hopper-v5": {**_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97, "log_std_init": -0.5},
-        "HalfCheetah-v5": {**_MUJOCO, "max_kl": 0.04},
-        "Walker2d-v5": _MUJOCO,
-        "Swimmer-v5": {**_MUJOCO, "gamma": 0.9999},
-        "Ant-v5": _MUJOCO,
-    },
-    "ppo": {
-        "default": {},
-        "CartPole-v1": {"num_envs": 8, "n_steps": 32, "gamma": 0.98, "gae_lambda": 0.8, "n_epochs": 20,
-                        "minibatch_size": 256, "learning_rate": 1e-3, "schedule": "linear", "clip_schedule": "linear",
-                        "vf_epochs": 20, "vf_minibatch_size": 256},
-    },
-}  # fmt: skip
+    "a2c": _A2C,
+    "npg": _NPG,
+    "trpo": _TRPO,
+    "ppo": _PPO,
+}
 
 
 def preset_for(algorithm: str, env_id: str, preset: str | None = None) -> dict[str, Any]:

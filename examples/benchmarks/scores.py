@@ -1,0 +1,229 @@
+"""Final scores of every algorithm on every environment, over seeds: runs, a table and a picture.
+
+    python examples/benchmarks/scores.py run [--algorithms trpo ppo] [--envs CartPole-v1] [--seeds 0 1 2] [--jobs 2]
+    python examples/benchmarks/scores.py table        # the table, and scores.png, from the runs on file
+
+Every run trains with the preset of its environment, then plays 20 whole episodes deterministically. What it scored is
+one JSON line in scores/runs.jsonl, written when the run ends: a stopped script goes on where it stopped, and a run
+whose settings have changed since is made again. `Ours` is the mean over seeds ± their standard deviation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+FOLDER = Path(__file__).parent / "scores"
+RUNS, PICTURE, TABLE = FOLDER / "runs.jsonl", FOLDER / "scores.png", FOLDER / "scores.md"
+EPISODES, POINTS = 20, 60
+
+
+class Goal(NamedTuple):
+    """What an algorithm is to reach: the best published score, or near it, after so many steps."""
+
+    score: float
+    steps: int
+
+
+# environment: seeds, and the goal of each algorithm
+K, M = 1_000, 1_000_000
+GOALS: dict[str, tuple[int, dict[str, Goal]]] = {
+    "CartPole-v1": (5, {"reinforce": Goal(475, 500 * K), "a2c": Goal(490, 300 * K), "npg": Goal(490, 100 * K),
+                        "trpo": Goal(500, 100 * K), "ppo": Goal(500, 100 * K)}),
+    "Acrobot-v1": (5, {"reinforce": Goal(-100, 500 * K), "a2c": Goal(-84, 500 * K), "npg": Goal(-85, 100 * K),
+                       "trpo": Goal(-83, 100 * K), "ppo": Goal(-80, 200 * K)}),
+    "MountainCar-v0": (5, {"a2c": Goal(-111, M), "npg": Goal(-110, 200 * K), "trpo": Goal(-107, 100 * K),
+                           "ppo": Goal(-110, M)}),
+    "MountainCarContinuous-v0": (5, {"a2c": Goal(91, 100 * K), "npg": Goal(92, 100 * K), "trpo": Goal(92.5, 50 * K),
+                                     "ppo": Goal(92, 50 * K)}),
+    "Pendulum-v1": (5, {"a2c": Goal(-165, M), "npg": Goal(-175, 200 * K), "trpo": Goal(-170, 100 * K),
+                        "ppo": Goal(-170, 100 * K)}),
+    "LunarLander-v3": (3, {"a2c": Goal(156, M), "npg": Goal(150, 500 * K), "trpo": Goal(200, 500 * K),
+                           "ppo": Goal(242, M)}),
+    "Hopper-v5": (3, {"reinforce": Goal(396, 3 * M), "a2c": Goal(1253, M), "npg": Goal(1915, M), "trpo": Goal(3372, M),
+                      "ppo": Goal(2609, M)}),
+    "HalfCheetah-v5": (3, {"a2c": Goal(1830, M), "npg": Goal(3485, M), "trpo": Goal(4471, M), "ppo": Goal(5784, M)}),
+    "Walker2d-v5": (3, {"a2c": Goal(1092, M), "npg": Goal(2503, M), "trpo": Goal(4502, M), "ppo": Goal(3589, M)}),
+    "Swimmer-v5": (3, {"trpo": Goal(359, M), "ppo": Goal(282, M)}),
+    "InvertedPendulum-v5": (3, {"trpo": Goal(1000, M), "ppo": Goal(1000, M)}),
+    "InvertedDoublePendulum-v5": (3, {"trpo": Goal(8435, M), "ppo": Goal(9231, M)}),
+    "Reacher-v5": (3, {"trpo": Goal(-5.1, M), "ppo": Goal(-4.1, M)}),
+}  # fmt: skip
+
+
+class Run(NamedTuple):
+    """One training run: what tells it from every other."""
+
+    algorithm: str
+    env: str
+    seed: int
+    steps: int
+    config: str
+
+
+def wanted(options: argparse.Namespace) -> Iterator[Run]:
+    """The runs asked for, seed by seed, so that a stopped script has something of everything."""
+    from minipg import ALGORITHMS
+    from minipg.algorithms.presets import preset_for
+
+    for seed in options.seeds or range(max(seeds for seeds, _ in GOALS.values())):
+        for env, (seeds, goals) in GOALS.items():
+            for algorithm, goal in goals.items():
+                if options.envs and env not in options.envs:
+                    continue
+                if options.algorithms and algorithm not in options.algorithms:
+                    continue
+                if options.seeds or seed < seeds:
+                    config = ALGORITHMS[algorithm].Config(**preset_for(algorithm, env))
+                    settings = json.dumps(dataclasses.asdict(config), sort_keys=True)
+                    yield Run(algorithm, env, seed, goal.steps, settings)
+
+
+def play(run: Run) -> dict[str, Any]:
+    """Train and evaluate; runs in a process of its own."""
+    from minipg import ALGORITHMS
+    from minipg.runs import evaluate
+
+    rows: list[tuple[int, float]] = []
+    algorithm = ALGORITHMS[run.algorithm]
+    agent = algorithm(run.env, seed=run.seed, config=algorithm.Config(**json.loads(run.config)), threads=1)
+    began = time.perf_counter()
+    agent.learn(run.steps, callback=lambda _, row: rows.append((row["steps"], row["mean_return"])), progress=False)
+    seconds = time.perf_counter() - began
+    every = max(1, len(rows) // POINTS)
+    curve = [[steps, round(mean, 2)] for steps, mean in rows[every - 1 :: every] if math.isfinite(mean)]
+    score = evaluate(agent, EPISODES)
+    return {**run._asdict(), **score, "seconds": round(seconds, 1), "curve": curve}
+
+
+def on_file() -> dict[Run, dict[str, Any]]:
+    """Every run that has been made, by what tells it from the others; a torn last line is passed over."""
+    made = {}
+    for line in RUNS.read_text(encoding="utf-8").splitlines() if RUNS.exists() else []:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        made[Run(*(row[name] for name in Run._fields))] = row
+    return made
+
+
+def run_all(options: argparse.Namespace) -> None:
+    """Make what is missing, `jobs` at a time, and append each as it ends."""
+    FOLDER.mkdir(exist_ok=True)
+    made = on_file()
+    todo = [run for run in wanted(options) if run not in made]
+    print(f"{len(todo)} runs to make", flush=True)
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        futures = {pool.submit(play, run): run for run in todo}
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                run = futures[future]
+                try:
+                    row = future.result()
+                except Exception as error:  # one run that fails is not the end of the others
+                    print(f"{done}/{len(todo)} {run.algorithm} {run.env} seed {run.seed}: {error!r}", flush=True)
+                    continue
+                with RUNS.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(
+                    f"{done}/{len(todo)} {run.algorithm} {run.env} seed {run.seed}: {row['mean_return']:.1f} "
+                    f"in {row['seconds']:.0f} s (goal {GOALS[run.env][1][run.algorithm].score:g})", flush=True,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            print("stopped; what has ended is on file", file=sys.stderr)
+
+
+def scored(options: argparse.Namespace) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The runs on file with today's settings, by environment and algorithm."""
+    made, found = on_file(), {}
+    for run in wanted(options):
+        if run in made:
+            found.setdefault((run.env, run.algorithm), []).append(made[run])
+    return found
+
+
+def table(runs: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
+    """Markdown: a line for each environment and algorithm."""
+    lines = [
+        "| environment | algorithm | steps | goal | ours | seeds, each | minutes |",
+        "|---|---|--:|--:|--:|---|--:|",
+    ]
+    for (env, algorithm), rows in runs.items():
+        goal = GOALS[env][1][algorithm]
+        scores = np.array([row["mean_return"] for row in rows])
+        mark = "" if scores.mean() >= goal.score else " ✗"
+        each = ", ".join(f"{score:.{1 if abs(score) < 10 else 0}f}" for score in scores)
+        lines.append(
+            f"| {env} | {algorithm} | {goal.steps:,} | {goal.score:g} | {scores.mean():.1f} ± {scores.std():.1f}{mark} "
+            f"| {each} | {np.mean([row['seconds'] for row in rows]) / 60:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def picture(runs: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
+    """Learning curves: the interquartile mean over seeds and its bootstrap interval, a panel for each environment."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+    from scipy.stats import trim_mean
+
+    colours = dict(zip(("reinforce", "a2c", "npg", "trpo", "ppo"),
+                       ("#999999", "#E69F00", "#009E73", "#0072B2", "#D55E00"), strict=True))  # fmt: skip
+    envs = list(dict.fromkeys(env for env, _ in runs))
+    columns = min(3, len(envs))
+    height = -(-len(envs) // columns)
+    figure = Figure(figsize=(5.2 * columns, 3.4 * height), layout="constrained")
+    panels = figure.subplots(height, columns, squeeze=False).ravel()
+    rng = np.random.default_rng(0)
+    for panel, env in zip(panels, envs, strict=False):
+        for algorithm, rows in ((a, rows) for (e, a), rows in runs.items() if e == env):
+            steps = np.linspace(0, max(row["curve"][-1][0] for row in rows), 100)[1:]
+            curves = np.stack([np.interp(steps, *np.transpose(row["curve"]), left=np.nan) for row in rows])
+            again = np.stack([trim_mean(curves[rng.integers(0, len(curves), len(curves))], 0.25) for _ in range(200)])
+            low, high = np.nanpercentile(again, [2.5, 97.5], axis=0)
+            panel.plot(steps, trim_mean(curves, 0.25), color=colours[algorithm], label=f"{algorithm} ({len(rows)})")
+            panel.fill_between(steps, low, high, color=colours[algorithm], alpha=0.2, lw=0)
+        panel.set(title=env, xlabel="environment steps", ylabel="return, last 100 episodes")
+        panel.xaxis.set_major_formatter(EngFormatter(sep=" "))
+        panel.grid(alpha=0.3)
+        panel.legend(frameon=False, title="seeds in brackets", fontsize=8, title_fontsize=8)
+    for panel in panels[len(envs) :]:
+        panel.remove()
+    figure.suptitle("Interquartile mean over seeds, band: 95 % bootstrap interval")
+    figure.savefig(PICTURE, dpi=110)
+
+
+def main() -> None:
+    """Run, or render."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "table"))
+    parser.add_argument("--algorithms", nargs="+", default=[])
+    parser.add_argument("--envs", nargs="+", default=[], choices=[*GOALS])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[])
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    if options.command == "run":
+        run_all(options)
+        return
+    runs = scored(options)
+    if not runs:
+        parser.error(f"no run with today's settings in {RUNS}")
+    TABLE.write_text(table(runs), encoding="utf-8")
+    picture(runs)
+    print(table(runs))
+
+
+if __name__ == "__main__":
+    main()
