@@ -17,6 +17,7 @@ from minipg import (
     NPGConfig,
     PPOConfig,
     REINFORCEConfig,
+    TRPOConfig,
     VPGConfig,
     conjugate_gradient,
     fisher_operator,
@@ -24,6 +25,7 @@ from minipg import (
 from minipg.algorithms import a2c, npg, ppo, reinforce, vpg
 from minipg.algorithms.advantages import Samples, normalize
 from minipg.algorithms.ascent import begin_adam
+from minipg.algorithms.dual import DualState, dual_update, next_multiplier
 from minipg.errors import EnvironmentFault
 from minipg.fisher import forward_tiles
 from minipg.objective import policy_gradient, surrogate_and_kl
@@ -237,6 +239,41 @@ def test_a_linear_schedule_ends_at_zero(name):
     batch = agent._collect(agent._new_collector())
     agent._update(batch, 1.0)
     close(agent.theta, before, 1e-12)
+
+
+# ---- TRPO's dual form ----------------------------------------------------------------------------------------------
+
+
+@given(st.floats(0, 10), st.floats(0, 0.1), st.floats(1e-3, 0.1), st.floats(0.1, 100))
+def test_the_dual_variable_rises_beyond_the_radius_falls_within_and_is_never_negative_TR12(dual, kl, delta, rate):
+    after = next_multiplier(dual, kl, delta, rate)
+    assert after >= 0
+    assert (after - dual) * (kl - delta) >= 0
+    close(after, max(0, dual + rate * (kl - delta)), 1e-12, scale=1)
+
+
+def dual(case, multiplier, **settings):
+    config = TRPOConfig(solver="dual", **{"minibatch_size": 4, "learning_rate": 1e-2, **settings})
+    state = DualState(*begin_adam(case.theta), multiplier)
+    return dual_update(case.policy, case.theta, state, samples(case), config, order(len(case.obs), 4))
+
+
+@given(policies())
+def test_the_dual_form_follows_the_kl_it_measures_pass_by_pass_TR12(case):
+    theta, state, info = dual(case, 1.0)
+    old = case.policy.forward(case.theta, case.obs).params
+    value, kl = surrogate_and_kl(case.policy, case.obs, case.act, case.adv, old)(theta)
+    close([info.improvement, info.kl], [value - case.adv.mean(), kl], 1e-12)
+    assert info.multiplier == state.multiplier
+    # with no radius every pass ends outside of it, with a huge one inside
+    assert dual(case, 1.0, max_kl=1e-12)[1].multiplier > 1 - 1e-6
+    assert dual(case, 1.0, max_kl=1e3)[1].multiplier == 0.0
+
+
+@given(policies())
+def test_a_dearer_kl_keeps_the_policy_nearer_TR12(case):
+    free, held = (dual(case, m, dual_learning_rate=1e-9)[2].kl for m in (0.0, 1e4))
+    assert held <= free + 1e-3
 
 
 # ---- REINFORCE -----------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ FLOORS = [
     ["minipg.rollout.collector"],
     ["minipg.rollout"],
     [f"minipg.algorithms.{name}" for name in ("advantages", "presets", "config", "ascent", "natural")],
+    ["minipg.algorithms.dual"],
     ["minipg.algorithms.agent", "minipg.algorithms.critic"],
     [f"minipg.algorithms.{name}" for name in ("reinforce", "vpg", "a2c", "npg", "trpo", "ppo")],
     ["minipg.algorithms"],

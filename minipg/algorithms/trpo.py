@@ -3,10 +3,13 @@
 Each update solves   max_θ E[r Â]  subject to  mean KL(π_old‖π_θ) ≤ δ   (TR-5)   in five lines: the policy gradient g,
 x ≈ F⁻¹g by conjugate gradient over Fisher–vector products, the step √(2δ/xᵀF x)·x, and a backtracking line search
 that holds it to the true objective and the true KL. The critic is fitted beside it, on parameters of its own.
+
+`solver="dual"` answers the same problem by a penalty whose weight is a dual variable (dual.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,8 +17,10 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
+from minipg.algorithms.ascent import begin_adam
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
+from minipg.algorithms.dual import DualState, dual_update
 from minipg.algorithms.natural import natural_gradient
 from minipg.checks import Array
 from minipg.line_search import line_search, step_scale
@@ -42,6 +47,18 @@ class TRPOConfig(ActorCriticConfig):
     """Steps that the line search tries before it gives up."""
     accept_ratio: float = 0.0
     """Smallest improvement accepted, as a fraction of what the linear model expects."""
+    solver: str = "conjugate-gradient"
+    """conjugate-gradient (natural step and line search) or dual (penalty whose weight λ is adapted, dual.py)."""
+    learning_rate: float = 1e-3
+    """Adam's step size for the policy (dual)."""
+    n_epochs: int = 10
+    """Passes over the batch, each followed by a step of λ (dual)."""
+    minibatch_size: int = 256
+    """Rows of a policy minibatch (dual)."""
+    dual_init: float = 1.0
+    """The first λ (dual)."""
+    dual_learning_rate: float = 20.0
+    """α: by how much λ follows KL − δ after every pass (dual)."""
 
 
 class TRPOInfo(NamedTuple):
@@ -122,12 +139,26 @@ class TRPO(Agent[TRPOConfig]):
     name = "trpo"
     Config = TRPOConfig
 
+    def _begin(self) -> DualState | tuple[()]:
+        return DualState(*begin_adam(self.theta), self.config.dual_init) if self.config.solver == "dual" else ()
+
     def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
         config = self.config
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
-        (self.theta, info), fit = self.backend.both(
-            lambda: update(self.actor, self.theta, samples, config),
+        (self.theta, self.state, info), fit = self.backend.both(
+            self._dual_step(samples) if config.solver == "dual" else lambda: self._natural_step(samples),
             lambda: fit_critic(self.critic, self.value, samples, config, self._shuffle),
         )
         self.value = fit.value
         return account(info, fit, samples)
+
+    def _natural_step(self, samples: Samples) -> tuple[Array, Any, Any]:
+        theta, info = update(self.actor, self.theta, samples, self.config)
+        return theta, self.state, info
+
+    def _dual_step(self, samples: Samples) -> Callable[[], tuple[Array, Any, Any]]:
+        # the order is drawn before the critic draws its own, so that neither depends on which thread is first
+        config, rows = self.config, len(samples.obs)
+        order = np.stack([self._shuffle.permutation(rows) for _ in range(config.n_epochs)])
+        weighed = samples._replace(adv=normalize(samples.adv)) if config.normalize_advantage else samples
+        return lambda: dual_update(self.actor, self.theta, self.state, weighed, config, order)

@@ -1,0 +1,86 @@
+"""The trust region in its penalty form, with a dual variable  (TR-12).
+
+    θ ← argmax  L(θ) − λ (KL(θ) − δ)          a pass of minibatch Adam at a time
+    λ ← max(0, λ + α (KL(θ) − δ))             after every pass
+
+A KL beyond δ makes the next pass dearer, one below it cheaper; no second derivative and no line search is needed, and
+the region is kept on average, not at every step.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from minipg.algorithms.advantages import Samples
+from minipg.algorithms.ascent import AdamState, adam_step
+from minipg.checks import Array
+from minipg.fisher import forward_tiles
+from minipg.objective import proximal_gradient, surrogate_and_kl
+from minipg.policy import Policy
+
+
+class DualState(NamedTuple):
+    """Adam's moments and step count, and the dual variable λ."""
+
+    first: Array
+    second: Array
+    step: int
+    multiplier: float
+
+
+class DualSettings(Protocol):
+    """What the dual form is told."""
+
+    @property
+    def max_kl(self) -> float: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def minibatch_size(self) -> int: ...
+    @property
+    def dual_learning_rate(self) -> float: ...
+
+
+class DualInfo(NamedTuple):
+    """What one policy update did, measured after its last pass."""
+
+    status: str
+    improvement: float
+    kl: float
+    multiplier: float
+    entropy: float
+
+
+def next_multiplier(multiplier: float, kl: float, max_kl: float, rate: float) -> float:
+    """max(0, λ + α (KL − δ))  (TR-12)."""
+    return max(0.0, multiplier + rate * (kl - max_kl))
+
+
+def dual_update(
+    policy: Policy, theta: Array, state: DualState, samples: Samples, settings: DualSettings, order: Array
+) -> tuple[Array, DualState, DualInfo]:
+    """One batch's passes over θ and λ: θ′, the state after them, an account; what came in if numbers are not finite.
+
+    theta (P,), samples.adv as it is to be weighed, order (E, B) the rows as each pass visits them.
+    """
+    obs, act, adv = samples.obs, samples.act, samples.adv
+    old = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
+    logp_old, entropy = policy.distribution.log_prob(old, act), float(policy.distribution.entropy(old).mean())
+    measure = surrogate_and_kl(policy, obs, act, adv, old)
+    new, adam, multiplier, value, kl = theta, AdamState(*state[:3]), state.multiplier, math.nan, math.nan
+    for epoch in order:
+        for rows in (epoch[i : i + settings.minibatch_size] for i in range(0, len(epoch), settings.minibatch_size)):
+            g, _, _ = proximal_gradient(
+                policy, new, obs[rows], act[rows], adv[rows], old[rows], logp_old[rows], beta=multiplier
+            )
+            new, adam = adam_step(policy.backend, new, adam, g, settings.learning_rate)
+            new = policy.project(new)
+        value, kl = measure(new)
+        if not (np.isfinite(new).all() and math.isfinite(value) and math.isfinite(kl)):
+            return theta, state, DualInfo("step not finite", 0.0, 0.0, state.multiplier, entropy)
+        multiplier = next_multiplier(multiplier, kl, settings.max_kl, settings.dual_learning_rate)
+    improvement = value - float(adv.mean(dtype=np.float64))
+    return new, DualState(*adam, multiplier), DualInfo("ok", improvement, kl, multiplier, entropy)
