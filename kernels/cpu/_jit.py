@@ -11,3 +11,5 @@ _OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
 jit = numba.njit(fastmath=_VISIBLE_NAN, **_OPTIONS)
 # For sums over a long axis: the order of additions is the compiler's (fixed once compiled), so they vectorise.
 jit_sum = numba.njit(fastmath=_VISIBLE_NAN | {"reassoc"}, **_OPTIONS)
+# For dynamics that repeat another program's numbers: every operation as it is written, rounded by itself.
+jit_exact = numba.njit(**_OPTIONS)

@@ -1,0 +1,52 @@
+"""The classic control problems, compiled: the numbers of Gymnasium's own, step by step and bit by bit.
+
+A file each for the dynamics, three functions in it:
+
+    begin(u, state)          uniforms u (K,) in [0, 1) → state (S,), the distribution of first states
+    observe(state, obs)      state (S,) float64 → obs (O,) float32
+    step(state, fresh, act)  one step in place → reward, terminated;  `fresh`: no step since `begin`
+
+`problems.py` chooses among them by a number, `batch.py` steps many environments side by side, and `stream.py` draws
+their uniforms. All of it is callable from compiled code and knows no Python object. `act` is a float64 that holds an
+index exactly, or a torque as float32 would.
+
+The promise, held by tests: whatever Gymnasium computes (under the promotion rules of NumPy 2, some of it in single
+precision), these compute in the same order and precision.
+"""
+
+import math
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """One problem: what compiled code calls it, its sizes and bounds, and when an episode of it is cut or solved."""
+
+    number: int
+    state: int  # S
+    draws: int  # K, the uniforms that begin an episode
+    obs_low: tuple[float, ...]  # (O,)
+    obs_high: tuple[float, ...]
+    actions: int  # how many; 0 where the action is one real number
+    act_high: float  # the bound on that number
+    time_limit: int
+    solved: float | None  # the mean return that counts as solved
+
+
+CARTPOLE, ACROBOT, MOUNTAIN_CAR, MOUNTAIN_CAR_CONTINUOUS, PENDULUM = range(5)
+
+_INF, _PI = math.inf, math.pi
+_12_DEGREES = 12 * 2 * _PI / 360
+_VALLEY = ((-1.2, -0.07), (0.6, 0.07))
+
+
+def _symmetric(*high: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(-bound for bound in high), high
+
+
+PROBLEMS = {
+    "CartPole-v1": Problem(CARTPOLE, 4, 4, *_symmetric(4.8, _INF, 2 * _12_DEGREES, _INF), 2, 0, 500, 475),
+    "Acrobot-v1": Problem(ACROBOT, 4, 4, *_symmetric(1, 1, 1, 1, 4 * _PI, 9 * _PI), 3, 0, 500, -100),
+    "MountainCar-v0": Problem(MOUNTAIN_CAR, 2, 1, *_VALLEY, 3, 0, 200, -110),
+    "MountainCarContinuous-v0": Problem(MOUNTAIN_CAR_CONTINUOUS, 2, 1, *_VALLEY, 0, 1.0, 999, 90),
+    "Pendulum-v1": Problem(PENDULUM, 2, 2, *_symmetric(1, 1, 8), 0, 2.0, 200, None),
+}

@@ -1,0 +1,52 @@
+"""A pendulum to be swung up and held there by a torque too weak to lift it at once.
+
+    θ̇ ← clip(θ̇ + (3g/(2l) sin θ + 3/(m l²) u) dt, ±8)        θ ← θ + θ̇ dt
+
+with u = clip(a, ±2), g = 10, m = l = 1, dt = 0.05 and θ = 0 upright. The reward, of the state before the step, is
+−(θ² + 0.1 θ̇² + 0.001 u²) with θ wrapped to ±π. state = (θ, θ̇), uniform on ±π and ±1 at first;
+obs = (cos θ, sin θ, θ̇). Nothing ends an episode but its time.
+
+The torque is in single precision, and so are u² and 3u.
+"""
+
+import math
+
+import numpy as np
+
+from minipg.kernels.cpu._jit import jit_exact
+from minipg.kernels.cpu.classic_control._square import square, square_single
+
+GRAVITY = 10.0
+MASS = 1.0
+LENGTH = 1.0
+DT = 0.05
+MAX_SPIN = 8.0
+MAX_TORQUE = 2.0
+
+
+@jit_exact
+def begin(u, state):
+    """θ uniform on ±π, θ̇ on ±1."""
+    state[0] = -math.pi + (math.pi + math.pi) * u[0]
+    state[1] = -1.0 + (1.0 + 1.0) * u[1]
+
+
+@jit_exact
+def observe(state, obs):
+    """(cos θ, sin θ, θ̇)."""
+    obs[0], obs[1] = np.float32(math.cos(state[0])), np.float32(math.sin(state[0]))
+    obs[2] = np.float32(state[1])
+
+
+@jit_exact
+def step(state, fresh, act):
+    """One step under the torque `act`, clipped to ±2."""
+    angle, spin = state[0], state[1]
+    u = np.float32(min(max(act, -MAX_TORQUE), MAX_TORQUE))
+    wrapped = (angle + math.pi) % (2 * math.pi) - math.pi
+    cost = square(wrapped) + 0.1 * square(spin) + np.float32(0.001) * square_single(u)
+    pull = np.float32(3.0 / (MASS * LENGTH**2)) * u
+    spin += (3 * GRAVITY / (2 * LENGTH) * math.sin(angle) + pull) * DT
+    spin = min(max(spin, -MAX_SPIN), MAX_SPIN)
+    state[0], state[1] = angle + spin * DT, spin
+    return -cost, False
