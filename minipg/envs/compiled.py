@@ -1,6 +1,6 @@
-"""The classic control problems over compiled kernels: the numbers of Gymnasium's own environments, much sooner.
+"""The classic control problems over compiled kernels: Gymnasium's own numbers, much sooner.
 
-With the same seed a vector of these shows, step by step, what Gymnasium's SyncVectorEnv of its own ones shows.
+With the same seed they show, step by step, what Gymnasium's environments of the same name show.
 """
 
 from __future__ import annotations
@@ -10,54 +10,69 @@ from typing import Any, TypeAlias
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
+from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from minipg.checks import Array, as_array, require
-from minipg.errors import ConfigError, ShapeError, unknown_name
-from minipg.kernels.cpu.classic_control import PROBLEMS, Problem
-from minipg.kernels.cpu.classic_control import batch as kernels
+from minipg.envs.problems import actions_of, generator_of, no_options, problem_of, spaces_of, stream_of
+from minipg.errors import ShapeError
+from minipg.kernels.cpu.classic_control import batch, problems
 
 Infos: TypeAlias = dict[str, Any]
-_ALL = np.ones(1, bool)
 
 
-def problem_of(name: str) -> Problem:
-    """The problem that a Gymnasium id names. Raises UnknownNameError."""
-    if name not in PROBLEMS:
-        raise unknown_name("compiled environment", name, PROBLEMS)
-    return PROBLEMS[name]
+class CompiledEnv(gym.Env[Array, Any]):
+    """One environment. Like Gymnasium's, it knows no time limit of its own: `gymnasium.make` adds that."""
 
+    metadata = {"render_modes": []}  # noqa: RUF012
 
-def spaces_of(problem: Problem) -> tuple[spaces.Box, spaces.Discrete | spaces.Box]:
-    """The observation and the action space of one environment."""
-    low, high = (np.array(bound, np.float32) for bound in (problem.obs_low, problem.obs_high))
-    if problem.actions:
-        return spaces.Box(low, high), spaces.Discrete(problem.actions)
-    return spaces.Box(low, high), spaces.Box(-problem.act_high, problem.act_high, (1,), np.float32)
+    def __init__(self, name: str, render_mode: None = None) -> None:
+        require(render_mode is None, "render_mode", "None: nothing is drawn", render_mode)
+        self.problem = problem_of(name)
+        self.observation_space, self.action_space = spaces_of(self.problem)
+        self._state, self._elapsed = np.zeros(self.problem.state), -1
 
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Infos]:
+        """The first observation of a new episode, and no info."""
+        super().reset(seed=seed)
+        no_options(options)
+        problems.begin(self.problem.number, self.np_random.random(self.problem.draws), self._state)
+        self._elapsed = 0
+        return self._observed(), {}
 
-def actions_of(problem: Problem, act: Any, count: int) -> Array:
-    """What `count` environments are told, as the kernels take it: (N,) float64. Raises ShapeError."""
-    array = np.asarray(act)
-    expected = (count,) if problem.actions else (count, 1)
-    if array.shape != expected:
-        raise ShapeError(f"actions: expected shape {expected}, got {array.shape}")
-    if not problem.actions:
-        return array[:, 0].astype(np.float32).astype(np.float64)
-    if array.dtype.kind not in "iu" or not ((array >= 0) & (array < problem.actions)).all():
-        raise ShapeError(f"actions: expected integers from 0 to {problem.actions - 1}, got {array}")
-    return array.astype(np.float64)
+    def step(self, act: Any) -> tuple[Array, float, bool, bool, Infos]:
+        """obs (O,), reward, terminated, False, no info."""
+        if self._elapsed < 0:
+            raise ResetNeeded("call reset before step")
+        (told,) = actions_of(self.problem, np.asarray(act)[None], 1)
+        reward, terminated = problems.step(self.problem.number, self._state, self._elapsed == 0, told)
+        self._elapsed += 1
+        return self._observed(), reward, terminated, False, {}
+
+    def save_state(self) -> dict[str, Array]:
+        """Everything that decides what happens next; `restore_state` takes it back to the bit."""
+        stream = stream_of(self.np_random)
+        return {"state": self._state.copy(), "elapsed": np.array(self._elapsed), "stream": stream}
+
+    def restore_state(self, saved: dict[str, Array]) -> None:
+        """The inverse of `save_state`. Raises ShapeError for the state of another problem."""
+        fitting = _fitting(saved, self.save_state())
+        self._state, self._elapsed = fitting["state"], int(fitting["elapsed"])
+        self.np_random = generator_of(fitting["stream"])
+
+    def _observed(self) -> Array:
+        obs = np.empty(len(self.problem.obs_low), np.float32)
+        problems.observe(self.problem.number, self._state, obs)
+        return obs
 
 
 class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
-    """`num_envs` environments of one problem, in one array, stepped by one compiled call.
+    """`num_envs` environments of one problem in one array, stepped by one compiled call.
 
-    `reset(seed=s)` seeds environment n with s + n, `reset(seed=[…])` each with its own; a seed of None lets a stream
-    go on. Each has a stream of random numbers to itself, so its episodes do not depend on how many others there are.
-    Raises UnknownNameError, and ShapeError for actions that do not fit.
+    Environment n is seeded with seed + n, or with the n-th of a list. It has a stream of random numbers of its own, so
+    its episodes do not depend on how many others there are.
     """
 
     def __init__(
@@ -70,105 +85,90 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
     ) -> None:
         require(num_envs >= 1, "num_envs", "an integer ≥ 1", num_envs)
         require(render_mode is None, "render_mode", "None: nothing is drawn", render_mode)
-        self.problem = problem = problem_of(name)
-        self.num_envs, self.mode = num_envs, AutoresetMode(autoreset_mode)
-        self.time_limit = problem.time_limit if max_episode_steps is None else max_episode_steps
+        self.problem, self.num_envs, self.mode = problem_of(name), num_envs, AutoresetMode(autoreset_mode)
+        self.time_limit = self.problem.time_limit if max_episode_steps is None else max_episode_steps
         self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
-        self.single_observation_space, self.single_action_space = spaces_of(problem)
+        self.single_observation_space, self.single_action_space = spaces_of(self.problem)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
-        self._state, self._elapsed = np.zeros((num_envs, problem.state)), np.zeros(num_envs, np.int64)
-        self._stream = np.zeros((num_envs, 4), np.uint64)
-        self._obs = np.zeros((num_envs, len(problem.obs_low)), np.float32)
-        self._done = np.zeros(num_envs, bool)
-        self._begun = np.zeros(num_envs, bool)
-        self._seeded = np.zeros(num_envs, bool)
-        self._draws = np.empty(problem.draws)
+        self._state, self._elapsed = np.zeros((num_envs, self.problem.state)), np.full(num_envs, -1)
+        self._stream, self._seeds = np.zeros((num_envs, 4), np.uint64), [-1] * num_envs
+        self._obs, self._done = np.zeros((num_envs, len(self.problem.obs_low)), np.float32), np.zeros(num_envs, bool)
+        self._all, self._none = np.ones(num_envs, bool), np.zeros(num_envs, bool)
+        self._draws = np.empty(self.problem.draws)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, Infos]:
-        """New episodes everywhere, or where options["reset_mask"] says. The stream of a seed is NumPy's PCG64."""
+        """New episodes everywhere, or where options["reset_mask"] (N,) says; a seed of None lets a stream go on."""
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + n for n in range(self.num_envs)]
         seeds = [None] * self.num_envs if seed is None else list(seed)
         if len(seeds) != self.num_envs:
             raise ShapeError(f"seed: expected an integer or {self.num_envs} of them, got {len(seeds)}")
         options = dict(options or {})
-        where = as_array("reset_mask", options.pop("reset_mask", np.ones(self.num_envs, bool)), (self.num_envs,), bool)
-        _no_options(options)
-        for n in np.flatnonzero(where):
-            if seeds[n] is not None or not self._seeded[n]:
-                self._stream[n] = stream_of(seeding.np_random(seeds[n])[0])
-                self._seeded[n] = True
-        self._begun |= where
-        self._done[where] = False
+        where = as_array("reset_mask", options.pop("reset_mask", self._all), (self.num_envs,), bool)
+        no_options(options)
+        for n in np.flatnonzero(where).tolist():
+            if seeds[n] is not None or self._elapsed[n] < 0:
+                generator, self._seeds[n] = seeding.np_random(seeds[n])
+                self._stream[n] = stream_of(generator)
+        self._done = self._done & ~where
         self._restart(where)
         return self._obs.copy(), {}
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, Infos]:
-        """obs (N, O), rew (N,), terminated (N,), truncated (N,), infos: as Gymnasium's vector environments."""
-        if not self._begun.all():
-            raise gym.error.ResetNeeded("call reset before step")
-        act = actions_of(self.problem, actions, self.num_envs)
-        if self.mode == AutoresetMode.DISABLED and self._done.any():
-            raise gym.error.ResetNeeded("episodes have ended: reset them with options={'reset_mask': …}")
-        resetting = self._done if self.mode == AutoresetMode.NEXT_STEP else np.zeros(self.num_envs, bool)
-        rew = np.empty(self.num_envs)
-        terminated, truncated = np.empty((2, self.num_envs), bool)
-        kernels.advance(
-            self.problem.number, ~resetting, act, self.time_limit,
+        """obs (N, O), rew (N,), terminated (N,), truncated (N,), infos: those of Gymnasium's vector environments."""
+        told = actions_of(self.problem, actions, self.num_envs)
+        resetting = self._done if self.mode == AutoresetMode.NEXT_STEP else self._none
+        if self._elapsed.min() < 0 or (self.mode == AutoresetMode.DISABLED and self._done.any()):
+            raise ResetNeeded("call reset before step, in every environment that has not begun or whose episode ended")
+        rew, (terminated, truncated) = np.empty(self.num_envs), np.empty((2, self.num_envs), bool)
+        batch.advance(
+            self.problem.number, ~resetting, told, self.time_limit,
             self._state, self._elapsed, self._obs, rew, terminated, truncated,
         )  # fmt: skip
-        if resetting.any():
-            self._restart(resetting)
-        self._done = done = terminated | truncated
-        infos: Infos = {}
-        if self.mode == AutoresetMode.SAME_STEP and done.any():
-            infos = self._final_infos(done)
-            self._restart(done)
+        self._done, infos = terminated | truncated, {}
+        if self.mode == AutoresetMode.SAME_STEP and self._done.any():
+            infos, resetting = self._finals(), self._done
+        self._restart(resetting)
         return self._obs.copy(), rew, terminated, truncated, infos
 
     def save_state(self) -> dict[str, Array]:
-        """Copies of everything that decides what happens next; `restore_state` takes them back to the bit."""
-        return {name: getattr(self, f"_{name}").copy() for name in _STATE}
+        """Everything that decides what happens next; `restore_state` takes it back to the bit."""
+        return {name: getattr(self, f"_{name}").copy() for name in ("state", "elapsed", "stream", "obs", "done")}
 
     def restore_state(self, saved: dict[str, Array]) -> None:
-        """The inverse of `save_state`. Raises ShapeError for the state of a different vector."""
-        fitting = {name: getattr(self, f"_{name}") for name in _STATE}
-        if set(saved) != set(fitting):
-            raise ShapeError(f"state: expected {', '.join(_STATE)}, got {', '.join(map(str, saved))}")
-        arrays = {name: as_array(name, saved[name], like.shape, like.dtype) for name, like in fitting.items()}
-        for name, array in arrays.items():
-            setattr(self, f"_{name}", array.copy())
+        """The inverse of `save_state`. Raises ShapeError for the state of another problem or of more environments."""
+        for name, array in _fitting(saved, self.save_state()).items():
+            setattr(self, f"_{name}", array)
+        self._seeds = [-1] * self.num_envs
 
     @property
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
-        """A generator for each environment, at the place where its stream is: copies, drawing from them moves nothing."""
+        """A generator for each environment that stands where its stream stands; drawing from it moves no stream."""
         return tuple(generator_of(stream) for stream in self._stream)
 
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """What each stream was seeded with; -1 where that is not known."""
+        return tuple(self._seeds)
+
     def _restart(self, where: Array) -> None:
-        kernels.restart(
+        batch.restart(
             self.problem.number, where, self._stream, self._state, self._elapsed, self._obs, self._draws
         )
 
-    def _final_infos(self, done: Array) -> Infos:
+    def _finals(self) -> Infos:
         final = np.full(self.num_envs, None, object)
-        for n in np.flatnonzero(done):
+        for n in np.flatnonzero(self._done).tolist():
             final[n] = self._obs[n].copy()
-        return {"final_obs": final, "_final_obs": done.copy(), "final_info": {}, "_final_info": done.copy()}
+        return {"final_obs": final, "_final_obs": self._done.copy(), "final_info": {}, "_final_info": self._done.copy()}
 
 
-_STATE = ("state", "elapsed", "stream", "obs", "done", "begun", "seeded")
-
-
-class CompiledEnv(gym.Env[Array, Any]):
-    """One environment of a problem. Like Gymnasium's own, it knows no time limit: `gymnasium.make` adds that."""
-
-    metadata = {"render_modes": []}  # noqa: RUF012
-
-    def __init__(self, name: str, render_mode: None = None) -> None:
-        require(render_mode is None, "render_mode", "None: nothing is drawn", render_mode)
-        self.vector = CompiledVectorEnv(name, 1, np.iinfo(np.int64).max, AutoresetMode.DISABLED)
-        self.observation_space, self.action_space = spaces_of(self.vector.problem)
+def _fitting(saved: dict[str, Array], like: dict[str, Array]) -> dict[str, Array]:
+    """Copies of the saved arrays, in the shapes of those of `like`."""
+    if set(saved) != set(like):
+        raise ShapeError(f"state: expected the arrays {', '.join(like)}, got {', '.join(map(str, saved))}")
+    return {name: as_array(name, saved[name], array.shape, array.dtype).copy() for name, array in like.items()}
