@@ -13,11 +13,16 @@ ROOT = Path(__file__).parent.parent
 
 # lower floors first; modules of one floor do not import each other
 FLOORS = [
-    ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu"],
+    ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu", "minipg.kernels.cpu.classic_control"],
     ["minipg.kernels.reference._namespace", "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh"],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("mlp", "categorical", "gaussian", "returns", "surrogate", "optimizer", "moments")],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu") for name in ("regression", "fisher")],
+    ["minipg.kernels.cpu.classic_control._square", "minipg.kernels.cpu.classic_control.stream"],
+    [f"minipg.kernels.cpu.classic_control.{name}" for name in ("cartpole", "acrobot", "mountain_car", "pendulum")],
+    ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
+    ["minipg.kernels.cpu.classic_control.problems"],
+    ["minipg.kernels.cpu.classic_control.batch"],
     ["minipg.errors"],
     ["minipg.checks"],
     ["minipg.backend", "minipg.storage", "minipg.progress"],
@@ -29,7 +34,9 @@ FLOORS = [
     ["minipg.mlp", "minipg.distribution", "minipg.returns", "minipg.tabular"],
     ["minipg.policy", "minipg.value", "minipg.gradient_check.strategies"],
     ["minipg.fisher", "minipg.objective"],
-    ["minipg.envs.make", "minipg.envs.spaces"],
+    ["minipg.envs.problems", "minipg.envs.register", "minipg.envs.spaces"],
+    ["minipg.envs.compiled", "minipg.envs.pool", "minipg.envs.processes"],
+    ["minipg.envs.make"],
     ["minipg.envs"],
     ["minipg.rollout.batch", "minipg.rollout.normalizer"],
     ["minipg.rollout.collector"],

@@ -72,7 +72,7 @@ class Agent(Generic[ConfigT]):
         if isinstance(env, VectorEnv):
             config = dataclasses.replace(config, num_envs=env.num_envs)
         self.config: ConfigT = config
-        self.envs = make_vector(env, config.num_envs)
+        self.envs = make_vector(env, config.num_envs, config.vec)
         self.observations = ObservationCodec(self.envs.single_observation_space)
         self.actions = ActionCodec(self.envs.single_action_space)
 
@@ -230,7 +230,7 @@ class Agent(Generic[ConfigT]):
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise AgentFileError(f"{path}: damaged description ({error})") from error
         if not isinstance(env, str):
-            config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1))
+            config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1), vec="auto")
         agent = cls(env, seed=seed, config=config, **options)
         agent._restore(Path(path), arrays)
         agent.steps, agent.updates = steps, updates

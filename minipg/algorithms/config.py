@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipg.checks import require, require_types
+from minipg.envs import VECTORS
 
 _AT_LEAST_ONE = (lambda x: x >= 1, "an integer ≥ 1")
 _AT_LEAST_NONE = (lambda x: x >= 0, "an integer ≥ 0")
@@ -45,6 +46,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "step_rule": _among("normalized", "fixed"),
     "solver": _among("conjugate-gradient", "dual"),
     "sampling": _among("single-path", "vine"),
+    "vec": _among(*VECTORS),
     "log_std_init": (lambda x: -20 <= x <= 2, "a number from -20 to 2"),
 }  # fmt: skip
 
@@ -55,6 +57,8 @@ class AgentConfig:
 
     num_envs: int = 8
     """Environments stepped side by side."""
+    vec: str = "auto"
+    """How they are stepped: auto (compiled where there is a kernel), compiled, gymnasium, process or envpool."""
     n_steps: int = 256
     """Steps of each environment per update."""
     gamma: float = 0.99

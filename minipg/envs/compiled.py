@@ -156,9 +156,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         return tuple(self._seeds)
 
     def _restart(self, where: Array) -> None:
-        batch.restart(
-            self.problem.number, where, self._stream, self._state, self._elapsed, self._obs, self._draws
-        )
+        batch.restart(self.problem.number, where, self._stream, self._state, self._elapsed, self._obs, self._draws)
 
     def _finals(self) -> Infos:
         final = np.full(self.num_envs, None, object)

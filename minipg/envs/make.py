@@ -9,18 +9,31 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from minipg.checks import require
+from minipg.envs.register import compiled_name
 from minipg.errors import ConfigError, EnvironmentFault, unknown_name
+from minipg.kernels.cpu.classic_control import PROBLEMS
 
 # which extra brings what an environment's own "not installed" error asks for
 _EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari"}
 
 
-def make_vector(env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any], num_envs: int) -> VectorEnv[Any, Any, Any]:
+VECTORS = ("auto", "compiled", "gymnasium", "process", "envpool")
+
+
+def make_vector(
+    env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any], num_envs: int, vec: str = "auto"
+) -> VectorEnv[Any, Any, Any]:
     """`num_envs` copies of a Gymnasium id, reset within the step that ends an episode; an instance as a vector of one.
 
+    `vec` says how: "compiled" kernels, "gymnasium" in line, "process" in a process each, "envpool" in EnvPool's
+    threads (reset in the next step); "auto" is compiled where it can be, in line elsewhere.
     A vector environment is used as it is: it may reset in the same step or in the next one.
-    Raises UnknownNameError for an id that is not registered, EnvironmentFault for one that cannot be made.
+    Raises UnknownNameError for an id that is not registered, EnvironmentFault for one that cannot be made,
+    ConfigError for a `vec` that is unknown, not installed, or not to be had for this environment.
     """
+    require(vec in VECTORS, "vec", f"one of {', '.join(VECTORS)}", vec)
+    require(isinstance(env, str) or vec == "auto", "vec", "auto, with an environment instance", vec)
     if isinstance(env, VectorEnv):
         if env.metadata.get("autoreset_mode") not in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
             raise EnvironmentFault(
@@ -28,11 +41,27 @@ def make_vector(env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any], num_env
                 "AutoresetMode.SAME_STEP or AutoresetMode.NEXT_STEP"
             )
         return env
-    if isinstance(env, str):
-        return SyncVectorEnv([lambda: _make(env)] * num_envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
-    if num_envs != 1:
-        raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
-    return SyncVectorEnv([lambda: env], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+    if not isinstance(env, str):
+        if num_envs != 1:
+            raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
+        return SyncVectorEnv([lambda: env], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+    # adapters are imported where they are used: importing minipg needs none of them
+    name = compiled_name(env) if vec in ("auto", "compiled") else None
+    if name is None and vec == "compiled":
+        raise ConfigError(f"vec: expected one of {', '.join(PROBLEMS)} for compiled, got {env}; auto makes any")
+    if name is not None:
+        from minipg.envs.compiled import CompiledVectorEnv
+
+        return CompiledVectorEnv(name, num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+    if vec == "envpool":
+        from minipg.envs.pool import EnvPoolVectorEnv
+
+        return EnvPoolVectorEnv(env, num_envs)
+    if vec == "process":
+        from minipg.envs.processes import in_processes
+
+        return in_processes(_make(env), num_envs)
+    return SyncVectorEnv([lambda: _make(env)] * num_envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
 def _make(env_id: str) -> gym.Env[Any, Any]:

@@ -22,7 +22,7 @@ def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic
     """
     require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
     require(seed >= 0, "seed", "an integer ≥ 0", seed)
-    envs: VectorEnv[Any, Any, Any] = make_vector(agent.env_id, min(episodes, _SIDE_BY_SIDE))
+    envs: VectorEnv[Any, Any, Any] = make_vector(agent.env_id, min(episodes, _SIDE_BY_SIDE), agent.config.vec)
     n = envs.num_envs
     left = np.array([episodes // n + (i < episodes % n) for i in range(n)])
     running, returns = np.zeros(n), []

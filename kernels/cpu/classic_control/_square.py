@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-
 from minipg.kernels.cpu._jit import jit_exact
 
 

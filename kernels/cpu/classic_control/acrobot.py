@@ -15,7 +15,6 @@ obs = (cos θ₁, sin θ₁, cos θ₂, sin θ₂, θ̇₁, θ̇₂). A reward o
 import math
 
 import numpy as np
-
 from minipg.kernels.cpu._jit import jit_exact
 from minipg.kernels.cpu.classic_control._square import square
 

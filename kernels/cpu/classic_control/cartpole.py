@@ -10,7 +10,6 @@ or the pole ±12°.
 import math
 
 import numpy as np
-
 from minipg.kernels.cpu._jit import jit_exact
 
 GRAVITY = 9.8

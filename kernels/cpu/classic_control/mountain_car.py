@@ -9,7 +9,6 @@ and v ← 0 at the wall on the left. state = obs = (x, v), at first x uniform on
 import math
 
 import numpy as np
-
 from minipg.kernels.cpu._jit import jit_exact
 
 FORCE = 0.001

@@ -12,7 +12,6 @@ single precision too, but where the action lies beyond a bound: that bound is a 
 import math
 
 import numpy as np
-
 from minipg.kernels.cpu._jit import jit_exact
 from minipg.kernels.cpu.classic_control.mountain_car import begin, observe
 

@@ -12,7 +12,6 @@ The torque is in single precision, and so are u² and 3u.
 import math
 
 import numpy as np
-
 from minipg.kernels.cpu._jit import jit_exact
 from minipg.kernels.cpu.classic_control._square import square, square_single
 

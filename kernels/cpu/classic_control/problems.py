@@ -21,7 +21,7 @@ def begin(problem, u, state):
         cartpole.begin(u, state)
     elif problem == ACROBOT:
         acrobot.begin(u, state)
-    elif problem == MOUNTAIN_CAR or problem == MOUNTAIN_CAR_CONTINUOUS:
+    elif problem in (MOUNTAIN_CAR, MOUNTAIN_CAR_CONTINUOUS):
         mountain_car.begin(u, state)
     else:
         pendulum.begin(u, state)
@@ -34,7 +34,7 @@ def observe(problem, state, obs):
         cartpole.observe(state, obs)
     elif problem == ACROBOT:
         acrobot.observe(state, obs)
-    elif problem == MOUNTAIN_CAR or problem == MOUNTAIN_CAR_CONTINUOUS:
+    elif problem in (MOUNTAIN_CAR, MOUNTAIN_CAR_CONTINUOUS):
         mountain_car.observe(state, obs)
     else:
         pendulum.observe(state, obs)

@@ -7,7 +7,6 @@ draws depends neither on its neighbours nor on who steps it.
 """
 
 import numpy as np
-
 from minipg.kernels.cpu._jit import jit_exact
 
 A_HIGH, A_LOW = np.uint64(0x2360ED051FC65DA4), np.uint64(0x4385DF649FCCF645)

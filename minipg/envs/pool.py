@@ -1,0 +1,71 @@
+"""EnvPool's environments, which step in C++ threads, as a vector environment of Gymnasium."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from minipg.checks import Array
+from minipg.errors import ConfigError, EnvironmentFault, unknown_name
+
+
+class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
+    """`num_envs` environments of EnvPool.
+
+    The observation at the end of an episode is its final one; the step after it ignores its action, pays nothing and
+    shows the first observation of the next episode. EnvPool is seeded as it is made, so a reset with a seed makes it
+    anew; environment n is seeded with seed + n, or with the n-th of a list.
+    Raises ConfigError where EnvPool is not installed, UnknownNameError for an id that is none of its.
+    """
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
+
+    def __init__(self, env_id: str, num_envs: int, **options: Any) -> None:
+        try:
+            import envpool
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"vec: envpool needs a package that is not installed ({error.name}): pip install 'minipg-rl[envpool]'"
+            ) from error
+        known = envpool.list_all_envs()
+        if env_id not in known:
+            raise unknown_name("EnvPool environment", env_id, known)
+        self._module, self._id, self._options, self.num_envs = envpool, env_id, options, num_envs
+        self._pool = self._made()
+        self.single_observation_space = self._pool.observation_space
+        self.single_action_space = self._pool.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """The first observations (N, …) of new episodes, and no infos."""
+        if seed is not None:
+            single = isinstance(seed, int | np.integer)
+            self._pool.close()
+            self._pool = self._made(**({"seed": int(seed)} if single else {"env_seed": list(seed)}))
+        obs, _ = self._pool.reset()
+        return obs, {}
+
+    def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
+        """obs (N, …), rew (N,), terminated (N,), truncated (N,), no infos."""
+        obs, rew, terminated, truncated, _ = self._pool.step(actions)
+        return obs, rew, terminated, truncated, {}
+
+    def close_extras(self, **_: Any) -> None:
+        """Let go of the threads."""
+        self._pool.close()
+
+    def _made(self, **seeds: Any) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # bounds of its spaces that are not exact in single precision
+                return self._module.make_gymnasium(self._id, num_envs=self.num_envs, **self._options, **seeds)
+        except Exception as error:  # a missing asset or library of that one environment, say
+            raise EnvironmentFault(f"EnvPool's environment {self._id}: {error}") from error
