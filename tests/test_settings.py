@@ -78,9 +78,13 @@ def test_the_penalty_of_the_lbfgs_critic_counts():
     assert (learnt(vf_optimizer="lbfgs") != learnt(vf_optimizer="lbfgs", vf_l2=0.1)).any()
 
 
+def test_how_environments_are_stepped_changes_nothing():
+    np.testing.assert_array_equal(learnt(vec="gymnasium"), learnt())
+
+
 def test_the_settings_of_the_line_search_are_the_only_ones_left():
     fields = {field.name for config in SMALL.values() for field in dataclasses.fields(config)}
-    assert fields - set(CHANGES) == {"vf_l2", "backtrack_coeff", "backtrack_iters", "accept_ratio"}
+    assert fields - set(CHANGES) == {"vec", "vf_l2", "backtrack_coeff", "backtrack_iters", "accept_ratio"}
 
 
 def batch(policy, theta, rows=40):

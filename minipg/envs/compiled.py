@@ -96,7 +96,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         self._stream, self._seeds = np.zeros((num_envs, 4), np.uint64), [-1] * num_envs
         self._obs, self._done = np.zeros((num_envs, len(self.problem.obs_low)), np.float32), np.zeros(num_envs, bool)
         self._all, self._none = np.ones(num_envs, bool), np.zeros(num_envs, bool)
-        self._draws = np.empty(self.problem.draws)
+        self._draws, self._begun = np.empty(self.problem.draws), False
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -116,13 +116,14 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
                 self._stream[n] = stream_of(generator)
         self._done = self._done & ~where
         self._restart(where)
+        self._begun = bool(self._elapsed.min() >= 0)
         return self._obs.copy(), {}
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, Infos]:
         """obs (N, O), rew (N,), terminated (N,), truncated (N,), infos: those of Gymnasium's vector environments."""
         told = actions_of(self.problem, actions, self.num_envs)
         resetting = self._done if self.mode == AutoresetMode.NEXT_STEP else self._none
-        if self._elapsed.min() < 0 or (self.mode == AutoresetMode.DISABLED and self._done.any()):
+        if not self._begun or (self.mode == AutoresetMode.DISABLED and self._done.any()):
             raise ResetNeeded("call reset before step, in every environment that has not begun or whose episode ended")
         rew, (terminated, truncated) = np.empty(self.num_envs), np.empty((2, self.num_envs), bool)
         batch.advance(
@@ -143,7 +144,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         """The inverse of `save_state`. Raises ShapeError for the state of another problem or of more environments."""
         for name, array in _fitting(saved, self.save_state()).items():
             setattr(self, f"_{name}", array)
-        self._seeds = [-1] * self.num_envs
+        self._seeds, self._begun = [-1] * self.num_envs, bool(self._elapsed.min() >= 0)
 
     @property
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -151,7 +152,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         return tuple(generator_of(stream) for stream in self._stream)
 
     @property
-    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override, misc]
         """What each stream was seeded with; -1 where that is not known."""
         return tuple(self._seeds)
 

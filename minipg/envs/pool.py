@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -47,9 +46,9 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
     ) -> tuple[Any, dict[str, Any]]:
         """The first observations (N, …) of new episodes, and no infos."""
         if seed is not None:
-            single = isinstance(seed, int | np.integer)
+            seeds = [seed + n for n in range(self.num_envs)] if isinstance(seed, int) else list(seed)
             self._pool.close()
-            self._pool = self._made(**({"seed": int(seed)} if single else {"env_seed": list(seed)}))
+            self._pool = self._made(env_seed=seeds)
         obs, _ = self._pool.reset()
         return obs, {}
 

@@ -40,7 +40,7 @@ def actions_of(problem: Problem, actions: Any, count: int) -> Array:
         raise ShapeError(f"actions: expected shape {expected}, got {array.shape}")
     if not problem.actions:
         return array[:, 0].astype(np.float32).astype(np.float64)
-    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= problem.actions:
+    if array.dtype.kind not in "iu" or (array.astype(np.uint64) >= problem.actions).any():  # −1 wraps to 2⁶⁴ − 1
         raise ShapeError(f"actions: expected integers from 0 to {problem.actions - 1}, got {array}")
     return array.astype(np.float64)
 

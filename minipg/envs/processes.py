@@ -17,6 +17,7 @@ def in_processes(env: gym.Env[Any, Any], num_envs: int) -> AsyncVectorEnv:
     with everything of that kind, a script has to guard its own start with `if __name__ == "__main__":`.
     """
     spec = env.spec
+    assert spec is not None  # gymnasium.make leaves it there
     env.close()
     context = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     make = partial(gym.make, spec, disable_env_checker=True)
