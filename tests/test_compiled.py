@@ -1,0 +1,343 @@
+"""The compiled classic control problems are Gymnasium's, to the bit."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from minipg.kernels.cpu.classic_control import PROBLEMS, problems, stream
+
+import minipg  # noqa: F401  registers them
+from minipg.envs.compiled import CompiledEnv, CompiledVectorEnv
+from minipg.envs.problems import generator_of, stream_of
+from minipg.errors import ConfigError, ShapeError, UnknownNameError
+
+NAMES = list(PROBLEMS)
+MODES = list(AutoresetMode)
+each = pytest.mark.parametrize("name", NAMES)
+each_mode = pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+seeds = st.integers(0, 2**32 - 1)
+
+# where the states of an episode lie
+REACH = {
+    "CartPole-v1": (2.6, 4, 0.25, 4), "Acrobot-v1": (np.pi, np.pi, 4 * np.pi, 9 * np.pi), "MountainCar-v0": (1.2, 0.07),
+    "MountainCarContinuous-v0": (1.2, 0.07), "Pendulum-v1": (20, 8),
+}  # fmt: skip
+
+
+def compiled(name, num_envs=3, mode=AutoresetMode.SAME_STEP, **options):
+    return CompiledVectorEnv(name, num_envs, autoreset_mode=mode, **options)
+
+
+def in_line(name, num_envs=3, mode=AutoresetMode.SAME_STEP, **options):
+    return SyncVectorEnv([lambda: gym.make(name, **options)] * num_envs, autoreset_mode=mode)
+
+
+def actions(name, rng, *shape):
+    """Actions of any kind there is: of real ones some beyond their bounds, and some at them."""
+    problem = PROBLEMS[name]
+    if problem.actions:
+        return rng.integers(problem.actions, size=shape)
+    act = rng.uniform(-1.5, 1.5, (*shape, 1)) * problem.act_high
+    return np.where(rng.random(act.shape) < 0.1, np.sign(act) * problem.act_high, act).astype(np.float32)
+
+
+def pushing(name, states):
+    """Actions that reach goals: always in the direction of motion."""
+    problem, v = PROBLEMS[name], states[:, -1]
+    if problem.actions:
+        return np.where(v >= 0, problem.actions - 1, 0)
+    return np.sign(v + 1e-9).astype(np.float32)[:, None]
+
+
+def same(a, b):
+    """The results of two steps, dtypes included."""
+    for x, y in zip(a[:4], b[:4], strict=True):
+        np.testing.assert_array_equal(x, y, strict=True)
+    assert data_equivalence(a[4], b[4], exact=True), (a[4], b[4])
+
+
+@each
+@given(seeds, st.booleans())
+def test_a_step_from_any_state_is_gymnasiums_to_the_bit(name, seed, fresh):
+    rng, problem = np.random.default_rng(seed), PROBLEMS[name]
+    theirs = gym.make(name).unwrapped
+    for _ in range(30):
+        theirs.reset()
+        start = rng.uniform(-1, 1, problem.state) * REACH[name]
+        if name == "MountainCarContinuous-v0" and not fresh:
+            start = start.astype(np.float32)  # as it is after a first step
+        theirs.state = start.copy()
+        act = actions(name, rng)
+        obs, reward, terminated, *_ = theirs.step(act)
+        state, ours = start.astype(np.float64), np.empty(len(problem.obs_low), np.float32)
+        paid, ended = problems.step(problem.number, state, fresh, float(np.squeeze(act)))
+        problems.observe(problem.number, state, ours)
+        np.testing.assert_array_equal(state, np.asarray(theirs.state, np.float64))
+        np.testing.assert_array_equal(ours, obs, strict=True)
+        assert (paid, ended) == (reward, terminated)
+
+
+@each
+@settings(max_examples=5)
+@given(seeds)
+def test_whole_episodes_are_gymnasiums_to_the_bit(name, seed):
+    ours, theirs, rng = gym.make(f"minipg/{name}"), gym.make(name), np.random.default_rng(seed)
+    for episode in range(2):
+        options = {"seed": seed} if episode == 0 else {}
+        assert_close_at_reset(name, ours.reset(**options)[0], theirs.reset(**options)[0])
+        over = False
+        while not over:
+            act = actions(name, rng)
+            a, b = ours.step(act), theirs.step(act)
+            same(a, b)
+            over = a[2] or a[3]
+
+
+def assert_close_at_reset(name, a, b):
+    """Acrobot's first observation is NumPy's cosine in single precision, whose last bit depends on the processor."""
+    assert a.dtype == b.dtype
+    np.testing.assert_allclose(a, b, rtol=0, atol=2**-23 if name == "Acrobot-v1" else 0)
+
+
+@each_mode
+@each
+@pytest.mark.parametrize("policy", ["random", "pushing"])
+def test_a_vector_is_gymnasiums_vector_of_the_same_seed_to_the_bit(name, mode, policy):
+    ours, theirs, rng = compiled(name, mode=mode), in_line(name, mode=mode), np.random.default_rng(0)
+    (obs, infos), (expected, others) = ours.reset(seed=5), theirs.reset(seed=5)
+    assert_close_at_reset(name, obs, expected)
+    assert infos == others
+    ended = np.zeros(3, int)
+    for _ in range(PROBLEMS[name].time_limit + 20):
+        act = actions(name, rng, 3) if policy == "random" else pushing(name, obs)
+        a, b = ours.step(act), theirs.step(act)
+        begun = ours.save_state()["elapsed"] == 0
+        assert_close_at_reset(name, a[0][begun], b[0][begun])
+        b[0][begun] = a[0][begun]
+        same(a, b)
+        obs, done = a[0], a[2] | a[3]
+        ended += done
+        if mode == AutoresetMode.DISABLED and done.any():
+            obs, _ = ours.reset(options={"reset_mask": done})
+            assert_close_at_reset(name, obs, theirs.reset(options={"reset_mask": done})[0])
+    assert (ended >= 1).all()
+
+
+def test_episodes_end_at_goals_and_at_time_limits():
+    kinds = {name: set() for name in NAMES}
+    for name in NAMES:
+        envs = compiled(name, 8)
+        obs, _ = envs.reset(seed=0)
+        for step in range(2100):
+            idle = np.full_like(envs.action_space.sample(), PROBLEMS[name].actions // 2)
+            obs, _, terminated, truncated, _ = envs.step(pushing(name, obs) if step < 1000 else idle)
+            kinds[name] |= set(zip(terminated.tolist(), truncated.tolist(), strict=True))
+    assert (True, False) in kinds["CartPole-v1"] & kinds["MountainCar-v0"] & kinds["MountainCarContinuous-v0"]
+    assert (False, True) in kinds["Acrobot-v1"] & kinds["MountainCar-v0"] & kinds["MountainCarContinuous-v0"]
+    assert kinds["Pendulum-v1"] == {(False, False), (False, True)}
+
+
+def test_an_episode_that_ends_at_its_time_limit_is_both_terminated_and_truncated():
+    ours, theirs = compiled("CartPole-v1", 1), in_line("CartPole-v1", 1)
+    for envs in (ours, theirs):
+        envs.reset(seed=0)
+    length = next(t for t in range(1, 20) if ours.step(np.array([1]))[2][0])
+    ours = compiled("CartPole-v1", 1, max_episode_steps=length)
+    theirs = in_line("CartPole-v1", 1, max_episode_steps=length)
+    for envs in (ours, theirs):
+        envs.reset(seed=0)
+    for _ in range(length):
+        a, b = ours.step(np.array([1])), theirs.step(np.array([1]))
+        same(a, b)
+    assert (a[2][0], a[3][0]) == (True, True)
+
+
+@given(seeds, st.integers(1, 50))
+def test_the_stream_of_uniforms_is_numpys_pcg64(seed, count):
+    rng, out = np.random.default_rng(seed), np.empty(count)
+    place = stream_of(rng)
+    stream.uniforms(place, out)
+    np.testing.assert_array_equal(out, rng.random(count))
+    np.testing.assert_array_equal(place, stream_of(rng))
+    assert generator_of(place).random() == rng.random()
+
+
+@each
+@given(seeds)
+def test_an_environment_does_not_depend_on_how_many_there_are(name, seed):
+    together, alone = compiled(name, 4, max_episode_steps=5), compiled(name, 1, max_episode_steps=5)
+    rng = np.random.default_rng(seed)
+    np.testing.assert_array_equal(together.reset(seed=seed)[0][2:3], alone.reset(seed=[seed + 2])[0])
+    for _ in range(12):
+        act = actions(name, rng, 4)
+        for a, b in zip(together.step(act)[:4], alone.step(act[2:3])[:4], strict=True):
+            np.testing.assert_array_equal(a[2:3], b)
+
+
+@each_mode
+@each
+def test_a_restored_state_goes_on_as_the_saved_one_did_to_the_bit(name, mode):
+    rng = np.random.default_rng(0)
+    told = actions(name, rng, 60, 3)
+
+    def play(envs, steps):
+        for act in told[steps]:
+            result = envs.step(act)
+            yield result
+            done = result[2] | result[3]
+            if mode == AutoresetMode.DISABLED and done.any():
+                envs.reset(options={"reset_mask": done})
+
+    envs, other = (compiled(name, mode=mode, max_episode_steps=7) for _ in range(2))
+    envs.reset(seed=1)
+    list(play(envs, slice(0, 20)))
+    saved = envs.save_state()
+    assert all(isinstance(array, np.ndarray) for array in saved.values())
+    first = list(play(envs, slice(20, 60)))
+    for again in (envs, other):
+        again.restore_state(saved)
+        for a, b in zip(play(again, slice(20, 60)), first, strict=True):
+            same(a, b)
+    assert envs.np_random_seed == (-1, -1, -1)
+
+
+@each
+def test_a_single_environment_is_saved_and_restored_too(name):
+    env, other, rng = CompiledEnv(name), CompiledEnv(name), np.random.default_rng(0)
+    env.reset(seed=3)
+    told = actions(name, rng, 10)
+    for start in (0, 1, 5):  # the very first state is one too
+        env.reset()
+        for act in told[:start]:
+            env.step(act)
+        saved = env.save_state()
+        first = [*(env.step(act) for act in told), env.reset()]
+        other.restore_state(saved)
+        for a, b in zip([*(other.step(act) for act in told), other.reset()], first, strict=True):
+            assert data_equivalence(a, b, exact=True)
+
+
+def test_the_state_of_another_vector_is_refused():
+    envs = compiled("CartPole-v1", 3)
+    envs.reset(seed=0)
+    with pytest.raises(ShapeError, match=r"state: expected shape \(2, 4\), got \(3, 4\)"):
+        compiled("CartPole-v1", 2).restore_state(envs.save_state())
+    with pytest.raises(ShapeError, match="expected the arrays state, elapsed, stream, obs, done, got state"):
+        envs.restore_state({"state": np.zeros((3, 4))})
+    with pytest.raises(ShapeError, match="state"):
+        CompiledEnv("Pendulum-v1").restore_state(CompiledEnv("CartPole-v1").save_state())
+
+
+# ---- as Gymnasium sees them ----------------------------------------------------------------------------------------
+
+
+@each
+@pytest.mark.filterwarnings("ignore:.*(Box observation space|symmetric and normalized)")
+def test_gymnasiums_own_checker_is_content(name):
+    check_env(gym.make(f"minipg/{name}").unwrapped)
+
+
+@each
+def test_spaces_time_limits_and_thresholds_are_gymnasiums(name):
+    ours, theirs, vector = gym.make(f"minipg/{name}"), gym.make(name), gym.make_vec(f"minipg/{name}", num_envs=2)
+    assert isinstance(vector, CompiledVectorEnv)
+    for space, single, batched in (
+        (theirs.observation_space, vector.single_observation_space, vector.observation_space),
+        (theirs.action_space, vector.single_action_space, vector.action_space),
+    ):
+        assert space == single
+        assert gym.vector.utils.batch_space(space, 2) == batched
+    assert (ours.observation_space, ours.action_space) == (theirs.observation_space, theirs.action_space)
+    assert ours.spec.max_episode_steps == theirs.spec.max_episode_steps == vector.time_limit
+    assert ours.spec.reward_threshold == theirs.spec.reward_threshold
+    assert vector.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    obs, infos = vector.reset(seed=0)
+    assert obs in vector.observation_space
+    assert infos == {}
+    obs, rew, terminated, truncated, infos = vector.step(vector.action_space.sample())
+    assert obs in vector.observation_space
+    assert (rew.shape, terminated.dtype, truncated.dtype, infos) == ((2,), bool, bool, {})
+    assert "minipg/" in repr(vector)
+
+
+def test_gymnasiums_vector_wrappers_go_around_them():
+    envs = gym.wrappers.vector.RecordEpisodeStatistics(gym.make_vec("minipg/CartPole-v1", num_envs=2))
+    envs.reset(seed=0)
+    lengths = [info["episode"]["l"].max() for *_, info in (envs.step(np.ones(2, int)) for _ in range(30)) if info]
+    assert lengths
+    assert set(lengths) <= {8, 9, 10, 11}
+
+
+def test_seeds_are_told_and_streams_go_on_without_one():
+    envs = compiled("Pendulum-v1", 3)
+    first, _ = envs.reset(seed=[7, None, 9])
+    assert envs.np_random_seed[0] == 7
+    assert envs.np_random_seed[2] == 9
+    on, _ = envs.reset()
+    assert (on != first).any()
+    again, _ = envs.reset(seed=[7, None, 9])
+    np.testing.assert_array_equal(again[[0, 2]], first[[0, 2]])
+    assert (again[1] != first[1]).any()
+    before = envs.save_state()
+    draws = envs.np_random[0].random(2)
+    envs.restore_state(before)
+    theta, spin = (draws - 0.5) * [2 * np.pi, 2]
+    np.testing.assert_allclose(envs.reset()[0][0], [np.cos(theta), np.sin(theta), spin], atol=1e-6)
+
+
+def test_only_the_environments_of_a_mask_are_reset():
+    envs = compiled("CartPole-v1", 3, AutoresetMode.DISABLED)
+    envs.reset(seed=0)
+    before = envs.step(np.ones(3, int))[0]
+    after, _ = envs.reset(options={"reset_mask": np.array([False, True, False])})
+    np.testing.assert_array_equal((after == before).all(axis=1), [True, False, True])
+
+
+def test_what_they_return_is_the_callers_to_keep():
+    envs = compiled("CartPole-v1")
+    results = [envs.reset(seed=0)[0], *(part for _ in range(3) for part in envs.step(np.ones(3, int))[:4])]
+    copies = [array.copy() for array in results]
+    envs.step(np.zeros(3, int))
+    for array, copy in zip(results, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+@pytest.mark.parametrize(
+    "name,act,message",
+    [
+        ("CartPole-v1", [0, 1, 2], "integers from 0 to 1"), ("CartPole-v1", [0, 1, -1], "integers from 0 to 1"),
+        ("CartPole-v1", [0.0, 1, 1], "integers from 0 to 1"), ("CartPole-v1", [0, 1], r"expected shape \(3,\), got"),
+        ("Pendulum-v1", [0, 1, 1], r"expected shape \(3, 1\), got \(3,\)"),
+    ],
+)  # fmt: skip
+def test_actions_that_do_not_fit_are_refused(name, act, message):
+    envs = compiled(name)
+    envs.reset(seed=0)
+    before = envs.save_state()
+    with pytest.raises(ShapeError, match=message):
+        envs.step(np.array(act))
+    np.testing.assert_array_equal(envs.save_state()["state"], before["state"])
+
+
+def test_other_mistakes_are_named_too():
+    with pytest.raises(UnknownNameError, match="CartPole-v1"):
+        CompiledEnv("CartPole-v0")
+    with pytest.raises(ConfigError, match="num_envs: expected an integer ≥ 1, got 0"):
+        compiled("CartPole-v1", 0)
+    with pytest.raises(ConfigError, match=r"options: expected none .* got low"):
+        compiled("CartPole-v1").reset(options={"low": 0})
+    with pytest.raises(ShapeError, match="seed: expected an integer or 3 of them, got 2"):
+        compiled("CartPole-v1").reset(seed=[1, 2])
+    for env in (CompiledEnv("CartPole-v1"), compiled("CartPole-v1", 1)):
+        with pytest.raises(ResetNeeded):
+            env.step(np.array([0]) if isinstance(env, CompiledVectorEnv) else 0)
+    envs = compiled("CartPole-v1", 1, AutoresetMode.DISABLED)
+    envs.reset(seed=0)
+    while not envs.step(np.array([1]))[2][0]:
+        pass
+    with pytest.raises(ResetNeeded):
+        envs.step(np.array([1]))
