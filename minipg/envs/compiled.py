@@ -147,12 +147,12 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         self._seeds, self._begun = [-1] * self.num_envs, bool(self._elapsed.min() >= 0)
 
     @property
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override, misc]
         """A generator for each environment that stands where its stream stands; drawing from it moves no stream."""
         return tuple(generator_of(stream) for stream in self._stream)
 
     @property
-    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override, misc]
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
         """What each stream was seeded with; -1 where that is not known."""
         return tuple(self._seeds)
 
