@@ -41,8 +41,9 @@ from minipg.fisher import forward_tiles
 THREADS = {"1 thread": 1, "2 threads": 2} if available_threads() > 1 else {"1 thread": 1}
 PACKAGES = ("minipg-rl", "numpy", "scipy", "numba", "gymnasium", "torch", "stable-baselines3", "sb3-contrib")
 TRPO_SETTINGS = TRPOConfig(
-    num_envs=8, n_steps=256, gamma=0.99, gae_lambda=0.95, max_kl=0.01, damping=0.1, cg_iters=15, backtrack_coeff=0.8,
-    backtrack_iters=10, hidden=(64, 64), activation="tanh", vf_epochs=10, vf_minibatch_size=128, vf_learning_rate=1e-3,
+    num_envs=8, vec="gymnasium", n_steps=256, gamma=0.99, gae_lambda=0.95, max_kl=0.01, damping=0.1, cg_iters=15,
+    backtrack_coeff=0.8, backtrack_iters=10, hidden=(64, 64), activation="tanh", vf_epochs=10, vf_minibatch_size=128,
+    vf_learning_rate=1e-3,
 )  # fmt: skip
 CLI = "minipg train trpo CartPole-v1 --steps 1024"
 COMMANDS = {

@@ -146,8 +146,8 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
             setattr(self, f"_{name}", array)
         self._seeds, self._begun = [-1] * self.num_envs, bool(self._elapsed.min() >= 0)
 
-    @property
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override, misc]
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """A generator for each environment that stands where its stream stands; drawing from it moves no stream."""
         return tuple(generator_of(stream) for stream in self._stream)
 
