@@ -10,6 +10,10 @@ both links of mass m, length l, centre of mass at c, moment of inertia I; τ ∈
 0.2 s; angles wrap at ±π, speeds are bounded by 4π and 9π. state = (θ₁, θ₂, θ̇₁, θ̇₂), uniform on ±0.1 at first;
 obs = (cos θ₁, sin θ₁, cos θ₂, sin θ₂, θ̇₁, θ̇₂). A reward of −1 for every step but the last one, where
 −cos θ₁ − cos(θ₁ + θ₂) > 1.
+
+The first state is in single precision, and Gymnasium shows it by NumPy's sine and cosine of that precision, whose last
+bit depends on the processor. Here they are those of double precision, rounded: the only numbers of the five problems
+that may differ from Gymnasium's, in the last bit.
 """
 
 import math
