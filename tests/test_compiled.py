@@ -8,11 +8,11 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minipg.kernels.cpu.classic_control import PROBLEMS, problems, stream
+from minipg.kernels.cpu.classic_control import PROBLEMS, stream
 
 import minipg  # noqa: F401  registers them
 from minipg.envs.compiled import CompiledEnv, CompiledVectorEnv
-from minipg.envs.problems import generator_of, stream_of
+from minipg.envs.problems import dynamics_of, generator_of, stream_of
 from minipg.errors import ConfigError, ShapeError, UnknownNameError
 
 NAMES = list(PROBLEMS)
@@ -64,7 +64,7 @@ def same(a, b):
 @given(seeds, st.booleans())
 def test_a_step_from_any_state_is_gymnasiums_to_the_bit(name, seed, fresh):
     rng, problem = np.random.default_rng(seed), PROBLEMS[name]
-    theirs = gym.make(name).unwrapped
+    theirs, dynamics = gym.make(name).unwrapped, dynamics_of(name)
     for _ in range(30):
         theirs.reset()
         start = rng.uniform(-1, 1, problem.state) * REACH[name]
@@ -74,8 +74,8 @@ def test_a_step_from_any_state_is_gymnasiums_to_the_bit(name, seed, fresh):
         act = actions(name, rng)
         obs, reward, terminated, *_ = theirs.step(act)
         state, ours = start.astype(np.float64), np.empty(len(problem.obs_low), np.float32)
-        paid, ended = problems.step(problem.number, state, fresh, float(np.squeeze(act)))
-        problems.observe(problem.number, state, ours)
+        paid, ended = dynamics.step(state, fresh, float(np.squeeze(act)))
+        dynamics.observe(state, ours)
         np.testing.assert_array_equal(state, np.asarray(theirs.state, np.float64))
         np.testing.assert_array_equal(ours, obs, strict=True)
         assert (paid, ended) == (reward, terminated)

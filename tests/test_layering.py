@@ -18,10 +18,9 @@ FLOORS = [
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("mlp", "categorical", "gaussian", "returns", "surrogate", "optimizer", "moments")],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu") for name in ("regression", "fisher")],
-    ["minipg.kernels.cpu.classic_control._square", "minipg.kernels.cpu.classic_control.stream"],
+    [f"minipg.kernels.cpu.classic_control.{name}" for name in ("_bind", "_square", "stream")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("cartpole", "acrobot", "mountain_car", "pendulum")],
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
-    ["minipg.kernels.cpu.classic_control.problems"],
     ["minipg.kernels.cpu.classic_control.batch"],
     ["minipg.errors"],
     ["minipg.checks"],

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from environments import Counting
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from minipg.kernels.cpu.classic_control import PROBLEMS, problems
+from minipg.kernels.cpu.classic_control import PROBLEMS
 from test_files import rewrite
 
 import minipg
 from minipg import MLP, TRPO, Backend, CategoricalPolicy, GaussianPolicy, TRPOConfig
 from minipg.envs import make_vector
 from minipg.envs.compiled import CompiledVectorEnv
+from minipg.envs.problems import dynamics_of
 from minipg.errors import ConfigError, EnvironmentFault, UnknownNameError
 from minipg.rollout import Collector
 from minipg.runs import evaluate
@@ -55,10 +56,10 @@ def state_of(name, obs):
 
 def after(name, obs, act):
     """What follows an observation, from the equations alone: the next one, what is paid, whether the episode ends."""
-    number, state = PROBLEMS[name].number, state_of(name, obs)
+    dynamics, state = dynamics_of(name), state_of(name, obs)
     following = np.empty(len(obs), np.float32)
-    paid, ended = problems.step(number, state, False, np.clip(float(np.squeeze(act)), -2, 2))
-    problems.observe(number, state, following)
+    paid, ended = dynamics.step(state, False, np.clip(float(np.squeeze(act)), -2, 2))
+    dynamics.observe(state, following)
     return following, paid, ended
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import tyro
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from minipg.kernels.cpu.classic_control import PROBLEMS
-from minipg.kernels.cpu.classic_control.batch import advance, restart
+from minipg.kernels.cpu.classic_control.batch import kernels
 
 from minipg.checks import Array
 from minipg.envs.compiled import CompiledVectorEnv
@@ -63,12 +63,12 @@ def arrays_of(results: list[Any]) -> tuple[Array, Array, Array]:
 
 
 @numba.njit
-def in_the_kernel(problem, told, limit, stream, state, elapsed, obs, rew, terminated, truncated, draws):  # type: ignore[no-untyped-def]
+def in_the_kernel(advance, restart, told, limit, stream, state, elapsed, obs, rew, terminated, truncated, draws):  # type: ignore[no-untyped-def]
     """Step after step without Python."""
     everywhere = np.ones(len(state), np.bool_)
     for act in told:
-        advance(problem, everywhere, act, limit, state, elapsed, obs, rew, terminated, truncated)
-        restart(problem, terminated | truncated, stream, state, elapsed, obs, draws)
+        advance(everywhere, act, limit, state, elapsed, obs, rew, terminated, truncated)
+        restart(terminated | truncated, stream, state, elapsed, obs, draws)
 
 
 def kernel_rate(name: str, told: Array) -> float:
@@ -81,7 +81,9 @@ def kernel_rate(name: str, told: Array) -> float:
     act, seconds = told.reshape(told.shape[:2]).astype(np.float64), []
     for _ in range(4):
         began = time.perf_counter()
-        in_the_kernel(problem.number, act, problem.time_limit, s["stream"], s["state"], s["elapsed"], s["obs"], *work)
+        in_the_kernel(
+            *kernels(problem.file), act, problem.time_limit, s["stream"], s["state"], s["elapsed"], s["obs"], *work
+        )
         seconds.append(time.perf_counter() - began)
     return told.shape[0] * n / min(seconds[1:])
 

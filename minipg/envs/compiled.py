@@ -16,9 +16,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from minipg.checks import Array, as_array, require
-from minipg.envs.problems import actions_of, generator_of, no_options, problem_of, spaces_of, stream_of
+from minipg.envs.problems import actions_of, dynamics_of, generator_of, no_options, problem_of, spaces_of, stream_of
 from minipg.errors import ShapeError
-from minipg.kernels.cpu.classic_control import batch, problems
+from minipg.kernels.cpu.classic_control.batch import kernels
 
 Infos: TypeAlias = dict[str, Any]
 
@@ -30,7 +30,7 @@ class CompiledEnv(gym.Env[Array, Any]):
 
     def __init__(self, name: str, render_mode: None = None) -> None:
         require(render_mode is None, "render_mode", "None: nothing is drawn", render_mode)
-        self.problem = problem_of(name)
+        self.problem, self.dynamics = problem_of(name), dynamics_of(name)
         self.observation_space, self.action_space = spaces_of(self.problem)
         self._state, self._elapsed = np.zeros(self.problem.state), -1
 
@@ -38,7 +38,7 @@ class CompiledEnv(gym.Env[Array, Any]):
         """The first observation of a new episode, and no info."""
         super().reset(seed=seed)
         no_options(options)
-        problems.begin(self.problem.number, self.np_random.random(self.problem.draws), self._state)
+        self.dynamics.begin(self.np_random.random(self.problem.draws), self._state)
         self._elapsed = 0
         return self._observed(), {}
 
@@ -47,7 +47,7 @@ class CompiledEnv(gym.Env[Array, Any]):
         if self._elapsed < 0:
             raise ResetNeeded("call reset before step")
         (told,) = actions_of(self.problem, np.asarray(act)[None], 1)
-        reward, terminated = problems.step(self.problem.number, self._state, self._elapsed == 0, told)
+        reward, terminated = self.dynamics.step(self._state, self._elapsed == 0, told)
         self._elapsed += 1
         return self._observed(), reward, terminated, False, {}
 
@@ -64,7 +64,7 @@ class CompiledEnv(gym.Env[Array, Any]):
 
     def _observed(self) -> Array:
         obs = np.empty(len(self.problem.obs_low), np.float32)
-        problems.observe(self.problem.number, self._state, obs)
+        self.dynamics.observe(self._state, obs)
         return obs
 
 
@@ -86,6 +86,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         require(num_envs >= 1, "num_envs", "an integer ≥ 1", num_envs)
         require(render_mode is None, "render_mode", "None: nothing is drawn", render_mode)
         self.problem, self.num_envs, self.mode = problem_of(name), num_envs, AutoresetMode(autoreset_mode)
+        self._kernels = kernels(self.problem.file)
         self.time_limit = self.problem.time_limit if max_episode_steps is None else max_episode_steps
         self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
         self.single_observation_space, self.single_action_space = spaces_of(self.problem)
@@ -126,8 +127,8 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         if not self._begun or (self.mode == AutoresetMode.DISABLED and self._done.any()):
             raise ResetNeeded("call reset before step, in every environment that has not begun or whose episode ended")
         rew, (terminated, truncated) = np.empty(self.num_envs), np.empty((2, self.num_envs), bool)
-        batch.advance(
-            self.problem.number, ~resetting, told, self.time_limit,
+        self._kernels.advance(
+            ~resetting, told, self.time_limit,
             self._state, self._elapsed, self._obs, rew, terminated, truncated,
         )  # fmt: skip
         self._done, infos = terminated | truncated, {}
@@ -157,7 +158,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         return tuple(self._seeds)
 
     def _restart(self, where: Array) -> None:
-        batch.restart(self.problem.number, where, self._stream, self._state, self._elapsed, self._obs, self._draws)
+        self._kernels.restart(where, self._stream, self._state, self._elapsed, self._obs, self._draws)
 
     def _finals(self) -> Infos:
         final = np.full(self.num_envs, None, object)

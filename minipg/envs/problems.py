@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,11 @@ def problem_of(name: str) -> Problem:
     if name not in PROBLEMS:
         raise unknown_name("compiled environment", name, PROBLEMS)
     return PROBLEMS[name]
+
+
+def dynamics_of(name: str) -> ModuleType:
+    """The compiled `begin`, `observe` and `step` of that problem."""
+    return import_module(f"minipg.kernels.cpu.classic_control.{problem_of(name).file}")
 
 
 def spaces_of(problem: Problem) -> tuple[spaces.Box, spaces.Discrete | spaces.Box]:

@@ -6,9 +6,9 @@ A file each for the dynamics, three functions in it:
     observe(state, obs)      state (S,) float64 → obs (O,) float32
     step(state, fresh, act)  one step in place → reward, terminated;  `fresh`: no step since `begin`
 
-`problems.py` chooses among them by a number, `batch.py` steps many environments side by side, and `stream.py` draws
-their uniforms. All of it is callable from compiled code and knows no Python object. `act` is a float64 that holds an
-index exactly, or a torque as float32 would.
+`batch.py` steps many environments side by side, for which `stream.py` draws the uniforms. All of it is callable from
+compiled code and knows no Python object; a loop that is to run with any of the problems, a rollout say, is written
+once and compiled for each (`_bind.py`). `act` is a float64 that holds an index exactly, or a torque as float32 would.
 
 The promise, held by tests: whatever Gymnasium computes (under the promotion rules of NumPy 2, some of it in single
 precision), these compute in the same order and precision.
@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """One problem: what compiled code calls it, its sizes and bounds, and when an episode of it is cut or solved."""
+    """One problem: the file of its dynamics, its sizes and bounds, and when an episode of it is cut or solved."""
 
-    number: int
+    file: str
     state: int  # S
     draws: int  # K, the uniforms that begin an episode
     obs_low: tuple[float, ...]  # (O,)
@@ -31,8 +31,6 @@ class Problem(NamedTuple):
     time_limit: int
     solved: float | None  # the mean return that counts as solved
 
-
-CARTPOLE, ACROBOT, MOUNTAIN_CAR, MOUNTAIN_CAR_CONTINUOUS, PENDULUM = range(5)
 
 _INF, _PI = math.inf, math.pi
 _12_DEGREES = 12 * 2 * _PI / 360
@@ -44,9 +42,9 @@ def _symmetric(*high: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 PROBLEMS = {
-    "CartPole-v1": Problem(CARTPOLE, 4, 4, *_symmetric(4.8, _INF, 2 * _12_DEGREES, _INF), 2, 0, 500, 475),
-    "Acrobot-v1": Problem(ACROBOT, 4, 4, *_symmetric(1, 1, 1, 1, 4 * _PI, 9 * _PI), 3, 0, 500, -100),
-    "MountainCar-v0": Problem(MOUNTAIN_CAR, 2, 1, *_VALLEY, 3, 0, 200, -110),
-    "MountainCarContinuous-v0": Problem(MOUNTAIN_CAR_CONTINUOUS, 2, 1, *_VALLEY, 0, 1.0, 999, 90),
-    "Pendulum-v1": Problem(PENDULUM, 2, 2, *_symmetric(1, 1, 8), 0, 2.0, 200, None),
+    "CartPole-v1": Problem("cartpole", 4, 4, *_symmetric(4.8, _INF, 2 * _12_DEGREES, _INF), 2, 0, 500, 475),
+    "Acrobot-v1": Problem("acrobot", 4, 4, *_symmetric(1, 1, 1, 1, 4 * _PI, 9 * _PI), 3, 0, 500, -100),
+    "MountainCar-v0": Problem("mountain_car", 2, 1, *_VALLEY, 3, 0, 200, -110),
+    "MountainCarContinuous-v0": Problem("mountain_car_continuous", 2, 1, *_VALLEY, 0, 1.0, 999, 90),
+    "Pendulum-v1": Problem("pendulum", 2, 2, *_symmetric(1, 1, 8), 0, 2.0, 200, None),
 }
