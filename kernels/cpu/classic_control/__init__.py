@@ -11,7 +11,7 @@ compiled code and knows no Python object; a loop that is to run with any of the 
 once and compiled for each (`_bind.py`). `act` is a float64 that holds an index exactly, or a torque as float32 would.
 
 The promise, held by tests: whatever Gymnasium computes (under the promotion rules of NumPy 2, some of it in single
-precision), these compute in the same order and precision.
+precision), these compute in the same order and precision. The one exception is told in `acrobot.py`.
 """
 
 import math

@@ -7,7 +7,7 @@ from typing import Any
 from minipg.kernels.cpu._jit import jit_exact
 
 
-def bound(function: FunctionType, problem: str) -> Any:
+def bound(function: Any, problem: str) -> Any:
     """`function` compiled with the `begin`, `observe` and `step` of the problem in that file.
 
     They take the place of its globals of these names: compiled code cannot be handed a module, a test at every step
