@@ -36,8 +36,10 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
             raise unknown_name("EnvPool environment", env_id, known)
         self._module, self._id, self._options, self.num_envs = envpool, env_id, options, num_envs
         self._pool = self._made()
-        self.single_observation_space = self._pool.observation_space
-        self.single_action_space = self._pool.action_space
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of bounds that single precision does not hold exactly
+            self.single_observation_space = self._pool.observation_space
+            self.single_action_space = self._pool.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -63,8 +65,6 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
 
     def _made(self, **seeds: Any) -> Any:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # bounds of its spaces that are not exact in single precision
-                return self._module.make_gymnasium(self._id, num_envs=self.num_envs, **self._options, **seeds)
+            return self._module.make_gymnasium(self._id, num_envs=self.num_envs, **self._options, **seeds)
         except Exception as error:  # a missing asset or library of that one environment, say
             raise EnvironmentFault(f"EnvPool's environment {self._id}: {error}") from error
