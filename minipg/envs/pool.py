@@ -36,10 +36,8 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
             raise unknown_name("EnvPool environment", env_id, known)
         self._module, self._id, self._options, self.num_envs = envpool, env_id, options, num_envs
         self._pool = self._made()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of bounds that single precision does not hold exactly
-            self.single_observation_space = self._pool.observation_space
-            self.single_action_space = self._pool.action_space
+        self.single_observation_space = self._pool.observation_space
+        self.single_action_space = self._pool.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -65,6 +63,10 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
 
     def _made(self, **seeds: Any) -> Any:
         try:
-            return self._module.make_gymnasium(self._id, num_envs=self.num_envs, **self._options, **seeds)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of bounds that single precision does not hold exactly
+                pool = self._module.make_gymnasium(self._id, num_envs=self.num_envs, **self._options, **seeds)
+                _ = pool.observation_space  # made, with a warning, when it is first looked at
+                return pool
         except Exception as error:  # a missing asset or library of that one environment, say
             raise EnvironmentFault(f"EnvPool's environment {self._id}: {error}") from error
