@@ -18,12 +18,12 @@ from minipg.algorithms import (
 )
 from minipg.backend import Backend
 from minipg.conjugate_gradient import conjugate_gradient
-from minipg.distribution import categorical, gaussian
+from minipg.distribution import bernoulli, categorical, gaussian, multicategorical, squashed
 from minipg.errors import MinipgError
 from minipg.fisher import fisher_operator, fisher_vector_product
 from minipg.line_search import line_search
 from minipg.mlp import MLP
-from minipg.policy import CategoricalPolicy, GaussianPolicy
+from minipg.policy import CategoricalPolicy, GaussianPolicy, NetworkPolicy, StateGaussianPolicy
 from minipg.value import ValueNetwork
 
 __version__ = "0.1.0"
@@ -42,11 +42,14 @@ __all__ = [
     "GaussianPolicy",
     "MinipgError",
     "NPGConfig",
+    "NetworkPolicy",
     "PPOConfig",
     "REINFORCEConfig",
+    "StateGaussianPolicy",
     "TRPOConfig",
     "VPGConfig",
     "ValueNetwork",
+    "bernoulli",
     "categorical",
     "conjugate_gradient",
     "fisher_operator",
@@ -54,4 +57,6 @@ __all__ = [
     "gaussian",
     "line_search",
     "load",
+    "multicategorical",
+    "squashed",
 ]

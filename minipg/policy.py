@@ -1,20 +1,20 @@
 """Policies: a network and a distribution over one flat θ.
 
-Both kinds answer the same calls, so whatever stands above them (gradients, Fisher products, algorithms) never asks
+All kinds answer the same calls, so whatever stands above them (gradients, Fisher products, algorithms) never asks
 which it has. J is the Jacobian of the distribution's parameters (B, D) in θ.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from minipg.backend import Backend
-from minipg.checks import Array, as_array, as_flat
-from minipg.distribution import Distribution, categorical, gaussian
+from minipg.checks import Array, as_array, as_flat, require
+from minipg.distribution import Distribution, categorical, gaussian, squashed
 from minipg.mlp import MLP, Tape
 from minipg.parameters import Layout
 
@@ -29,20 +29,20 @@ class PolicyTape(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CategoricalPolicy:
-    """π(a|s) = softmax(f_θ(s))_a: the network's outputs are the logits."""
+class NetworkPolicy:
+    """π(a|s), whose parameters are the network's outputs: of whatever family `distribution` is."""
 
     mlp: MLP
+    distribution: Distribution
+
+    def __post_init__(self) -> None:
+        outputs = self.mlp.sizes[-1]
+        require(outputs == self.distribution.n_params, "mlp", f"{self.distribution.n_params} outputs", outputs)
 
     @property
     def backend(self) -> Backend:
         """The twin that computes."""
         return self.mlp.backend
-
-    @cached_property
-    def distribution(self) -> Distribution:
-        """The categorical distribution over the network's outputs."""
-        return categorical(self.mlp.sizes[-1], self.backend)
 
     @property
     def layout(self) -> Layout:
@@ -72,15 +72,69 @@ class CategoricalPolicy:
 
     def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
         """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
-        return _fisher_product(self, theta, tape, v)
+        if self.distribution.name == "categorical":
+            return _fused_product("categorical_product", self, theta, tape, v)
+        MJv = self.distribution.fisher_product(tape.params, self.jvp(theta, tape, v))
+        return self.vjp(theta, tape, MJv)
+
+
+@dataclass(frozen=True)
+class CategoricalPolicy(NetworkPolicy):
+    """π(a|s) = softmax(f_θ(s))_a: the network's outputs are the logits."""
+
+    distribution: Distribution = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "distribution", categorical(self.mlp.sizes[-1], self.backend))
+
+
+@dataclass(frozen=True)
+class StateGaussianPolicy(NetworkPolicy):
+    """π(a|s) = N(μ(s), diag σ(s)²), squashed or not: the network's outputs are (μ, z), and z is bounded to log σ.
+
+    log σ = h tanh(z/h), where h is the distance from 0 to the end of LOG_STD_RANGE on z's side: the identity near 0,
+    twice continuously differentiable everywhere, where a clip would have kinks. Its derivative 1 − tanh²(z/h) is a
+    factor of J; where tanh rounds to ±1 it is 0, and log σ is not moved.
+    """
+
+    log_std_init: float = 0.0
+
+    def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
+        """θ (P,) with means near 0 and log σ near log_std_init, which is kept 0.1 inside its range."""
+        theta, size = super().init(rng, dtype), self.distribution.size
+        inside = np.clip(self.log_std_init, LOG_STD_RANGE[0] + 0.1, LOG_STD_RANGE[1] - 0.1)
+        theta[-size:] = _reach(inside) * np.arctanh(inside / _reach(inside))
+        return theta
+
+    def forward(self, theta: Array, obs: Array) -> PolicyTape:
+        """theta (P,), obs (B, O) → the distributions of every row."""
+        tape, size = self.mlp.forward(theta, obs), self.distribution.size
+        params, z = tape.out.copy(), tape.out[:, size:]
+        params[:, size:] = _reach(z) * np.tanh(z / _reach(z))
+        return PolicyTape(tape, params)
+
+    def jvp(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
+        """J v.   v (P,) → (B, D)."""
+        return self._slope(tape) * super().jvp(theta, tape, v)
+
+    def vjp(self, theta: Array, tape: PolicyTape, g: Array) -> Array:
+        """Jᵀ g, summed over the batch.   g (B, D) → (P,)."""
+        return super().vjp(theta, tape, self._slope(tape) * g)
+
+    def _slope(self, tape: PolicyTape) -> Array:
+        """∂(μ, log σ)/∂(μ, z), a diagonal (B, D)."""
+        slope, z = np.ones_like(tape.params), tape.mlp.out[:, self.distribution.size :]
+        slope[:, -z.shape[1] :] = 1 - np.tanh(z / _reach(z)) ** 2
+        return slope
 
 
 @dataclass(frozen=True)
 class GaussianPolicy:
-    """π(a|s) = N(f_θ(s), diag σ²): log σ, the same in every state, is the tail of θ."""
+    """π(a|s) = N(f_θ(s), diag σ²), squashed or not: log σ, the same in every state, is the tail of θ."""
 
     mlp: MLP
     log_std_init: float = 0.0
+    squash: bool = False
 
     @property
     def backend(self) -> Backend:
@@ -89,8 +143,8 @@ class GaussianPolicy:
 
     @cached_property
     def distribution(self) -> Distribution:
-        """The diagonal Gaussian whose mean is the network's output."""
-        return gaussian(self.mlp.sizes[-1], self.backend)
+        """The diagonal Gaussian whose mean is the network's output, or its tanh."""
+        return (squashed if self.squash else gaussian)(self.mlp.sizes[-1], self.backend)
 
     @cached_property
     def layout(self) -> Layout:
@@ -130,7 +184,7 @@ class GaussianPolicy:
 
     def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
         """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
-        return _fisher_product(self, theta, tape, v)
+        return _fused_product("gaussian_product", self, theta, tape, v)
 
     def _beside(self, mean: Array, log_std: Array) -> Array:
         params = np.empty((len(mean), 2 * len(log_std)), mean.dtype)
@@ -139,18 +193,47 @@ class GaussianPolicy:
         return params
 
 
-def _fisher_product(policy: CategoricalPolicy | GaussianPolicy, theta: Array, tape: PolicyTape, v: Array) -> Array:
+def _reach(z: Array) -> Array:
+    """The distance from 0 to the end of LOG_STD_RANGE on the side of each z."""
+    return np.where(z < 0, -LOG_STD_RANGE[0], LOG_STD_RANGE[1]).astype(z.dtype)
+
+
+def _fused_product(
+    kernel: str, policy: NetworkPolicy | GaussianPolicy, theta: Array, tape: PolicyTape, v: Array
+) -> Array:
     theta = as_flat("theta", theta, policy.layout.size)
     v = as_array("v", v, theta.shape, theta.dtype)
     sizes, activation = policy.mlp.spec
     rows, out = len(tape.params), np.empty_like(theta)
     work = np.empty(rows * (policy.mlp.sizes[-1] + 3 * max(policy.mlp.sizes)), theta.dtype)
-    product = getattr(policy.backend.kernels("fisher"), f"{policy.distribution.name}_product")
+    product = getattr(policy.backend.kernels("fisher"), kernel)
     product(theta, sizes, activation, tape.mlp.obs, tape.mlp.hidden, tape.params, v, out, work)
     return out
 
 
-Policy: TypeAlias = CategoricalPolicy | GaussianPolicy
+Policy: TypeAlias = NetworkPolicy | GaussianPolicy
+
+
+def policy_for(
+    distribution: Distribution,
+    layers: tuple[int, ...],
+    activation: str = "tanh",
+    *,
+    log_std_init: float = 0.0,
+    state_dependent_std: bool = False,
+) -> Policy:
+    """The policy of a distribution: `layers` are the sizes of the network's inputs and hidden layers.
+
+    `log_std_init` and `state_dependent_std` concern Gaussians only.
+    """
+    network = lambda outputs: MLP((*layers, outputs), activation, distribution.backend)
+    if distribution.name == "categorical":
+        return CategoricalPolicy(network(distribution.n_params))
+    if distribution.discrete:
+        return NetworkPolicy(network(distribution.n_params), distribution)
+    if state_dependent_std:
+        return StateGaussianPolicy(network(distribution.n_params), distribution, log_std_init)
+    return GaussianPolicy(network(distribution.size), log_std_init, distribution.name == "squashed")
 
 
 class PolicyAt(NamedTuple):

@@ -1,11 +1,20 @@
 """Random cases for the laws, and the numeric derivative they are held against."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minipg import MLP, Backend, CategoricalPolicy, GaussianPolicy, categorical, gaussian
+from minipg import (
+    MLP,
+    Backend,
+    StateGaussianPolicy,
+)
+from minipg.laws.distributions import FAMILIES
+from minipg.laws.policies import KINDS
+from minipg.policy import Policy, policy_for
 
 TWINS = ("numpy", "numba")
 backends = st.sampled_from([Backend(name, 1) for name in TWINS])
@@ -32,6 +41,11 @@ def networks(draw, activations=("tanh", "relu")):
     return NetworkCase(mlp, theta, v, rng.normal(size=(rows, mlp.sizes[0])), rng.normal(size=(rows, mlp.sizes[-1])))
 
 
+def given_kinds(*strategies):
+    """`given`, with examples enough for every family or kind of policy in both twins."""
+    return lambda test: settings(max_examples=120)(given(*strategies)(test))
+
+
 class DistributionCase(NamedTuple):
     """A distribution, two sets of parameters, actions, noise and a direction in the parameters; all float64."""
 
@@ -44,10 +58,9 @@ class DistributionCase(NamedTuple):
 
 
 @st.composite
-def distributions(draw, families=("categorical", "gaussian"), scale=(1e-2, 1.0, 3.0)):
-    """Either family, sizes and batches down to one."""
-    make = {"categorical": categorical, "gaussian": gaussian}[draw(st.sampled_from(families))]
-    distribution = make(draw(st.integers(1, 6)), draw(backends))
+def distributions(draw, families=tuple(FAMILIES), scale=(1e-2, 1.0, 3.0)):
+    """Any family, sizes and batches down to one."""
+    distribution = FAMILIES[draw(st.sampled_from(families))](draw(st.integers(1, 6)), draw(backends))
     rng, rows = np.random.default_rng(draw(seeds)), draw(st.integers(1, 7))
     params, other, v = rng.normal(size=(3, rows, distribution.n_params)) * draw(st.sampled_from(scale))
     noise = distribution.noise(rng, (rows,), np.float64)
@@ -57,7 +70,7 @@ def distributions(draw, families=("categorical", "gaussian"), scale=(1e-2, 1.0, 
 class PolicyCase(NamedTuple):
     """A policy, θ, a direction, observations, actions and advantages; all float64."""
 
-    policy: CategoricalPolicy | GaussianPolicy
+    policy: Policy
     theta: np.ndarray
     v: np.ndarray
     obs: np.ndarray
@@ -67,16 +80,25 @@ class PolicyCase(NamedTuple):
 
 @st.composite
 def policies(draw, rows=st.integers(2, 12)):
-    """A small tanh policy of either kind on a random batch."""
-    kind = draw(st.sampled_from([CategoricalPolicy, GaussianPolicy]))
+    """A small tanh policy of any kind on a random batch."""
+    family, state_dependent = draw(st.sampled_from(KINDS))
     hidden = draw(st.lists(st.integers(1, 5), max_size=2))
-    policy = kind(MLP((draw(st.integers(1, 4)), *hidden, draw(st.integers(1, 3))), "tanh", draw(backends)))
+    distribution = FAMILIES[family](draw(st.integers(1, 3)), draw(backends))
+    policy = policy_for(distribution, (draw(st.integers(1, 4)), *hidden), state_dependent_std=state_dependent)
     rng, count = np.random.default_rng(draw(seeds)), draw(rows)
     theta, v = 0.5 * rng.normal(size=(2, policy.layout.size))
     obs = rng.normal(size=(count, policy.mlp.sizes[0]))
     noise = policy.distribution.noise(rng, (count,), np.float64)
     act = policy.distribution.sample(policy.forward(theta, obs).params, noise)
     return PolicyCase(policy, theta, v, obs, act, rng.normal(size=count))
+
+
+def on_twin(model, twin):
+    """The same distribution, or a policy of the same kind, computed by another twin."""
+    if not hasattr(model, "mlp"):
+        return dataclasses.replace(model, backend=twin)
+    of_state = isinstance(model, StateGaussianPolicy)
+    return policy_for(on_twin(model.distribution, twin), model.mlp.sizes[:-1], state_dependent_std=of_state)
 
 
 def derivative(f, x, v, steps=(1e-2, 1e-3, 1e-4, 1e-5)):

@@ -8,7 +8,8 @@ from pathlib import Path
 from hypothesis import settings
 
 # Numba notices a change of a kernel's own file, not of those it calls: compiled code is kept apart for every version
-kernels = sorted((Path(__file__).parent.parent / "kernels" / "cpu").rglob("*.py"))
+folder = Path(__file__).parent.parent / "kernels"
+kernels = sorted([*folder.glob("*.py"), *folder.glob("cpu/**/*.py")])
 version = hashlib.sha256(b"".join(path.read_bytes() for path in kernels)).hexdigest()[:16]
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"minipg-kernels-{version}"))
 

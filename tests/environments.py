@@ -114,6 +114,51 @@ class Spacious(gym.Env):
         return self.observation_space.sample(), float(np.sum(act)), False, self.time == self.length, {}
 
 
+class Matching(gym.Env):
+    """Shows one of four contexts, each time by chance, and pays for the action that belongs to it; at most 1 a step.
+
+    Of a discrete action the share of components that are right, of a real one 1 less its mean distance from the target.
+    With `mixed`, the context is one part of a Dict, beside a Tuple of other things.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012
+    contexts = 4
+
+    def __init__(self, action_space, mixed=False):
+        self.action_space, self.mixed, self.time = action_space, mixed, 0
+        self.observation_space = context = spaces.Discrete(self.contexts)
+        if mixed:
+            other = spaces.Tuple([spaces.MultiBinary(2), spaces.Box(-1, 1, (2,))])
+            self.observation_space = spaces.Dict(other=other, context=context)
+        action_space.seed(7)
+        self.targets = [action_space.sample() for _ in range(self.contexts)]
+
+    def show(self, context):
+        """The observation of a context."""
+        if not self.mixed:
+            return context
+        return {
+            "other": (self.np_random.integers(2, size=2, dtype=np.int8), np.zeros(2, np.float32)),
+            "context": context,
+        }
+
+    def pays(self, context, act):
+        """The reward of an action there."""
+        difference = np.abs(np.asarray(act, float) - self.targets[context])
+        return float(1 - np.mean(difference if isinstance(self.action_space, spaces.Box) else difference > 0))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time, self.context = 0, int(self.np_random.integers(self.contexts))
+        return self.show(self.context), {}
+
+    def step(self, act):
+        assert self.action_space.contains(act), f"{act!r} is not in {self.action_space}"
+        paid = self.pays(self.context, act)
+        self.time, self.context = self.time + 1, int(self.np_random.integers(self.contexts))
+        return self.show(self.context), paid, False, self.time == 8, {}
+
+
 class NotInstalled(gym.Env):
     """An environment that its package's absence keeps from being made; `message` is that package's own."""
 
@@ -157,7 +202,7 @@ gym.register("test/NoBox2d-v0", NotInstalled, kwargs={"message": BOX2D})
 gym.register("test/NoJax-v0", NotInstalled, kwargs={"message": "jax is not installed,\nrun `pip install jax`"})
 gym.register("test/NoJax-v1", NotInstalled, kwargs={"message": "jax is not installed,\nrun `pip install jax`"})
 gym.register("test/Moved-v0", Moved)
-gym.register("test/TwoHands-v0", Counting, kwargs={"action_space": spaces.MultiDiscrete([2, 3])})
+gym.register("test/Selecting-v0", Counting, kwargs={"action_space": spaces.Box(0, 9, (2,), np.int64)})
 gym.register(
     "test/Talking-v0", Spacious, kwargs={"observation_space": spaces.Text(5), "action_space": spaces.Discrete(2)}
 )

@@ -269,7 +269,7 @@ def test_help_explains_every_setting(run):
         (["train", "trpo", "test/Countin-v0"], "test/Counting-v0"),
         (["train", "trpo", "CartPole-v1", "--stpes", "5"], "--steps"),
         (["train", "trpo", "CartPole-v1", "--max_k", "5"], "--max-kl"),
-        (["train", "trpo", "CartPole-v1", "--learning-rate=5"], "--vf-learning-rate"),
+        (["train", "trpo", "CartPole-v1", "--vf-learningrate=5"], "--vf-learning-rate"),
         (["train", "trpo", "CartPole-v1", "--preset", "mujco"], "mujoco"),
         (["train", "trpo", "CartPole-v1", "--preset=CartPole-v0"], "CartPole-v1"),
         (["train", "trpo", "CartPole-v1", "--backend", "nunba"], "numba"),
@@ -304,7 +304,7 @@ def test_an_environment_that_is_not_installed_says_what_to_install(run, env, say
 
 @pytest.mark.parametrize(
     "env,says",
-    [("test/TwoHands-v0", "expected Discrete or Box of floats"), ("test/Talking-v0", "expected Box, Discrete")],
+    [("test/Selecting-v0", "expected Discrete, MultiDiscrete"), ("test/Talking-v0", "expected Box, Discrete")],
 )
 def test_an_unsupported_space_says_which_are_supported(run, env, says):
     refused(run, *small(env), says=says)

@@ -13,9 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minipg
-from minipg import MLP, TRPO, Backend, CategoricalPolicy, GaussianPolicy, ValueNetwork
+from minipg import (
+    MLP,
+    TRPO,
+    Backend,
+    CategoricalPolicy,
+    GaussianPolicy,
+    ValueNetwork,
+    bernoulli,
+    multicategorical,
+    squashed,
+)  # fmt: skip
 from minipg.algorithms.advantages import estimate_advantages
 from minipg.errors import EnvironmentFault
+from minipg.policy import policy_for
 from minipg.rollout import Collector, Moments, ObservationNormalizer, RewardScaler
 from minipg.runs import evaluate
 
@@ -268,6 +279,33 @@ def test_the_raw_action_is_stored_and_only_the_environment_receives_the_clipped_
     assert (batch.act[..., 1] < -1).any()
     received = np.stack([env.received for env in envs.envs], axis=1)
     np.testing.assert_array_equal(received, np.clip(batch.act, low, high).astype(np.float32))
+
+
+def test_the_raw_action_is_stored_and_only_the_environment_receives_its_tanh_scaled_to_the_box():
+    space = spaces.Box(np.array([-0.5, 1], np.float32), np.array([0.25, 5], np.float32))
+    envs = sync([Counting(n, action_space=space) for n in range(2)])
+    policy = policy_for(squashed(2, REFERENCE), (3, 4))
+    collect = Collector(envs, policy, seed=3, rng=np.random.default_rng(1), dtype=np.float64)
+    batch = collect.collect(policy.init(np.random.default_rng(0), np.float64), 20)
+    assert (np.abs(batch.act) > 1).any()
+    received = np.stack([env.received for env in envs.envs], axis=1)
+    expected = space.low + (space.high - space.low) * (1 + np.tanh(batch.act)) / 2
+    np.testing.assert_allclose(received, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("family", [multicategorical([2, 3], REFERENCE), bernoulli(2, REFERENCE)])
+def test_several_choices_are_stored_from_zero_as_integers(family):
+    space = spaces.MultiBinary(2) if family.name == "bernoulli" else spaces.MultiDiscrete([2, 3], start=[4, -1])
+    envs = sync([Counting(n, action_space=space) for n in range(2)])
+    policy = policy_for(family, (3, 4))
+    collect = Collector(envs, policy, seed=3, rng=np.random.default_rng(1), dtype=np.float64)
+    batch = collect.collect(policy.init(np.random.default_rng(0), np.float64), 40)
+    assert (batch.act.dtype, batch.act.shape) == (np.int64, (40, 2, 2))
+    assert (batch.act.min(axis=(0, 1)) == 0).all()
+    assert batch.act.max(axis=(0, 1)).tolist() == [1, 1 if family.name == "bernoulli" else 2]
+    start = np.zeros(2, int) if family.name == "bernoulli" else space.start
+    assert_known(batch, 2, SCRIPT, SAME, start=start)
+    np.testing.assert_array_equal(np.stack([env.received for env in envs.envs], axis=1), batch.act + start)
 
 
 def test_discrete_actions_are_stored_from_zero_and_taken_from_the_start_of_their_space():

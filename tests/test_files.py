@@ -88,6 +88,27 @@ def test_saving_again_what_was_loaded_gives_the_same_arrays_and_description(path
         np.testing.assert_array_equal(arrays_again[name], array)
 
 
+@pytest.mark.parametrize("settings", [{"squash": True}, {"state_dependent_std": True}])
+def test_a_loaded_agent_has_the_same_kind_of_policy(tmp_path, settings):
+    env = Spacious(spaces.Box(-1, 1, (3,)), spaces.Box(-2, 2, (2,)))
+    agent = TRPO(env, **SMALL, **settings).learn(16)
+    agent.save(tmp_path / "agent.npz")
+    loaded = TRPO.load(tmp_path / "agent.npz", env=env, threads=1)
+    assert loaded.actor == agent.actor
+    obs = np.array([0.5, 0, -0.5], np.float32)
+    np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0], agent.predict(obs, deterministic=True)[0])
+
+
+def test_a_file_from_before_a_setting_existed_loads_with_its_default(agent, path):
+    config = load_arrays(path)[1]["config"]
+    for setting in ("squash", "state_dependent_std"):
+        assert config.pop(setting) is False
+    rewrite(path, config=config)
+    loaded = TRPO.load(path)
+    assert loaded.config == agent.config
+    assert_same_bits(agent, loaded)
+
+
 def test_a_loaded_agent_learns_on(path):
     loaded = minipg.load(path)
     before = loaded.theta.copy()

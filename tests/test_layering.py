@@ -14,10 +14,12 @@ ROOT = Path(__file__).parent.parent
 # lower floors first; modules of one floor do not import each other
 FLOORS = [
     ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu", "minipg.kernels.cpu.classic_control"],
-    ["minipg.kernels.reference._namespace", "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh"],
+    ["minipg.kernels._quadrature", "minipg.kernels.reference._namespace",
+     "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh"],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
-     for name in ("mlp", "categorical", "gaussian", "returns", "surrogate", "optimizer", "moments")],
-    [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu") for name in ("regression", "fisher")],
+     for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments")],
+    [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
+     for name in ("regression", "fisher", "multicategorical", "squashed")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("_bind", "_square", "stream")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("cartpole", "acrobot", "mountain_car", "pendulum")],
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
@@ -51,7 +53,8 @@ FLOORS = [
     ["minipg"],
     ["minipg.laws.case"],
     ["minipg.laws.networks", "minipg.laws.distributions", "minipg.laws.returns", "minipg.laws.fits"],
-    ["minipg.laws.policies", "minipg.laws.objectives", "minipg.laws.twins"],
+    ["minipg.laws.policies", "minipg.laws.objectives"],
+    ["minipg.laws.twins"],
     ["minipg.laws"],
     ["minipg.laws.report"],
     ["minipg.cli"],

@@ -2,18 +2,33 @@
 
 import numpy as np
 import pytest
-from cases import close, policies, seeds
+from cases import FAMILIES, close, given_kinds, policies, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minipg import MLP, Backend, CategoricalPolicy, GaussianPolicy, conjugate_gradient, fisher_operator
+from minipg import (
+    MLP,
+    Backend,
+    CategoricalPolicy,
+    GaussianPolicy,
+    NetworkPolicy,
+    bernoulli,
+    categorical,
+    conjugate_gradient,
+    fisher_operator,
+    gaussian,
+    multicategorical,
+    squashed,
+)  # fmt: skip
 from minipg import backend as backend_module
+from minipg.errors import ConfigError
 from minipg.fisher import fisher_vector_product, forward_tiles
 from minipg.line_search import step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
+from minipg.policy import policy_for
 
 
-@given(policies(), st.integers(1, 4))
+@given_kinds(policies(), st.integers(1, 4))
 def test_tiles_do_not_change_gradient_or_fisher_product(case, tile):
     product = fisher_vector_product(case.policy, case.theta, case.obs, case.v)
     tapes = forward_tiles(case.policy, case.theta, case.obs)
@@ -27,7 +42,7 @@ def test_tiles_do_not_change_gradient_or_fisher_product(case, tile):
         close(tiled, gradient, 1e-12, scale=np.abs(gradient).max() + 1)
 
 
-@given(policies())
+@given_kinds(policies())
 def test_the_region_bounds_the_kl_from_the_old_policy_to_the_new(case):
     params = [case.policy.forward(theta, case.obs).params for theta in (case.theta, case.theta + 0.3 * case.v)]
     _, kl = surrogate_and_kl(case.policy, case.obs, case.act, case.adv, params[0])(case.theta + 0.3 * case.v)
@@ -57,6 +72,73 @@ def test_projection_clamps_log_std_and_nothing_else():
     policy = GaussianPolicy(MLP((1, 2)))
     theta = np.array([30.0, -30, 40, -40, 3, -25])
     np.testing.assert_array_equal(policy.project(theta), [30, -30, 40, -40, 2, -20])
+
+
+def of_state(size, log_std_init=0.0, layers=(3, 4), family=gaussian):
+    return policy_for(family(size), layers, state_dependent_std=True, log_std_init=log_std_init)
+
+
+def test_the_policy_of_a_distribution_is_the_one_asked_for():
+    assert isinstance(policy_for(categorical(3), (2,)), CategoricalPolicy)
+    assert type(policy_for(bernoulli(3), (2,), state_dependent_std=True)) is NetworkPolicy
+    assert policy_for(multicategorical([2, 3]), (2, 8)).mlp.sizes == (2, 8, 5)
+    for family in (gaussian, squashed):
+        shared = policy_for(family(3), (2, 8), "relu", log_std_init=-1.0)
+        assert isinstance(shared, GaussianPolicy)
+        assert (shared.mlp.sizes, shared.mlp.activation, shared.log_std_init) == ((2, 8, 3), "relu", -1.0)
+        assert of_state(3, family=family).mlp.sizes == (3, 4, 6)
+        for policy in (shared, of_state(3, family=family)):
+            assert policy.distribution.name == family.__name__
+
+
+def test_a_network_with_another_number_of_outputs_is_refused():
+    with pytest.raises(ConfigError, match="mlp: expected 5 outputs, got 4"):
+        NetworkPolicy(MLP((2, 4)), multicategorical([2, 3]))
+
+
+@pytest.mark.parametrize("log_std", [-20.0, -3.0, -0.5, 0.0, 1.0, 2.0])
+def test_a_fresh_deviation_of_the_state_is_log_std_init_kept_inside_its_range(log_std):
+    policy = of_state(2, log_std)
+    obs = np.random.default_rng(1).normal(size=(9, 3))
+    params = policy.forward(policy.init(np.random.default_rng(0), np.float64), obs).params
+    assert np.abs(params[:, :2]).max() < 0.05
+    np.testing.assert_allclose(params[:, 2:], np.clip(log_std, -19.9, 1.9), atol=0.05)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_deviation_of_the_state_never_leaves_its_range_and_its_slope_is_exact_even_there(dtype):
+    policy = of_state(1, layers=(1,))
+    theta = np.array([0, 1, 0, 0], dtype)  # z is the observation
+    obs = np.array([[-1e6], [-300], [-30], [-1], [0], [1], [3], [30], [1e6]], dtype)
+    tape = policy.forward(theta, obs)
+    log_std = tape.params[:, 1]
+    assert ((log_std >= -20) & (log_std <= 2)).all()
+    assert (np.diff(log_std) >= 0).all()
+    np.testing.assert_allclose(log_std[3:6], [-20 * np.tanh(0.05), 0, 2 * np.tanh(0.5)], rtol=1e-6)
+    slope = policy.jvp(theta, tape, np.array([0, 0, 0, 1], dtype))[:, 1]
+    expected = 1 / np.cosh(np.minimum(np.abs(obs[:, 0].astype(float)) / np.where(obs[:, 0] < 0, 20, 2), 300)) ** 2
+    np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-6)
+    for finite in (policy.distribution.entropy(tape.params), policy.fisher_product(theta, tape, theta)):
+        assert np.isfinite(finite).all()
+
+
+@given(seeds)
+def test_a_squashed_policy_has_the_fisher_matrix_of_the_plain_one_TR9(seed):
+    rng, obs = np.random.default_rng(seed), np.random.default_rng(seed + 1).normal(size=(5, 3))
+    for state_dependent in (False, True):
+        plain, bounded = (
+            policy_for(family(2, Backend("numba", 1)), (3, 4), state_dependent_std=state_dependent)
+            for family in (gaussian, squashed)
+        )
+        theta, v = rng.normal(size=(2, plain.layout.size))
+        np.testing.assert_array_equal(*(fisher_vector_product(p, theta, obs, v) for p in (plain, bounded)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_fresh_policy_of_any_family_is_nearly_the_same_in_every_state(family):
+    policy = policy_for(FAMILIES[family](3, Backend()), (4, 64, 64))
+    params = policy.forward(policy.init(np.random.default_rng(0)), np.random.default_rng(1).normal(size=(9, 4))).params
+    assert np.abs(params).max() < 0.05
 
 
 def test_a_fresh_policy_is_nearly_uniform():

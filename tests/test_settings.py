@@ -34,7 +34,7 @@ CHANGES = {
     "normalize_reward": True, "learning_rate": 0.02, "schedule": "linear", "n_epochs": 3, "minibatch_size": 32,
     "clip_range": 0.01, "clip_schedule": "linear", "kl_coef": 5.0, "target_kl": 1e-4, "ent_coef": 0.3,
     "max_grad_norm": 0.01, "vf_clip_range": 0.01, "objective": "unclipped", "rms_decay": 0.5, "rms_epsilon": 1.0,
-    "solver": "dual", "dual_init": 5.0, "dual_learning_rate": 500.0,
+    "state_dependent_std": True, "squash": True, "solver": "dual", "dual_init": 5.0, "dual_learning_rate": 500.0,
     "step_rule": "fixed", "episodes": 2, "weight": "return", "baseline": "average",
 }  # fmt: skip
 # where a setting only counts beside another one

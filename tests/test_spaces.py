@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
-from environments import Spacious, sync
+from environments import Matching, Spacious, sync
 from gymnasium import spaces
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minipg import TRPO
+from minipg.backend import Backend
 from minipg.envs import ActionCodec, ObservationCodec
-from minipg.errors import EnvironmentFault, MinipgError
+from minipg.errors import ConfigError, MinipgError
 
 # Gymnasium looks at a number where a Box of no dimension has an array
 pytestmark = pytest.mark.filterwarnings("ignore:.*Casting input")
@@ -85,15 +86,22 @@ SUPPORTED = "expected Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tu
     ids=lambda space: type(space).__name__,
 )  # fmt: skip
 def test_an_observation_space_without_a_fixed_row_of_numbers_is_refused_and_the_others_are_named(space):
-    with pytest.raises(EnvironmentFault, match=SUPPORTED):
+    with pytest.raises(ConfigError, match=SUPPORTED) as error:
         ObservationCodec(space)
-    with pytest.raises(EnvironmentFault, match=SUPPORTED):
+    assert str(space) in str(error.value)
+    with pytest.raises(ConfigError, match=SUPPORTED):
         TRPO(Spacious(space, LEAF))
 
 
 # ---- actions -------------------------------------------------------------------------------------------------------
 
+multidiscrete = st.one_of(
+    st.builds(spaces.MultiDiscrete, st.lists(st.integers(1, 4), min_size=1, max_size=3)),
+    st.builds(spaces.MultiDiscrete, st.just([[2, 3], [4, 2]]), start=st.just([[0, -1], [5, 2]])),
+)
 action_spaces = st.one_of(
+    multidiscrete,
+    st.builds(spaces.MultiBinary, st.one_of(st.integers(1, 4), st.just((2, 3)))),
     st.builds(lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 5), st.integers(-3, 3)),
     st.builds(
         lambda shape, dtype, bounds: spaces.Box(*bounds, shape, dtype),
@@ -103,20 +111,75 @@ action_spaces = st.one_of(
 )  # fmt: skip
 
 
+def drawn(codec, count, rng, log_std=0.0):
+    """Actions of the codec's own distribution, as they are stored."""
+    distribution = codec.distribution(Backend("numpy", 1))
+    params = np.zeros((count, distribution.n_params))
+    if not distribution.discrete:
+        params[:, codec.size :] = log_std
+    return distribution.sample(params, distribution.noise(rng, (count,), np.float64))
+
+
 @given(action_spaces, st.integers(1, 4), seeds)
 def test_every_action_is_one_the_environment_takes(space, count, seed):
     codec, rng = ActionCodec(space), np.random.default_rng(seed)
-    if codec.discrete:
-        raw = rng.integers(codec.size, size=count)
-        expected = raw + space.start
-    else:
-        raw = rng.normal(0, 3, (count, codec.size)).astype(np.float32)
-        expected = np.clip(raw.reshape(count, *space.shape), space.low, space.high).astype(space.dtype)
+    raw = drawn(codec, count, rng, 3)
+    expected = raw.reshape(count, *(space.shape or ()))
+    if isinstance(space, spaces.Box):
+        expected = np.clip(expected, space.low, space.high).astype(space.dtype)
+    elif not isinstance(space, spaces.MultiBinary):
+        expected = expected + space.start
     act = codec.to_env(raw)
     assert act.dtype == space.dtype
     np.testing.assert_array_equal(act, expected)
     assert all(space.contains(one) for one in act)
     assert batch_space(space, count).contains(act)
+
+
+@pytest.mark.parametrize(
+    "space,elements",
+    [(spaces.Discrete(3, start=-1), 3), (spaces.MultiDiscrete([[2, 1], [3, 2]]), 12), (spaces.MultiBinary((2, 2)), 16)],
+    ids=str,
+)
+def test_every_element_of_a_finite_action_space_is_drawn(space, elements):
+    codec = ActionCodec(space)
+    act = codec.to_env(drawn(codec, 2000, np.random.default_rng(0)))
+    assert len({one.tobytes() for one in act}) == elements
+
+
+@given(
+    st.builds(
+        lambda shape, dtype, bounds: spaces.Box(*bounds, shape, dtype),
+        shapes, st.sampled_from([np.float16, np.float32, np.float64]),
+        st.sampled_from([(-0.3, 0.7), (0, 3), (-6e4, 6e4), (2, 2)]),
+    ),
+    seeds,
+)  # fmt: skip
+def test_a_squashed_action_is_tanh_scaled_to_the_box_and_inside_it(space, seed):
+    codec = ActionCodec(space, squash=True)
+    raw = drawn(codec, 9, np.random.default_rng(seed), 1.0)
+    raw[0], raw[1] = 1e4, -1e4
+    act = codec.to_env(raw)
+    low, high = space.low.astype(float), space.high.astype(float)
+    expected = low + (high - low) * (np.tanh(raw.reshape(act.shape)) + 1) / 2
+    assert act.dtype == space.dtype
+    assert all(space.contains(one) for one in act)
+    width = float(np.abs([space.low, space.high]).max())
+    np.testing.assert_allclose(act, expected, rtol=0, atol=2 * np.finfo(space.dtype).eps * width)
+    np.testing.assert_array_equal(act[:2], [space.high, space.low])
+
+
+def test_the_widest_box_is_no_overflow_for_a_squashed_action():
+    most = np.finfo(np.float32).max
+    codec = ActionCodec(spaces.Box(-most, most, (1,)), squash=True)
+    np.testing.assert_array_equal(codec.to_env(np.array([[99], [0], [-99]], np.float32)), [[most], [0], [-most]])
+
+
+def test_squashing_needs_finite_bounds_and_concerns_boxes_only():
+    with pytest.raises(ConfigError, match="squash: expected an action space with finite bounds"):
+        TRPO(Spacious(BOX, spaces.Box(-np.inf, 1, (2,))), squash=True)
+    agent = TRPO(Spacious(BOX, LEAF), squash=True, state_dependent_std=True, **SMALL)
+    assert agent.actor.distribution.name == "categorical"
 
 
 def test_the_clipped_action_is_not_the_stored_one():
@@ -128,15 +191,16 @@ def test_the_clipped_action_is_not_the_stored_one():
 @pytest.mark.parametrize(
     "space",
     [
-        spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3), spaces.Dict(a=LEAF), spaces.Tuple([BOX, LEAF]),
+        spaces.Dict(a=LEAF), spaces.Tuple([BOX, LEAF]), spaces.Text(5), spaces.Sequence(LEAF), spaces.Graph(BOX, LEAF),
         spaces.Box(0, 9, (2,), np.int64), spaces.Box(0, 255, (2,), np.uint8),
     ],
     ids=str,
 )  # fmt: skip
 def test_an_action_space_that_no_distribution_covers_is_refused_and_the_others_are_named(space):
-    with pytest.raises(EnvironmentFault, match="expected Discrete or Box of floats"):
+    with pytest.raises(ConfigError, match="expected Discrete, MultiDiscrete, MultiBinary or Box of floats") as error:
         ActionCodec(space)
-    with pytest.raises(EnvironmentFault, match="expected Discrete or Box of floats"):
+    assert str(space) in str(error.value)
+    with pytest.raises(ConfigError, match="expected Discrete, MultiDiscrete, MultiBinary or Box of floats"):
         TRPO(Spacious(BOX, space))
 
 
@@ -162,15 +226,23 @@ ACTIONS = {
     "Box of two dimensions": spaces.Box(-0.1, 0.1, (2, 2), np.float64),
     "Box of no dimension": spaces.Box(-1, 1, ()),
     "Box without bounds": spaces.Box(-np.inf, np.inf, (1,)),
+    "MultiDiscrete": spaces.MultiDiscrete([2, 3]),
+    "MultiDiscrete of two dimensions": spaces.MultiDiscrete([[2, 3], [1, 2]], start=[[0, -1], [5, 2]]),
+    "MultiBinary": spaces.MultiBinary(3),
+    "MultiBinary of two dimensions": spaces.MultiBinary((2, 2)),
 }
+GAUSSIANS = [{}, {"squash": True}, {"state_dependent_std": True}, {"squash": True, "state_dependent_std": True}]
 PAIRS = [(obs, "Box") for obs in OBSERVATIONS] + [("Box", act) for act in ACTIONS] + [("nested", "Discrete from -1")]
 SMALL = {"n_steps": 8, "hidden": (4,), "vf_epochs": 1, "threads": 1}
 
 
-@pytest.mark.parametrize("obs_name,act_name", PAIRS)
-def test_an_agent_learns_and_acts_on_it_singly_and_in_batches(obs_name, act_name):
+@pytest.mark.parametrize(
+    "obs_name,act_name,settings",
+    [(*pair, {}) for pair in PAIRS] + [("Dict", "Box of two dimensions", settings) for settings in GAUSSIANS],
+)
+def test_an_agent_learns_and_acts_on_it_singly_and_in_batches(obs_name, act_name, settings):
     space, action_space = OBSERVATIONS[obs_name], ACTIONS[act_name]
-    agent = TRPO(sync([Spacious(space, action_space) for _ in range(2)]), **SMALL)
+    agent = TRPO(sync([Spacious(space, action_space) for _ in range(2)]), **SMALL, **settings)
     before = agent.theta.copy()
     agent.learn(16)
     assert (agent.theta != before).any()
@@ -212,7 +284,7 @@ def test_one_observation_is_known_by_its_shape(obs):
     assert np.ndim(act) == 0
 
 
-@pytest.mark.parametrize("act_name", ["Discrete", "Box"])
+@pytest.mark.parametrize("act_name", ["Discrete", "Box", "MultiDiscrete", "MultiBinary"])
 def test_samples_vary_and_the_deterministic_action_does_not(act_name):
     agent = TRPO(Spacious(BOX, ACTIONS[act_name]), **SMALL)
     obs = np.array([0.5, -0.5], np.float32)
@@ -226,3 +298,31 @@ def test_an_observation_of_another_shape_is_refused_by_name(obs):
     agent = TRPO(Spacious(spaces.Box(-1, 1, (3,)), LEAF), **SMALL)
     with pytest.raises(MinipgError, match="obs"):
         agent.predict(obs)
+
+
+# ---- learning ------------------------------------------------------------------------------------------------------
+
+LEARNT = {
+    "MultiDiscrete": (spaces.MultiDiscrete([2, 3, 4], start=[0, 1, -1]), {}),
+    "MultiBinary": (spaces.MultiBinary((2, 2)), {}),
+    "Box": (spaces.Box(-1, 1, (2, 3)), {"log_std_init": -0.5}),
+    "Box, squashed": (spaces.Box(-1, 1, (2, 3)), {"log_std_init": -0.5, "squash": True}),
+    "Box, σ of the state": (spaces.Box(-1, 1, (2, 3)), {"log_std_init": -0.5, "state_dependent_std": True}),
+}
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=["Discrete", "Dict"])
+@pytest.mark.parametrize("name", LEARNT)
+def test_a_few_updates_leave_less_than_a_tenth_of_what_random_actions_miss(name, mixed):
+    action_space, settings = LEARNT[name]
+    world = Matching(action_space, mixed)
+    world.reset(seed=0)
+    agent = TRPO(
+        sync([Matching(action_space, mixed) for _ in range(8)]), n_steps=64, max_kl=0.05, damping=0.01, gamma=0.0,
+        gae_lambda=0.0, hidden=(16,), threads=1, **settings,
+    )  # fmt: skip
+    agent.learn(25 * 512)
+    contexts = range(world.contexts)
+    missed = np.mean([1 - world.pays(k, agent.predict(world.show(k), deterministic=True)[0]) for k in contexts])
+    missed_by_chance = np.mean([1 - world.pays(k, action_space.sample()) for k in contexts for _ in range(200)])
+    assert missed < missed_by_chance / 10

@@ -26,7 +26,7 @@ from minipg.checks import Array, require
 from minipg.envs import ActionCodec, ObservationCodec, make_vector
 from minipg.errors import AgentFileError, ConfigError, unknown_name
 from minipg.mlp import MLP
-from minipg.policy import CategoricalPolicy, GaussianPolicy, Policy, PolicyAt
+from minipg.policy import Policy, PolicyAt, policy_for
 from minipg.progress import Progress
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
 from minipg.storage import load_arrays, save_arrays
@@ -74,13 +74,13 @@ class Agent(Generic[ConfigT]):
         self.config: ConfigT = config
         self.envs = make_vector(env, config.num_envs, config.vec)
         self.observations = ObservationCodec(self.envs.single_observation_space)
-        self.actions = ActionCodec(self.envs.single_action_space)
+        self.actions = ActionCodec(self.envs.single_action_space, config.squash)
 
-        inputs, outputs = self.observations.size, self.actions.size
-        network = MLP((inputs, *config.hidden, outputs), config.activation, self.backend)
-        self.actor: Policy = (
-            CategoricalPolicy(network) if self.actions.discrete else GaussianPolicy(network, config.log_std_init)
-        )
+        inputs = self.observations.size
+        self.actor: Policy = policy_for(
+            self.actions.distribution(self.backend), (inputs, *config.hidden), config.activation,
+            log_std_init=config.log_std_init, state_dependent_std=config.state_dependent_std,
+        )  # fmt: skip
         self.critic = ValueNetwork(MLP((inputs, *config.hidden, 1), config.activation, self.backend))
         # one stream for each use, so that no use shifts another's numbers
         init, acting, shuffling, predicting = (

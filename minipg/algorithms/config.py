@@ -69,6 +69,10 @@ class AgentConfig:
     """Of the hidden layers: tanh or relu."""
     log_std_init: float = 0.0
     """First log σ of a Gaussian policy."""
+    state_dependent_std: bool = False
+    """Let the network give log σ as well; otherwise it is the same in every state. Box actions only."""
+    squash: bool = False
+    """Bound actions by tanh, scaled to the action space; otherwise they are clipped to it. Box actions only."""
     normalize_obs: bool = False
     """Standardise observations with running statistics."""
     normalize_reward: bool = False

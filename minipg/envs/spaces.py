@@ -6,27 +6,27 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector.utils import batch_space, iterate
 
+from minipg.backend import Backend
 from minipg.checks import Array
-from minipg.errors import EnvironmentFault, ShapeError
+from minipg.distribution import Distribution, bernoulli, categorical, gaussian, multicategorical, squashed
+from minipg.errors import ConfigError, EnvironmentFault, ShapeError
 
 
 class ObservationCodec:
     """Observations as rows of numbers: Gymnasium's own flattening (one-hot for Discrete, side by side for Dict, Tuple).
 
-    `size` is O. Raises EnvironmentFault for a space without a fixed flat size.
+    `size` is O. Raises ConfigError for a space without a fixed flat size.
     """
 
     def __init__(self, space: spaces.Space[Any]) -> None:
         if not _has_fixed_size(space):
-            raise EnvironmentFault(
+            raise ConfigError(
                 f"observation space {space} is not supported: expected Box, Discrete, MultiDiscrete, MultiBinary, "
                 "or a Dict or Tuple of them"
             )
         self.space = space
         self.size = spaces.flatdim(space)
-        self._batched: dict[int, spaces.Space[Any]] = {}
 
     def read(self, obs: Any) -> tuple[Array, bool]:
         """One observation or a batch of them → (B, O), and whether it was a single one. Raises ShapeError."""
@@ -46,19 +46,24 @@ class ObservationCodec:
         return np.asarray(spaces.flatten(self.space, obs)).reshape(self.size)
 
     def rows(self, obs: Any, count: int) -> Array:
-        """A vector environment's observation → (N, O)."""
-        if isinstance(self.space, spaces.Box):
-            return np.asarray(obs).reshape(count, self.size)
-        if isinstance(self.space, spaces.Discrete):
-            index = np.asarray(obs) - self.space.start
-            if not ((index >= 0) & (index < self.size)).all():
-                raise EnvironmentFault(f"observation {obs} is not in {self.space}")
-            one_hot = np.zeros((count, self.size), np.float32)
-            one_hot[np.arange(count), index] = 1
-            return one_hot
-        if count not in self._batched:
-            self._batched[count] = batch_space(self.space, count)
-        return np.stack([self.row(one) for one in iterate(self._batched[count], obs)])
+        """A vector environment's observation → (N, O). Raises EnvironmentFault for an index outside its space."""
+        return _rows(self.space, obs, count)
+
+
+def _rows(space: spaces.Space[Any], obs: Any, count: int) -> Array:
+    if isinstance(space, spaces.Dict):
+        return np.concatenate([_rows(part, obs[key], count) for key, part in space.items()], axis=1)
+    if isinstance(space, spaces.Tuple):
+        return np.concatenate([_rows(part, one, count) for part, one in zip(space, obs, strict=True)], axis=1)
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        sizes = np.ravel(space.n if isinstance(space, spaces.Discrete) else space.nvec)
+        index = (np.asarray(obs) - space.start).reshape(count, len(sizes))
+        if not ((index >= 0) & (index < sizes)).all():
+            raise EnvironmentFault(f"observation {obs} is not in {space}")
+        one_hot = np.zeros((count, sizes.sum()), np.float32)
+        np.put_along_axis(one_hot, index + np.cumsum(sizes) - sizes, 1, axis=1)
+        return one_hot
+    return np.asarray(obs).reshape(count, -1)
 
 
 def _first_leaf(obs: Any, space: spaces.Space[Any]) -> tuple[Any, spaces.Space[Any]]:
@@ -77,24 +82,44 @@ def _has_fixed_size(space: spaces.Space[Any]) -> bool:
 
 
 class ActionCodec:
-    """What the distribution samples → what the environment takes: indices shifted, or reals clipped to the Box.
+    """What the distribution samples → what the environment takes: indices from the space's start, bits, or reals.
 
-    The raw action stays with its log-probability in the batch; only the environment sees the clipped one.
+    Reals are clipped to the Box; with `squash`, tanh of them is scaled to it. The raw action stays with its
+    log-probability in the batch; only the environment sees the other one. Raises ConfigError for any other space.
     """
 
-    def __init__(self, space: spaces.Space[Any]) -> None:
-        self.space = space
-        if isinstance(space, spaces.Discrete):
-            self.discrete, self.size = True, int(space.n)
-        elif isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
-            self.discrete, self.size = False, int(np.prod(space.shape))
-        else:
-            raise EnvironmentFault(f"action space {space} is not supported: expected Discrete or Box of floats")
+    def __init__(self, space: spaces.Space[Any], squash: bool = False) -> None:
+        self.space: Any = space
+        self.shape = space.shape or ()
+        self.discrete = isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
+        if not self.discrete and not (isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)):
+            raise ConfigError(
+                f"action space {space} is not supported: expected Discrete, MultiDiscrete, MultiBinary or Box of floats"
+            )
+        self.size = int(space.n) if isinstance(space, spaces.Discrete) else int(np.prod(self.shape))
+        self.squash = squash and isinstance(space, spaces.Box)
+        if isinstance(space, spaces.Box) and squash and not np.isfinite([space.low, space.high]).all():
+            raise ConfigError(f"squash: expected an action space with finite bounds, got {space}")
+
+    def distribution(self, backend: Backend) -> Distribution:
+        """The family of this space's actions."""
+        if isinstance(self.space, spaces.MultiDiscrete):
+            return multicategorical(np.ravel(self.space.nvec).tolist(), backend)
+        if isinstance(self.space, spaces.MultiBinary):
+            return bernoulli(self.size, backend)
+        if isinstance(self.space, spaces.Discrete):
+            return categorical(self.size, backend)
+        return (squashed if self.squash else gaussian)(self.size, backend)
 
     def to_env(self, act: Array) -> Array:
         """act (N,) or (N, A) → (N, *space.shape) in the space's dtype."""
-        if isinstance(self.space, spaces.Discrete):
-            return act + self.space.start
-        assert isinstance(self.space, spaces.Box)
-        shaped = act.reshape(len(act), *self.space.shape)
-        return np.clip(shaped, self.space.low, self.space.high).astype(self.space.dtype, copy=False)
+        space = self.space
+        shaped = act.reshape(len(act), *self.shape)
+        if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+            shaped = shaped + space.start
+        elif isinstance(space, spaces.Box):
+            if self.squash:
+                share = (1 + np.tanh(shaped)) / 2  # of the way from low to high, whose difference might overflow
+                shaped = (1 - share) * space.low + share * space.high
+            shaped = np.clip(shaped, space.low, space.high)
+        return shaped.astype(space.dtype, copy=False)

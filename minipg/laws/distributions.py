@@ -10,11 +10,18 @@ import numpy as np
 
 from minipg.backend import Backend
 from minipg.checks import Array
-from minipg.distribution import Distribution, categorical, gaussian
+from minipg.distribution import Distribution, bernoulli, categorical, gaussian, multicategorical, squashed
 from minipg.gradient_check.numeric import second_derivative
 from minipg.laws.case import ROUNDING, Case, Law, apart, apart_from_slope
 
-FAMILIES: dict[str, Callable[[int, Backend], Distribution]] = {"categorical": categorical, "gaussian": gaussian}
+# a size from 1 and a backend → a distribution
+FAMILIES: dict[str, Callable[[int, Backend], Distribution]] = {
+    "categorical": categorical,
+    "bernoulli": bernoulli,
+    "multicategorical": lambda n, backend: multicategorical((n, 2, 3)[: 1 + n % 3], backend),
+    "gaussian": gaussian,
+    "squashed": squashed,
+}
 
 
 class Draw(NamedTuple):
@@ -37,19 +44,37 @@ def draw(case: Case, *families: str) -> Draw:
 
 
 def outcomes(distribution: Distribution, row: Array) -> tuple[Array, Array, Array]:
-    """Actions whose weighted sums are expectations, exact ones (for a Gaussian: of polynomials up to degree 7).
+    """Actions whose weighted sums are expectations: all of a choice's, or Gauss–Hermite nodes of a Gaussian.
 
+    The nodes are exact for polynomials in the noise up to degree 7: the score, its square, log-ratios.
     row (D,) → the row repeated (K, D), actions (K, …), weights (K,).
     """
-    if distribution.name == "categorical":
-        act = np.arange(distribution.size)
+    d = distribution
+    if d.discrete:
+        options = {"categorical": (d.size,), "bernoulli": (2,) * d.size}.get(d.name, d.sizes)
+        act = np.stack(np.meshgrid(*map(np.arange, options), indexing="ij"), -1).reshape(-1, *d.act_shape)
         params = np.repeat(row[None], len(act), 0)
-        return params, act, np.exp(distribution.log_prob(params, act).astype(float))
+        return params, act, np.exp(d.log_prob(params, act).astype(float))
     nodes, weights = np.polynomial.hermite_e.hermegauss(4)
-    grid = np.stack(np.meshgrid(*[nodes] * distribution.size, indexing="ij"), -1).reshape(-1, distribution.size)
-    weight = np.stack(np.meshgrid(*[weights] * distribution.size, indexing="ij"), -1).reshape(-1, distribution.size)
+    grid = np.stack(np.meshgrid(*[nodes] * d.size, indexing="ij"), -1).reshape(-1, d.size)
+    weight = np.stack(np.meshgrid(*[weights] * d.size, indexing="ij"), -1).reshape(-1, d.size)
     params = np.repeat(row[None], len(grid), 0)
-    return params, distribution.sample(params, grid.astype(row.dtype)), (weight / math.sqrt(2 * math.pi)).prod(1)
+    return params, d.sample(params, grid.astype(row.dtype)), (weight / math.sqrt(2 * math.pi)).prod(1)
+
+
+def _surprising_outcomes(distribution: Distribution, row: Array) -> tuple[Array, Array, Array]:
+    """The same for log-probabilities, which are no polynomials where the Gaussian is squashed.
+
+    Its dimensions are independent and their log-probabilities add up, so all may share the noise. The step is small
+    against the width of log cosh in units of the noise.
+    """
+    if distribution.name != "squashed":
+        return outcomes(distribution, row)
+    step = 0.25 / max(1.0, float(np.exp(row[distribution.size :].max())))
+    noise = np.arange(-9, 9, step)
+    params, shared = np.repeat(row[None], len(noise), 0), np.repeat(noise[:, None], distribution.size, 1)
+    act = distribution.sample(params, shared.astype(row.dtype))
+    return params, act, step * np.exp(-noise * noise / 2) / math.sqrt(2 * math.pi)
 
 
 def _spread(params: Array) -> float:
@@ -132,9 +157,12 @@ def kl_gradient_is_its_derivative_in_the_new_parameters_DI6(case: Case) -> float
 def entropy_is_the_expected_surprise_DI7(case: Case) -> float:
     """H = −E[log π]."""
     d, old, *_ = draw(case)
-    params, act, weight = outcomes(d, old[0])
+    params, act, weight = _surprising_outcomes(d, old[0])
     logp = d.log_prob(params, act).astype(float)
-    return apart(case, d.entropy(old[:1])[0], -(weight @ logp), weight @ np.abs(logp) + _spread(old[0]))
+    terms = weight @ np.abs(logp) + _spread(old[0])
+    if d.name == "squashed":  # whose kernel is right to 1e-11 · max(1, σ), as it says
+        terms += 1e-11 * max(1.0, float(np.exp(old[0, d.size :].max()))) / (ROUNDING * case.epsilon)
+    return apart(case, d.entropy(old[:1])[0], -(weight @ logp), terms)
 
 
 def entropy_gradient_is_its_derivative_DI7(case: Case) -> float:
@@ -192,16 +220,12 @@ def adding_a_constant_to_the_logits_changes_nothing_DI3(case: Case) -> float:
 def extreme_parameters_give_finite_numbers(case: Case) -> float:
     """Logits of ±1e4, σ from 1e-6 to 1e6: nothing overflows to NaN or infinity, and no KL is negative."""
     d, old, new, *_ = draw(case)
-    extreme = 1e4 if d.name == "categorical" else math.log(1e6)
-    scale = lambda p: (extreme * np.sign(p)).astype(case.dtype)
-    if d.name == "gaussian":  # σ alone, and the same in both: the KL of σ 1e6 from 1e-6 is beyond float32
-        old[:, d.size :] = scale(old[:, d.size :])
-        new[:, d.size :] = old[:, d.size :]
-    else:
-        old, new = scale(old), scale(new)
-    act = d.sample(old, d.noise(case.rng, (len(old),), case.dtype))
-    if d.name == "gaussian":
-        new[:, : d.size] = act
+    if d.discrete:
+        old, new = (case.dtype(1e4) * np.sign(p) for p in (old, new))
+        act = d.sample(old, d.noise(case.rng, (len(old),), case.dtype))
+    else:  # σ alone, and the same in both: the KL of σ = 1e6 from 1e-6 is beyond float32
+        new[:, d.size :] = old[:, d.size :] = case.dtype(math.log(1e6)) * np.sign(old[:, d.size :])
+        act = new[:, : d.size] = d.sample(old, d.noise(case.rng, (len(old),), case.dtype))
     results = (act, d.log_prob(old, act), d.score(old, act), d.kl(old, new), d.kl_gradient(old, new), d.entropy(old),
                d.entropy_gradient(old), d.fisher_product(old, old))  # fmt: skip
     finite = all(np.isfinite(result).all() for result in results) and bool((d.kl(old, new) >= 0).all())

@@ -12,11 +12,13 @@ from minipg.conjugate_gradient import conjugate_gradient
 from minipg.fisher import fisher_operator, fisher_vector_product, forward_tiles
 from minipg.gradient_check.numeric import second_derivative
 from minipg.laws.case import ROUNDING, Case, Law, apart, apart_from_slope
-from minipg.laws.distributions import outcomes
+from minipg.laws.distributions import FAMILIES, outcomes
 from minipg.line_search import line_search, step_scale
-from minipg.mlp import MLP
 from minipg.objective import policy_gradient, proximal_gradient, surrogate_and_kl
-from minipg.policy import CategoricalPolicy, GaussianPolicy, Policy, PolicyTape
+from minipg.policy import Policy, PolicyTape, policy_for
+
+# a family, and whether its σ is of the state
+KINDS = [(family, False) for family in FAMILIES] + [("gaussian", True), ("squashed", True)]
 
 
 class Draw(NamedTuple):
@@ -32,10 +34,11 @@ class Draw(NamedTuple):
 
 
 def _draw(case: Case) -> Draw:
-    """A small tanh policy of either kind on a random batch."""
+    """A small tanh policy of any kind on a random batch."""
     hidden = [case.count(5) for _ in range(case.rng.integers(3))]
-    kind = case.one_of(CategoricalPolicy, GaussianPolicy)
-    policy: Policy = kind(MLP((case.count(4), *hidden, case.count(3)), "tanh", case.backend))
+    family, of_state = KINDS[case.rng.integers(len(KINDS))]
+    distribution = FAMILIES[family](case.count(3), case.backend)
+    policy = policy_for(distribution, (case.count(4), *hidden), state_dependent_std=of_state)
     theta, v = case.normal(policy.layout.size, scale=0.5), case.normal(policy.layout.size, scale=0.5)
     obs = case.normal(1 + case.count(11), policy.mlp.sizes[0])
     tapes = forward_tiles(policy, theta, obs)

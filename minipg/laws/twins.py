@@ -12,8 +12,9 @@ from minipg.checks import Array
 from minipg.distribution import Distribution
 from minipg.laws.case import Case, Law, apart
 from minipg.laws.distributions import FAMILIES
+from minipg.laws.policies import KINDS
 from minipg.mlp import ACTIVATIONS, MLP
-from minipg.policy import CategoricalPolicy, GaussianPolicy
+from minipg.policy import policy_for
 from minipg.returns import discounted_returns, gae, td_errors
 
 _REFERENCE = Backend("numpy", 1)
@@ -70,16 +71,18 @@ def twins_draw_the_same_actions_from_the_same_noise(case: Case) -> float:
 
 
 def twins_agree_on_the_fisher_products_TR9(case: Case) -> float:
-    """Σ Jᵀ M J v, fused, of either kind of policy."""
-    kind, sizes = case.one_of(CategoricalPolicy, GaussianPolicy), (case.count(4), case.count(5), case.count(3))
-    size = kind(MLP(sizes)).layout.size
-    theta, v, obs = case.normal(size, scale=0.5), case.normal(size, scale=0.5), case.normal(case.count(9), sizes[0])
+    """Σ Jᵀ M J v, fused or composed, of any kind of policy."""
+    family, of_state = KINDS[case.rng.integers(len(KINDS))]
+    layers, outputs = (case.count(4), case.count(5)), case.count(3)
+    make = lambda backend: policy_for(FAMILIES[family](outputs, backend), layers, state_dependent_std=of_state)
+    size = make(case.backend).layout.size
+    theta, v, obs = case.normal(size, scale=0.5), case.normal(size, scale=0.5), case.normal(case.count(9), layers[0])
 
     def compute(backend: Backend, dtype: Any) -> list[Array]:
-        policy, x = kind(MLP(sizes, "tanh", backend)), theta.astype(dtype)
+        policy, x = make(backend), theta.astype(dtype)
         return [policy.fisher_product(x, policy.forward(x, obs.astype(dtype)), v.astype(dtype))]
 
-    return _same(case, compute, float(np.exp(2 * np.abs(theta).max())))
+    return _same(case, compute, float(np.exp(2 * np.abs(theta).sum())))
 
 
 def twins_agree_on_returns_PG7_PG12(case: Case) -> float:

@@ -39,7 +39,7 @@ class Collector:
         self.envs, self.policy, self.rng, self.dtype = envs, policy, rng, dtype
         self.normalizer, self.scaler = normalizer, scaler
         self.observations = ObservationCodec(envs.single_observation_space)
-        self.actions = ActionCodec(envs.single_action_space)
+        self.actions = ActionCodec(envs.single_action_space, policy.distribution.name == "squashed")
         self.next_step_reset = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
         self.steps = 0
         self._restart(seed)
@@ -83,7 +83,7 @@ class Collector:
         n, distribution = envs.num_envs, policy.distribution
         obs: Array = np.empty((n_steps, n, self.observations.size), self.dtype)
         noise = distribution.noise(self.rng, (n_steps, n), self.dtype)
-        act: Array = np.empty(noise.shape, self.dtype if distribution.act_shape else np.int64)
+        act: Array = np.empty(noise.shape, np.int64 if distribution.discrete else self.dtype)
         rew: Array = np.empty((n_steps, n), self.dtype)
         terminated, truncated = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
         valid = np.empty((n_steps, n), bool)
