@@ -1,5 +1,6 @@
 """Work spread over threads gives the same bits, never waits for a busy thread, and survives a fork."""
 
+import importlib.util
 import multiprocessing
 import threading
 
@@ -8,7 +9,7 @@ import pytest
 import threadpoolctl
 
 from minipg import Backend
-from minipg.backend import TILE_ROWS, one_blas_thread
+from minipg.backend import TILE_ROWS, announce_compiling, one_blas_thread
 from minipg.errors import MinipgError
 
 
@@ -66,6 +67,37 @@ def test_blas_keeps_to_one_thread_inside_and_is_as_before_afterwards():
     with pytest.raises(ValueError, match="out"), one_blas_thread():
         raise ValueError("out")
     assert blas_threads() == before
+
+
+KERNELS = """
+import numba
+
+@numba.njit(cache=True)
+def double(x):
+    return 2 * x
+
+@numba.njit(cache=True)
+def triple(x):
+    return 3 * x
+"""
+
+
+def test_compiling_is_announced_once_and_never_for_kernels_from_the_cache(tmp_path):
+    path, said = tmp_path / "some_kernels.py", []
+    path.write_text(KERNELS)
+
+    def run():
+        """In a module that is new to the process, as its kernels are at the start of a program."""
+        said.clear()
+        spec = importlib.util.spec_from_file_location("some_kernels", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        with announce_compiling(said.append):
+            assert (module.double(2), module.triple(2)) == (4, 6)
+        return len(said), sum(len(kernel.stats.cache_hits) for kernel in (module.double, module.triple))
+
+    assert run() == (1, 0)
+    assert run() == (0, 2)
 
 
 def in_child(queue):

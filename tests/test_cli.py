@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -195,6 +196,28 @@ def test_evaluation_takes_a_file_too_and_changes_nothing(run, trained):
     assert run("evaluate", "run/agent.npz", "--episodes", 2) == plain
     assert run("evaluate", trained, "--episodes", 2, "--stochastic").status == 0
     assert tree() == before
+
+
+def test_a_stochastic_evaluation_samples_its_actions_and_a_deterministic_one_takes_the_mode(run, trained):
+    stochastic, again, plain = (
+        strictly(run("evaluate", trained, "--episodes", 40, "--json", *flag).out[-1])
+        for flag in (["--stochastic"], ["--stochastic"], [])
+    )
+    assert stochastic == again  # from the agent's own seed
+    agent = minipg.load(trained)
+    obs = np.zeros((200, 3))
+    assert len({*agent.predict(obs, deterministic=True)[0]}) == 1
+    assert len({*agent.predict(obs)[0]}) == 3
+    assert stochastic["mean_return"] != plain["mean_return"]
+
+
+def test_the_seed_of_an_evaluation_is_that_of_its_episodes(run):
+    assert run(*small("Pendulum-v1")).status == 0
+    zero, zero_again, one = (
+        strictly(run("evaluate", "run", "--episodes", 2, "--seed", seed, "--json").out[-1]) for seed in (0, 0, 1)
+    )
+    assert zero == zero_again
+    assert zero["mean_return"] != one["mean_return"]
 
 
 def config_of(run, *args):
@@ -495,6 +518,20 @@ def test_whatever_ends_a_run_the_agent_is_saved(tmp_path):
     assert folder.agent.exists()
     assert minipg.load(folder.agent).steps == 16
     assert folder.curve.exists()
+
+
+def test_a_run_saves_its_agent_every_minute_and_at_its_end(tmp_path, monkeypatch):
+    from rich.console import Console
+
+    ticks = iter(range(0, 10_000, 25))  # seconds, one look at the clock after the other
+    module = sys.modules["minipg.runs.train"]
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    agent = TRPO("test/Counting-v0", num_envs=1, n_steps=16, hidden=(4,), vf_epochs=1, threads=1)
+    saved, save = [], agent.save
+    monkeypatch.setattr(agent, "save", lambda path: (saved.append((agent.updates, path.name)), save(path)))
+    train(agent, 128, RunFolder.create(tmp_path / "run", "name"), Progress("title", 128, Console(quiet=True)))
+    # looked at after 25, 50 and 75 s, saved, then 25, 50 and 75 s after that
+    assert saved == [(update, "agent.npz") for update in (3, 6, 8)]
 
 
 @pytest.mark.parametrize("env,updates", [("test/Interrupting-v0", 1), ("test/InterruptingAtOnce-v0", 0)])

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from scipy import special
 from scipy.optimize import rosen, rosen_der, rosen_hess_prod
@@ -262,6 +262,25 @@ def test_a_kink_is_reported_and_neither_passed_nor_failed(f, df, x, places, kind
     assert report.kinks == places
 
 
+@pytest.mark.parametrize(
+    "f,df,x",
+    [
+        (lambda x: np.sign(x).sum(), np.zeros_like, [1.0, 0.0, -2.0]),
+        (lambda x: (np.floor(x) + np.sin(x)).sum(), np.cos, [0.5, 3.0]),
+        (lambda x: np.where(x > 2, x * x, 0).sum(), lambda x: np.where(x > 2, 2 * x, 0), [-1.0, 2.0]),
+        (lambda x: (x == 1).sum() + x.sum(), np.ones_like, [3.0, 1.0]),
+    ],
+    ids=["sign", "floor", "a branch", "a single point"],
+)
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_a_jump_is_called_one(f, df, x, kind):
+    x = np.array(x, kind)
+    with pytest.warns(NotDifferentiableWarning, match=r"not continuous at x\[1\]"):
+        report = check_gradient(lambda x: kind(f(x)), lambda x: df(x).astype(kind), x)
+    assert report.status == "not continuous here"
+    assert report.kinks == ("x[1]",)
+
+
 @pytest.mark.filterwarnings("ignore::minipg.gradient_check.NotDifferentiableWarning")
 def test_beside_a_kink_the_other_entries_are_still_checked():
     with pytest.raises(GradientError) as caught:
@@ -503,6 +522,46 @@ def test_a_property_that_does_not_hold_fails_at_a_small_example():
     with pytest.raises(GradientError) as caught:
         wrong()
     assert sorted(np.abs(caught.value.x))[:2] == [0, 0]
+
+
+@given(drawn.mdps_with_policies(), st.data())
+def test_drawn_mdps_and_their_policies_are_valid(case, data):
+    states, actions = case.mdp.rewards.shape
+    assert 1 <= states <= 6
+    assert 1 <= actions <= 4
+    assert 0 <= case.mdp.gamma <= 0.99
+    assert case.mdp.transitions.shape == (states, actions, states)
+    for table in (case.mdp.transitions, case.mdp.start, case.pi, case.other):
+        assert (table >= 0).all()
+        np.testing.assert_allclose(table.sum(axis=-1), 1, rtol=1e-15)
+    assert case.theta.shape == case.pi.shape == case.other.shape == (states, actions)
+    assert (data.draw(drawn.mdps(connected=True, anywhere=True)).start > 0).all()
+
+
+def test_drawn_mdps_shrink_to_one_state():
+    mdp = find(drawn.mdps(), lambda mdp: mdp.gamma > 0.2)
+    assert mdp.rewards.tolist() == [[0]]
+    assert mdp.gamma == 0.5
+
+
+@given(drawn.networks(activations=["relu"]), st.data())
+def test_drawn_inputs_are_clear_of_the_kinks_of_a_relu_network(case, data):
+    obs = data.draw(drawn.relu_inputs(case.mlp, case.theta, 3, least=0.05))
+    assert 1 <= len(obs) <= 3
+    assert drawn.clearance(case.mlp, case.theta, obs) > 0.05
+    tape = case.mlp.forward(case.theta, case.obs)
+    assert not tape.hidden.size or drawn.clearance(case.mlp, case.theta, case.obs) > 1e-2
+
+
+@settings(max_examples=10)
+@given(drawn.networks(activations=["relu"], width=4, rows=2))
+def test_at_drawn_inputs_a_relu_network_is_differentiable_in_them(case):
+    def gradient(obs):
+        tape = case.mlp.forward(case.theta, obs)
+        return case.mlp.vjp_obs(case.theta, tape, 2 * tape.out)
+
+    report = check_gradient(lambda obs: (case.mlp.forward(case.theta, obs).out ** 2).sum(), gradient, case.obs)
+    assert report.status == "passed"
 
 
 @given(drawn.episodes(), drawn.spd_matrices(), drawn.logits(), drawn.gaussian_parameters())

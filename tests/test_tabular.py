@@ -1,22 +1,22 @@
 """The theory on random finite MDPs, solved exactly: identities to rounding, inequalities with no other slack."""
 
 from itertools import pairwise, product
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from cases import close, seeds
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from minipg import MLP, Backend, CategoricalPolicy, conjugate_gradient
 from minipg.errors import ConfigError, MinipgError, ShapeError
 from minipg.fisher import forward_tiles
+from minipg.gradient_check.strategies import integers, mdps
+from minipg.gradient_check.strategies import mdps_with_policies as cases
+from minipg.gradient_check.strategies import probabilities as rows
 from minipg.line_search import step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.tabular import (
-    MDP,
     action_values,
     advantages,
     average_reward,
@@ -51,52 +51,6 @@ from minipg.tabular import (
     values,
     visits,
 )
-
-# strategies: every entry is drawn, so that a failure shrinks to few states, plain rewards and deterministic moves
-
-
-def integers(shape, low, high):
-    return hnp.arrays(np.int64, shape, elements=st.integers(low, high), fill=st.nothing())
-
-
-def rows(shape, least=0):
-    """Rows of probabilities out of small integers: zeros and certainties are common unless `least` is positive."""
-
-    def normalise(weights):
-        weights = weights + np.eye(shape[-1], dtype=int)[0] * (weights.sum(axis=-1, keepdims=True) == 0)
-        return weights / weights.sum(axis=-1, keepdims=True)
-
-    return integers(shape, least, 4).map(normalise)
-
-
-gammas = st.sampled_from([0.0, 0.5, 0.9, 0.99]) | st.floats(0, 0.99)
-
-
-@st.composite
-def mdps(draw, max_states=6, max_actions=4, connected=False, anywhere=False):
-    """Any MDP; `connected`: one closed set of states under every policy; `anywhere`: it may start in every state."""
-    states, actions = draw(st.integers(1, max_states)), draw(st.integers(1, max_actions))
-    transitions = draw(rows((states, actions, states)))
-    if connected:
-        transitions = 7 / 8 * transitions + np.eye(states)[0] / 8
-    start = draw(rows((states,), least=1 if anywhere else 0))
-    return finite_mdp(transitions, draw(integers((states, actions), -4, 4)) / 2, start, draw(gammas))
-
-
-class Case(NamedTuple):
-    """An MDP, logits of a policy, and tables of two others, which may leave actions out."""
-
-    mdp: MDP
-    theta: np.ndarray
-    pi: np.ndarray
-    other: np.ndarray
-
-
-@st.composite
-def cases(draw, **kinds):
-    mdp = draw(mdps(**kinds))
-    shape = mdp.rewards.shape
-    return Case(mdp, draw(integers(shape, -4, 4)) / 2, draw(rows(shape)), draw(rows(shape)))
 
 
 @st.composite

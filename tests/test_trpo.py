@@ -68,6 +68,13 @@ def test_the_improvement_is_over_the_old_policy_whatever_the_mean_of_the_advanta
     assert info.improvement > 0
 
 
+@given(policies())
+def test_the_entropy_reported_is_the_mean_over_the_batch_of_the_old_policys_DI7(case):
+    _, info = update(case.policy, case.theta, samples(case), CONFIG)
+    each = case.policy.distribution.entropy(case.policy.forward(case.theta, case.obs).params)
+    np.testing.assert_allclose(info.entropy, each.mean(), rtol=1e-12, atol=1e-14)
+
+
 def test_no_step_takes_log_std_out_of_its_range():
     policy = GaussianPolicy(MLP((1, 1), "tanh", Backend("numpy", 1)), log_std_init=2.0)
     theta, obs = policy.init(np.random.default_rng(0), np.float64), np.ones((4, 1))
@@ -164,6 +171,40 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_threads(env):
 
 def test_another_seed_gives_another_agent():
     assert (learnt(seed=3).theta != learnt(seed=4).theta).any()
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_predicting_between_updates_does_not_change_training_nor_training_what_is_predicted(env):
+    options = {"env": env, "steps": 192, "n_steps": 32, "vf_epochs": 2, "hidden": (8,)}
+    obs = learnt(**{**options, "steps": 1}).envs.observation_space.sample()
+
+    def asked(agent):
+        return [np.array(agent.predict(obs)[0]) for _ in range(20)]
+
+    def start():
+        return TRPO(env, seed=3, num_envs=2, n_steps=32, vf_epochs=2, hidden=(8,))
+
+    quiet = start().learn(192)
+    identical(quiet, start().learn(192, callback=lambda agent, row: asked(agent) and None))
+    quiet.theta = start().theta
+    np.testing.assert_array_equal(asked(quiet), asked(start()))
+
+
+def test_every_use_of_chance_has_a_stream_of_its_own():
+    agent = TRPO("CartPole-v1", seed=3, num_envs=2, n_steps=32, hidden=(8,))
+    # more shuffling draws more numbers, and no action changes
+    other = TRPO("CartPole-v1", seed=3, num_envs=2, n_steps=32, hidden=(8,), vf_epochs=3)
+    lengths = []
+    for learner in (agent, other):
+        rows = []
+        learner._update = lambda batch, progress, rows=rows, learner=learner: (
+            rows.append(batch.act.copy()), learner._shuffle.random(learner.config.vf_epochs), {}
+        )[-1]  # fmt: skip
+        learner.learn(256)
+        lengths.append(np.concatenate(rows))
+    np.testing.assert_array_equal(*lengths)
+    draws = [stream.random(4).tolist() for stream in (agent._acting, agent._shuffle, agent._predicting)]
+    assert len({tuple(draw) for draw in draws}) == 3
 
 
 def test_the_twins_learn_the_same_at_first():

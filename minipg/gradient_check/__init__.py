@@ -21,8 +21,19 @@ from typing import Any
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import like
-from minipg.gradient_check.check import Comparison, Problem, Report, inner, outputs_of, repeatable, rounding, suspects
+from minipg.gradient_check.arguments import Structure, like
+from minipg.gradient_check.check import (
+    Comparison,
+    Problem,
+    Report,
+    copies,
+    flat,
+    inner,
+    outputs_of,
+    repeatable,
+    rounding,
+    suspects,
+)
 from minipg.gradient_check.errors import CheckInputError, GradientError, NotDifferentiableWarning
 from minipg.gradient_check.numeric import second_derivative
 from minipg.parameters import Layout
@@ -69,13 +80,14 @@ def check_jvp(f: Callable[..., Any], jvp: Callable[..., Any], x: Any, *, seed: i
     """
     problem = Problem(f, x, f"the jvp of {_name(f)}")
 
-    def at(leaves: list[Array], direction: list[Array]) -> Array:
-        v = [np.asarray(d, leaf.dtype) for d, leaf in zip(direction, leaves, strict=True)]
-        return outputs_of(problem.structure.call(jvp, leaves, problem.structure.build(v)))
+    def product(both: list[Array]) -> Array:
+        x, v = both[: len(both) // 2], both[len(both) // 2 :]
+        return outputs_of(problem.structure.call(jvp, x, problem.structure.build(v)))
 
     def analytic(direction: list[Array]) -> tuple[Array, Array]:
-        value = repeatable(lambda leaves: at(leaves, direction), problem.leaves, _name(jvp))
-        return value, rounding(lambda leaves: at(leaves, direction), problem.leaves, value)
+        v = [np.asarray(d, leaf.dtype) for d, leaf in zip(direction, problem.leaves, strict=True)]
+        value = repeatable(product, [*problem.leaves, *v], _name(jvp))
+        return value, rounding(product, [*problem.leaves, *v], value)
 
     return Comparison(problem, analytic, _name(jvp), seed).run(lambda: suspects(problem.leaves, seed))
 
@@ -88,7 +100,7 @@ def check_vjp(f: Callable[..., Any], vjp: Callable[..., Any], x: Any, *, seed: i
     problem = Problem(f, x, f"the vjp of {_name(f)}")
     rng, count = np.random.default_rng(seed), problem.value.size
     units = np.eye(count) if count <= 8 else rng.standard_normal((3, count))
-    output = np.asarray(problem.structure.call(f, [leaf.copy(order="K") for leaf in problem.leaves]))
+    output = np.asarray(problem.structure.call(f, copies(problem.leaves)))
 
     def pulled_back(u: Array) -> Report:
         covector = u.reshape(output.shape).astype(output.dtype)
@@ -104,22 +116,34 @@ def check_adjoint(
     """⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v, up to rounding: the two modes belong to one Jacobian."""
     problem = Problem(lambda *_: np.zeros(()), x, "the adjoint")
     structure, leaves = problem.structure, problem.leaves
-    rng, worst = np.random.default_rng(seed), 0.0
-    for v in problem.random_directions(rng, rounds):
+    rng, worst, count = np.random.default_rng(seed), 0.0, len(leaves)
+    tiny = float(np.finfo(np.float32 if problem.epsilon_in > 1e-10 else np.float64).tiny)
+    resolution = 0.0
+    for number, v in enumerate(problem.random_directions(rng, rounds)):
+        if number % 2:  # all entries alike, whatever the units: the products are linear in v
+            v = [rng.standard_normal(leaf.shape) for leaf in leaves]
         v = [np.asarray(d, leaf.dtype) for d, leaf in zip(v, leaves, strict=True)]
-        Jv = np.asarray(structure.call(jvp, [leaf.copy(order="K") for leaf in leaves], structure.build(v)))
-        u = rng.standard_normal(Jv.shape).astype(Jv.dtype)
-        JTu = like(structure, leaves, structure.call(vjp, [leaf.copy(order="K") for leaf in leaves], u), _name(vjp))
-        left, right = float((u.astype(float) * Jv).sum()), inner(JTu, v)
-        size = float(np.abs(u.astype(float) * Jv).sum()) + inner([np.abs(g) for g in JTu], [np.abs(d) for d in v])
-        allowed = 64 * problem.epsilon_in * size * np.sqrt(problem.size + u.size)
+        there, Jv = Structure.of(structure.call(jvp, copies(leaves), structure.build(v)))
+        u = [rng.standard_normal(part.shape).astype(part.dtype) for part in Jv]
+        forward = lambda both: outputs_of(structure.call(jvp, both[:count], structure.build(both[count:])))
+        backward = lambda both, there=there: flat(
+            like(structure, leaves, structure.call(vjp, both[:count], there.build(both[count:])), _name(vjp))
+        )
+        pushed, pulled = flat(Jv), backward(copies([*leaves, *u]))
+        noise = rounding(forward, [*leaves, *v], pushed), rounding(backward, [*leaves, *u], pulled)
+        along_u, along_v = flat(u), flat(v)
+        left, right = float(along_u @ pushed), float(pulled @ along_v)
+        size = float(np.abs(along_u * pushed).sum() + np.abs(pulled * along_v).sum())
+        allowed = 64 * problem.epsilon_in * size * np.sqrt(len(along_u) + len(along_v))
+        allowed += float(np.abs(along_u) @ noise[0] + np.abs(along_v) @ noise[1]) + 64 * tiny
         worst = max(worst, abs(left - right) / max(allowed, 1e-300))
+        resolution = max(resolution, allowed / size if size else 0.0)
         if abs(left - right) > allowed:
             raise GradientError(
                 f"⟨u, {_name(jvp)} v⟩ = ⟨{_name(vjp)} u, v⟩",
                 analytic=right, numeric=left, error=allowed, guess=_ratio_guess(right, left), x=x,
             )  # fmt: skip
-    return Report("passed", rounds, worst, 0.0, (), ())
+    return Report("passed", rounds, worst, resolution, (), ())
 
 
 def check_hessian_product(
@@ -198,11 +222,11 @@ def _evaluated(problem: Problem, gradient: Callable[..., Any], name: str) -> tup
     """The analytic gradient's leaves and the rounding error of each entry."""
 
     def at(leaves: list[Array]) -> Array:
-        given = [leaf.copy(order="K") for leaf in leaves]
+        given = copies(leaves)
         slope = like(problem.structure, leaves, problem.structure.call(gradient, given), name)
         if any(not np.array_equal(a, b) for a, b in zip(given, leaves, strict=True)):
             raise CheckInputError(f"{name} changes its arguments in place")
-        return np.concatenate([part.astype(float).ravel() for part in slope]) if slope else np.zeros(0)
+        return flat(slope)
 
     value = repeatable(at, problem.leaves, name)
     noise = rounding(at, problem.leaves, value)
@@ -238,7 +262,7 @@ def _contracted(f: Callable[..., Any], u: Array) -> Callable[..., Any]:
 def _together(reports: list[Report]) -> Report:
     kinks = tuple(dict.fromkeys(place for report in reports for place in report.kinks))
     return Report(
-        "not differentiable here" if kinks else "passed",
+        min((report.status for report in reports), default="passed"),  # "not continuous" before all others
         sum(report.directions for report in reports),
         max((report.worst for report in reports), default=0.0),
         max((report.resolution for report in reports), default=0.0),

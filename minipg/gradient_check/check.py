@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -12,20 +13,22 @@ from minipg.checks import Array
 from minipg.gradient_check.arguments import Structure, require_floats
 from minipg.gradient_check.diagnosis import guess, snippet
 from minipg.gradient_check.errors import CheckInputError, GradientError, NotDifferentiableWarning
-from minipg.gradient_check.numeric import Derivative, complex_step, derivative
+from minipg.gradient_check.numeric import IMAGINARY, Derivative, complex_step, derivative
 
 _EVERY_COORDINATE = 64  # arguments of up to so many numbers are checked one by one
 _DIRECTIONS = 4
 _SUSPECTS = 12
+_REACH = 4.0  # of the arguments' size: the longest step
 _SAFETY = 4.0  # how far beyond its own error estimate a difference must be to count as a mistake
 
 
 class Report(NamedTuple):
     """What a check found that did not fail.
 
-    `status` is "passed" or "not differentiable here"; `directions` were tried; `worst` is the largest difference as a
-    fraction of what was allowed, `resolution` the largest allowance as a fraction of the derivative's size (mistakes
-    smaller than it would go unseen), `kinks` the places without a derivative, `notes` anything else worth knowing.
+    `status` is "passed", "not differentiable here" or "not continuous here"; `directions` were tried; `worst` is the
+    largest difference as a fraction of what was allowed, `resolution` the largest allowance as a fraction of the
+    derivative's size (mistakes smaller than it would go unseen), `kinks` the places without a derivative, `notes`
+    anything else worth knowing.
     """
 
     status: str
@@ -44,21 +47,24 @@ class Problem:
         self.structure, self.leaves = Structure.of(x, f)
         require_floats(self.structure, self.leaves)
         first = self.outputs(self.leaves)
-        before = [leaf.copy(order="K") for leaf in self.leaves]
-        again = np.asarray(self._call([leaf.copy(order="K") for leaf in self.leaves]))
-        given = [leaf.copy(order="K") for leaf in before]
+        before = copies(self.leaves)
+        result = self._call(copies(self.leaves))
+        results = Structure.of(result)[1]
+        again = outputs_of(result)
+        given = copies(before)
         self._call(given)
         if any(not np.array_equal(a, b) for a, b in zip(given, before, strict=True)):
             raise CheckInputError(f"{_name(f)} changes its arguments in place")
-        if not np.array_equal(again.ravel(), first, equal_nan=True):
+        if not np.array_equal(again, first, equal_nan=True):
             raise CheckInputError(f"{_name(f)} is not deterministic: the same arguments gave two results")
         if not np.isfinite(first).all():
             raise CheckInputError(f"{_name(f)} returns {first[~np.isfinite(first)][0]} at the point of the check")
-        self.value, self.shape = first, again.shape
+        self.value, self.shape = first, results[0].shape if len(results) == 1 else first.shape
         kinds = [np.finfo(leaf.dtype).eps for leaf in self.leaves if leaf.size]
         self.epsilon_in = float(max(kinds, default=np.finfo(np.float64).eps))
-        own = again.dtype if again.dtype in (np.float32, np.float64) else np.float64
-        self.epsilon_out = float(max(np.finfo(own).eps, self.epsilon_in))
+        own = [np.finfo(part.dtype).eps for part in results if part.dtype in (np.float32, np.float64)]
+        self.epsilon_out = float(max(own, default=np.finfo(np.float64).eps))
+        self.epsilon_out = max(self.epsilon_out, self.epsilon_in)
         self.size = sum(leaf.size for leaf in self.leaves)
 
     def _call(self, leaves: list[Array]) -> Any:
@@ -66,7 +72,10 @@ class Problem:
 
     def outputs(self, leaves: list[Array]) -> Array:
         """f as a flat float64 vector (M,)."""
-        out = [np.asarray(part) for _, part in _flat(self._call([leaf.copy(order="K") for leaf in leaves]))]
+        return self._numbers(self._call(copies(leaves)))
+
+    def _numbers(self, result: Any) -> Array:
+        out = [np.asarray(result)] if isinstance(result, np.ndarray | np.generic) else Structure.of(result)[1]
         for part in out:
             if part.dtype.kind not in "fc":
                 raise CheckInputError(
@@ -83,20 +92,42 @@ class Problem:
 
     def along(self, direction: list[Array]) -> Derivative:
         """The numeric derivative along `direction`, tightened by a complex step where f takes one."""
-        rates = [np.abs(leaf[d != 0]) / np.abs(d[d != 0]) for leaf, d in zip(self.leaves, direction, strict=True)]
-        rate = np.concatenate([r.ravel() for r in rates])
-        rate = rate[rate > 0]
-        scale = float(np.exp(np.mean(np.log(rate)))) if rate.size else 1.0
-        found = derivative(lambda t: self.outputs(self.moved(direction, t)), scale, self.epsilon_in, self.epsilon_out)
+        scale, longest = self._scale(direction)
+        phi = lambda t: self._numbers(self._call(self.moved(direction, t)))
+        found = derivative(phi, scale, self.epsilon_in, self.epsilon_out, longest)
         if self.epsilon_in > 1e-10:
             return found
-        exact = complex_step(lambda t: self.outputs(self.moved(direction, t)), scale)
+        exact = complex_step(phi, scale)
         if exact is None or exact.shape != found.value.shape:
             return found
         amplified = np.maximum(1, found.noise / (self.epsilon_out * np.maximum(np.abs(self.value), 1e-300)))
         bound = 1e4 * self.epsilon_out * amplified * (np.abs(exact) + np.abs(self.value) / max(scale, 1.0))
-        better = (np.abs(exact - found.value) <= _SAFETY * found.error) & (bound < found.error)
+        bound += float(np.finfo(np.float64).tiny) / (IMAGINARY * scale)
+        # differences must have seen the size of it: abs takes complex numbers too, and is not analytic
+        seen = (np.abs(exact - found.value) <= _SAFETY * found.error) & (16 * found.error <= np.abs(exact))
+        better = seen & (bound < found.error)
         return found._replace(value=np.where(better, exact, found.value), error=np.where(better, bound, found.error))
+
+    def _scale(self, direction: list[Array]) -> tuple[float, float]:
+        """The |t| at which entries have moved by their own size, in the geometric mean, and that at which all have.
+
+        Far beyond the second, even a wrong derivative may look right. A zero, which any step changes exactly, is
+        given a wide range below the size of the rest of its array; without a rest, below 1.
+        """
+        rates, longest, wide = [], 0.0, float(np.finfo(np.float64).eps) / self.epsilon_in
+        for leaf, d in zip(self.leaves, direction, strict=True):
+            moving = d != 0
+            if moving.any():
+                size, speed = np.abs(leaf.astype(float)), np.abs(d[moving])
+                typical = float(size.max()) * float(np.sqrt(np.mean((size / (size.max() or 1.0)) ** 2))) or 1.0
+                rates.append(np.where(size[moving] > 0, size[moving], typical * wide) / speed)
+                longest = max(longest, _REACH * typical / float(speed.max()))
+        if not rates:
+            return 1.0, 1.0
+        scale = float(np.exp(np.mean(np.log(np.concatenate(rates)))))
+        least = float(np.finfo(np.float32).tiny) if self.epsilon_in > 1e-10 else 1e-280
+        scale = max(scale, 1e-24 * longest, least)
+        return scale, max(scale, longest)
 
     def unit(self, leaf: int, index: tuple[int, ...]) -> list[Array]:
         """The direction of one entry."""
@@ -135,6 +166,7 @@ class Comparison:
         self.rng = np.random.default_rng(seed)
         self.kinks: list[str] = []
         self.notes: list[str] = []
+        self.jumps = self.blind = False
         self.directions, self.worst, self.allowed, self.largest = 0, 0.0, 0.0, 0.0
 
     def run(self, suspects: Callable[[], list[tuple[int, tuple[int, ...]]]]) -> Report:
@@ -156,16 +188,17 @@ class Comparison:
         for leaf, index in entries:
             if self._disagree(problem.unit(leaf, index), problem.place(leaf, index)) is not None:
                 self._fail(leaf, index)
+        broken = "not continuous" if self.jumps else "not differentiable"
         if self.kinks:
             places = ", ".join(self.kinks[:5]) + (" ..." if len(self.kinks) > 5 else "")
-            warnings.warn(
-                f"{self.problem.what} is not differentiable at {places}", NotDifferentiableWarning, stacklevel=4
-            )
+            warnings.warn(f"{self.problem.what} is {broken} at {places}", NotDifferentiableWarning, stacklevel=4)
         noise = getattr(self, "_relative_noise", 0.0)
         if problem.epsilon_in < 1e-10 and 1e-9 < noise < 1e-5:
             self.notes.append(f"{_name(problem.f)} seems to compute in float32: its noise is {noise:.0e} of its value")
-        status = "not differentiable here" if self.kinks else "passed"
+        status = f"{broken} here" if self.kinks else "passed"
         resolution = self.allowed / self.largest if self.largest else 0.0
+        if self.blind:  # no step stays in the function's domain, say
+            resolution = float("inf")
         return Report(status, self.directions, self.worst, resolution, tuple(self.kinks), tuple(self.notes))
 
     def compare(self, direction: list[Array]) -> tuple[Array, Derivative, Array]:
@@ -181,10 +214,13 @@ class Comparison:
     def _disagree(self, direction: list[Array], place: str = "a direction") -> tuple[Array, Derivative, Array] | None:
         analytic, numeric, allowed = self.compare(direction)
         self.directions += 1
-        if numeric.kink.any():
+        broken = numeric.kink | numeric.jump
+        if broken.any():
             self.kinks.append(place)
-        difference = np.where(numeric.kink, 0, np.abs(analytic - numeric.value))
-        sure = np.isfinite(allowed) & ~numeric.kink
+            self.jumps |= bool(numeric.jump.any())
+        difference = np.where(broken, 0, np.abs(analytic - numeric.value))
+        sure = np.isfinite(allowed) & ~broken
+        self.blind |= bool((~sure & ~broken).any())
         if sure.any():
             self.worst = max(self.worst, float((difference[sure] / np.maximum(allowed[sure], 1e-300)).max()))
             self.allowed = max(self.allowed, float(allowed[sure].max()))
@@ -253,7 +289,17 @@ class Comparison:
 
 def outputs_of(value: Any) -> Array:
     """A result of any structure as a flat float64 vector."""
-    return np.concatenate([np.asarray(part, float).ravel() for part in Structure.of(value)[1]] or [np.zeros(0)])
+    return flat(Structure.of(value)[1])
+
+
+def copies(leaves: list[Array]) -> list[Array]:
+    """What a function may be given without harm."""
+    return [leaf.copy(order="K") for leaf in leaves]
+
+
+def flat(leaves: list[Array]) -> Array:
+    """All numbers in a row, in float64."""
+    return np.concatenate([np.asarray(leaf, float).ravel() for leaf in leaves] or [np.zeros(0)])
 
 
 def inner(a: list[Array], b: list[Array]) -> float:
@@ -263,21 +309,32 @@ def inner(a: list[Array], b: list[Array]) -> float:
 
 def repeatable(g: Callable[[list[Array]], Array], leaves: list[Array], name: str) -> Array:
     """g(leaves), after a visit elsewhere: a function that keeps something of the visit is found out."""
-    first = g([leaf.copy(order="K") for leaf in leaves])
-    g([np.asarray(leaf * (1 + 1e-3) + 1e-3, leaf.dtype) for leaf in leaves])
-    if not np.array_equal(first, g([leaf.copy(order="K") for leaf in leaves]), equal_nan=True):
+    first = g(copies(leaves))
+    with contextlib.suppress(Exception):  # elsewhere may be outside the domain
+        g([np.asarray(np.where(leaf == 0, 1e-3, leaf * (1 + 1e-3)), leaf.dtype) for leaf in leaves])
+    if not np.array_equal(first, g(copies(leaves)), equal_nan=True):
         raise CheckInputError(f"{name} gives two results for the same arguments: a stale cache, or randomness")
     return first
 
 
 def rounding(g: Callable[[list[Array]], Array], leaves: list[Array], value: Array) -> Array:
-    """The rounding error of g's result: what moving the arguments by two units in the last place changes, and more."""
-    noise = 8 * max((np.finfo(leaf.dtype).eps for leaf in leaves), default=np.finfo(float).eps) * np.abs(value)
-    for sign in (1, -1):
-        near = [np.asarray(leaf * (1 + sign * 2 * np.finfo(leaf.dtype).eps), leaf.dtype) for leaf in leaves]
-        other = g(near)
-        noise = np.maximum(noise, 4 * np.where(np.isfinite(other), np.abs(other - value), 0))
-    return noise
+    """The rounding error of g: second differences over moves of ε^⅔, too short for anything else to be seen in them.
+
+    Moves of a few units in the last place would not do: they may leave the roundings inside g as they are.
+    """
+    rng, noise = np.random.default_rng(0), np.zeros(value.shape)
+    epsilon = max((float(np.finfo(leaf.dtype).eps) for leaf in leaves), default=float(np.finfo(float).eps))
+    for _ in range(3):
+        moves = [rng.choice([-1, 1], leaf.shape) * rng.uniform(0.5, 1.5, leaf.shape) for leaf in leaves]
+        step = lambda sign, moves=moves: [
+            np.asarray(leaf * (1 + sign * epsilon ** (2 / 3) * move), leaf.dtype)
+            for leaf, move in zip(leaves, moves, strict=True)
+        ]
+        with contextlib.suppress(CheckInputError):  # at the edge of the domain
+            second = g(step(1)) - 2 * value + g(step(-1))
+            noise = np.maximum(noise, np.where(np.isfinite(second), np.abs(second), 0))
+    # where nothing moves, as at x = 0, sums that cancel hide theirs: grant some bits to all
+    return np.maximum(3 * noise, 64 * epsilon * np.abs(value))
 
 
 def suspects(leaves: list[Array], seed: int) -> list[tuple[int, tuple[int, ...]]]:
@@ -296,11 +353,6 @@ def suspects(leaves: list[Array], seed: int) -> list[tuple[int, tuple[int, ...]]
             found += [(number, tuple(int(i) for i in np.unravel_index(p, leaf.shape))) for p in sorted(positions)]
     order = rng.permutation(len(found))[:_SUSPECTS]
     return [found[i] for i in order]
-
-
-def _flat(value: Any) -> Iterator[tuple[str, Any]]:
-    structure, leaves = Structure.of(value)
-    yield from zip(structure.names, leaves, strict=True)
 
 
 def _name(f: Any) -> str:

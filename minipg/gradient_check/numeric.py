@@ -1,7 +1,7 @@
 """Numeric derivatives that know how wrong they may be.
 
 A difference quotient has two errors: truncation, which shrinks with the step h, and the noise of the function's own
-arithmetic, which grows as 1/h. Both are measured, not assumed. Quotients are taken over steps h₀ < 4h₀ < 16h₀ < …:
+arithmetic, which grows as 1/h. Both are measured, not assumed. Quotients are taken over steps h₀, ≈4h₀, ≈16h₀, …:
 
 - between neighbouring steps the quotients differ by noise/h while h is small and by truncation once it is large, so
   the differences times h stay flat and then climb; the height of the flat part is the noise;
@@ -11,7 +11,8 @@ arithmetic, which grows as 1/h. Both are measured, not assumed. Quotients are ta
 - the flat part is read off twice, over the shortest steps alone and over all. Where the two end in different
   derivatives, either the long steps reach over a kink (then the short ones are right), or the short ones do not see
   the noise (then nobody can tell, and the error says so);
-- where the slopes to the left and right stay apart by the same amount however short the step, there is a kink.
+- where the slopes to the left and right stay apart by the same amount however short the step, there is a kink;
+  where the values do, a jump.
 """
 
 from __future__ import annotations
@@ -24,40 +25,49 @@ import numpy as np
 
 from minipg.checks import Array
 
+IMAGINARY = 1e-30  # of the scale: the complex step
 _RATIO = 4.0
 _SHORTEST = 2.0**-46  # of the scale, in float64: 64 units in the last place
-_LONGEST = 1.0
 _SHORT = 6  # steps, from the shortest that changes the function
 
 
 class Derivative(NamedTuple):
-    """d/dt φ(0): the value, a bound on its error, the noise of one evaluation (all (M,)), and where φ has a kink."""
+    """d/dt φ(0): the value, a bound on its error, the noise of one evaluation, where φ has a kink or jumps; (M,)."""
 
     value: Array
     error: Array
     noise: Array
     kink: Array
+    jump: Array
 
 
-def derivative(phi: Callable[[float], Array], scale: float, epsilon_in: float, epsilon_out: float) -> Derivative:
+def derivative(
+    phi: Callable[[float], Array], scale: float, epsilon_in: float, epsilon_out: float, longest: float = 1.0
+) -> Derivative:
     """The derivative at 0 of φ: t ↦ (M,) float64.
 
     `scale` is the |t| at which the arguments have moved by their own size; `epsilon_in` the spacing of the arguments'
-    floats and `epsilon_out` that of the function's, relative to their size.
+    floats and `epsilon_out` that of the function's, relative to their size. No step is longer than `longest` or scale.
     """
     shortest = scale * _SHORTEST * epsilon_in / np.finfo(np.float64).eps
-    count = int(np.ceil(np.log(max(scale, _LONGEST) / shortest) / np.log(_RATIO))) + 1
-    steps = shortest * _RATIO ** np.arange(count)
+    count = int(np.ceil(np.log(max(scale, longest) / shortest) / np.log(_RATIO))) + 1
+    number = np.arange(count)
+    # powers of 4 alone would repeat every rounding; four more bits still leave x + h exact for short x
+    steps = shortest * _RATIO**number * (1 + 5 * number % 8 / 16)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         centre = phi(0.0)
         right, left = (np.stack([phi(sign * h) for h in steps]) for sign in (1.0, -1.0))
         tiny = float(np.finfo(np.float32 if epsilon_out > 1e-10 else np.float64).tiny)
-        return _assess(centre, right, left, steps[:, None], epsilon_out, tiny)
+        found, curvature = _assess(centre, right, left, steps[:, None], epsilon_out, tiny)
+        # arguments rounded inside φ have the slope of a place beside this one
+        return found._replace(error=found.error + 2 * epsilon_in * scale * curvature)
 
 
-def _assess(centre: Array, right: Array, left: Array, h: Array, epsilon: float, tiny: float) -> Derivative:
-    """`right`, `left` (K, M) the values at ±h (K, 1), shortest first."""
+def _assess(
+    centre: Array, right: Array, left: Array, h: Array, epsilon: float, tiny: float
+) -> tuple[Derivative, Array]:
+    """The derivative and |φ″|.   `right`, `left` (K, M) are the values at ±h (K, 1), shortest first."""
     # once a step leaves the domain, longer ones are not to be trusted either
     usable = np.logical_and.accumulate(np.isfinite(right) & np.isfinite(left), axis=0)
     # steps too short to change the function at all say nothing, unless nothing ever changes it
@@ -69,37 +79,66 @@ def _assess(centre: Array, right: Array, left: Array, h: Array, epsilon: float, 
     quotient = np.where(usable, (right - left) / (2 * h), np.nan)
     bend = np.where(usable, np.abs(right - 2 * centre + left) / h, 0)  # → 0 with h where φ is smooth
 
+    flat = (usable & ~told).sum(axis=0)
+    last = np.maximum(flat - 1, 0)[None]
+    longest_flat = np.where(flat > 0, np.take_along_axis(np.broadcast_to(h, told.shape), last, axis=0)[0], 0)
+
     first = np.cumsum(told, axis=0)
-    short = _noise(quotient, h, told & (first <= _SHORT), rounding)
+    few = told & (first <= _SHORT)
+    short = _noise(quotient, h, few, rounding)
+    # where terms cancel, noise is larger than the value's own rounding, and so it is wherever the value grows
+    scatter = np.where(few[:-1] & few[1:], np.abs(np.diff(quotient, axis=0)) * h[:-1] / rounding[1:], 0)
+    rounding = rounding * np.maximum(1, scatter.max(axis=0))
+    everywhere, (onset, apart) = told, _apart(bend, h, short, rounding, told)
+    # beyond a far kink, or the scale of a bend that looks like one, steps see another slope
+    before = told & (np.arange(len(h))[:, None] <= onset)
+    told = np.where(apart & (before.sum(axis=0) >= 4), before, told)
     value, error, _ = _best(quotient, h, told, np.maximum(short, rounding))
     noise = _noise(quotient, h, told, rounding)
     other, other_error, step = _best(quotient, h, told, np.maximum(noise, rounding))
+    # a slope that did not move the function over a flat step is below its stairs, whose height is noise
+    stairs = np.where(np.isfinite(value), np.abs(value), 0) * longest_flat
+    if (stairs > short).any():
+        short, noise = np.maximum(short, stairs), np.maximum(noise, stairs)
+        value, error, _ = _best(quotient, h, told, np.maximum(short, rounding))
+        other, other_error, step = _best(quotient, h, told, np.maximum(noise, rounding))
 
     apart = np.abs(value - other)
     agree = apart <= 2 * (error + other_error)
-    over_kink = ~agree & (np.take_along_axis(bend, step[None], axis=0)[0] > 0.5 * apart)
-    kink = _kinks(bend, h, np.where(over_kink, short, np.minimum(short, noise)), rounding, told)
+    one_sided = np.take_along_axis(bend, step[None], axis=0)[0]
+    over_kink = ~agree & (one_sided > 0.5 * apart)
+    kink = _kinks(bend, h, np.where(over_kink, short, np.minimum(short, noise)), rounding, everywhere)
+    # one so small beside the slope nearby is that of a curve through a flat point
+    kink &= bend.max(axis=0) > 1e-12 * np.abs(np.where(usable, quotient, 0)).max(axis=0)
     value = np.where(agree & (other_error < error), other, value)
     error = np.where(agree, np.minimum(error, other_error), np.where(over_kink, error, apart + error + other_error))
-    return Derivative(np.where(np.isfinite(value), value, 0), error, np.where(over_kink, short, noise), kink)
+    # what does not move at all before a kink is flat here; what moves by stairs looks smooth at one step at least
+    still = 3 * rounding[-1] / np.maximum(longest_flat, h[0])  # of all sizes on the way, which cancel perhaps
+    near = told & (np.arange(len(h))[:, None] <= step + 2)
+    level = (flat >= _SHORT) & (np.abs(other) - other_error > 4 * still) & told.any(axis=0)
+    level &= (~near | (bend > 0.5 * np.abs(other))).all(axis=0)
+    value, error, kink = np.where(level, 0, value), np.where(level, still, error), kink & ~level
+    jump = _jumps(np.maximum(np.abs(right - centre), np.abs(left - centre)), 1e-4 * size[-1], usable)
+    noise = np.where(over_kink, short, noise)
+    found = Derivative(np.where(np.isfinite(value), value, 0), error, noise, kink & ~jump, jump)
+    return found, one_sided / np.take_along_axis(np.broadcast_to(h, bend.shape), step[None], axis=0)[0]
 
 
 def _noise(quotient: Array, h: Array, told: Array, rounding: Array) -> Array:
     """The height of the flat beginning of |Δ quotient|·h: its greatest value before it climbs three times in a row."""
     jump = np.abs(np.diff(quotient, axis=0)) * h[:-1]
     jump[~(told[:-1] & told[1:])] = 0
-    height, climbing = rounding[0].copy(), np.zeros(jump.shape[1], bool)
-    for k in range(len(jump)):
-        if k + 2 < len(jump):
-            base = np.maximum(height, rounding[k])
-            climbing |= (jump[k] > 8 * base) & (jump[k + 1] > 8 * jump[k]) & (jump[k + 2] > 8 * jump[k + 1])
-        height = np.where(climbing, height, np.maximum(height, jump[k]))
-    return height
+    before = np.maximum.accumulate(np.concatenate([rounding[:1], jump[:-1]]), axis=0)
+    climbs = jump > 8 * np.maximum(before, rounding[:-1])
+    climbs[-2:] = False
+    climbs[:-2] &= (jump[1:-1] > 8 * jump[:-2]) & (jump[2:] > 8 * jump[1:-1])
+    flat = ~np.logical_or.accumulate(climbs, axis=0)
+    return np.maximum(rounding[0], np.where(flat, jump, 0).max(axis=0))
 
 
 def _best(quotient: Array, h: Array, told: Array, noise: Array) -> tuple[Array, Array, Array]:
     """The extrapolated quotient with the least error that contradicts none of a shorter step: value, error, index."""
-    square = _RATIO**2
+    square = (h[1:] / h[:-1]) ** 2
     extrapolated = np.full_like(quotient, np.nan)
     extrapolated[:-1] = (square * quotient[:-1] - quotient[1:]) / (square - 1)
     error = np.full_like(quotient, np.inf)
@@ -107,33 +146,45 @@ def _best(quotient: Array, h: Array, told: Array, noise: Array) -> tuple[Array, 
     # extrapolation looks two steps ahead
     error[:-2][~(told[:-2] & told[1:-1] & told[2:])] = np.inf
     error[~np.isfinite(error)] = np.inf
-    for j in range(len(h) - 1):
-        apart = np.abs(extrapolated[j + 1 :] - quotient[j])
-        contradicted = (apart > 6 * noise[j] / h[j] + 6 * noise[j + 1 :] / h[j + 1 :]) & told[j]
-        error[j + 1 :][contradicted] = np.inf
+    width = 6 * noise / h
+    lowest = np.maximum.accumulate(np.where(told, quotient - width, -np.inf), axis=0)
+    highest = np.minimum.accumulate(np.where(told, quotient + width, np.inf), axis=0)
+    contradicted = (extrapolated + width)[1:] < lowest[:-1]
+    contradicted |= (extrapolated - width)[1:] > highest[:-1]
+    error[1:][contradicted] = np.inf
     best = np.argmin(error, axis=0)
     take = lambda array: np.take_along_axis(array, best[None], axis=0)[0]
     return take(extrapolated), take(error), best
 
 
-def _kinks(bend: Array, h: Array, noise: Array, rounding: Array, told: Array) -> Array:
-    """Where the one-sided slopes stay apart by the same amount at four steps in a row and at every shorter one."""
-    kink, seen = np.zeros(noise.shape, bool), np.zeros(noise.shape, bool)
+def _apart(bend: Array, h: Array, noise: Array, rounding: Array, told: Array) -> tuple[Array, Array]:
+    """The first step at which one-sided slopes stay apart, four times in a row; whether there is one."""
     with np.errstate(all="ignore"):
         ratio = bend[1:] / bend[:-1]
+    clear = told & (bend * h > 16 * np.maximum(noise, rounding))
     steady = (ratio > 0.6) & (ratio < 1.7)
-    for k in range(len(h) - 3):
-        new = ~seen & told[k] & told[k + 3] & steady[k] & steady[k + 1] & steady[k + 2] & (bend[k] * h[k] > 16 * noise)
-        if new.any():
-            seen |= new
-            resolved = (bend[k] * h[:k] > 16 * rounding[:k]) & told[:k]
-            kink |= new & ((bend[:k] > 0.4 * bend[k]) | ~resolved).all(axis=0)
-    return kink
+    steady = steady[:-2] & steady[1:-1] & steady[2:] & clear[:-3] & clear[1:-2] & clear[2:-1] & clear[3:]
+    return np.argmax(steady, axis=0), np.asarray(steady.any(axis=0))
+
+
+def _kinks(bend: Array, h: Array, noise: Array, rounding: Array, told: Array) -> Array:
+    """Where the one-sided slopes stay apart by the same amount at four steps in a row and at every shorter one."""
+    first, apart = _apart(bend, h, noise, rounding, told)
+    height = np.take_along_axis(bend, first[None], axis=0)
+    resolved = told & (height * h > 16 * rounding) & (np.arange(len(h))[:, None] < first)
+    return apart & ((bend > 0.4 * height) | ~resolved).all(axis=0)
+
+
+def _jumps(change: Array, coarse: Array, usable: Array) -> Array:
+    """Where φ changes by the same amount however short the step; steps of rounding are far below `coarse`."""
+    short = change[:_SHORT]
+    same = (short > 0.9 * short[0]) & (short < 1.1 * short[0]) & usable[:_SHORT]
+    return same.all(axis=0) & (short[0] > coarse)
 
 
 def complex_step(phi: Callable[[complex], Array], scale: float) -> Array | None:
     """Im φ(i h)/h with h far below rounding: exact for analytic functions, None where φ takes no complex numbers."""
-    h = scale * 1e-30
+    h = scale * IMAGINARY
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("error")
