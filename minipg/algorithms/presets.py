@@ -7,6 +7,8 @@ from typing import Any
 from minipg.errors import unknown_name
 
 _NORMALIZED: dict[str, Any] = {"normalize_obs": True, "normalize_reward": True}
+# a random car seldom reaches the flag: with a wide σ its pushes are as hard as they may be
+_PUSHING: dict[str, Any] = {**_NORMALIZED, "num_envs": 4, "n_steps": 512, "log_std_init": 2.0}
 
 _TRPO_MUJOCO: dict[str, Any] = {
     **_NORMALIZED, "num_envs": 2, "n_steps": 1024, "gae_lambda": 0.95, "cg_iters": 25, "damping": 0.1, "vf_epochs": 20,
@@ -16,9 +18,11 @@ _TRPO: dict[str, dict[str, Any]] = {
     "mujoco": _TRPO_MUJOCO,
     "CartPole-v1": {"num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20,
                     "vf_minibatch_size": 512},
-    "Acrobot-v1": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024},
-    "MountainCar-v0": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "vf_epochs": 20},
-    "Pendulum-v1": {"num_envs": 2, "n_steps": 1024, "gamma": 0.9, "vf_epochs": 15},
+    "Acrobot-v1": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "gamma": 0.995, "damping": 0.01},
+    "MountainCar-v0": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "max_kl": 0.02, "damping": 0.01,
+                       "vf_epochs": 20},
+    "MountainCarContinuous-v0": {**_PUSHING, "max_kl": 0.04},
+    "Pendulum-v1": {"num_envs": 2, "n_steps": 1024, "gamma": 0.9, "vf_epochs": 30},
     "LunarLander-v3": {"num_envs": 2, "n_steps": 512, "gae_lambda": 0.98, "damping": 0.01, "vf_epochs": 15},
     "Hopper-v5": {**_TRPO_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97, "log_std_init": -0.5},
     "HalfCheetah-v5": {**_TRPO_MUJOCO, "max_kl": 0.04},
@@ -39,10 +43,12 @@ _PPO: dict[str, dict[str, Any]] = {
     "CartPole-v1": {"num_envs": 8, "n_steps": 32, "gamma": 0.98, "gae_lambda": 0.8, "n_epochs": 20,
                     "minibatch_size": 256, "learning_rate": 1e-3, "schedule": "linear", "clip_schedule": "linear",
                     "vf_epochs": 20, "vf_minibatch_size": 256},
-    "Acrobot-v1": {**_NORMALIZED, "num_envs": 16, "n_steps": 256, "gae_lambda": 0.94, "n_epochs": 4, "vf_epochs": 4},
-    "MountainCar-v0": {**_NORMALIZED, "num_envs": 16, "n_steps": 16, "gae_lambda": 0.98, "n_epochs": 4,
-                       "vf_epochs": 4},
-    "Pendulum-v1": {"num_envs": 4, "n_steps": 1024, "gamma": 0.9, "learning_rate": 1e-3},
+    "Acrobot-v1": {**_NORMALIZED, "num_envs": 16, "n_steps": 256, "gamma": 0.995, "gae_lambda": 0.94},
+    "MountainCar-v0": {**_NORMALIZED, "num_envs": 16, "n_steps": 128, "gae_lambda": 0.98, "n_epochs": 4,
+                       "vf_epochs": 4, "learning_rate": 1e-3, "schedule": "linear"},
+    "MountainCarContinuous-v0": {**_PUSHING, "learning_rate": 1e-3},
+    "Pendulum-v1": {"num_envs": 4, "n_steps": 1024, "gamma": 0.9, "schedule": "linear", "learning_rate": 2e-3,
+                    "vf_learning_rate": 2e-3},
     "LunarLander-v3": {"num_envs": 16, "n_steps": 1024, "gamma": 0.999, "gae_lambda": 0.98, "n_epochs": 4,
                        "vf_epochs": 4, "ent_coef": 0.01},
     **{f"{name}-v5": _PPO_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant", "InvertedPendulum",
@@ -65,8 +71,10 @@ _A2C: dict[str, dict[str, Any]] = {
     "mujoco": _A2C_MUJOCO,
     "CartPole-v1": {"num_envs": 8},
     "Acrobot-v1": {**_NORMALIZED, "num_envs": 16},
-    "MountainCar-v0": {**_NORMALIZED, "num_envs": 16},
-    "Pendulum-v1": {"num_envs": 8, "n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9, "schedule": "linear"},
+    "MountainCar-v0": {**_NORMALIZED, "num_envs": 16, "learning_rate": 4e-3, "vf_learning_rate": 4e-3},
+    "MountainCarContinuous-v0": {**_PUSHING, "n_steps": 16, "learning_rate": 2e-3, "vf_learning_rate": 2e-3},
+    "Pendulum-v1": {**_NORMALIZED, "num_envs": 8, "n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9,
+                    "learning_rate": 4e-3, "vf_learning_rate": 4e-3, "schedule": "linear"},
     "LunarLander-v3": {"num_envs": 8, "gamma": 0.995, "learning_rate": 8.3e-4, "vf_learning_rate": 8.3e-4,
                        "schedule": "linear", "ent_coef": 1e-5},
     **{f"{name}-v5": _A2C_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
