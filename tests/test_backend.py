@@ -2,6 +2,9 @@
 
 import importlib.util
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -142,3 +145,19 @@ def test_an_unknown_backend_and_no_thread_are_named():
         Backend("nunba")
     with pytest.raises(MinipgError, match="threads: expected at least 1, got 0"):
         Backend("numba", 0)
+
+
+ONE_UPDATE = """
+import hashlib, minipg
+agent = minipg.TRPO("CartPole-v1", seed=0, n_steps=64, threads=1).learn(1)
+print(hashlib.sha256(agent.theta.tobytes() + agent.value.theta.tobytes()).hexdigest())
+"""
+
+
+def test_the_process_that_compiles_computes_what_those_compute_that_find_the_code_compiled(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    first, second = (
+        subprocess.run([sys.executable, "-c", ONE_UPDATE], env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    assert first.stdout == second.stdout != ""

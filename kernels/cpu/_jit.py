@@ -6,7 +6,9 @@ import numba
 
 # `fastmath=True` would also assume that no NaN and no infinity occurs, and hide them; these flags do not.
 _VISIBLE_NAN = {"contract", "nsz", "arcp"}
-_OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
+# Inlined, a kernel inside another one is the same code in the process that compiles it and in those that load it from
+# the cache; called, it is whichever copy the process has met first, and copies round differently.
+_OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy", "forceinline": True}
 
 jit = numba.njit(fastmath=_VISIBLE_NAN, **_OPTIONS)
 # For sums over a long axis: the order of additions is the compiler's (fixed once compiled), so they vectorise.
