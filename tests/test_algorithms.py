@@ -5,7 +5,7 @@ import dataclasses
 import gymnasium as gym
 import numpy as np
 import pytest
-from cases import close, policies
+from cases import close, networks, policies
 from environments import Counting, Ending
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 import minipg
 from minipg import (
     ALGORITHMS,
+    MLP,
     A2CConfig,
     NPGConfig,
     PPOConfig,
     REINFORCEConfig,
     TRPOConfig,
+    ValueNetwork,
     VPGConfig,
     conjugate_gradient,
     fisher_operator,
@@ -29,7 +31,8 @@ from minipg.algorithms.dual import DualState, dual_update, next_multiplier
 from minipg.errors import EnvironmentFault
 from minipg.fisher import forward_tiles
 from minipg.objective import policy_gradient, surrogate_and_kl
-from minipg.rollout.batch import Batch
+from minipg.rollout.batch import Batch, episode_starts, joined
+from minipg.value import ValueState
 
 SMALL = {"num_envs": 2, "hidden": (8,), "n_steps": 64, "vf_epochs": 2}
 
@@ -172,6 +175,18 @@ def test_an_npg_account_is_measured_after_the_step_TR5(case):
     old = case.policy.forward(case.theta, case.obs).params
     value, kl = surrogate_and_kl(case.policy, case.obs, case.act, case.adv, old)(theta)
     close([info.improvement, info.kl], [value - case.adv.mean(), kl], 1e-12)
+
+
+@given(networks(activations=("tanh",)))
+def test_a2cs_critic_step_goes_down_its_squared_error_AC1_AC3(case):
+    critic = ValueNetwork(MLP((*case.mlp.sizes[:-1], 1), "tanh", case.mlp.backend))
+    theta, target = case.theta[: critic.mlp.layout.size], case.g[:, 0]
+    state = ValueState(theta, np.zeros_like(theta), np.zeros_like(theta), 0)
+    rows = Samples(case.obs, target, target, target, target)
+    fit = a2c.critic_step(critic, state, rows, A2CConfig(vf_learning_rate=1e-6, max_grad_norm=1e9))
+    loss, gradient = critic.loss_and_gradient(theta, case.obs, target)
+    close(fit.loss, loss, 1e-12)
+    close(fit.value.theta, theta - 1e-6 * gradient / np.sqrt(0.01 * gradient**2 + 1e-5), 1e-12)
 
 
 # ---- PPO -----------------------------------------------------------------------------------------------------------
@@ -317,6 +332,22 @@ def test_an_update_sees_just_the_episodes_asked_for_of_every_environment():
             assert times[0] == 0  # from a reset
             assert sorted(t for t in times if t == 0) == [0, 0]
     assert len(batches) > 1
+
+
+def test_joined_batches_keep_final_observations_in_their_place_and_starts_follow_ends():
+    script = (Ending(3, True, False), Ending(5, False, True), Ending(2, False, True))
+    envs = gym.vector.SyncVectorEnv([lambda i=i: Counting(i, script) for i in range(2)], autoreset_mode="SameStep")
+    agent = minipg.REINFORCE(envs, hidden=(4,))
+    collector = agent._new_collector()
+    parts = [collector.collect(agent.theta, n) for n in (4, 3, 5)]
+    whole = joined(parts)
+    assert len(whole.rew) == 12
+    for at, final in zip(whole.final_at, whole.final_obs, strict=True):
+        t, n = divmod(int(at), 2)
+        assert whole.truncated[t, n]
+        np.testing.assert_array_equal(final, whole.obs[t, n] + [0, 0, 1])  # the same episode, a step later
+    np.testing.assert_array_equal(whole.last_obs, parts[-1].last_obs)
+    np.testing.assert_array_equal(episode_starts(whole), whole.obs[..., 2] == 0)
 
 
 def test_episodes_that_do_not_end_are_named(monkeypatch):
