@@ -27,7 +27,8 @@ def _among(*names: str) -> tuple[Callable[[Any], bool], str]:
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("num_envs", "n_steps", "episodes", "n_epochs", "minibatch_size", "cg_iters", "backtrack_iters",
-         "fisher_subsample", "vf_minibatch_size", "vine_states", "vine_branches", "vine_length"), _AT_LEAST_ONE),
+         "fisher_subsample", "vf_minibatch_size", "vine_states", "vine_length"), _AT_LEAST_ONE),
+    "vine_branches": (lambda x: x >= 2, "an integer ≥ 2: one branch has no other to be compared with"),
     **dict.fromkeys(("vf_epochs",), _AT_LEAST_NONE),
     **dict.fromkeys(("gamma", "gae_lambda", "rms_decay"), _UNIT),
     **dict.fromkeys(("max_kl", "learning_rate", "vf_learning_rate", "rms_epsilon", "dual_learning_rate"), _POSITIVE),

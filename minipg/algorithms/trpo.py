@@ -1,10 +1,11 @@
-"""Trust region policy optimisation (Schulman et al. 2015), single path.
+"""Trust region policy optimisation (Schulman et al. 2015), single path or vine.
 
 Each update solves   max_θ E[r Â]  subject to  mean KL(π_old‖π_θ) ≤ δ   (TR-5)   in five lines: the policy gradient g,
 x ≈ F⁻¹g by conjugate gradient over Fisher–vector products, the step √(2δ/xᵀF x)·x, and a backtracking line search
 that holds it to the true objective and the true KL. The critic is fitted beside it, on parameters of its own.
 
-`solver="dual"` answers the same problem by a penalty whose weight is a dual variable (dual.py).
+`solver="dual"` answers the same problem by a penalty whose weight is a dual variable (dual.py). `sampling="vine"` gets
+the rows (s, a, Â) of the policy's update from branches of the trajectories (rollout/vine.py); all else is the same.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from minipg.checks import Array
 from minipg.line_search import line_search, step_scale
 from minipg.objective import surrogate_and_kl
 from minipg.policy import Policy
-from minipg.rollout import Batch
+from minipg.rollout import Batch, Collector
+from minipg.rollout.vine import Vine, collect_with_vine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,14 @@ class TRPOConfig(ActorCriticConfig):
     """Steps that the line search tries before it gives up."""
     accept_ratio: float = 0.0
     """Smallest improvement accepted, as a fraction of what the linear model expects."""
+    sampling: str = "single-path"
+    """single-path (trajectories, GAE) or vine (branches from their states, whose steps count too; TR-13)."""
+    vine_states: int = 64
+    """States of a rollout that are branched in (vine)."""
+    vine_branches: int = 4
+    """Actions tried in each: draws from the policy, or every one there is where those are no more (vine)."""
+    vine_length: int = 50
+    """Steps for which a branch is followed before the critic says the rest (vine)."""
     solver: str = "conjugate-gradient"
     """conjugate-gradient (natural step and line search) or dual (penalty whose weight λ is adapted, dual.py)."""
     learning_rate: float = 1e-3
@@ -140,16 +150,34 @@ class TRPO(Agent[TRPOConfig]):
     Config = TRPOConfig
 
     def _begin(self) -> DualState | tuple[()]:
+        if self.config.sampling == "vine":
+            from minipg.envs.snapshots import snapshots_of  # it loads the compiled environments
+
+            self._snapshots = snapshots_of(self.envs)
+            # a stream beside the agent's own four: trajectories are those that there would be without branches
+            self._branching = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(4,)))
         return DualState(*begin_adam(self.theta), self.config.dual_init) if self.config.solver == "dual" else ()
 
+    def _collect(self, collector: Collector) -> Batch:
+        self._vine: Vine | None = None
+        if self.config.sampling == "single-path":
+            return super()._collect(collector)
+        value = lambda obs: self.critic.predict(self.value.theta, obs)
+        batch, self._vine = collect_with_vine(
+            collector, self._snapshots, self.theta, value, self.config, self._branching
+        )
+        return batch
+
     def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
-        config = self.config
+        config, vine = self.config, self._vine
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
+        rows = samples if vine is None else Samples(vine.obs, vine.act, vine.adv, vine.q, vine.q - vine.adv)
         (self.theta, self.state, info), fit = self.backend.both(
-            self._dual_step(samples) if config.solver == "dual" else lambda: self._natural_step(samples),
+            self._dual_step(rows) if config.solver == "dual" else lambda: self._natural_step(rows),
             lambda: fit_critic(self.critic, self.value, samples, config, self._shuffle),
         )
         self.value = fit.value
+        self.steps += 0 if vine is None else vine.steps
         return account(info, fit, samples)
 
     def _natural_step(self, samples: Samples) -> tuple[Array, Any, Any]:

@@ -54,10 +54,10 @@ class Collector:
         first = self._rows(self.observations.rows(raw, n), "observation")
         self._obs = self._seen(first, first)
 
-    def collect(self, theta: Array, n_steps: int) -> Batch:
-        """`n_steps` steps of every environment under π_θ."""
+    def collect(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None = None) -> Batch:
+        """`n_steps` steps of every environment under π_θ; before step t, `passing(t)` finds them at rest."""
         with np.errstate(over="ignore"):  # a number too large for the dtype becomes infinite, and that is looked for
-            return self._collected(theta, n_steps)
+            return self._collected(theta, n_steps, passing)
 
     def collect_episodes(self, theta: Array, episodes: int, n_steps: int) -> Batch:
         """The next `episodes` whole episodes of every environment under π_θ, from a reset, `n_steps` at a time.
@@ -78,7 +78,7 @@ class Collector:
             ended += (parts[-1].terminated | parts[-1].truncated).sum(axis=0)
         return first_episodes(joined(parts), episodes)
 
-    def _collected(self, theta: Array, n_steps: int) -> Batch:
+    def _collected(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None) -> Batch:
         envs, policy = self.envs, self.policy
         n, distribution = envs.num_envs, policy.distribution
         obs: Array = np.empty((n_steps, n, self.observations.size), self.dtype)
@@ -92,6 +92,8 @@ class Collector:
         episodes: list[tuple[float, int]] = []
 
         for t in range(n_steps):
+            if passing is not None:
+                passing(t)
             obs[t] = self._obs
             act[t] = distribution.sample(policy.forward(theta, self._obs).params, noise[t])
             self.steps += n

@@ -70,5 +70,9 @@ class RewardScaler:
         self.running[:, 0] = self.gamma * self.running[:, 0] + rew
         self.moments.merge(self.running if valid is None or valid.all() else self.running[valid])
         self.running[done] = 0
+        return self.scaled(rew)
+
+    def scaled(self, rew: Array) -> Array:
+        """rew (N,) → (N,) by the statistics as they stand."""
         deviation = math.sqrt(self.moments.square[0] / self.moments.count[0])
         return np.clip(rew / deviation if deviation > 0 else rew, -LIMIT, LIMIT)

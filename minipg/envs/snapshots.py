@@ -1,0 +1,182 @@
+"""States of environments, saved where they stand and taken up again, as often as wanted.
+
+Whatever decides what happens next is in a saved state, the stream of random numbers and the steps of the time limit
+included: two environments that take up the same state and are told the same show the same, to the bit.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import SyncVectorEnv, VectorEnv
+
+from minipg.checks import Array
+from minipg.envs.compiled import CompiledVectorEnv
+from minipg.envs.problems import actions_of
+from minipg.errors import ConfigError
+from minipg.kernels.cpu.classic_control.batch import kernels
+
+Outcome: TypeAlias = tuple[Any, Array, Array, Array]
+
+
+class Snapshots(Protocol):
+    """The states of a vector environment, and lanes in which they go on. A lane whose episode ended is not reset."""
+
+    width: int | None  # as many lanes as there are, None for any number
+
+    def save(self, n: int) -> Any:
+        """The state in which environment n stands."""
+
+    def begin(self, states: Sequence[Any]) -> None:
+        """Put one state in each lane, from the first on."""
+
+    def step(self, actions: Array, going: Array) -> Outcome:
+        """A step of the lanes that are `going` (W,): obs (W, …), rew, terminated, truncated (W,), 0 and False of others.
+
+        Only the observations of lanes that are going mean anything.
+        """
+
+    def apart(self) -> Any:
+        """A context after which the environments stand where they stood, whatever was done in the lanes."""
+
+
+def snapshots_of(envs: VectorEnv[Any, Any, Any]) -> Snapshots:
+    """How the states of these environments are saved. Raises ConfigError where they cannot be."""
+    if isinstance(envs, CompiledVectorEnv):
+        return CompiledSnapshots(envs)
+    if type(envs) is SyncVectorEnv:
+        return InLineSnapshots(envs)
+    raise _not_to_be_had(type(envs).__name__)
+
+
+def _not_to_be_had(what: str) -> ConfigError:
+    return ConfigError(
+        "sampling: expected for vine an environment whose state can be saved (compiled; in line: classic control, MuJoCo, "
+        f"ALE, or one with save_state and restore_state), got {what}"
+    )
+
+
+class CompiledSnapshots:
+    """Of compiled environments: lanes are rows of arrays of their own, all stepped by one call."""
+
+    width = None
+
+    def __init__(self, envs: CompiledVectorEnv) -> None:
+        self.envs, self._kernels = envs, kernels(envs.problem.file)
+
+    def save(self, n: int) -> tuple[Array, int]:
+        """The problem's state (S,), and the steps that the episode has taken. No step draws a random number."""
+        saved = self.envs.save_state()
+        return saved["state"][n], int(saved["elapsed"][n])
+
+    def begin(self, states: Sequence[tuple[Array, int]]) -> None:
+        """One state in each lane."""
+        self._state, self._elapsed = np.stack([state for state, _ in states]), np.array([n for _, n in states])
+        self._obs = np.zeros((len(states), len(self.envs.problem.obs_low)), np.float32)
+
+    def step(self, actions: Array, going: Array) -> Outcome:
+        """All lanes at once."""
+        told = actions_of(self.envs.problem, actions, len(going))
+        rew, (terminated, truncated) = np.empty(len(going)), np.empty((2, len(going)), bool)
+        self._kernels.advance(
+            going, told, self.envs.time_limit, self._state, self._elapsed, self._obs, rew, terminated, truncated
+        )
+        return self._obs, rew, terminated, truncated
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Nothing to do: lanes are not the environments themselves."""
+        yield
+
+
+class InLineSnapshots:
+    """Of Python objects in one process: the lanes are these environments, lent, without their vector around them."""
+
+    def __init__(self, envs: SyncVectorEnv) -> None:
+        self.envs, self.width = envs, envs.num_envs
+        self._parts = [_parts_of(env) for env in envs.envs]
+
+    def save(self, n: int) -> list[Any]:
+        """Of each wrapper and of what is inside."""
+        return [part.save() for part in self._parts[n]]
+
+    def begin(self, states: Sequence[list[Any]]) -> None:
+        """One state in each environment, from the first on."""
+        for parts, state in zip(self._parts, states, strict=False):
+            for part, saved in zip(parts, state, strict=True):
+                part.restore(saved)
+
+    def step(self, actions: Array, going: Array) -> Outcome:
+        """One environment after another."""
+        obs: list[Any] = [None] * len(going)
+        rew, (terminated, truncated) = np.zeros(len(going)), np.zeros((2, len(going)), bool)
+        for n in np.flatnonzero(going).tolist():
+            obs[n], rew[n], terminated[n], truncated[n], _ = self.envs.envs[n].step(actions[n])
+        shown = next(one for one in obs if one is not None)
+        batch = gym.vector.utils.create_empty_array(self.envs.single_observation_space, len(obs))
+        rows = [shown if one is None else one for one in obs]
+        return gym.vector.utils.concatenate(self.envs.single_observation_space, rows, batch), rew, terminated, truncated
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Save every environment, and put it back whatever happens."""
+        states = [self.save(n) for n in range(self.width)]
+        try:
+            yield
+        finally:
+            self.begin(states)
+
+
+class _Part(NamedTuple):
+    """How one part of an environment is saved; what `restore` is given stays as it is."""
+
+    save: Callable[[], Any]
+    restore: Callable[[Any], None]
+
+
+def _parts_of(env: gym.Env[Any, Any]) -> list[_Part]:
+    parts = []
+    while isinstance(env, gym.Wrapper):
+        parts.append(_attributes(env, "env"))
+        env = env.env
+    if hasattr(env, "save_state") and hasattr(env, "restore_state"):
+        return [*parts, _Part(env.save_state, env.restore_state)]
+    if hasattr(env, "ale") and hasattr(env.ale, "cloneSystemState"):
+        return [*parts, _attributes(env, "ale"), _Part(env.ale.cloneSystemState, env.ale.restoreSystemState)]
+    data = getattr(env, "data", None)
+    if type(data).__module__.startswith("mujoco."):
+        return [*parts, _attributes(env, "model", "data", "mujoco_renderer"), _mujoco(env, data)]
+    if type(env).__module__.startswith("gymnasium.envs.classic_control."):
+        return [*parts, _attributes(env)]
+    raise _not_to_be_had(str(env))
+
+
+def _attributes(thing: Any, *others: str) -> _Part:
+    """What a Python object holds itself, but for `others` and for what describes it."""
+
+    def save() -> dict[str, Any]:
+        own = {k: v for k, v in vars(thing).items() if k not in others and not isinstance(v, gym.Space | EnvSpec)}
+        try:
+            return copy.deepcopy(own)  # as a whole: what is shared among them stays shared
+        except TypeError as error:
+            raise _not_to_be_had(f"{type(thing).__name__} ({error})") from error
+
+    return _Part(save, lambda saved: vars(thing).update(copy.deepcopy(saved)))
+
+
+def _mujoco(env: Any, data: Any) -> _Part:
+    """All of MjData: rewards also come from what the last step derived, which its state alone would not bring back."""
+    import mujoco
+
+    def save() -> Any:
+        saved = mujoco.MjData(env.model)
+        mujoco.mj_copyData(saved, env.model, data)
+        return saved
+
+    return _Part(save, lambda saved: mujoco.mj_copyData(data, env.model, saved))
