@@ -26,7 +26,8 @@ from minipg.algorithms.advantages import Samples
 from minipg.algorithms.trpo import update
 from minipg.objective import surrogate_and_kl
 
-BASE = TRPOConfig(num_envs=2, n_steps=200, hidden=(8,), vf_epochs=3, vf_minibatch_size=64, max_kl=0.05)
+BASE = TRPOConfig(num_envs=2, n_steps=200, hidden=(8,), vf_epochs=3, vf_minibatch_size=64, max_kl=0.05,
+                  vine_states=8, vine_branches=2, vine_length=4)  # fmt: skip
 CHANGES = {
     "num_envs": 3, "n_steps": 250, "gamma": 0.9, "gae_lambda": 0.5, "max_kl": 0.001, "damping": 0.5, "cg_iters": 1,
     "fisher_subsample": 4, "normalize_advantage": False, "hidden": (9,), "activation": "relu", "log_std_init": -1.0,
@@ -35,13 +36,15 @@ CHANGES = {
     "clip_range": 0.01, "clip_schedule": "linear", "kl_coef": 5.0, "target_kl": 1e-4, "ent_coef": 0.3,
     "max_grad_norm": 0.01, "vf_clip_range": 0.01, "objective": "unclipped", "rms_decay": 0.5, "rms_epsilon": 1.0,
     "state_dependent_std": True, "squash": True, "solver": "dual", "dual_init": 5.0, "dual_learning_rate": 500.0,
-    "step_rule": "fixed", "episodes": 2, "weight": "return", "baseline": "average",
+    "step_rule": "fixed", "episodes": 2, "weight": "return", "baseline": "average", "sampling": "vine",
+    "vine_states": 9, "vine_branches": 3, "vine_length": 5,
 }  # fmt: skip
 # where a setting only counts beside another one
 BESIDE = {
     ("a2c", "normalize_advantage"): {"normalize_advantage": True},
     **{("trpo", name): {"solver": "dual"} for name in ("learning_rate", "n_epochs", "minibatch_size", "dual_init",
                                                        "dual_learning_rate")},
+    **{("trpo", name): {"sampling": "vine"} for name in ("vine_states", "vine_branches", "vine_length")},
     ("ppo", "kl_coef"): {"objective": "kl"}, ("npg", "learning_rate"): {"step_rule": "fixed"},
 }  # fmt: skip
 SMALL = {

@@ -17,7 +17,7 @@ _TRPO: dict[str, dict[str, Any]] = {
     "default": {},
     "mujoco": _TRPO_MUJOCO,
     "CartPole-v1": {"num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20,
-                    "vf_minibatch_size": 512},
+                    "vf_minibatch_size": 512, "vine_length": 25},
     "Acrobot-v1": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "gamma": 0.995, "damping": 0.01},
     "MountainCar-v0": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "max_kl": 0.02, "damping": 0.01,
                        "vf_epochs": 20},

@@ -51,7 +51,7 @@ class TRPOConfig(ActorCriticConfig):
     """Smallest improvement accepted, as a fraction of what the linear model expects."""
     sampling: str = "single-path"
     """single-path (trajectories, GAE) or vine (branches from their states, whose steps count too; TR-13)."""
-    vine_states: int = 64
+    vine_states: int = 128
     """States of a rollout that are branched in (vine)."""
     vine_branches: int = 4
     """Actions tried in each: draws from the policy, or every one there is where those are no more (vine)."""
@@ -150,6 +150,7 @@ class TRPO(Agent[TRPOConfig]):
     Config = TRPOConfig
 
     def _begin(self) -> DualState | tuple[()]:
+        self._vine: Vine | None = None
         if self.config.sampling == "vine":
             from minipg.envs.snapshots import snapshots_of  # it loads the compiled environments
 
@@ -159,7 +160,6 @@ class TRPO(Agent[TRPOConfig]):
         return DualState(*begin_adam(self.theta), self.config.dual_init) if self.config.solver == "dual" else ()
 
     def _collect(self, collector: Collector) -> Batch:
-        self._vine: Vine | None = None
         if self.config.sampling == "single-path":
             return super()._collect(collector)
         value = lambda obs: self.critic.predict(self.value.theta, obs)

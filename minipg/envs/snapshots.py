@@ -37,9 +37,9 @@ class Snapshots(Protocol):
         """Put one state in each lane, from the first on."""
 
     def step(self, actions: Array, going: Array) -> Outcome:
-        """A step of the lanes that are `going` (W,): obs (W, …), rew, terminated, truncated (W,), 0 and False of others.
+        """A step of the lanes that are `going` (W,): obs (W, …), rew, terminated, truncated (W,).
 
-        Only the observations of lanes that are going mean anything.
+        Of the others the rewards are 0, the flags False, and the observations mean nothing.
         """
 
     def apart(self) -> Any:
@@ -57,8 +57,8 @@ def snapshots_of(envs: VectorEnv[Any, Any, Any]) -> Snapshots:
 
 def _not_to_be_had(what: str) -> ConfigError:
     return ConfigError(
-        "sampling: expected for vine an environment whose state can be saved (compiled; in line: classic control, MuJoCo, "
-        f"ALE, or one with save_state and restore_state), got {what}"
+        "sampling: expected for vine an environment whose state can be saved (compiled; in line: classic control, "
+        f"MuJoCo, ALE without sticky actions, or one with save_state and restore_state), got {what}"
     )
 
 
@@ -148,6 +148,9 @@ def _parts_of(env: gym.Env[Any, Any]) -> list[_Part]:
     if hasattr(env, "save_state") and hasattr(env, "restore_state"):
         return [*parts, _Part(env.save_state, env.restore_state)]
     if hasattr(env, "ale") and hasattr(env.ale, "cloneSystemState"):
+        sticky = env.ale.getFloat("repeat_action_probability")
+        if sticky > 0:  # the action that might be repeated is in no state that ALE gives away
+            raise _not_to_be_had(f"{env} with repeat_action_probability {sticky:g}")
         return [*parts, _attributes(env, "ale"), _Part(env.ale.cloneSystemState, env.ale.restoreSystemState)]
     data = getattr(env, "data", None)
     if type(data).__module__.startswith("mujoco."):
@@ -164,7 +167,7 @@ def _attributes(thing: Any, *others: str) -> _Part:
         own = {k: v for k, v in vars(thing).items() if k not in others and not isinstance(v, gym.Space | EnvSpec)}
         try:
             return copy.deepcopy(own)  # as a whole: what is shared among them stays shared
-        except TypeError as error:
+        except Exception as error:  # an attribute may raise anything
             raise _not_to_be_had(f"{type(thing).__name__} ({error})") from error
 
     return _Part(save, lambda saved: vars(thing).update(copy.deepcopy(saved)))

@@ -98,7 +98,9 @@ def collect_with_vine(
         q, steps = follower.returns([saved[place] for place in chosen.tolist()], first.act, noise)
     adv, branches = branch_advantages(q, first.probability), len(q)
     act = first.act.reshape(branches * len(obs), *first.act.shape[2:])
-    return batch, Vine(np.tile(obs, (branches, 1)), act, adv.ravel().astype(obs.dtype), q.ravel().astype(obs.dtype), steps)
+    return batch, Vine(
+        np.tile(obs, (branches, 1)), act, adv.ravel().astype(obs.dtype), q.ravel().astype(obs.dtype), steps
+    )
 
 
 class Branching(NamedTuple):
