@@ -28,7 +28,9 @@ Outcome: TypeAlias = tuple[Any, Array, Array, Array]
 class Snapshots(Protocol):
     """The states of a vector environment, and lanes in which they go on. A lane whose episode ended is not reset."""
 
-    width: int | None  # as many lanes as there are, None for any number
+    @property
+    def width(self) -> int | None:
+        """How many lanes there are, None for any number."""
 
     def save(self, n: int) -> Any:
         """The state in which environment n stands."""
@@ -119,7 +121,7 @@ class InLineSnapshots:
         for n in np.flatnonzero(going).tolist():
             obs[n], rew[n], terminated[n], truncated[n], _ = self.envs.envs[n].step(actions[n])
         shown = next(one for one in obs if one is not None)
-        batch = gym.vector.utils.create_empty_array(self.envs.single_observation_space, len(obs))
+        batch: Any = gym.vector.utils.create_empty_array(self.envs.single_observation_space, len(obs))
         rows = [shown if one is None else one for one in obs]
         return gym.vector.utils.concatenate(self.envs.single_observation_space, rows, batch), rew, terminated, truncated
 
