@@ -429,7 +429,7 @@ SLIPS = {
     ("no common random numbers in actions", "[self._act(block, noise[t - 1]) for block in seen]",
      "[self._act(block, np.roll(noise[t - 1], m, 0)) for m, block in enumerate(seen)]", "vine TR13"),
     ("noise of the step before", "noise[t - 1]) for block", "noise[max(t - 2, 0)]) for block", "vine TR13"),
-    ("states of the step after", "saved[place] = snapshots.save(place - first)",
+    ("states of another environment", "saved[place] = snapshots.save(place - first)",
      "saved[place] = snapshots.save(collector.envs.num_envs - 1 - (place - first))", "vine TR13"),
     ("states that only reset", "at[batch.valid.ravel()[at]]", "at", "vine TR13"),
     ("main trajectory left in a branch", "with self.snapshots.apart():", "if True:", "vine TR13"),
@@ -444,8 +444,10 @@ SLIPS = {
     ("one saved state, used up", "vars(thing).update(copy.deepcopy(saved))", "vars(thing).update(saved)", "vine bit"),
     ("time limit of a branch begins anew", "np.array([n for _, n in states])", "np.array([0 for _, n in states])",
      "vine TR13"),
-    ("what MuJoCo derived forgotten", "mujoco.mj_copyData(data, env.model, saved)",
-     "data.qpos.__setitem__(slice(None), saved.qpos)", "vine bit"),
+    ("MuJoCo's state without what was derived from it", "mujoco.mj_copyData(data, env.model, saved)",
+     "[k := int(mujoco.mjtState.mjSTATE_INTEGRATION), x := np.zeros(mujoco.mj_stateSize(env.model, k)), "
+     "mujoco.mj_getState(env.model, saved, x, k), mujoco.mj_setState(env.model, data, x, k), "
+     "mujoco.mj_forward(env.model, data)]", "vine bit"),
     ("wrappers forgotten", "parts.append(_attributes(env, \"env\"))", "pass", "vine bit"),
     ("environments left in a branch", "            self.begin(states)\n", "            pass\n", "vine bit"),
 ],

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from cases import close, seeds
-from environments import Counting, Ending, observation, reward, sync
+from environments import Counting, Ending, Matching, observation, reward, sync
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from hypothesis import given
@@ -68,6 +68,18 @@ class Drifting(gym.Env):
     def restore_state(self, saved):
         """The inverse."""
         self.place, self.time, self.np_random.bit_generator.state = saved
+
+
+class SavedMatching(Matching):
+    """A Matching environment whose state can be saved."""
+
+    def save_state(self):
+        """Context, time, and where the stream of random numbers stands."""
+        return self.context, self.time, self.np_random.bit_generator.state
+
+    def restore_state(self, saved):
+        """The inverse."""
+        self.context, self.time, self.np_random.bit_generator.state = saved
 
 
 class Tabular(gym.Env):
@@ -292,6 +304,8 @@ def worlds(name, count=3):
         return sync([Drifting() for _ in range(count)])
     if name == "compiled, one by one":
         return sync([gym.make("minipg:minipg/Pendulum-v1") for _ in range(count)])
+    if name == "stacked":  # a wrapper with a memory, changed in place
+        return sync([gym.wrappers.FrameStackObservation(gym.make("CartPole-v1"), 3) for _ in range(count)])
     package, env_id, vec = name
     if package:
         module = pytest.importorskip(package)
@@ -302,7 +316,7 @@ def worlds(name, count=3):
 
 
 KINDS = [
-    "drifting", "compiled, one by one", ("", "CartPole-v1", "compiled"), ("", "Pendulum-v1", "compiled"),
+    "drifting", "compiled, one by one", "stacked", ("", "CartPole-v1", "compiled"), ("", "Pendulum-v1", "compiled"),
     ("", "Acrobot-v1", "compiled"), ("", "MountainCarContinuous-v0", "compiled"), ("", "CartPole-v1", "gymnasium"),
     ("", "Pendulum-v1", "gymnasium"), ("mujoco", "Hopper-v5", "auto"), ("mujoco", "Ant-v5", "auto"),
     ("mujoco", "Reacher-v5", "auto"), ("ale_py", "ALE/Breakout-v5", ""),
@@ -542,6 +556,15 @@ def test_vine_sampling_steps_mujoco():
     pytest.importorskip("mujoco")
     rows = []
     agent = TRPO("InvertedPendulum-v5", threads=1, normalize_obs=True, normalize_reward=True, **SMALL)
+    agent.learn(1500, callback=lambda agent, row: rows.append(row))
+    assert all(row["status"] == "ok" for row in rows)
+    assert np.isfinite(agent.theta).all()
+
+
+@pytest.mark.parametrize("space", [spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3), spaces.Box(-1, 1, (2, 1))])
+def test_any_actions_and_observations_will_do(space):
+    envs, rows = sync([SavedMatching(space, mixed=True) for _ in range(2)]), []
+    agent = TRPO(envs, threads=1, squash=isinstance(space, spaces.Box), **SMALL)
     agent.learn(1500, callback=lambda agent, row: rows.append(row))
     assert all(row["status"] == "ok" for row in rows)
     assert np.isfinite(agent.theta).all()
