@@ -430,7 +430,7 @@ SLIPS = {
      "[self._act(block, np.roll(noise[t - 1], m, 0)) for m, block in enumerate(seen)]", "vine TR13"),
     ("noise of the step before", "noise[t - 1]) for block", "noise[max(t - 2, 0)]) for block", "vine TR13"),
     ("states of another environment", "saved[place] = snapshots.save(place - first)",
-     "saved[place] = snapshots.save(collector.envs.num_envs - 1 - (place - first))", "vine TR13"),
+     "saved[place] = snapshots.save(envs - 1 - (place - first))", "vine TR13"),
     ("states that only reset", "at[batch.valid.ravel()[at]]", "at", "vine TR13"),
     ("main trajectory left in a branch", "with self.snapshots.apart():", "if True:", "vine TR13"),
     ("branch not standardised", "return rows if self.collector.normalizer is None else self.collector.normalizer(rows)",

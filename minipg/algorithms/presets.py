@@ -13,11 +13,13 @@ _PUSHING: dict[str, Any] = {**_NORMALIZED, "num_envs": 4, "n_steps": 512, "log_s
 _TRPO_MUJOCO: dict[str, Any] = {
     **_NORMALIZED, "num_envs": 2, "n_steps": 1024, "gae_lambda": 0.95, "cg_iters": 25, "damping": 0.1, "vf_epochs": 20,
 }  # fmt: skip
+_CARTPOLE: dict[str, Any] = {
+    "num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20, "vf_minibatch_size": 512,
+}  # fmt: skip
 _TRPO: dict[str, dict[str, Any]] = {
     "default": {},
     "mujoco": _TRPO_MUJOCO,
-    "CartPole-v1": {"num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20,
-                    "vf_minibatch_size": 512, "vine_length": 25},
+    "CartPole-v1": {**_CARTPOLE, "vine_length": 25},
     "Acrobot-v1": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "gamma": 0.995, "damping": 0.01},
     "MountainCar-v0": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "max_kl": 0.02, "damping": 0.01,
                        "vf_epochs": 20},
@@ -60,6 +62,7 @@ _NPG_MUJOCO: dict[str, Any] = {**_TRPO_MUJOCO, "max_kl": 0.01}
 _NPG: dict[str, dict[str, Any]] = {
     **{name: settings for name, settings in _TRPO.items() if not name.endswith("-v5")},
     "mujoco": _NPG_MUJOCO,
+    "CartPole-v1": _CARTPOLE,
     **{f"{name}-v5": _NPG_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }
 

@@ -76,31 +76,37 @@ def collect_with_vine(
 
     `value` is the critic's V, (B, O) → (B,); `rng` draws which states, and whatever is drawn in the branches.
     """
-    places, chosen = settings.n_steps * collector.envs.num_envs, np.zeros(0, np.int64)
+    batch, chosen, states = _rollout_set(collector, snapshots, theta, settings, rng)
+    policy, distribution = collector.policy, collector.policy.distribution
+    obs = batch.obs.reshape(batch.rew.size, -1)[chosen]
+    first = branching(distribution, policy.forward(theta, obs).params, settings.vine_branches, rng)
+    noise = distribution.noise(rng, (settings.vine_length - 1, len(obs)), collector.dtype)
+    with np.errstate(over="ignore"):  # a number too large for the dtype becomes infinite, and that is looked for
+        follower = Follower(collector, snapshots, theta, value, settings.gamma)
+        q, steps = follower.returns(states, first.act, noise)
+    flat = lambda array: array.reshape(q.size, *array.shape[2:])
+    adv, q_rows = (flat(rows).astype(obs.dtype) for rows in (branch_advantages(q, first.probability), q))
+    return batch, Vine(np.tile(obs, (len(q), 1)), flat(first.act), adv, q_rows, steps)
+
+
+def _rollout_set(
+    collector: Collector, snapshots: Snapshots, theta: Array, settings: VineSettings, rng: np.random.Generator
+) -> tuple[Batch, Array, list[Any]]:
+    """A rollout, the flat rows (K,) of it that were chosen, and the states in which those actions were taken."""
+    envs, chosen = collector.envs.num_envs, np.zeros(0, np.int64)
+    places = settings.n_steps * envs
     while not len(chosen):  # nothing but resets was chosen, as a short rollout of few environments may be
         at = np.sort(rng.choice(places, min(settings.vine_states, places), replace=False))
         saved: dict[int, Any] = {}
 
-        def pass_by(t: int, at: Array = at, saved: dict[int, Any] = saved) -> None:
-            first, n = t * collector.envs.num_envs, collector.envs.num_envs
-            for place in at[(first <= at) & (at < first + n)].tolist():
+        def passing(t: int, at: Array = at, saved: dict[int, Any] = saved) -> None:
+            first = t * envs
+            for place in at[np.searchsorted(at, first) : np.searchsorted(at, first + envs)].tolist():
                 saved[place] = snapshots.save(place - first)
 
-        batch = collector.collect(theta, settings.n_steps, pass_by)
+        batch = collector.collect(theta, settings.n_steps, passing)
         chosen = at[batch.valid.ravel()[at]]
-
-    policy, distribution = collector.policy, collector.policy.distribution
-    obs = batch.obs.reshape(places, -1)[chosen]
-    first = branching(distribution, policy.forward(theta, obs).params, settings.vine_branches, rng)
-    noise = distribution.noise(rng, (settings.vine_length - 1, len(obs)), collector.dtype)
-    follower = Follower(collector, snapshots, theta, value, settings.gamma)
-    with np.errstate(over="ignore"):  # a number too large for the dtype becomes infinite, and that is looked for
-        q, steps = follower.returns([saved[place] for place in chosen.tolist()], first.act, noise)
-    adv, branches = branch_advantages(q, first.probability), len(q)
-    act = first.act.reshape(branches * len(obs), *first.act.shape[2:])
-    return batch, Vine(
-        np.tile(obs, (branches, 1)), act, adv.ravel().astype(obs.dtype), q.ravel().astype(obs.dtype), steps
-    )
+    return batch, chosen, [saved[place] for place in chosen.tolist()]
 
 
 class Branching(NamedTuple):
