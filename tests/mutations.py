@@ -296,7 +296,8 @@ SLIPS = {
     ("tolerance not squared", "tol * tol * rr", "tol * rr", "trust_region TR10"),
     ("iterations off by one", "and done < iterations", "and done < iterations - 1", "trust_region TR10"),
     ("negative curvature followed", "if pAp <= 0:", "if pAp == 0:", "trust_region curvature"),
-    ("NaN followed", "if not np.isfinite(pAp):", "if False:", "trust_region finite"),
+    ("what is not finite followed", "if not np.isfinite(rr_next) or not np.isfinite(x_next).all():", "if False:",
+     "trust_region finite"),
 ],
 "minipg/line_search.py": [
     ("√(δ/xᵀAx)", "2 * max_kl / curvature", "max_kl / curvature", "trust_region TR7"),
@@ -332,8 +333,9 @@ SLIPS = {
      "np.square(ret - value).mean(dtype=np.float64)", "trpo explained"),
 ],
 "minipg/algorithms/ascent.py": [
-    ("Adam's step counted from 0", "state.step + 1, theta, first", "max(state.step, 1), theta, first", "algorithms PP"),
-    ("gradient never shortened", "if max_grad_norm < math.inf", "if False", "settings max_grad_norm and ppo"),
+    ("Adam's step counted from 0", "state.step + 1, theta, first", "max(state.step, 1), theta, first",
+     "algorithms adam_counts"),
+    ("gradient never shortened", "if max_grad_norm < math.inf", "if False", "algorithms adam_counts"),
     ("schedule upwards", "max(0.0, 1.0 - progress)", "min(1.0, progress)", "algorithms schedule"),
     ("RMSProp on the unclipped gradient", "kernels.rmsprop(shortened,", "kernels.rmsprop(g,", "algorithms rmsprop"),
 ],
@@ -379,7 +381,7 @@ SLIPS = {
     ("average baseline not subtracted", "weight.mean() if config.baseline", "0 * weight.mean() if config.baseline",
      "algorithms average"),
     ("what is not valid is learnt from", "keep = batch.valid.reshape(-1)", "keep = np.ones(batch.valid.size, bool)",
-     "algorithms average"),
+     "algorithms sees_just"),
 ],
 "minipg/algorithms/dual.py": [
     ("λ falls where the KL is too large", "rate * (kl - max_kl)", "rate * (max_kl - kl)", "algorithms TR12"),

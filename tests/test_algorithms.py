@@ -26,7 +26,7 @@ from minipg import (
 )
 from minipg.algorithms import a2c, npg, ppo, reinforce, vpg
 from minipg.algorithms.advantages import Samples, normalize
-from minipg.algorithms.ascent import begin_adam
+from minipg.algorithms.ascent import adam_step, begin_adam
 from minipg.algorithms.dual import DualState, dual_update, next_multiplier
 from minipg.errors import EnvironmentFault
 from minipg.fisher import forward_tiles
@@ -189,6 +189,20 @@ def test_a2cs_critic_step_goes_down_its_squared_error_AC1_AC3(case):
     close(fit.value.theta, theta - 1e-6 * gradient / np.sqrt(0.01 * gradient**2 + 1e-5), 1e-12)
 
 
+@given(policies(), st.sampled_from([0.1, float("inf")]))
+def test_adam_counts_its_steps_and_shortens_long_gradients_AC3(case, limit):
+    theta, state = case.theta, begin_adam(case.theta)
+    first, second, expected = 0 * theta, 0 * theta, theta
+    for step, g in enumerate((case.v, 3 * case.v), start=1):
+        theta, state = adam_step(case.policy.backend, theta, state, g, 0.01, limit)
+        g = g * min(1, limit / np.linalg.norm(g))
+        first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g * g
+        root = np.sqrt(second / (1 - 0.999**step)) + 1e-8
+        expected = expected + 0.01 * first / (1 - 0.9**step) / root
+    close(theta, expected, 1e-10)
+    assert state.step == 2
+
+
 # ---- PPO -----------------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +227,10 @@ def test_epochs_stop_before_the_step_once_the_kl_is_beyond_its_target(case):
     _, held, info = ppo_update(case, **eager, target_kl=1e-9)
     assert held.step < state.step or info.kl <= 1.5e-9
     assert info.status == ("target KL" if held.step < state.step else "ok")
+    # where a minibatch is the batch, what stops the epochs is what the account says of the last step
+    for rate in (0.5, 0.005):
+        _, _, info = ppo_update(case, objective="unclipped", learning_rate=rate, target_kl=0.01, minibatch_size=100)
+        assert info.policy_steps == 2 or (info.status == "target KL" and info.kl > 0.015)
 
 
 @settings(max_examples=10)
@@ -326,6 +344,9 @@ def test_an_update_sees_just_the_episodes_asked_for_of_every_environment():
         patch.setattr(minipg.REINFORCE, "_update", lambda self, batch, progress: batches.append(batch) or {})
         minipg.REINFORCE(envs, episodes=2, n_steps=3, hidden=(4,)).learn(30)
     for batch in batches:
+        critic = ValueNetwork(MLP((3, 4, 1)))
+        learnt = reinforce.samples_of(batch, critic, critic.mlp.init(np.random.default_rng(0)), REINFORCEConfig())
+        assert len(learnt.obs) == len(learnt.adv) == len(learnt.act) == batch.valid.sum()
         assert (batch.terminated | batch.truncated)[batch.valid].sum() == 4
         for n in range(2):
             times = batch.obs[batch.valid[:, n], n, 2].astype(int).tolist()

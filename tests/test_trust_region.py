@@ -59,6 +59,13 @@ def test_a_zero_right_hand_side_needs_no_product():
     assert not cg.x.any()
 
 
+def test_a_solution_that_is_not_finite_in_its_dtype_leaves_the_last_finite_x():
+    b = np.array([1e20, 1e20], np.float32)
+    cg = conjugate_gradient(lambda v: (v * 1e-25).astype(np.float32), b)  # x = 1e45 is beyond float32
+    assert cg.status == "not finite"
+    assert not cg.x.any()
+
+
 def test_negative_curvature_stops_before_it_is_followed():
     A = np.diag([1.0, -1.0])
     assert conjugate_gradient(lambda v: A @ v, np.array([0.0, 1.0])).status == "curvature"
