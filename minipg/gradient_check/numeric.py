@@ -59,20 +59,38 @@ def derivative(
         centre = phi(0.0)
         right, left = (np.stack([phi(sign * h) for h in steps]) for sign in (1.0, -1.0))
         tiny = float(np.finfo(np.float32 if epsilon_out > 1e-10 else np.float64).tiny)
-        found, curvature = _assess(centre, right, left, steps[:, None], epsilon_out, tiny)
+        stairs = _stairs(phi, centre, right, left, steps)
+        found, curvature = _assess(centre, right, left, steps[:, None], epsilon_out, tiny, stairs)
         # arguments rounded inside φ have the slope of a place beside this one
         return found._replace(error=found.error + 2 * epsilon_in * scale * curvature)
 
 
+def _stairs(phi: Callable[[float], Array], centre: Array, right: Array, left: Array, steps: Array) -> Array:
+    """Where φ, which the shortest steps leave as it is, moves by stairs: it is flat around longer steps, too; (M,).
+
+    A stair is at least as wide as what is flat around 0, so a quarter of that rarely leaves one: 6 moves never do.
+    """
+    still = np.logical_and.accumulate((right == centre) & (left == centre), axis=0)
+    flat = still.sum(axis=0)
+    stairs = np.zeros(centre.shape, bool)
+    for count in set(flat[(flat >= 2) & (flat < len(steps))].tolist()):
+        aside = steps[count - 1] / 4
+        for sign, values in ((1.0, right), (-1.0, left)):
+            for h, value in zip(steps[count : count + 3], values[count : count + 3], strict=True):
+                stays = [phi(sign * (h + side)) == value for side in (-aside, aside)]
+                stairs |= (flat == count) & (value != centre) & (stays[0] | stays[1])
+    return stairs
+
+
 def _assess(
-    centre: Array, right: Array, left: Array, h: Array, epsilon: float, tiny: float
+    centre: Array, right: Array, left: Array, h: Array, epsilon: float, tiny: float, stairs: Array
 ) -> tuple[Derivative, Array]:
     """The derivative and |φ″|.   `right`, `left` (K, M) are the values at ±h (K, 1), shortest first."""
     # once a step leaves the domain, longer ones are not to be trusted either
     usable = np.logical_and.accumulate(np.isfinite(right) & np.isfinite(left), axis=0)
-    # steps too short to change the function at all say nothing, unless nothing ever changes it
+    # steps too short to change the function at all say nothing where it moves by stairs
     moved = np.logical_or.accumulate(usable & ((right != centre) | (left != centre)), axis=0)
-    told = usable & (moved | ~moved[-1])
+    told = usable & (moved | ~stairs)
 
     size = np.maximum.accumulate(np.where(usable, np.maximum(np.abs(right), np.abs(left)), 0), axis=0)
     rounding = epsilon * np.maximum(np.abs(centre), size) + tiny  # (K, M): the least that noise can be
@@ -107,17 +125,9 @@ def _assess(
     agree = apart <= 2 * (error + other_error)
     one_sided = np.take_along_axis(bend, step[None], axis=0)[0]
     over_kink = ~agree & (one_sided > 0.5 * apart)
-    kink = _kinks(bend, h, np.where(over_kink, short, np.minimum(short, noise)), rounding, everywhere)
-    # one so small beside the slope nearby is that of a curve through a flat point
-    kink &= bend.max(axis=0) > 1e-12 * np.abs(np.where(usable, quotient, 0)).max(axis=0)
+    kink = _kinks(bend, quotient, h, np.where(over_kink, short, np.minimum(short, noise)), rounding, everywhere)
     value = np.where(agree & (other_error < error), other, value)
     error = np.where(agree, np.minimum(error, other_error), np.where(over_kink, error, apart + error + other_error))
-    # what does not move at all before a kink is flat here; what moves by stairs looks smooth at one step at least
-    still = 3 * rounding[-1] / np.maximum(longest_flat, h[0])  # of all sizes on the way, which cancel perhaps
-    near = told & (np.arange(len(h))[:, None] <= step + 2)
-    level = (flat >= _SHORT) & (np.abs(other) - other_error > 4 * still) & told.any(axis=0)
-    level &= (~near | (bend > 0.5 * np.abs(other))).all(axis=0)
-    value, error, kink = np.where(level, 0, value), np.where(level, still, error), kink & ~level
     jump = _jumps(np.maximum(np.abs(right - centre), np.abs(left - centre)), 1e-4 * size[-1], usable)
     noise = np.where(over_kink, short, noise)
     found = Derivative(np.where(np.isfinite(value), value, 0), error, noise, kink & ~jump, jump)
@@ -142,7 +152,11 @@ def _best(quotient: Array, h: Array, told: Array, noise: Array) -> tuple[Array, 
     extrapolated = np.full_like(quotient, np.nan)
     extrapolated[:-1] = (square * quotient[:-1] - quotient[1:]) / (square - 1)
     error = np.full_like(quotient, np.inf)
-    error[:-2] = np.abs(np.diff(extrapolated[:-1], axis=0)) + 3 * noise[:-2] / h[:-2]
+    change = np.abs(np.diff(extrapolated[:-1], axis=0))
+    error[:-2] = change + 3 * noise[:-2] / h[:-2]
+    # two long steps may agree by chance: the next shorter one must agree too, as far as its noise allows
+    behind = np.where(told[:-3], change[:-1] - 2 * noise[:-3] / h[:-3], 0)
+    error[1:-2] = np.maximum(error[1:-2], behind + 3 * noise[1:-2] / h[1:-2])
     # extrapolation looks two steps ahead
     error[:-2][~(told[:-2] & told[1:-1] & told[2:])] = np.inf
     error[~np.isfinite(error)] = np.inf
@@ -167,10 +181,12 @@ def _apart(bend: Array, h: Array, noise: Array, rounding: Array, told: Array) ->
     return np.argmax(steady, axis=0), np.asarray(steady.any(axis=0))
 
 
-def _kinks(bend: Array, h: Array, noise: Array, rounding: Array, told: Array) -> Array:
+def _kinks(bend: Array, quotient: Array, h: Array, noise: Array, rounding: Array, told: Array) -> Array:
     """Where the one-sided slopes stay apart by the same amount at four steps in a row and at every shorter one."""
     first, apart = _apart(bend, h, noise, rounding, told)
     height = np.take_along_axis(bend, first[None], axis=0)
+    # while the slope itself still changes by more, it is a curve through a flat point, perhaps
+    apart &= (np.abs(np.take_along_axis(np.diff(quotient, axis=0), first[None], axis=0)) < height)[0]
     resolved = told & (height * h > 16 * rounding) & (np.arange(len(h))[:, None] < first)
     return apart & ((bend > 0.4 * height) | ~resolved).all(axis=0)
 
