@@ -114,3 +114,29 @@ def like(structure: Structure, leaves: list[Array], value: Any, what: str) -> li
             raise CheckInputError(f"{what} in {name or 'x'} is {array[index]} at {list(index)}")
         arrays.append(array)
     return arrays
+
+
+def outputs_of(value: Any) -> Array:
+    """A result of any structure as a flat float64 vector."""
+    return flat(Structure.of(value)[1])
+
+
+def copies(leaves: list[Array]) -> list[Array]:
+    """What a function may be given without harm."""
+    return [leaf.copy(order="K") for leaf in leaves]
+
+
+def flat(leaves: list[Array]) -> Array:
+    """All numbers in a row, in float64."""
+    return np.concatenate([np.asarray(leaf, float).ravel() for leaf in leaves] or [np.zeros(0)])
+
+
+def inner(a: list[Array], b: list[Array]) -> float:
+    """Σ a·b over all leaves, in float64."""
+    return float(sum((x.astype(float) * y).sum() for x, y in zip(a, b, strict=True)))
+
+
+def name_of(f: Any) -> str:
+    """What a message calls f."""
+    name = getattr(f, "__name__", type(f).__name__)
+    return "f" if name == "<lambda>" else name

@@ -1,25 +1,23 @@
-"""The checks themselves."""
+"""An analytic derivative held against the numeric one, and the verdict."""
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import Structure, require_floats
+from minipg.gradient_check.arguments import name_of
 from minipg.gradient_check.diagnosis import guess, snippet
 from minipg.gradient_check.errors import CheckInputError, GradientError, NotDifferentiableWarning
-from minipg.gradient_check.numeric import IMAGINARY, Derivative, complex_step, derivative
+from minipg.gradient_check.numeric import Derivative
+from minipg.gradient_check.problem import SAFETY, Problem
 
-_EVERY_COORDINATE = 64  # arguments of up to so many numbers are checked one by one
+EVERY_COORDINATE = 64  # arguments of up to so many numbers are checked one by one
 _DIRECTIONS = 4
 _SUSPECTS = 12
-_REACH = 4.0  # of the arguments' size: the longest step
-_SAFETY = 4.0  # how far beyond its own error estimate a difference must be to count as a mistake
 
 
 class Report(NamedTuple):
@@ -39,125 +37,6 @@ class Report(NamedTuple):
     notes: tuple[str, ...]
 
 
-class Problem:
-    """A function at a point: evaluated as numbers (M,) along directions."""
-
-    def __init__(self, f: Callable[..., Any], x: Any, what: str) -> None:
-        self.f, self.what = f, what
-        self.structure, self.leaves = Structure.of(x, f)
-        require_floats(self.structure, self.leaves)
-        first = self.outputs(self.leaves)
-        before = copies(self.leaves)
-        result = self._call(copies(self.leaves))
-        results = Structure.of(result)[1]
-        again = outputs_of(result)
-        given = copies(before)
-        self._call(given)
-        if any(not np.array_equal(a, b) for a, b in zip(given, before, strict=True)):
-            raise CheckInputError(f"{_name(f)} changes its arguments in place")
-        if not np.array_equal(again, first, equal_nan=True):
-            raise CheckInputError(f"{_name(f)} is not deterministic: the same arguments gave two results")
-        if not np.isfinite(first).all():
-            raise CheckInputError(f"{_name(f)} returns {first[~np.isfinite(first)][0]} at the point of the check")
-        self.value, self.shape = first, results[0].shape if len(results) == 1 else first.shape
-        kinds = [np.finfo(leaf.dtype).eps for leaf in self.leaves if leaf.size]
-        self.epsilon_in = float(max(kinds, default=np.finfo(np.float64).eps))
-        own = [np.finfo(part.dtype).eps for part in results if part.dtype in (np.float32, np.float64)]
-        self.epsilon_out = float(max(own, default=np.finfo(np.float64).eps))
-        self.epsilon_out = max(self.epsilon_out, self.epsilon_in)
-        self.size = sum(leaf.size for leaf in self.leaves)
-
-    def _call(self, leaves: list[Array]) -> Any:
-        return self.structure.call(self.f, leaves)
-
-    def outputs(self, leaves: list[Array]) -> Array:
-        """f as a flat float64 vector (M,)."""
-        return self._numbers(self._call(copies(leaves)))
-
-    def _numbers(self, result: Any) -> Array:
-        out = [np.asarray(result)] if isinstance(result, np.ndarray | np.generic) else Structure.of(result)[1]
-        for part in out:
-            if part.dtype.kind not in "fc":
-                raise CheckInputError(
-                    f"{_name(self.f)} returns {part.dtype}: a function with a derivative returns floats"
-                )
-        kind = complex if any(part.dtype.kind == "c" for part in out) else float
-        return np.concatenate([part.astype(kind).ravel() for part in out]) if out else np.zeros(0)
-
-    def moved(self, direction: list[Array], t: Any) -> list[Array]:
-        """The arguments at x + t·direction, in their own dtypes unless t is complex."""
-        if isinstance(t, complex):
-            return [leaf + t * d for leaf, d in zip(self.leaves, direction, strict=True)]
-        return [np.asarray(leaf + t * d, leaf.dtype, order="K") for leaf, d in zip(self.leaves, direction, strict=True)]
-
-    def along(self, direction: list[Array]) -> Derivative:
-        """The numeric derivative along `direction`, tightened by a complex step where f takes one."""
-        scale, longest = self._scale(direction)
-        phi = lambda t: self._numbers(self._call(self.moved(direction, t)))
-        found = derivative(phi, scale, self.epsilon_in, self.epsilon_out, longest)
-        if self.epsilon_in > 1e-10:
-            return found
-        exact = complex_step(phi, scale)
-        if exact is None or exact.shape != found.value.shape:
-            return found
-        amplified = np.maximum(1, found.noise / (self.epsilon_out * np.maximum(np.abs(self.value), 1e-300)))
-        bound = 1e4 * self.epsilon_out * amplified * (np.abs(exact) + np.abs(self.value) / max(scale, 1.0))
-        bound += float(np.finfo(np.float64).tiny) / (IMAGINARY * scale)
-        # differences must have seen the size of it: abs takes complex numbers too, and is not analytic
-        seen = (np.abs(exact - found.value) <= _SAFETY * found.error) & (16 * found.error <= np.abs(exact))
-        better = seen & (bound < found.error)
-        return found._replace(value=np.where(better, exact, found.value), error=np.where(better, bound, found.error))
-
-    def _scale(self, direction: list[Array]) -> tuple[float, float]:
-        """The |t| at which entries have moved by their own size, in the geometric mean, and that at which all have.
-
-        Far beyond the second, even a wrong derivative may look right. A zero, which any step changes exactly, is
-        given a wide range below the size of the rest of its array; without a rest, below 1.
-        """
-        rates, longest, wide = [], 0.0, float(np.finfo(np.float64).eps) / self.epsilon_in
-        for leaf, d in zip(self.leaves, direction, strict=True):
-            moving = d != 0
-            if moving.any():
-                size, speed = np.abs(leaf.astype(float)), np.abs(d[moving])
-                typical = float(size.max()) * float(np.sqrt(np.mean((size / (size.max() or 1.0)) ** 2))) or 1.0
-                rates.append(np.where(size[moving] > 0, size[moving], typical * wide) / speed)
-                longest = max(longest, _REACH * typical / float(speed.max()))
-        if not rates:
-            return 1.0, 1.0
-        scale = float(np.exp(np.mean(np.log(np.concatenate(rates)))))
-        least = float(np.finfo(np.float32).tiny) if self.epsilon_in > 1e-10 else 1e-280
-        scale = max(scale, 1e-24 * longest, least)
-        return scale, max(scale, longest)
-
-    def unit(self, leaf: int, index: tuple[int, ...]) -> list[Array]:
-        """The direction of one entry."""
-        direction = [np.zeros(part.shape) for part in self.leaves]
-        direction[leaf][index] = 1.0
-        return direction
-
-    def entries(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """Every (leaf, index)."""
-        for number, leaf in enumerate(self.leaves):
-            for index in np.ndindex(leaf.shape):
-                yield number, index
-
-    def random_directions(self, rng: np.random.Generator, count: int) -> Iterator[list[Array]]:
-        """All entries at once: by turns in proportion to each entry's size, and to its array's."""
-        for number in range(count):
-            direction = []
-            for leaf in self.leaves:
-                size = np.abs(leaf.astype(float))
-                typical = float(np.sqrt((size * size).mean())) if leaf.size else 1.0
-                own = np.where(size > 0, size, typical or 1.0) if number % 2 == 0 else (typical or 1.0)
-                direction.append(rng.standard_normal(leaf.shape) * own)
-            yield direction
-
-    def place(self, leaf: int, index: tuple[int, ...]) -> str:
-        """An entry's name."""
-        inside = "[" + ", ".join(map(str, index)) + "]" if index else ""
-        return (self.structure.names[leaf] or "x") + inside
-
-
 class Comparison:
     """Holds an analytic derivative, given along any direction, against the numeric one; raises at the first mistake."""
 
@@ -172,7 +51,7 @@ class Comparison:
     def run(self, suspects: Callable[[], list[tuple[int, tuple[int, ...]]]]) -> Report:
         """Every coordinate of a small problem; directions and `suspects` of a large one."""
         problem = self.problem
-        if problem.size <= _EVERY_COORDINATE:
+        if problem.size <= EVERY_COORDINATE:
             entries = list(problem.entries())
         else:
             directions = list(problem.random_directions(self.rng, _DIRECTIONS))
@@ -194,7 +73,7 @@ class Comparison:
             warnings.warn(f"{self.problem.what} is {broken} at {places}", NotDifferentiableWarning, stacklevel=4)
         noise = getattr(self, "_relative_noise", 0.0)
         if problem.epsilon_in < 1e-10 and 1e-9 < noise < 1e-5:
-            self.notes.append(f"{_name(problem.f)} seems to compute in float32: its noise is {noise:.0e} of its value")
+            self.notes.append(f"{name_of(problem.f)} seems to compute in float32: its noise is {noise:.0e} of its value")
         status = f"{broken} here" if self.kinks else "passed"
         resolution = self.allowed / self.largest if self.largest else 0.0
         if self.blind:  # no step stays in the function's domain, say
@@ -209,7 +88,7 @@ class Comparison:
             raise CheckInputError(
                 f"{self.rule}: expected {numeric.value.size} numbers, as many as the function's, got {analytic.size}"
             )
-        return analytic, numeric, _SAFETY * numeric.error + noise
+        return analytic, numeric, SAFETY * numeric.error + noise
 
     def _disagree(self, direction: list[Array], place: str = "a direction") -> tuple[Array, Derivative, Array] | None:
         analytic, numeric, allowed = self.compare(direction)
@@ -257,7 +136,7 @@ class Comparison:
         problem, shape = self.problem, self.problem.leaves[leaf].shape
         analytic, numeric, allowed = self.compare(problem.unit(leaf, index))
         output = int(np.argmax(np.where(np.isfinite(allowed), np.abs(analytic - numeric.value) - allowed, -np.inf)))
-        whole = problem.leaves[leaf].size <= _EVERY_COORDINATE
+        whole = problem.leaves[leaf].size <= EVERY_COORDINATE
         others = list(np.ndindex(shape)) if whole else [index, *self._sample(leaf)]
         rows = [self.compare(problem.unit(leaf, other)) for other in others]
         a, n, e = (
@@ -276,7 +155,7 @@ class Comparison:
             numeric=float(numeric.value[output]),
             error=float(numeric.error[output]),
             guess="; ".join([cause, *self.notes]),
-            snippet=snippet(_name(problem.f), self.rule, problem.structure.template, problem.leaves, leaf, index)
+            snippet=snippet(name_of(problem.f), self.rule, problem.structure.template, problem.leaves, leaf, index)
             if problem.value.size == 1 and "." not in problem.structure.names[leaf] else "",
             x=problem.structure.build(problem.leaves),
         )  # fmt: skip
@@ -285,56 +164,6 @@ class Comparison:
         shape = self.problem.leaves[leaf].shape
         positions = self.rng.integers(0, self.problem.leaves[leaf].size, 11)
         return [tuple(int(i) for i in np.unravel_index(int(p), shape)) for p in positions]
-
-
-def outputs_of(value: Any) -> Array:
-    """A result of any structure as a flat float64 vector."""
-    return flat(Structure.of(value)[1])
-
-
-def copies(leaves: list[Array]) -> list[Array]:
-    """What a function may be given without harm."""
-    return [leaf.copy(order="K") for leaf in leaves]
-
-
-def flat(leaves: list[Array]) -> Array:
-    """All numbers in a row, in float64."""
-    return np.concatenate([np.asarray(leaf, float).ravel() for leaf in leaves] or [np.zeros(0)])
-
-
-def inner(a: list[Array], b: list[Array]) -> float:
-    """Σ a·b over all leaves, in float64."""
-    return float(sum((x.astype(float) * y).sum() for x, y in zip(a, b, strict=True)))
-
-
-def repeatable(g: Callable[[list[Array]], Array], leaves: list[Array], name: str) -> Array:
-    """g(leaves), after a visit elsewhere: a function that keeps something of the visit is found out."""
-    first = g(copies(leaves))
-    with contextlib.suppress(Exception):  # elsewhere may be outside the domain
-        g([np.asarray(np.where(leaf == 0, 1e-3, leaf * (1 + 1e-3)), leaf.dtype) for leaf in leaves])
-    if not np.array_equal(first, g(copies(leaves)), equal_nan=True):
-        raise CheckInputError(f"{name} gives two results for the same arguments: a stale cache, or randomness")
-    return first
-
-
-def rounding(g: Callable[[list[Array]], Array], leaves: list[Array], value: Array) -> Array:
-    """The rounding error of g: second differences over moves of ε^⅔, too short for anything else to be seen in them.
-
-    Moves of a few units in the last place would not do: they may leave the roundings inside g as they are.
-    """
-    rng, noise = np.random.default_rng(0), np.zeros(value.shape)
-    epsilon = max((float(np.finfo(leaf.dtype).eps) for leaf in leaves), default=float(np.finfo(float).eps))
-    for _ in range(3):
-        moves = [rng.choice([-1, 1], leaf.shape) * rng.uniform(0.5, 1.5, leaf.shape) for leaf in leaves]
-        step = lambda sign, moves=moves: [
-            np.asarray(leaf * (1 + sign * epsilon ** (2 / 3) * move), leaf.dtype)
-            for leaf, move in zip(leaves, moves, strict=True)
-        ]
-        with contextlib.suppress(CheckInputError):  # at the edge of the domain
-            second = g(step(1)) - 2 * value + g(step(-1))
-            noise = np.maximum(noise, np.where(np.isfinite(second), np.abs(second), 0))
-    # where nothing moves, as at x = 0, sums that cancel hide theirs: grant some bits to all
-    return np.maximum(3 * noise, 64 * epsilon * np.abs(value))
 
 
 def suspects(leaves: list[Array], seed: int) -> list[tuple[int, tuple[int, ...]]]:
@@ -353,8 +182,3 @@ def suspects(leaves: list[Array], seed: int) -> list[tuple[int, tuple[int, ...]]
             found += [(number, tuple(int(i) for i in np.unravel_index(p, leaf.shape))) for p in sorted(positions)]
     order = rng.permutation(len(found))[:_SUSPECTS]
     return [found[i] for i in order]
-
-
-def _name(f: Any) -> str:
-    name = getattr(f, "__name__", type(f).__name__)
-    return "f" if name == "<lambda>" else name
