@@ -101,37 +101,46 @@ def _assess(
     last = np.maximum(flat - 1, 0)[None]
     longest_flat = np.where(flat > 0, np.take_along_axis(np.broadcast_to(h, told.shape), last, axis=0)[0], 0)
 
-    first = np.cumsum(told, axis=0)
-    few = told & (first <= _SHORT)
-    short = _noise(quotient, h, few, rounding)
-    # where terms cancel, noise is larger than the value's own rounding, and so it is wherever the value grows
-    scatter = np.where(few[:-1] & few[1:], np.abs(np.diff(quotient, axis=0)) * h[:-1] / rounding[1:], 0)
-    rounding = rounding * np.maximum(1, scatter.max(axis=0))
-    everywhere, (onset, apart) = told, _apart(bend, h, short, rounding, told)
-    # beyond a far kink, or the scale of a bend that looks like one, steps see another slope
-    before = told & (np.arange(len(h))[:, None] <= onset)
-    told = np.where(apart & (before.sum(axis=0) >= 4), before, told)
-    value, error, _ = _best(quotient, h, told, np.maximum(short, rounding))
-    noise = _noise(quotient, h, told, rounding)
-    other, other_error, step = _best(quotient, h, told, np.maximum(noise, rounding))
+    # four steps see half of the noise at least; all see the most, or take a kink for it
+    least = _scattered(quotient, h, told, rounding)
+    # beyond a kink nearby, or the scale of a bend that looks like one, steps see another slope
+    everywhere, index = told, np.arange(len(h))[:, None]
+    onset, apart = _apart(bend, h, least, told)
+    before = told & (index < onset)
+    told = np.where(apart & (before.sum(axis=0) >= 3), before, told)
+    unseen = np.where(apart & (before.sum(axis=0) < 3), np.take_along_axis(bend, onset[None], axis=0)[0], 0)
+    most = np.maximum(_noise(quotient, h, told, rounding), least)
+    value, error, _ = _best(quotient, h, told, 2 * least)
+    other, other_error, step = _best(quotient, h, told, most)
     # a slope that did not move the function over a flat step is below its stairs, whose height is noise
-    stairs = np.where(np.isfinite(value), np.abs(value), 0) * longest_flat
-    if (stairs > short).any():
-        short, noise = np.maximum(short, stairs), np.maximum(noise, stairs)
-        value, error, _ = _best(quotient, h, told, np.maximum(short, rounding))
-        other, other_error, step = _best(quotient, h, told, np.maximum(noise, rounding))
+    height = np.where(np.isfinite(value), np.abs(value), 0) * longest_flat
+    if (height > least[0]).any():
+        least, most = np.maximum(least, height), np.maximum(most, height)
+        value, error, _ = _best(quotient, h, told, 2 * least)
+        other, other_error, step = _best(quotient, h, told, most)
 
     apart = np.abs(value - other)
     agree = apart <= 2 * (error + other_error)
     one_sided = np.take_along_axis(bend, step[None], axis=0)[0]
     over_kink = ~agree & (one_sided > 0.5 * apart)
-    kink = _kinks(bend, quotient, h, np.where(over_kink, short, np.minimum(short, noise)), rounding, everywhere)
+    kink = _kinks(bend, quotient, h, least, everywhere)
+    # noise that the short steps do not see may be a kink
+    doubtful = np.take_along_axis(most > 8 * least, step[None], axis=0)[0]
+    other_error = other_error + np.where(doubtful, apart, 0)
     value = np.where(agree & (other_error < error), other, value)
     error = np.where(agree, np.minimum(error, other_error), np.where(over_kink, error, apart + error + other_error))
+    error = error + unseen
     jump = _jumps(np.maximum(np.abs(right - centre), np.abs(left - centre)), 1e-4 * size[-1], usable)
-    noise = np.where(over_kink, short, noise)
+    noise = np.where(over_kink, least, most)[0]
     found = Derivative(np.where(np.isfinite(value), value, 0), error, noise, kink & ~jump, jump)
     return found, one_sided / np.take_along_axis(np.broadcast_to(h, bend.shape), step[None], axis=0)[0]
+
+
+def _scattered(quotient: Array, h: Array, told: Array, rounding: Array) -> Array:
+    """The rounding, or more where the first four steps scatter more: terms cancel; it grows with the value, too."""
+    few = told & (np.cumsum(told, axis=0) <= 4)
+    scatter = np.where(few[:-1] & few[1:], np.abs(np.diff(quotient, axis=0)) * h[:-1] / rounding[1:], 0)
+    return np.asarray(rounding * np.maximum(1, scatter.max(axis=0)))
 
 
 def _noise(quotient: Array, h: Array, told: Array, rounding: Array) -> Array:
@@ -171,23 +180,23 @@ def _best(quotient: Array, h: Array, told: Array, noise: Array) -> tuple[Array, 
     return take(extrapolated), take(error), best
 
 
-def _apart(bend: Array, h: Array, noise: Array, rounding: Array, told: Array) -> tuple[Array, Array]:
+def _apart(bend: Array, h: Array, noise: Array, told: Array) -> tuple[Array, Array]:
     """The first step at which one-sided slopes stay apart, four times in a row; whether there is one."""
     with np.errstate(all="ignore"):
         ratio = bend[1:] / bend[:-1]
-    clear = told & (bend * h > 16 * np.maximum(noise, rounding))
+    clear = told & (bend * h > 16 * noise)
     steady = (ratio > 0.6) & (ratio < 1.7)
     steady = steady[:-2] & steady[1:-1] & steady[2:] & clear[:-3] & clear[1:-2] & clear[2:-1] & clear[3:]
     return np.argmax(steady, axis=0), np.asarray(steady.any(axis=0))
 
 
-def _kinks(bend: Array, quotient: Array, h: Array, noise: Array, rounding: Array, told: Array) -> Array:
+def _kinks(bend: Array, quotient: Array, h: Array, noise: Array, told: Array) -> Array:
     """Where the one-sided slopes stay apart by the same amount at four steps in a row and at every shorter one."""
-    first, apart = _apart(bend, h, noise, rounding, told)
+    first, apart = _apart(bend, h, noise, told)
     height = np.take_along_axis(bend, first[None], axis=0)
     # while the slope itself still changes by more, it is a curve through a flat point, perhaps
     apart &= (np.abs(np.take_along_axis(np.diff(quotient, axis=0), first[None], axis=0)) < height)[0]
-    resolved = told & (height * h > 16 * rounding) & (np.arange(len(h))[:, None] < first)
+    resolved = told & (height * h > 16 * noise) & (np.arange(len(h))[:, None] < first)
     return apart & ((bend > 0.4 * height) | ~resolved).all(axis=0)
 
 
