@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import Structure, copies, flat, inner, like, name_of, outputs_of
+from minipg.gradient_check.arguments import copies, flat, inner, like, name_of, outputs_of
 from minipg.gradient_check.check import Comparison, Report, suspects
 from minipg.gradient_check.errors import CheckInputError, GradientError, NotDifferentiableWarning
 from minipg.gradient_check.identities import check_adjoint, check_fisher

@@ -73,7 +73,9 @@ class Comparison:
             warnings.warn(f"{self.problem.what} is {broken} at {places}", NotDifferentiableWarning, stacklevel=4)
         noise = getattr(self, "_relative_noise", 0.0)
         if problem.epsilon_in < 1e-10 and 1e-9 < noise < 1e-5:
-            self.notes.append(f"{name_of(problem.f)} seems to compute in float32: its noise is {noise:.0e} of its value")
+            self.notes.append(
+                f"{name_of(problem.f)} seems to compute in float32: its noise is {noise:.0e} of its value"
+            )
         status = f"{broken} here" if self.kinks else "passed"
         resolution = self.allowed / self.largest if self.largest else 0.0
         if self.blind:  # no step stays in the function's domain, say

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import Structure, copies, flat, like, name_of, outputs_of
+from minipg.gradient_check.arguments import Structure, copies, flat, like, name_of
 from minipg.gradient_check.check import EVERY_COORDINATE, Report
 from minipg.gradient_check.errors import CheckInputError, GradientError
 from minipg.gradient_check.numeric import second_derivative
@@ -27,14 +27,15 @@ def check_adjoint(
     structure, leaves, count = problem.structure, problem.leaves, len(problem.leaves)
     there, outputs = Structure.of(structure.call(jvp, copies(leaves), structure.build(copies(leaves))))
     columns, rows = _Mode(leaves, leaves), _Mode(leaves, outputs)
-    forward = lambda both: outputs_of(structure.call(jvp, both[:count], structure.build(both[count:])))
+    forward = lambda both: flat(
+        like(there, outputs, structure.call(jvp, both[:count], structure.build(both[count:])), name_of(jvp))
+    )
     backward = lambda both: flat(
         like(structure, leaves, structure.call(vjp, both[:count], there.build(both[count:])), name_of(vjp))
     )
     rng, worst, resolution = np.random.default_rng(seed), 0.0, 0.0
     tries = [(rows.random(rng, rounds, None), columns.random(rng, rounds, leaves))]
-    entrywise = max(rows.size, columns.size) <= EVERY_COORDINATE
-    if entrywise:
+    if max(rows.size, columns.size) <= EVERY_COORDINATE:
         tries.append((np.eye(rows.size), np.eye(columns.size)))
     for u, v in tries:
         (u, pulled, backward_noise), (v, pushed, forward_noise) = rows.sent(backward, u), columns.sent(forward, v)
@@ -44,8 +45,7 @@ def check_adjoint(
         allowed += np.abs(u) @ forward_noise.T + backward_noise @ np.abs(v).T
         allowed += 64 * float(np.finfo(np.float32 if problem.epsilon_in > 1e-10 else np.float64).tiny)
         excess = np.abs(left - right) / allowed
-        worst = max(worst, float(excess.max(initial=0)))
-        resolution = _resolution(u, v, pushed, allowed)
+        worst, resolution = max(worst, float(excess.max(initial=0))), _resolution(u, v, pushed, allowed)
         if worst > 1:
             i, j = np.unravel_index(int(excess.argmax()), excess.shape)
             analytic, numeric = float(right[i, j]), float(left[i, j])
@@ -63,7 +63,7 @@ class _Mode:
         self.leaves, self.parts, self.size = leaves, parts, sum(part.size for part in parts)
 
     def random(self, rng: np.random.Generator, count: int, point: list[Array] | None) -> Array:
-        """Vectors (count, size) without small entries, by turns in the unit and of the size of each entry of `point`."""
+        """Vectors (count, size) without small entries, by turns all alike and as large as `point`."""
         v = rng.choice([-1, 1], (count, self.size)) * rng.uniform(0.5, 1.5, (count, self.size))
         if point is not None:
             own = np.abs(flat(point))
@@ -86,7 +86,7 @@ class _Mode:
 def _resolution(u: Array, v: Array, pushed: Array, allowed: Array) -> float:
     """The mistake in one entry of J that surely shows in some pair, as a fraction of J's largest entry."""
     unit = np.array_equal(u, np.eye(len(u))) and np.array_equal(v, np.eye(len(v)))
-    largest = float((np.abs(pushed).max(axis=1, initial=0) / np.abs(v).sum(axis=1)).max(initial=0))
+    largest = float((np.abs(pushed).max(axis=1, initial=0) / np.abs(v).sum(axis=1)).max(initial=0)) if v.size else 0.0
     weakest = 1.0 if unit else np.outer(np.abs(u).min(axis=1, initial=1), np.abs(v).min(axis=1, initial=1))
     seen = allowed / weakest
     smallest = float(seen.max(initial=0) if unit else seen.min(initial=np.inf))

@@ -6,13 +6,17 @@ arithmetic, which grows as 1/h. Both are measured, not assumed. Quotients are ta
 - between neighbouring steps the quotients differ by noise/h while h is small and by truncation once it is large, so
   the differences times h stay flat and then climb; the height of the flat part is the noise;
 - each quotient is extrapolated with its neighbour (Richardson), and the step with the least truncation + noise is
-  taken, but only among steps whose result lies in the noise interval of every smaller step (Lepski): a long step
-  that happens to look calm, as on a periodic function, contradicts the short ones and is refused;
-- the flat part is read off twice, over the shortest steps alone and over all. Where the two end in different
-  derivatives, either the long steps reach over a kink (then the short ones are right), or the short ones do not see
-  the noise (then nobody can tell, and the error says so);
-- where the slopes to the left and right stay apart by the same amount however short the step, there is a kink;
-  where the values do, a jump.
+  taken, but only among steps whose result lies in the noise interval of every smaller step (Lepski) and which agree
+  with the next smaller one: long steps that agree by chance, as on a periodic function, are refused;
+- to steps h > d, a kink at the distance d is a wrong slope with an error that falls as d/h, as that of noise does;
+  only steps h < d can tell. So no step is used beyond the first of four over which the one-sided slopes stay apart by
+  the same amount, and the noise is read off twice, over the four shortest steps and over all. Where the two end in
+  different derivatives, either the long steps reach over a kink (then the short ones are right), or the short ones
+  do not see the noise (then nobody can tell, and the error says so);
+- steps too short to change the function say that its slope is 0, unless it moves by stairs: unless small moves about
+  longer steps do not change it either;
+- where the slopes to the left and right stay apart by the same amount however short the step, and each of them
+  settles, there is a kink; where the values stay apart, a jump.
 """
 
 from __future__ import annotations
@@ -28,7 +32,8 @@ from minipg.checks import Array
 IMAGINARY = 1e-30  # of the scale: the complex step
 _RATIO = 4.0
 _SHORTEST = 2.0**-46  # of the scale, in float64: 64 units in the last place
-_SHORT = 6  # steps, from the shortest that changes the function
+_FEW = 4  # of the shortest steps: their scatter is noise alone, or at least half of it
+_SAME = 6  # changes by the same amount, at as many of the shortest steps, are a jump
 
 
 class Derivative(NamedTuple):
@@ -101,7 +106,7 @@ def _assess(
     last = np.maximum(flat - 1, 0)[None]
     longest_flat = np.where(flat > 0, np.take_along_axis(np.broadcast_to(h, told.shape), last, axis=0)[0], 0)
 
-    # four steps see half of the noise at least; all see the most, or take a kink for it
+    # `least` of all that noise may be, and `most`, which may be a kink
     least = _scattered(quotient, h, told, rounding)
     # beyond a kink nearby, or the scale of a bend that looks like one, steps see another slope
     everywhere, index = told, np.arange(len(h))[:, None]
@@ -137,8 +142,8 @@ def _assess(
 
 
 def _scattered(quotient: Array, h: Array, told: Array, rounding: Array) -> Array:
-    """The rounding, or more where the first four steps scatter more: terms cancel; it grows with the value, too."""
-    few = told & (np.cumsum(told, axis=0) <= 4)
+    """The rounding, or more where the shortest steps scatter more: terms cancel; it grows with the value, too."""
+    few = told & (np.cumsum(told, axis=0) <= _FEW)
     scatter = np.where(few[:-1] & few[1:], np.abs(np.diff(quotient, axis=0)) * h[:-1] / rounding[1:], 0)
     return np.asarray(rounding * np.maximum(1, scatter.max(axis=0)))
 
@@ -202,8 +207,8 @@ def _kinks(bend: Array, quotient: Array, h: Array, noise: Array, told: Array) ->
 
 def _jumps(change: Array, coarse: Array, usable: Array) -> Array:
     """Where φ changes by the same amount however short the step; steps of rounding are far below `coarse`."""
-    short = change[:_SHORT]
-    same = (short > 0.9 * short[0]) & (short < 1.1 * short[0]) & usable[:_SHORT]
+    short = change[:_SAME]
+    same = (short > 0.9 * short[0]) & (short < 1.1 * short[0]) & usable[:_SAME]
     return same.all(axis=0) & (short[0] > coarse)
 
 

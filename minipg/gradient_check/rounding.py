@@ -47,12 +47,11 @@ def linear_rounding(g: Callable[[list[Array]], Array], v: list[Array], value: Ar
 
     0 where g(2v) is not 2 g(v) to the last bit, as for all that is made of sums and products: g is not linear, then.
     """
-    dtypes = [part.dtype.type for part in v]
-    if not np.array_equal(g([kind(2) * part for kind, part in zip(dtypes, v, strict=True)]), 2 * value):
-        return np.zeros(value.shape)
+    at = lambda factor: g([np.asarray(part * part.dtype.type(factor)) for part in v])
     noise = np.zeros(value.shape)
-    for k in range(1, 17):
-        factor = np.float32(1 + k * 0.618034 % 1)
-        scaled = g([kind(factor) * part for kind, part in zip(dtypes, v, strict=True)])
-        noise = np.maximum(noise, np.abs(scaled / float(factor) - value))
+    with contextlib.suppress(CheckInputError):  # beyond the floats' range
+        if np.array_equal(at(2), 2 * value):
+            for k in range(1, 17):
+                factor = np.float32(1 + k * 0.618034 % 1)
+                noise = np.maximum(noise, np.abs(at(factor) / float(factor) - value))
     return np.asarray(3 * noise)
