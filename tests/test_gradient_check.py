@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from false_alarms import Case, examined
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from scipy import special
@@ -78,6 +79,38 @@ def test_a_kink_nearby_does_not_disturb_the_derivative(distance):
     found = numeric(lambda x: abs(x - 1 - distance), 1.0)
     assert not found.kink[0]
     assert abs(found.value[0] + 1) <= 4 * found.error[0] < 1e-4
+
+
+@settings(max_examples=300)
+@given(
+    st.floats(-6, 0.3), st.sampled_from([-1, 1]), st.floats(-2, 2), st.floats(-2, 2), st.floats(-2, 2),
+    st.sampled_from([0.1, 1.0, 1e3]), st.booleans(),
+)  # fmt: skip
+def test_the_error_estimate_bounds_the_error_with_a_kink_at_any_distance(power, side, slope, bend, rest, x, single):
+    kind, epsilon = (np.float32, EPS32) if single else (np.float64, EPS)
+    x = float(kind(x))
+    # where single precision cannot tell it from one at x, it may be called that
+    distance = side * 10.0 ** max(power, -2.0 if single else -6.0)
+    slope, bend, rest, kink = (float(kind(v)) for v in (slope, bend, rest, x * (1 + distance)))
+
+    def f(z):
+        return kind(rest) * (z / kind(x)) ** 2 + kind(slope) * z / kind(x) + kind(bend) * abs(z - kind(kink)) / kind(x)
+
+    found = numeric(f, x, epsilon, kind)
+    assert not found.kink[0]
+    assert abs(found.value[0] * x - (2 * rest + slope - side * bend)) <= 4 * found.error[0] * x
+
+
+@settings(max_examples=300)
+@given(st.floats(-6, 0.3), st.sampled_from([-1, 1]), st.floats(0.1, 2), st.sampled_from([0, 1, -30]), st.booleans())
+def test_what_is_flat_up_to_a_kink_has_the_slope_zero(power, side, slope, height, single):
+    kind, epsilon = (np.float32, EPS32) if single else (np.float64, EPS)
+    distance = 10.0 ** max(power, -2.0 if single else -6.0)
+    f = lambda x: kind(height) + kind(slope) * np.maximum(side * (x - kind(1 + side * distance)), kind(0))
+    found = numeric(f, 1.0, epsilon, kind)
+    assert not found.kink[0]
+    assert abs(found.value[0]) <= 4 * found.error[0]
+    assert found.error[0] < 1e-6 or single
 
 
 # ---- functions nobody here wrote ------------------------------------------------------------------------------------
@@ -165,6 +198,23 @@ def test_a_doubled_gradient_of_any_argument_fails_in_double_precision(x, which):
     with pytest.raises(GradientError) as error:
         check_gradient(loss, lambda *x: [s * (1 + (i == which)) for i, s in enumerate(slopes(*x))], x)
     assert error.value.argument == ("W", "b", "X")[which]
+
+
+ALARMS = [
+    Case("gradient", "maximum", "float64", 1e5, 1.0, (0.25, 0.23620903854402697), 0, "array"),
+    Case("gradient", "maximum", "float32", 1e4, 1e4, (0.9845756569889814, 1.0), 0, "tuple"),
+    Case("gradient", "maximum", "float32", 1e-8, 1.0, (1.0, 0.98), 12155, "array"),
+    Case("gradient", "x|x|", "float64", 1e-8, 1.0, (1e-8, -0.9043687091368939), 1, "array"),
+    Case(
+        "hessian_product", "logsumexp", "float32", 33120138.724821102, 31805509.547401946, (0.25, -1.0), 1069, "array"
+    ),
+    Case("hessian_product", "logsumexp", "float32", 1.0, 1.0, (0.6514871100699371, -1.0, -0.5), 1930, "tuple"),
+]
+
+
+@pytest.mark.parametrize("case", ALARMS, ids=lambda case: f"{case.family} {case.kind} {case.s:.0e}")
+def test_right_derivatives_that_were_once_called_wrong_pass(case):
+    assert examined(case).verdict == "passed"
 
 
 # ---- the diagnosis --------------------------------------------------------------------------------------------------
@@ -375,6 +425,27 @@ def test_a_mistake_in_either_mode_fails(size):
     for pair in ((wrong_jvp, outer_vjp), (outer_jvp, wrong_vjp)):
         with pytest.raises(GradientError):
             check_adjoint(*pair, x)
+
+
+@given(st.integers(0, 2**16), st.integers(1, 5), st.integers(1, 5), scales, st.sampled_from([np.float32, np.float64]))
+def test_one_entry_wrong_by_a_thousandth_of_the_largest_is_no_adjoint_in_either_precision(seed, m, n, scale, kind):
+    rng = np.random.default_rng(seed)
+    A, x = (scale * rng.normal(size=(m, n))).astype(kind), rng.normal(size=n).astype(kind)
+    wrong = A.copy()
+    wrong[rng.integers(m), rng.integers(n)] += kind(1e-3) * abs(A).max()
+    assert check_adjoint(lambda x, v: A @ v, lambda x, u: u @ A, x).resolution < 1e-3
+    with pytest.raises(GradientError):
+        check_adjoint(lambda x, v: A @ v, lambda x, u: u @ wrong, x)
+
+
+def test_a_jvp_that_is_not_linear_has_no_adjoint():
+    with pytest.raises(GradientError):
+        check_adjoint(lambda x, v: v * v, lambda x, u: u, np.ones(3))
+
+
+def test_a_jvp_that_is_not_finite_is_named():
+    with pytest.raises(CheckInputError, match=r"<lambda>|f in x is nan at \[0\]"):
+        check_adjoint(lambda x, v: v * np.nan, lambda x, u: u, np.ones(3))
 
 
 def test_a_hessian_product_must_be_symmetric():
