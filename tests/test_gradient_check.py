@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from false_alarms import Case, examined
-from hypothesis import find, given, settings
+from hypothesis import assume, find, given, settings
 from hypothesis import strategies as st
 from scipy import special
 from scipy.optimize import rosen, rosen_der, rosen_hess_prod
@@ -92,6 +92,8 @@ def test_the_error_estimate_bounds_the_error_with_a_kink_at_any_distance(power, 
     # where single precision cannot tell it from one at x, it may be called that
     distance = side * 10.0 ** max(power, -2.0 if single else -6.0)
     slope, bend, rest, kink = (float(kind(v)) for v in (slope, bend, rest, x * (1 + distance)))
+    # what no short step sees through the rounding cannot be told
+    assume(abs(bend * distance) > 100 * epsilon * (abs(rest) + abs(slope) + abs(bend)))
 
     def f(z):
         return kind(rest) * (z / kind(x)) ** 2 + kind(slope) * z / kind(x) + kind(bend) * abs(z - kind(kink)) / kind(x)

@@ -35,7 +35,7 @@ def check_adjoint(
     )
     rng, worst, resolution = np.random.default_rng(seed), 0.0, 0.0
     tries = [(rows.random(rng, rounds, None), columns.random(rng, rounds, leaves))]
-    if max(rows.size, columns.size) <= EVERY_COORDINATE:
+    if min(rows.size, columns.size) > 0 and max(rows.size, columns.size) <= EVERY_COORDINATE:
         tries.append((np.eye(rows.size), np.eye(columns.size)))
     for u, v in tries:
         (u, pulled, backward_noise), (v, pushed, forward_noise) = rows.sent(backward, u), columns.sent(forward, v)
@@ -72,21 +72,23 @@ class _Mode:
 
     def sent(self, g: Callable[[list[Array]], Array], vectors: Array) -> tuple[Array, Array, Array]:
         """The vectors in the parts' dtypes, their images, and the images' rounding errors, one a row."""
-        cuts, taken, images, noises = np.cumsum([part.size for part in self.parts])[:-1], [], [], []
+        cuts = np.cumsum([part.size for part in self.parts])[:-1]
+        found: list[tuple[Array, Array, Array]] = []
         for vector in vectors:
             pieces = zip(np.split(vector, cuts), self.parts, strict=True)
             v = [np.asarray(piece.reshape(part.shape), part.dtype) for piece, part in pieces]
             image = g([*copies(self.leaves), *copies(v)])
             at_x = lambda v: g([*copies(self.leaves), *v])
             noise = np.maximum(rounding(g, [*self.leaves, *v], image), linear_rounding(at_x, v, image))
-            taken, images, noises = [*taken, flat(v)], [*images, image], [*noises, noise]
-        return np.array(taken), np.array(images), np.array(noises)
+            found.append((flat(v), image, noise))
+        taken, images, noises = (np.array(column) for column in zip(*found, strict=True))
+        return taken, images, noises
 
 
 def _resolution(u: Array, v: Array, pushed: Array, allowed: Array) -> float:
     """The mistake in one entry of J that surely shows in some pair, as a fraction of J's largest entry."""
     unit = np.array_equal(u, np.eye(len(u))) and np.array_equal(v, np.eye(len(v)))
-    largest = float((np.abs(pushed).max(axis=1, initial=0) / np.abs(v).sum(axis=1)).max(initial=0)) if v.size else 0.0
+    largest = float((np.abs(pushed).max(axis=1) / np.abs(v).sum(axis=1)).max()) if pushed.size and v.size else 0.0
     weakest = 1.0 if unit else np.outer(np.abs(u).min(axis=1, initial=1), np.abs(v).min(axis=1, initial=1))
     seen = allowed / weakest
     smallest = float(seen.max(initial=0) if unit else seen.min(initial=np.inf))

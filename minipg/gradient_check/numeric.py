@@ -12,7 +12,8 @@ arithmetic, which grows as 1/h. Both are measured, not assumed. Quotients are ta
   only steps h < d can tell. So no step is used beyond the first of four over which the one-sided slopes stay apart by
   the same amount, and the noise is read off twice, over the four shortest steps and over all. Where the two end in
   different derivatives, either the long steps reach over a kink (then the short ones are right), or the short ones
-  do not see the noise (then nobody can tell, and the error says so);
+  do not see the noise (then nobody can tell, and the error says so). A kink whose height times d is but a few
+  roundings of the value goes unseen;
 - steps too short to change the function say that its slope is 0, unless it moves by stairs: unless small moves about
   longer steps do not change it either;
 - where the slopes to the left and right stay apart by the same amount however short the step, and each of them
