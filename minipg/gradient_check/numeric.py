@@ -100,8 +100,10 @@ def _assess(
 
     size = np.maximum.accumulate(np.where(usable, np.maximum(np.abs(right), np.abs(left)), 0), axis=0)
     rounding = epsilon * np.maximum(np.abs(centre), size) + tiny  # (K, M): the least that noise can be
-    # what the short steps leave as it is may be larger terms that cancel, of the size that shows later
-    rounding = np.where(~stairs & ((usable & ~moved).sum(axis=0) >= 2), rounding[-1], rounding)
+    # what the short steps leave as it is may be larger terms that cancel, of the size that shows once it moves
+    still = (usable & ~moved).sum(axis=0)
+    shows = np.take_along_axis(rounding, np.minimum(still + 2, len(h) - 1)[None], axis=0)
+    rounding = np.where(~stairs & (still >= 2), np.maximum(rounding, shows), rounding)
     quotient = np.where(usable, (right - left) / (2 * h), np.nan)
     bend = np.where(usable, np.abs(right - 2 * centre + left) / h, 0)  # → 0 with h where φ is smooth
 
