@@ -321,7 +321,8 @@ def test_an_environment_that_cannot_be_is_refused(run, env):
         ("test/Moved-v0", "moved"),
     ],
 )
-def test_an_environment_that_is_not_installed_says_what_to_install(run, env, says):
+def test_an_environment_that_is_not_installed_says_what_to_install(run, env, says, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ale_py", None)  # not installed, even where it is
     assert env in refused(run, *small(env), says=says)
 
 
