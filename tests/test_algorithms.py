@@ -98,6 +98,17 @@ def test_a_gradient_that_is_not_finite_leaves_the_parameters_as_they_were(name):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")
+@pytest.mark.parametrize("name,options", [*((name, {}) for name in ALGORITHMS), ("trpo", {"solver": "dual"})])
+def test_squares_that_overflow_never_enter_an_optimizers_state(name, options, tmp_path):
+    agent = make(name, max_grad_norm=float("inf"), normalize_advantage=False, **options)
+    batch = agent._collect(agent._new_collector())
+    agent._update(batch._replace(rew=batch.rew * np.float32(1e22)), 0.5)  # a gradient that is finite, its square not
+    assert all(np.isfinite(part).all() for part in numbers(agent))
+    agent.save(tmp_path / "agent.npz")
+    minipg.load(tmp_path / "agent.npz")
+
+
 # ---- single updates ------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import rmsprop_step, scheduled
+from minipg.algorithms.ascent import all_finite, rmsprop_step, scheduled
 from minipg.algorithms.config import AdvantageConfig
 from minipg.algorithms.critic import CriticFit, account
 from minipg.checks import Array
@@ -69,7 +69,7 @@ class A2CInfo(NamedTuple):
 def update(
     policy: Policy, theta: Array, state: A2CState, samples: Samples, config: A2CConfig, progress: float = 0.0
 ) -> tuple[Array, A2CState, A2CInfo]:
-    """One policy step: θ′, the new statistics, and an account; where the gradient is not finite, what came in."""
+    """One policy step: θ′, the new statistics, and an account; where its numbers are not finite, what came in."""
     adv = normalize(samples.adv) if config.normalize_advantage else samples.adv
     tapes = forward_tiles(policy, theta, samples.obs)
     g = policy_gradient(policy, theta, tapes, samples.act, adv, config.ent_coef)
@@ -77,19 +77,21 @@ def update(
     if not np.isfinite(g).all():
         return theta, state, A2CInfo("gradient not finite", math.nan, entropy)
     rate = config.learning_rate * scheduled(config.schedule, progress)
-    theta, second = rmsprop_step(policy.backend, theta, state.second, g, rate, config)
-    return policy.project(theta), A2CState(second), A2CInfo("ok", float(np.sqrt(g @ g)), entropy)
+    new, second = rmsprop_step(policy.backend, theta, state.second, g, rate, config)
+    if not all_finite(new, second):
+        return theta, state, A2CInfo("step not finite", math.nan, entropy)
+    return policy.project(new), A2CState(second), A2CInfo("ok", float(np.sqrt(g @ g)), entropy)
 
 
 def critic_step(
     critic: ValueNetwork, state: ValueState, samples: Samples, config: A2CConfig, progress: float = 0.0
 ) -> CriticFit:
-    """One RMSProp step down the squared error  (AC-1): a new state, and the loss before it."""
+    """One RMSProp step down the squared error  (AC-1): a new state, and the loss before it; numbers that are not finite are dropped."""
     loss, gradient = critic.loss_and_gradient(state.theta, samples.obs, samples.ret)
-    if not np.isfinite(gradient).all():
-        return CriticFit(state, math.nan, "critic not finite")
     rate = config.vf_learning_rate * scheduled(config.schedule, progress)
     theta, second = rmsprop_step(critic.mlp.backend, state.theta, state.second, -gradient, rate, config)
+    if not all_finite(theta, second):
+        return CriticFit(state, math.nan, "critic not finite")
     return CriticFit(state._replace(theta=theta, second=second, step=state.step + 1), loss, "ok")
 
 

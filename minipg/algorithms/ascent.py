@@ -38,6 +38,11 @@ def adam_step(
     return theta, AdamState(first, second, state.step + 1)
 
 
+def all_finite(*arrays: Array) -> bool:
+    """Whether every number is: running squares that have overflowed would never let a coordinate move again."""
+    return all(bool(np.isfinite(array).all()) for array in arrays)
+
+
 def scheduled(schedule: str, progress: float) -> float:
     """The share of a setting that is left after `progress` of all steps: constant 1, or linear from 1 to 0."""
     return max(0.0, 1.0 - progress) if schedule == "linear" else 1.0

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from minipg.algorithms.advantages import Samples
-from minipg.algorithms.ascent import AdamState, adam_step
+from minipg.algorithms.ascent import AdamState, adam_step, all_finite
 from minipg.checks import Array
 from minipg.fisher import forward_tiles
 from minipg.objective import proximal_gradient, surrogate_and_kl
@@ -79,7 +79,7 @@ def dual_update(
             new, adam = adam_step(policy.backend, new, adam, g, settings.learning_rate)
             new = policy.project(new)
         value, kl = measure(new)
-        if not (np.isfinite(new).all() and math.isfinite(value) and math.isfinite(kl)):
+        if not (all_finite(new, adam.second) and math.isfinite(value) and math.isfinite(kl)):
             return theta, state, DualInfo("step not finite", 0.0, 0.0, state.multiplier, entropy)
         multiplier = next_multiplier(multiplier, kl, settings.max_kl, settings.dual_learning_rate)
     improvement = value - float(adv.mean(dtype=np.float64))

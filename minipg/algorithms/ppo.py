@@ -20,7 +20,7 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import AdamState, adam_step, begin_adam, scheduled
+from minipg.algorithms.ascent import AdamState, adam_step, all_finite, begin_adam, scheduled
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
 from minipg.checks import Array
@@ -128,7 +128,7 @@ def update(
         theta = policy.project(theta)
         clipped.append(outside)
 
-    if not np.isfinite(theta).all():
+    if not all_finite(theta, adam.second):
         return before, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
     new = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
     kl = float(distribution.kl(old, new).mean(dtype=np.float64))

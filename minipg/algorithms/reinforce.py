@@ -19,7 +19,7 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import AdamState, adam_step, begin_adam
+from minipg.algorithms.ascent import AdamState, adam_step, all_finite, begin_adam
 from minipg.algorithms.config import CriticConfig
 from minipg.algorithms.critic import account, fit_critic
 from minipg.backend import Backend
@@ -92,15 +92,17 @@ def samples_of(batch: Batch, critic: ValueNetwork, value_theta: Array, config: R
 def update(
     policy: Policy, theta: Array, state: AdamState, samples: Samples, config: REINFORCEConfig
 ) -> tuple[Array, AdamState, REINFORCEInfo]:
-    """One policy step: θ′, Adam's state, and an account; where the gradient is not finite, what came in."""
+    """One policy step: θ′, Adam's state, and an account; where its numbers are not finite, what came in."""
     weight = normalize(samples.adv) if config.normalize_advantage else samples.adv
     tapes = forward_tiles(policy, theta, samples.obs)
     g = policy_gradient(policy, theta, tapes, samples.act, weight, config.ent_coef)
     entropy = float(np.concatenate([policy.distribution.entropy(tape.params) for tape in tapes]).mean())
     if not np.isfinite(g).all():
         return theta, state, REINFORCEInfo("gradient not finite", math.nan, entropy)
-    theta, state = adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
-    return policy.project(theta), state, REINFORCEInfo("ok", float(np.sqrt(g @ g)), entropy)
+    new, adam = adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
+    if not all_finite(new, adam.second):
+        return theta, state, REINFORCEInfo("step not finite", math.nan, entropy)
+    return policy.project(new), adam, REINFORCEInfo("ok", float(np.sqrt(g @ g)), entropy)
 
 
 class REINFORCE(Agent[REINFORCEConfig]):
