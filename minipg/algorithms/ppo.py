@@ -23,7 +23,7 @@ from minipg.algorithms.agent import Agent
 from minipg.algorithms.ascent import AdamState, adam_step, all_finite, begin_adam, scheduled
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
-from minipg.checks import Array
+from minipg.checks import Array, require
 from minipg.fisher import forward_tiles
 from minipg.objective import adapted_beta, proximal_gradient
 from minipg.policy import Policy
@@ -51,20 +51,25 @@ class PPOConfig(ActorCriticConfig):
     kl_coef: float = 1.0
     """β: the penalty on the KL (kl), or its first value (adaptive-kl)."""
     target_kl: float = math.inf
-    """Stop the epochs before a step once the mean KL exceeds 1.5 times this; adaptive-kl aims β at it instead."""
+    """Stop the epochs before a step once a minibatch's mean KL exceeds 1.5 times this; adaptive-kl aims β at it (0.01 if
+    it is inf)."""
     ent_coef: float = 0.0
     """Weight of the entropy bonus."""
     max_grad_norm: float = 0.5
-    """Longer gradients are shortened to this norm, policy's and critic's each."""
+    """Longer gradients are shortened to this norm, policy's and critic's (adam) each."""
     vf_clip_range: float = math.inf
-    """How far V may leave its value before the update."""
+    """How far V may leave its value before the update (adam)."""
     vf_minibatch_size: int = 64
     """Rows of a critic minibatch."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.objective == "adaptive-kl" and self.target_kl == math.inf:
-            object.__setattr__(self, "target_kl", 0.01)
+        if self.objective == "adaptive-kl":
+            require(
+                self.kl_coef > 0, "kl_coef", "a number > 0 for adaptive-kl, which doubles and halves it", self.kl_coef
+            )
+            if self.target_kl == math.inf:
+                object.__setattr__(self, "target_kl", 0.01)
 
 
 class PPOState(NamedTuple):
@@ -132,9 +137,9 @@ def update(
         return before, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
     new = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
     kl = float(distribution.kl(old, new).mean(dtype=np.float64))
-    if config.objective == "adaptive-kl":
-        beta = adapted_beta(beta, kl, config.target_kl)
     taken = adam.step - state.step
+    if config.objective == "adaptive-kl" and taken:  # a batch that moved nothing says nothing about β
+        beta = adapted_beta(beta, kl, config.target_kl)
     info = PPOInfo(status, kl, sum(clipped) / max(taken, 1), taken, beta, float(distribution.entropy(new).mean()))
     return theta, PPOState(*adam, beta), info
 
