@@ -188,6 +188,23 @@ def test_an_npg_account_is_measured_after_the_step_TR5(case):
     close([info.improvement, info.kl], [value - case.adv.mean(), kl], 1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")
+@pytest.mark.parametrize(
+    "adv,settings,status",
+    [(1.0, {}, "zero gradient"), (np.nan, {}, "gradient not finite"),
+     (None, {"step_rule": "fixed", "learning_rate": 1e300}, "step not finite")],
+)  # fmt: skip
+def test_an_npg_update_without_a_step_says_why_and_returns_the_theta_that_came_in(adv, settings, status):
+    agent = make("npg", backend="numpy")
+    batch = agent._collect(agent._new_collector())
+    obs, act = batch.obs.reshape(-1, 4), batch.act.reshape(-1)
+    weight = np.random.default_rng(0).normal(size=len(act)) if adv is None else np.full(len(act), adv)
+    rows = Samples(obs, act, weight.astype(np.float32), None, None)
+    theta, info = npg.update(agent.actor, agent.theta, rows, NPGConfig(**settings))
+    assert theta is agent.theta
+    assert info.status == status
+
+
 @given(networks(activations=("tanh",)))
 def test_a2cs_critic_step_goes_down_its_squared_error_AC1_AC3(case):
     critic = ValueNetwork(MLP((*case.mlp.sizes[:-1], 1), "tanh", case.mlp.backend))

@@ -21,6 +21,13 @@ class NaturalGradient(NamedTuple):
     cg: CGResult
 
 
+def why_no_step(g: Array, cg: CGResult) -> str:
+    """What an update says that has no direction to go in."""
+    if not np.isfinite(g).all():
+        return "gradient not finite"
+    return f"conjugate gradient: {cg.status}" if g.any() else "zero gradient"
+
+
 class FisherSettings(Protocol):
     """The settings of the Fisher product and of conjugate gradient."""
 

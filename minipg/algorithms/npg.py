@@ -15,7 +15,7 @@ from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
-from minipg.algorithms.natural import natural_gradient
+from minipg.algorithms.natural import natural_gradient, why_no_step
 from minipg.checks import Array
 from minipg.line_search import step_scale
 from minipg.objective import surrogate_and_kl
@@ -61,8 +61,9 @@ def update(policy: Policy, theta: Array, samples: Samples, config: NPGConfig) ->
     candidate = policy.project(theta + theta.dtype.type(scale) * cg.x)
     value, kl = surrogate_and_kl(policy, samples.obs, samples.act, adv, old)(candidate)
     finite = bool(np.isfinite(candidate).all()) and bool(np.isfinite([value, kl]).all())
+    trouble = "ok" if finite else "step not finite"
     info = NPGInfo(
-        status="ok" if finite and cg.x.any() else f"no step: {cg.status}",
+        status=trouble if cg.x.any() else why_no_step(g, cg),
         improvement=value - float(adv.mean(dtype=np.float64)) if finite else 0.0,
         kl=kl if finite else 0.0,
         grad_norm=float(np.sqrt(g @ g)),

@@ -51,8 +51,8 @@ class PPOConfig(ActorCriticConfig):
     kl_coef: float = 1.0
     """β: the penalty on the KL (kl), or its first value (adaptive-kl)."""
     target_kl: float = math.inf
-    """Stop the epochs before a step once a minibatch's mean KL exceeds 1.5 times this; adaptive-kl aims β at it (0.01 if
-    it is inf)."""
+    """Stop the epochs before a step once a minibatch's mean KL exceeds 1.5 times this; adaptive-kl aims β at it, by
+    default at 0.01."""
     ent_coef: float = 0.0
     """Weight of the entropy bonus."""
     max_grad_norm: float = 0.5
@@ -65,9 +65,7 @@ class PPOConfig(ActorCriticConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.objective == "adaptive-kl":
-            require(
-                self.kl_coef > 0, "kl_coef", "a number > 0 for adaptive-kl, which doubles and halves it", self.kl_coef
-            )
+            require(self.kl_coef > 0, "kl_coef", "a number > 0 for adaptive-kl", self.kl_coef)
             if self.target_kl == math.inf:
                 object.__setattr__(self, "target_kl", 0.01)
 

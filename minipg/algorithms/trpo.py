@@ -22,7 +22,7 @@ from minipg.algorithms.ascent import begin_adam
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.dual import DualState, dual_update
-from minipg.algorithms.natural import natural_gradient
+from minipg.algorithms.natural import natural_gradient, why_no_step
 from minipg.checks import Array
 from minipg.line_search import line_search, step_scale
 from minipg.objective import surrogate_and_kl
@@ -115,7 +115,7 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
         backtrack_iters=config.backtrack_iters if step.any() else 0,
         project=policy.project,
     )
-    status = "ok" if found.accepted else _reason(g, cg.status, step)
+    status = "ok" if found.accepted else "line search" if step.any() else why_no_step(g, cg)
     info = TRPOInfo(
         status=status,
         improvement=found.improvement,
@@ -128,14 +128,6 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
         entropy=float(policy.distribution.entropy(old).mean()),
     )
     return found.theta, info
-
-
-def _reason(g: Array, cg_status: str, step: Array) -> str:
-    if not np.isfinite(g).all():
-        return "gradient not finite"
-    if not g.any():
-        return "zero gradient"
-    return "line search" if step.any() else f"conjugate gradient: {cg_status}"
 
 
 class TRPO(Agent[TRPOConfig]):
