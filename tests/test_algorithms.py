@@ -388,6 +388,9 @@ def test_an_update_sees_just_the_episodes_asked_for_of_every_environment():
         learnt = reinforce.samples_of(batch, critic, critic.mlp.init(np.random.default_rng(0)), REINFORCEConfig())
         assert len(learnt.obs) == len(learnt.adv) == len(learnt.act) == batch.valid.sum()
         assert (batch.terminated | batch.truncated)[batch.valid].sum() == 4
+        assert len(batch.episode_returns) == 4
+        assert batch.episode_lengths.sum() == batch.valid.sum()
+        close(batch.episode_returns.sum(), batch.rew[batch.valid].sum(dtype=float), 1e-6)
         for n in range(2):
             times = batch.obs[batch.valid[:, n], n, 2].astype(int).tolist()
             assert times[0] == 0  # from a reset
@@ -428,6 +431,36 @@ def test_a_baseline_of_the_average_centres_the_weights_PG6():
     close(centred.adv, plain.adv - plain.adv.mean(), 1e-6)
     valued = reinforce.samples_of(batch, agent.critic, agent.value.theta, agent.config.__class__())
     close(valued.adv, valued.ret - agent.critic.predict(agent.value.theta, valued.obs), 1e-6)
+
+
+def test_the_baseline_of_a_discounted_weight_is_discounted_alike_PG6_PG9():
+    agent = make("reinforce", gamma=0.9)
+    batch = agent._collect(agent._new_collector())
+    plain, discounted = (
+        reinforce.samples_of(batch, agent.critic, agent.value.theta, dataclasses.replace(agent.config, weight=weight))
+        for weight in ("reward-to-go", "discounted")
+    )
+    power = reinforce.discounts(batch, 0.9)[batch.valid]
+    close(discounted.adv, power * plain.adv, 1e-5, scale=10)  # γᵗ (G − V), not γᵗ G − V
+    close(discounted.value, plain.value, 1e-6)  # the critic's own V, of G
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_without_a_baseline_equal_weights_still_push_PG5_PG6(normalized):
+    # all returns are 3: the average takes everything away, no baseline nothing
+    agent = make("reinforce", backend="numpy")
+    batch = agent._collect(agent._new_collector())
+    obs, act = batch.obs[batch.valid], batch.act[batch.valid]
+    rows = Samples(obs, act, np.full(len(act), 3, np.float32), None, None)
+    moved = {}
+    for baseline in ("none", "average"):
+        config = dataclasses.replace(agent.config, baseline=baseline, normalize_advantage=normalized)
+        weighed = rows._replace(adv=rows.adv - (rows.adv.mean() if baseline == "average" else 0))
+        theta, _, info = reinforce.update(agent.actor, agent.theta, agent.state, weighed, config)
+        moved[baseline] = info.grad_norm, (theta != agent.theta).any()
+    assert moved["average"] == (0, False)
+    assert moved["none"][0] > 0
+    assert moved["none"][1]
 
 
 def test_reinforce_config_is_validated_by_name():

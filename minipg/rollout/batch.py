@@ -39,9 +39,18 @@ def joined(parts: Sequence[Batch]) -> Batch:
 
 
 def first_episodes(batch: Batch, episodes: int) -> Batch:
-    """The batch with nothing valid after the first `episodes` ends of each environment."""
+    """The batch with nothing valid after the first `episodes` ends of each environment, nor any later episode counted.
+
+    Those that others play while they wait for the slowest are short ones: their mean return would be another.
+    """
     done = batch.terminated | batch.truncated
-    return batch._replace(valid=batch.valid & (np.cumsum(done, axis=0) - done < episodes))
+    among = np.cumsum(done, axis=0) - done < episodes
+    ended = among[done]  # in the order of the ends
+    return batch._replace(
+        valid=batch.valid & among,
+        episode_returns=batch.episode_returns[ended],
+        episode_lengths=batch.episode_lengths[ended],
+    )
 
 
 def episode_starts(batch: Batch) -> Array:
