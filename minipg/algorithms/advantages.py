@@ -54,6 +54,12 @@ def normalize(adv: Array) -> Array:
     return np.zeros_like(adv) if negligible else centred / deviation
 
 
+def rescale(weight: Array) -> Array:
+    """weight/√(mean weight²), 0 where all are: the size of a normalised one, the sign its own.   (B,) → (B,)."""
+    size = weight.dtype.type(np.sqrt(np.square(weight, dtype=np.float64).mean()))
+    return np.zeros_like(weight) if size == 0 else weight / size
+
+
 def explained_variance(value: Array, ret: Array) -> float:
     """1 − Var(ret − V)/Var(ret): 1 is a perfect critic, 0 no better than a constant; NaN where ret is constant."""
     spread = float(ret.var(dtype=np.float64))

@@ -6,7 +6,7 @@ The weight of every action of an episode is
     reward-to-go     G_t = r_t + γ G_{t+1}, what came after the action       (PG-7)
     discounted       γᵗ G_t, the unbiased gradient of the start value        (PG-9 for J₁)
 
-and the baseline 0, the mean weight of the batch, or V(s)  (PG-6).
+and the baseline 0, the mean weight of the batch, or V(s), which is γᵗ V(s) where G_t is discounted so too  (PG-6).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipg.algorithms.advantages import Samples, normalize
+from minipg.algorithms.advantages import Samples, normalize, rescale
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.ascent import AdamState, adam_step, all_finite, begin_adam
 from minipg.algorithms.config import CriticConfig
@@ -45,7 +45,7 @@ class REINFORCEConfig(CriticConfig):
     baseline: str = "value"
     """What is subtracted from the weight: none, average or value."""
     normalize_advantage: bool = True
-    """Centre weight − baseline and divide by its standard deviation."""
+    """Centre weight − baseline and divide by its standard deviation; with baseline none, scale it without centring."""
     learning_rate: float = 1e-2
     """Adam's step size for the policy."""
     ent_coef: float = 0.0
@@ -62,6 +62,14 @@ class REINFORCEInfo(NamedTuple):
     entropy: float
 
 
+def discounts(batch: Batch, gamma: float) -> Array:
+    """γᵗ, with t counted from the start of the episode.   → (T, N)."""
+    power, now = np.empty_like(batch.rew), np.ones_like(batch.rew[0])
+    for t, start in enumerate(episode_starts(batch)):
+        power[t] = now = np.where(start, 1, now.dtype.type(gamma) * now)
+    return power
+
+
 def weights(batch: Batch, gamma: float, kind: str, backend: Backend) -> tuple[Array, Array]:
     """The weight of every action, and G_t, what a critic is to predict.   → (T, N), (T, N).
 
@@ -71,10 +79,11 @@ def weights(batch: Batch, gamma: float, kind: str, backend: Backend) -> tuple[Ar
     G = discounted_returns(batch.rew, np.zeros_like(batch.rew), done, never, gamma, backend)
     if kind == "reward-to-go":
         return G, G
-    weight, whole, power = np.empty_like(G), np.zeros_like(G[0]), np.ones_like(G[0])
+    if kind == "discounted":
+        return discounts(batch, gamma) * G, G
+    weight, whole = np.empty_like(G), np.zeros_like(G[0])
     for t, start in enumerate(episode_starts(batch)):
-        whole, power = np.where(start, G[t], whole), np.where(start, 1, G.dtype.type(gamma) * power)
-        weight[t] = whole if kind == "return" else power * G[t]
+        weight[t] = whole = np.where(start, G[t], whole)
     return weight, G
 
 
@@ -86,6 +95,8 @@ def samples_of(batch: Batch, critic: ValueNetwork, value_theta: Array, config: R
     obs = flat(batch.obs)
     value = critic.predict(value_theta, obs) if config.baseline == "value" else np.zeros_like(weight)
     baseline = weight.mean() if config.baseline == "average" else value
+    if config.weight == "discounted" and config.baseline == "value":
+        baseline = flat(discounts(batch, config.gamma)) * value
     return Samples(obs, flat(batch.act), weight - baseline, G, value)
 
 
@@ -93,7 +104,9 @@ def update(
     policy: Policy, theta: Array, state: AdamState, samples: Samples, config: REINFORCEConfig
 ) -> tuple[Array, AdamState, REINFORCEInfo]:
     """One policy step: θ′, Adam's state, and an account; where its numbers are not finite, what came in."""
-    weight = normalize(samples.adv) if config.normalize_advantage else samples.adv
+    weight = samples.adv
+    if config.normalize_advantage:  # centring would be a baseline
+        weight = rescale(weight) if config.baseline == "none" else normalize(weight)
     tapes = forward_tiles(policy, theta, samples.obs)
     g = policy_gradient(policy, theta, tapes, samples.act, weight, config.ent_coef)
     entropy = float(np.concatenate([policy.distribution.entropy(tape.params) for tape in tapes]).mean())
