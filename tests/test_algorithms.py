@@ -376,13 +376,14 @@ def test_weights_are_sums_over_the_episode_PG5_PG7(kind, gamma):
             start = end + 1
 
 
-def test_an_update_sees_just_the_episodes_asked_for_of_every_environment():
+@pytest.mark.parametrize("n_steps", [3, 20])
+def test_an_update_sees_just_the_episodes_asked_for_of_every_environment(n_steps):
     script = (Ending(3, True, False), Ending(5, False, True), Ending(2, True, False))
     envs = gym.vector.SyncVectorEnv([lambda i=i: Counting(i, script) for i in range(2)], autoreset_mode="SameStep")
     batches = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(minipg.REINFORCE, "_update", lambda self, batch, progress: batches.append(batch) or {})
-        minipg.REINFORCE(envs, episodes=2, n_steps=3, hidden=(4,)).learn(30)
+        minipg.REINFORCE(envs, episodes=2, n_steps=n_steps, hidden=(4,)).learn(60)
     for batch in batches:
         critic = ValueNetwork(MLP((3, 4, 1)))
         learnt = reinforce.samples_of(batch, critic, critic.mlp.init(np.random.default_rng(0)), REINFORCEConfig())
