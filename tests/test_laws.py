@@ -9,9 +9,12 @@ import pytest
 from cases import TWINS
 from minipg.kernels.reference import categorical
 
-from minipg import Backend
+from minipg import Backend, conjugate_gradient
 from minipg.cli import main
+from minipg.conjugate_gradient import CGResult
 from minipg.laws import LAWS, hold
+from minipg.laws import policies as policy_laws
+from minipg.policy import NetworkPolicy
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -47,6 +50,39 @@ def test_check_finds_a_broken_kernel_names_its_laws_and_exits_with_one(monkeypat
     assert {"score_has_mean_zero_DI2", "score_is_the_derivative_of_log_prob_DI1_DI4"} <= broken
     assert "kl_is_the_expected_log_ratio_from_old_to_new_DI6" not in broken
     assert "score_has_mean_zero_DI2 does not hold on numpy float64: example" in said.err
+
+
+def solved_in_one_step(product, b, iterations=10):
+    return conjugate_gradient(product, b, 1)
+
+
+def steepest_descent(product, b, iterations=10):
+    x, r = np.zeros_like(b), b.copy()
+    for _ in range(iterations):
+        step = b.dtype.type(r @ r / (r @ product(r)))
+        x, r = x + step * r, r - step * product(r)
+    return CGResult(x, float(np.linalg.norm(r)), float(x @ (b - r)), iterations, "iterations")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("solver", [solved_in_one_step, steepest_descent])
+def test_a_solver_that_is_only_a_descent_breaks_a_law_TR10(solver, dtype, monkeypatch):
+    law = policy_laws.conjugate_gradient_is_the_best_of_its_krylov_space_TR10
+    monkeypatch.setattr(policy_laws, "conjugate_gradient", solver)
+    assert not hold(law, Backend("numpy", 1), dtype, 25).held
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_one_percent_of_a_fisher_product_is_noticed_in_batches_that_are_not_tiny_TR9(dtype, monkeypatch):
+    product = NetworkPolicy.fisher_product
+
+    def off(self, theta, tape, v):
+        wrong = self.backend.name == "numba" and len(tape.params) > 4
+        return product(self, theta, tape, v) * theta.dtype.type(1.01 if wrong else 1)
+
+    monkeypatch.setattr(NetworkPolicy, "fisher_product", off)
+    for seed in range(3):
+        assert not hold(LAWS["twins_agree_on_the_fisher_products_TR9"], Backend("numba", 1), dtype, 40, seed).held
 
 
 def test_check_prints_a_row_for_every_law_backend_and_dtype(capsys):

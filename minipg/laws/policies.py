@@ -133,6 +133,37 @@ def conjugate_gradient_solves_the_damped_fisher_system_TR10(case: Case) -> float
     )
 
 
+def conjugate_gradient_is_the_best_of_its_krylov_space_TR10(case: Case) -> float:
+    """After k products ½ xᵀA x − gᵀx is the least that g, A g, … Aᵏ⁻¹g span: no other error is smaller in A's norm."""
+    policy, theta, g, _, _, _, tapes = _draw(case)
+    product, k = fisher_operator(policy, theta, tapes, 0.5), int(case.rng.integers(1, 5))
+    A = np.stack([product(e) for e in np.eye(len(theta), dtype=theta.dtype)]).astype(float)
+    g64, basis = g.astype(float), np.zeros((len(theta), 0))
+    direction = g64
+    for _ in range(min(k, len(theta))):
+        basis = np.linalg.qr(np.column_stack([basis, direction]))[0]
+        direction = A @ basis[:, -1]
+    best = basis @ np.linalg.solve(basis.T @ A @ basis, basis.T @ g64)
+    x = conjugate_gradient(product, g, iterations=k).x.astype(float)
+    energy = lambda x: 0.5 * x @ A @ x - g64 @ x
+    return apart(case, energy(x), energy(best), (g64 @ g64) * np.linalg.cond(A))
+
+
+def the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5(case: Case) -> float:
+    """L(θ′) = mean r Â and mean KL(old‖θ′), of a θ′ away from the old one."""
+    policy, theta, v, obs, act, adv, tapes = _draw(case)
+    old, d, theta = tapes[0].params, policy.distribution, theta + theta.dtype.type(0.2) * v
+    value, kl = surrogate_and_kl(policy, obs, act, adv, old)(theta)
+    new = policy.forward(theta, obs).params
+    logp, logp_old, kls = d.log_prob(new, act).astype(float), d.log_prob(old, act).astype(float), d.kl(old, new)
+    terms = np.exp(logp - logp_old) * adv
+    size = np.abs(terms) * (1 + np.abs(logp) + np.abs(logp_old))
+    return max(
+        apart(case, value, terms.mean(), size.max()),
+        apart(case, kl, kls.mean(dtype=float), kls.max()),
+    )
+
+
 def the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7(case: Case) -> float:
     """Δ = √(2δ/xᵀF x) x has ½ ΔᵀF Δ = δ."""
     policy, theta, v, _, _, _, tapes = _draw(case)
@@ -198,7 +229,9 @@ LAWS: tuple[Law, ...] = (
     the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9,
     the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3,
     a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6,
+    the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5,
     conjugate_gradient_solves_the_damped_fisher_system_TR10,
+    conjugate_gradient_is_the_best_of_its_krylov_space_TR10,
     the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7,
     an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothing_TR11,
 )

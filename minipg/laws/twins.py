@@ -82,7 +82,9 @@ def twins_agree_on_the_fisher_products_TR9(case: Case) -> float:
         policy, x = make(backend), theta.astype(dtype)
         return [policy.fisher_product(x, policy.forward(x, obs.astype(dtype)), v.astype(dtype))]
 
-    return _same(case, compute, float(np.exp(2 * np.abs(theta).sum())))
+    like = make(case.backend)
+    amplified = float(np.exp(2 * np.abs(like.forward(theta, obs).params).max()))  # 1/σ², and exps of logits
+    return _same(case, compute, amplified * (1 + np.abs(theta).max()) ** 2 * like.layout.size)
 
 
 def twins_agree_on_returns_PG7_PG12(case: Case) -> float:
