@@ -9,6 +9,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.conjugate_gradient import conjugate_gradient
+from minipg.distribution import Distribution
 from minipg.fisher import fisher_operator, fisher_vector_product, forward_tiles
 from minipg.gradient_check.numeric import second_derivative
 from minipg.laws.case import ROUNDING, Case, Law, apart, apart_from_slope
@@ -59,6 +60,13 @@ def _size(params: Array) -> float:
     return math.exp(4 * float(np.abs(params).max()))
 
 
+def _amplified(distribution: Distribution, params: Array) -> float:
+    """By how much the score of rounded parameters is off, in units of their rounding: 1/σ², and nothing for logits."""
+    size = float(np.abs(params).max())
+    narrow = 1.0 if distribution.discrete else math.exp(-2 * float(params[..., distribution.size :].min()))
+    return (1 + size) ** 2 * max(1.0, narrow)
+
+
 def jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9(case: Case) -> float:
     """J v = d/dt params(θ + t v); ⟨g, J v⟩ = ⟨Jᵀ g, v⟩."""
     policy, theta, v, obs, _, _, tapes = _draw(case)
@@ -100,7 +108,7 @@ def the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_P
     theta64 = theta.astype(float)
     old, acted = policy.forward(theta64, obs).params, act if act.dtype == np.int64 else act.astype(float)
     L = surrogate_and_kl(policy, obs.astype(float), acted, adv.astype(float), old)
-    size = np.abs(terms).sum() + _size(old) * (1 + np.abs(v).sum()) * np.abs(adv).max()
+    size = np.abs(terms).sum() + _amplified(policy.distribution, old) * (1 + np.abs(v).sum()) * np.abs(adv).mean()
     value, kl = surrogate_and_kl(policy, obs, act, adv, tapes[0].params)(theta)
     return max(
         apart_from_slope(case, [terms.sum(dtype=float)], lambda x: L(x)[0], theta, v, size),
@@ -214,11 +222,12 @@ def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> fl
         return float((gain - beta * d.kl(old64, params) + c * d.entropy(params)).mean())
 
     params = policy.forward(theta.astype(float), obs.astype(float)).params
-    amplified = _size(old) * _size(params) * (1 + np.abs(v).sum()) * (1 + np.abs(adv).max())
-    ratio = np.exp(np.abs(d.log_prob(params, acted) - logp_old).max())
+    amplified = _amplified(d, np.stack([old, params]))
+    ratio = np.exp(d.log_prob(params, acted) - logp_old)
+    size = np.abs(terms).sum() + amplified * (1 + np.abs(v).sum()) * (1 + (ratio * np.abs(adv)).mean())
     return max(
-        apart_from_slope(case, [terms.sum(dtype=float)], objective, theta, v, np.abs(terms).sum() + amplified * ratio),
-        apart(case, kl, d.kl(old64, params).mean(), _size(old) * _size(params)),
+        apart_from_slope(case, [terms.sum(dtype=float)], objective, theta, v, size),
+        apart(case, kl, d.kl(old64, params).mean(), amplified),
     )
 
 
