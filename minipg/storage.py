@@ -6,6 +6,7 @@ Files are written whole or not at all: to a temporary file beside the target, fl
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import zipfile
@@ -46,8 +47,17 @@ def cannot_write(path: Path, error: OSError) -> RunFolderError:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`value` as indented JSON."""
-    write_whole(path, lambda file: file.write((json.dumps(value, indent=2) + "\n").encode()))
+    """`value` as indented JSON, which has no infinity and no NaN: they become null."""
+    text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save_arrays(path: Path, arrays: dict[str, Array], meta: dict[str, Any]) -> None:

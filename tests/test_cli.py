@@ -23,7 +23,7 @@ from minipg.cli import main
 from minipg.errors import EnvironmentFault
 from minipg.progress import Progress
 from minipg.runs import RunFolder, train
-from minipg.storage import load_arrays, save_arrays
+from minipg.storage import load_arrays, save_arrays, write_json
 
 SMALL = ["--num-envs", "1", "--n-steps", "16", "--hidden", "4", "--vf-epochs", "1", "--threads", "1"]
 
@@ -429,6 +429,15 @@ def test_a_folder_that_refuses_to_be_made_is_refused(run, monkeypatch):
     monkeypatch.setattr(Path, "mkdir", refuse)
     for args in (small("test/Counting-v0"), ["train", "trpo", "test/Counting-v0", *SMALL]):
         refused(run, *args, says="Permission denied")
+
+
+def test_a_config_of_a_run_is_json_to_other_readers_too(tmp_path):
+    def refuse(word):
+        raise AssertionError(word)
+
+    write_json(tmp_path / "config.json", {"config": {"target_kl": math.inf, "hidden": (4, math.nan), "gamma": 0.9}})
+    read = json.loads((tmp_path / "config.json").read_text(), parse_constant=refuse)
+    assert read == {"config": {"target_kl": None, "hidden": [4, None], "gamma": 0.9}}
 
 
 @pytest.mark.parametrize("file", ["config.json", "metrics.csv", "agent.npz", "curve.png"])
