@@ -88,6 +88,7 @@ def test_one_percent_of_a_fisher_product_is_noticed_in_batches_that_are_not_tiny
 def test_check_prints_a_row_for_every_law_backend_and_dtype(capsys):
     assert main(["check", "--examples", "2"]) == 0
     out = capsys.readouterr().out
+    assert "" not in out.splitlines()  # where the bar would have been
     assert f"{4 * len(LAWS)} of {4 * len(LAWS)} held" in out
     assert all(out.count(f"{law} ") == 4 for law in LAWS)
 

@@ -23,7 +23,8 @@ def hold_all(backends: Sequence[Backend], examples: int, seed: int, console: Con
     ]
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     verdicts = []
-    with Progress(*columns, console=console, transient=True) as progress, announce_compiling(progress.console.print):
+    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with shown as progress, announce_compiling(console.print):
         task = progress.add_task("", total=len(work))
         for law, backend, dtype in work:
             progress.update(task, description=law.__name__)
