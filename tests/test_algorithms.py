@@ -77,6 +77,17 @@ def test_a_saved_agent_comes_back_whole_and_learns_on(name, tmp_path):
     assert np.isfinite(again.theta).all()
 
 
+@pytest.mark.parametrize(
+    "name,penalty,options", [("ppo", "beta", {}), ("trpo", "multiplier", {"solver": "dual"})]
+)  # fmt: skip
+def test_a_file_with_a_negative_penalty_is_refused(name, penalty, options, tmp_path):
+    agent = make(name, **options)
+    agent.state = agent.state._replace(**{penalty: -1.0})
+    agent.save(tmp_path / "agent.npz")
+    with pytest.raises(minipg.MinipgError, match=f"state.{penalty} has negative numbers"):
+        minipg.load(tmp_path / "agent.npz")
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_few_thousand_steps_of_cartpole_help(name):
     rows = []

@@ -86,7 +86,7 @@ def update(
 def critic_step(
     critic: ValueNetwork, state: ValueState, samples: Samples, config: A2CConfig, progress: float = 0.0
 ) -> CriticFit:
-    """One RMSProp step down the squared error  (AC-1): a new state, the old if it is not finite, and the loss before."""
+    """One RMSProp step down the squared error  (AC-1): the new state, or the old if not finite, and the loss before."""
     loss, gradient = critic.loss_and_gradient(state.theta, samples.obs, samples.ret)
     rate = config.vf_learning_rate * scheduled(config.schedule, progress)
     theta, second = rmsprop_step(critic.mlp.backend, state.theta, state.second, -gradient, rate, config)

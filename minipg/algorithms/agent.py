@@ -252,7 +252,7 @@ class Agent(Generic[ConfigT]):
                 )
             if not np.isfinite(array).all():
                 raise AgentFileError(f"{path}: {name} has numbers that are not finite")
-            if name.endswith(("step", "count", "square", "second")) and (array < 0).any():
+            if name.endswith(("step", "count", "square", "second", "beta", "multiplier")) and (array < 0).any():
                 raise AgentFileError(f"{path}: {name} has negative numbers")
             return array
 
