@@ -392,8 +392,8 @@ SLIPS = {
     ("λ stays", "        multiplier = next_multiplier(", "        next_multiplier(", "algorithms TR12"),
 ],
 "minipg/rollout/batch.py": [
-    ("a further episode counts", "np.cumsum(done, axis=0) - done < episodes",
-     "np.cumsum(done, axis=0) - done <= episodes", "algorithms sees_just"),
+    ("a further episode counts", "np.cumsum(done, axis=0) - done, episodes)",
+     "np.cumsum(done, axis=0) - done, episodes + 1)", "algorithms sees_just"),
     ("final observations of later parts misplaced", "part.final_at + start * envs", "part.final_at + start",
      "algorithms joined"),
     ("an episode starts with its end", "batch.terminated[:-1] | batch.truncated[:-1]",

@@ -44,7 +44,7 @@ def first_episodes(batch: Batch, episodes: int) -> Batch:
     Those that others play while they wait for the slowest are short ones: their mean return would be another.
     """
     done = batch.terminated | batch.truncated
-    among: Array = np.cumsum(done, axis=0) - done < episodes
+    among = np.less(np.cumsum(done, axis=0) - done, episodes)
     ended = among[done]  # in the order of the ends
     return batch._replace(
         valid=batch.valid & among,
