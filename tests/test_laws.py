@@ -12,7 +12,7 @@ from minipg.kernels.reference import categorical
 from minipg import Backend, conjugate_gradient
 from minipg.cli import main
 from minipg.conjugate_gradient import CGResult
-from minipg.laws import LAWS, hold
+from minipg.laws import LAWS, Case, hold
 from minipg.laws import policies as policy_laws
 from minipg.policy import NetworkPolicy
 
@@ -91,6 +91,12 @@ def test_check_prints_a_row_for_every_law_backend_and_dtype(capsys):
     assert "" not in out.splitlines()  # where the bar would have been
     assert f"{4 * len(LAWS)} of {4 * len(LAWS)} held" in out
     assert all(out.count(f"{law} ") == 4 for law in LAWS)
+
+
+def test_second_differences_that_agree_by_chance_are_not_believed_DI8():
+    # the bounded log σ has a third derivative that jumps at 0: extrapolation converges slowly just there
+    case = Case(Backend("numpy", 1), np.float64, np.random.default_rng((0, 331)), 8)
+    assert policy_laws.the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6(case) <= 1
 
 
 def test_a_law_that_cannot_be_evaluated_is_not_held():
