@@ -220,6 +220,7 @@ ALARMS = [
     Case(
         "hessian_product", "logsumexp", "float32", 33120138.724821102, 31805509.547401946, (0.25, -1.0), 1069, "array"
     ),
+    Case("jvp", "outer", "float32", 10.0, 86258072.7211393, (-0.75, 0.5, -1.931278056528538e-45), 912, "array"),
     Case("hessian_product", "logsumexp", "float32", 1.0, 1.0, (0.6514871100699371, -1.0, -0.5), 1930, "tuple"),
 ]
 

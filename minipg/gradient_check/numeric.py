@@ -48,12 +48,18 @@ class Derivative(NamedTuple):
 
 
 def derivative(
-    phi: Callable[[float], Array], scale: float, epsilon_in: float, epsilon_out: float, longest: float = 1.0
+    phi: Callable[[float], Array],
+    scale: float,
+    epsilon_in: float,
+    epsilon_out: float,
+    longest: float = 1.0,
+    floor: Array | float = 0.0,
 ) -> Derivative:
     """The derivative at 0 of φ: t ↦ (M,) float64.
 
     `scale` is the |t| at which the arguments have moved by their own size; `epsilon_in` the spacing of the arguments'
     floats and `epsilon_out` that of the function's, relative to their size. No step is longer than `longest` or scale.
+    `floor` (M,) is noise that is known beforehand.
     """
     shortest = scale * _SHORTEST * epsilon_in / np.finfo(np.float64).eps
     count = int(np.ceil(np.log(max(scale, longest) / shortest) / np.log(_RATIO))) + 1
@@ -66,7 +72,7 @@ def derivative(
         right, left = (np.stack([phi(sign * h) for h in steps]) for sign in (1.0, -1.0))
         tiny = float(np.finfo(np.float32 if epsilon_out > 1e-10 else np.float64).tiny)
         stairs = _stairs(phi, centre, right, left, steps)
-        found, curvature = _assess(centre, right, left, steps[:, None], epsilon_out, tiny, stairs)
+        found, curvature = _assess(centre, right, left, steps[:, None], epsilon_out, tiny + floor, stairs)
         # arguments rounded inside φ have the slope of a place beside this one
         return found._replace(error=found.error + 2 * epsilon_in * scale * curvature)
 
@@ -89,7 +95,7 @@ def _stairs(phi: Callable[[float], Array], centre: Array, right: Array, left: Ar
 
 
 def _assess(
-    centre: Array, right: Array, left: Array, h: Array, epsilon: float, tiny: float, stairs: Array
+    centre: Array, right: Array, left: Array, h: Array, epsilon: float, tiny: Array | float, stairs: Array
 ) -> tuple[Derivative, Array]:
     """The derivative and |φ″|.   `right`, `left` (K, M) are the values at ±h (K, 1), shortest first."""
     # once a step leaves the domain, longer ones are not to be trusted either
@@ -140,7 +146,8 @@ def _assess(
     value = np.where(agree & (other_error < error), other, value)
     error = np.where(agree, np.minimum(error, other_error), np.where(over_kink, error, apart + error + other_error))
     error = error + unseen
-    jump = _jumps(np.maximum(np.abs(right - centre), np.abs(left - centre)), 1e-4 * size[-1], usable)
+    coarse = np.maximum(1e-4 * size[-1], 8 * rounding[-1])  # smaller stairs are rounding
+    jump = _jumps(np.maximum(np.abs(right - centre), np.abs(left - centre)), coarse, usable)
     noise = np.where(over_kink, least, most)[0]
     found = Derivative(np.where(np.isfinite(value), value, 0), error, noise, kink & ~jump, jump)
     return found, one_sided / np.take_along_axis(np.broadcast_to(h, bend.shape), step[None], axis=0)[0]

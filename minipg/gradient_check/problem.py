@@ -43,9 +43,18 @@ class Problem:
         self.epsilon_out = float(max(own, default=np.finfo(np.float64).eps))
         self.epsilon_out = max(self.epsilon_out, self.epsilon_in)
         self.size = sum(leaf.size for leaf in self.leaves)
+        self.underflow = self._underflow()
 
     def _call(self, leaves: list[Array]) -> Any:
         return self.structure.call(self.f, leaves)
+
+    def _underflow(self) -> Array | float:
+        """What subnormal arguments do to f, which has few of their digits and on some processors none; (M,)."""
+        flushed = [np.where(np.abs(leaf) < np.finfo(leaf.dtype).tiny, leaf.dtype.type(0), leaf) for leaf in self.leaves]
+        if all(np.array_equal(a, b) for a, b in zip(flushed, self.leaves, strict=True)):
+            return 0.0
+        apart = np.abs(self.outputs(flushed) - self.value)
+        return np.where(np.isfinite(apart), apart, 0)
 
     def outputs(self, leaves: list[Array]) -> Array:
         """f as a flat float64 vector (M,)."""
@@ -71,7 +80,7 @@ class Problem:
         """The numeric derivative along `direction`, tightened by a complex step where f takes one."""
         scale, longest = self._scale(direction)
         phi = lambda t: self._numbers(self._call(self.moved(direction, t)))
-        found = derivative(phi, scale, self.epsilon_in, self.epsilon_out, longest)
+        found = derivative(phi, scale, self.epsilon_in, self.epsilon_out, longest, self.underflow)
         if self.epsilon_in > 1e-10:
             return found
         exact = complex_step(phi, scale)
