@@ -345,7 +345,7 @@ SLIPS = {
     ("target KL never asked for", "if kl > limit:", "if False:", "algorithms beyond_its_target"),
     ("fixed β forgotten", "config.objective in (\"kl\", \"adaptive-kl\")", "config.objective == \"adaptive-kl\"",
      "algorithms PP3"),
-    ("fixed β adapted", "if config.objective == \"adaptive-kl\" and taken:", "if taken:\n        beta",
+    ("fixed β adapted", "if config.objective == \"adaptive-kl\" and taken:", "if taken:",
      "algorithms PP3"),
     ("β never adapted", "beta = adapted_beta(beta, kl, config.target_kl)", "pass", "algorithms PP4"),
     ("clip without clipping", "if config.objective == \"clip\" else None", "if False else None", "algorithms PP2"),
