@@ -248,9 +248,8 @@ def second_derivative(phi: Callable[[float], float], scale: float = 1.0) -> tupl
         np.abs(right).max()
     )
     apart = np.abs(np.diff(extrapolated))
-    apart[1:] = np.maximum(
-        apart[1:], apart[:-1] / 16
-    )  # a shorter step gains no more: two that agree may do so by chance
+    # a shorter step gains no more: two that agree may do so by chance
+    apart[1:] = np.maximum(apart[1:], apart[:-1] / 16)
     error = apart + 8 * noise / steps[2:] ** 2
     error[~np.isfinite(error)] = np.inf
     best = int(np.argmin(error))
