@@ -599,6 +599,22 @@ def test_a_real_ctrl_c_ends_a_real_process_with_the_agent_saved(tmp_path):
     assert math.isfinite(float(np.abs(agent.theta).sum()))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_that_comes_in_a_finalizer_is_not_lost(run, monkeypatch):
+    class Dying:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)  # Python prints and ignores what is raised here
+
+    update = minipg.TRPO._update
+
+    def interrupted(agent, batch, progress):
+        Dying()
+        return update(agent, batch, progress)
+
+    monkeypatch.setattr(minipg.TRPO, "_update", interrupted)
+    assert run("train", "trpo", "CartPole-v1", "--steps", "1000000", "--n-steps", "16").status == 130
+
+
 def test_an_error_of_a_real_process_is_one_line_and_status_2(tmp_path):
     process = start("train", "trpo", "CartPole-v1", "--max-kl", "0", cwd=tmp_path)
     out, err = process.communicate(timeout=60)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from minipg.algorithms import Agent
@@ -39,13 +43,16 @@ def train(agent: Agent[Any], steps: int, folder: RunFolder, display: Progress) -
         nonlocal last, saved
         folder.append(row)
         last = row
+        if heard():
+            raise KeyboardInterrupt
         if time.perf_counter() - saved > _SAVE_EVERY:
             agent.save(folder.agent)
             saved = time.perf_counter()
 
     interrupted = False
     try:
-        agent.learn(steps, callback=record, progress=display)
+        with _ctrl_c() as heard:
+            agent.learn(steps, callback=record, progress=display)
     except KeyboardInterrupt:
         interrupted = True
     except BaseException as error:
@@ -68,6 +75,26 @@ def train(agent: Agent[Any], steps: int, folder: RunFolder, display: Progress) -
         "run": str(folder.path),
         "interrupted": interrupted,
     }
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C came: Python ignores the exception it raises inside a finalizer, and it would be lost."""
+    before, came = signal.getsignal(signal.SIGINT), False
+
+    def handler(number: int, frame: Any) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
+
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # whoever handles it otherwise goes on doing so
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _number(value: float) -> float | None:
