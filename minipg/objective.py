@@ -97,25 +97,21 @@ def proximal_gradient(
     """
     distribution, kernels = policy.distribution, policy.backend.kernels("surrogate")
     tapes = policy.backend.map_rows(lambda rows: policy.forward(theta, obs[rows]), len(obs))
+    params = np.concatenate([tape.params for tape in tapes])
+    logp, weight, outside = distribution.log_prob(params, act), np.empty_like(logp_old), 0.0
+    if clip_range is None:
+        kernels.surrogate(logp, logp_old, adv, weight)
+    else:
+        kernels.clipped_gradient(logp, logp_old, adv, clip_range, weight)
+        outside = float((np.abs(np.exp(logp - logp_old) - 1) > clip_range).mean())
 
     def covector(params: Array, rows: slice) -> Array:
-        logp, weight = distribution.log_prob(params, act[rows]), np.empty_like(logp_old[rows])
-        if clip_range is None:
-            kernels.surrogate(logp, logp_old[rows], adv[rows], weight)
-        else:
-            kernels.clipped_gradient(logp, logp_old[rows], adv[rows], clip_range, weight)
-        u = distribution.score(params, act[rows]) * weight[:, None]
+        u = distribution.score(params, act[rows]) * weight[rows, None]
         if beta:
             u -= params.dtype.type(beta) * distribution.kl_gradient(old[rows], params)
         if ent_coef:
             u += params.dtype.type(ent_coef) * distribution.entropy_gradient(params)
         return u
 
-    g = pulled_back(policy, theta, tapes, covector)
-    params = np.concatenate([tape.params for tape in tapes])
     kl = float(distribution.kl(old, params).mean(dtype=np.float64))
-    outside = 0.0
-    if clip_range is not None:
-        ratio = np.exp(distribution.log_prob(params, act) - logp_old)
-        outside = float((np.abs(ratio - 1) > clip_range).mean())
-    return g, kl, outside
+    return pulled_back(policy, theta, tapes, covector), kl, outside

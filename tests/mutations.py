@@ -269,7 +269,7 @@ SLIPS = {
     ("policy gradient without 1/B", " / theta.dtype.type(stops[-1])", "", "laws IS3"),
     ("advantages of the first tile for all", "act[rows]) * weight[rows, None]",
      "act[rows]) * weight[: rows.stop - rows.start, None]",
-     "policy tiles"),
+     "policy tiles", 1),
     ("tiles off by one row", "slice(stop - len(tape.params), stop)",
      "slice(stop - len(tape.params) - 1, stop - 1)", "policy tiles"),
     ("KL reversed", "kl(old_params[rows], params)", "kl(params, old_params[rows])", "policy region"),
@@ -354,7 +354,7 @@ SLIPS = {
      "range(0, len(epoch) - config.minibatch_size + 1, config.minibatch_size)", "algorithms beyond_its_target"),
 ],
 "minipg/algorithms/a2c.py": [
-    ("entropy bonus's sign", "samples.act, adv, config.ent_coef)", "samples.act, adv, -config.ent_coef)",
+    ("entropy bonus's sign", "adv, config.ent_coef, climb)", "adv, -config.ent_coef, climb)",
      "algorithms rmsprop"),
     ("critic climbs its loss", "state.second, -gradient, rate", "state.second, gradient, rate",
      "algorithms critic_step"),
@@ -362,7 +362,7 @@ SLIPS = {
 "minipg/algorithms/vpg.py": [
     ("descent", "theta, state, g, config.learning_rate", "theta, state, -g, config.learning_rate",
      "algorithms vpg_takes"),
-    ("entropy bonus forgotten", "adv, config.ent_coef)", "adv)", "algorithms vpg_takes"),
+    ("entropy bonus forgotten", "adv, config.ent_coef, climb)", "adv, 0.0, climb)", "algorithms vpg_takes"),
 ],
 "minipg/algorithms/npg.py": [
     ("plain gradient for the natural one", "type(scale) * cg.x)", "type(scale) * g)", "algorithms npg_step"),

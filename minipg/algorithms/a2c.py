@@ -15,12 +15,10 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import all_finite, rmsprop_step, scheduled
+from minipg.algorithms.ascent import StepInfo, all_finite, policy_step, rmsprop_step, scheduled
 from minipg.algorithms.config import AdvantageConfig
 from minipg.algorithms.critic import CriticFit, account
 from minipg.checks import Array
-from minipg.fisher import forward_tiles
-from minipg.objective import policy_gradient
 from minipg.policy import Policy
 from minipg.rollout import Batch
 from minipg.value import ValueNetwork, ValueState
@@ -58,29 +56,18 @@ class A2CState(NamedTuple):
     second: Array
 
 
-class A2CInfo(NamedTuple):
-    """What one policy update did."""
-
-    status: str
-    grad_norm: float
-    entropy: float
-
-
 def update(
     policy: Policy, theta: Array, state: A2CState, samples: Samples, config: A2CConfig, progress: float = 0.0
-) -> tuple[Array, A2CState, A2CInfo]:
+) -> tuple[Array, A2CState, StepInfo]:
     """One policy step: θ′, the new statistics, and an account; where its numbers are not finite, what came in."""
     adv = normalize(samples.adv) if config.normalize_advantage else samples.adv
-    tapes = forward_tiles(policy, theta, samples.obs)
-    g = policy_gradient(policy, theta, tapes, samples.act, adv, config.ent_coef)
-    entropy = float(np.concatenate([policy.distribution.entropy(tape.params) for tape in tapes]).mean())
-    if not np.isfinite(g).all():
-        return theta, state, A2CInfo("gradient not finite", math.nan, entropy)
     rate = config.learning_rate * scheduled(config.schedule, progress)
-    new, second = rmsprop_step(policy.backend, theta, state.second, g, rate, config)
-    if not all_finite(new, second):
-        return theta, state, A2CInfo("step not finite", math.nan, entropy)
-    return policy.project(new), A2CState(second), A2CInfo("ok", float(np.sqrt(g @ g)), entropy)
+
+    def climb(g: Array) -> tuple[Array, A2CState]:
+        new, second = rmsprop_step(policy.backend, theta, state.second, g, rate, config)
+        return new, A2CState(second)
+
+    return policy_step(policy, theta, state, samples.obs, samples.act, adv, config.ent_coef, climb)
 
 
 def critic_step(

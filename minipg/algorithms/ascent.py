@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from minipg.backend import Backend
 from minipg.checks import Array
+from minipg.fisher import forward_tiles
+from minipg.objective import policy_gradient
+from minipg.policy import Policy
+
+
+class Squares(Protocol):
+    """An optimizer's state, whatever else is in it."""
+
+    @property
+    def second(self) -> Array: ...
+
+
+S = TypeVar("S", bound=Squares)
 
 
 class AdamState(NamedTuple):
@@ -41,6 +55,39 @@ def adam_step(
 def all_finite(*arrays: Array) -> bool:
     """Whether every number is: running squares that have overflowed would never let a coordinate move again."""
     return all(bool(np.isfinite(array).all()) for array in arrays)
+
+
+class StepInfo(NamedTuple):
+    """What one step along the policy gradient did. `status` is ok, or why θ was left as it was."""
+
+    status: str
+    grad_norm: float
+    entropy: float
+
+
+def policy_step(
+    policy: Policy,
+    theta: Array,
+    state: S,
+    obs: Array,
+    act: Array,
+    weight: Array,
+    ent_coef: float,
+    climb: Callable[[Array], tuple[Array, S]],
+) -> tuple[Array, S, StepInfo]:
+    """One step of `climb`(g) along g = E[weight ∇log π + c ∇H]  (PG-9), or what came in where it is not finite.
+
+    theta (P,), obs (B, O), act (B, …), weight (B,) → θ′ (P,), the optimizer's state after it, and an account.
+    """
+    tapes = forward_tiles(policy, theta, obs)
+    g = policy_gradient(policy, theta, tapes, act, weight, ent_coef)
+    entropy = float(np.concatenate([policy.distribution.entropy(tape.params) for tape in tapes]).mean())
+    if not all_finite(g):
+        return theta, state, StepInfo("gradient not finite", math.nan, entropy)
+    new, after = climb(g)
+    if not all_finite(new, after.second):
+        return theta, state, StepInfo("step not finite", math.nan, entropy)
+    return policy.project(new), after, StepInfo("ok", float(np.sqrt(g @ g)), entropy)
 
 
 def scheduled(schedule: str, progress: float) -> float:

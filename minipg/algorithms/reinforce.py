@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minipg.algorithms.advantages import Samples, normalize, rescale
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import AdamState, adam_step, all_finite, begin_adam
+from minipg.algorithms.ascent import AdamState, StepInfo, adam_step, begin_adam, policy_step
 from minipg.algorithms.config import CriticConfig
 from minipg.algorithms.critic import account, fit_critic
 from minipg.backend import Backend
 from minipg.checks import Array
-from minipg.fisher import forward_tiles
-from minipg.objective import policy_gradient
 from minipg.policy import Policy
 from minipg.returns import discounted_returns
 from minipg.rollout import Batch, Collector, episode_starts
@@ -52,14 +50,6 @@ class REINFORCEConfig(CriticConfig):
     """Weight of the entropy bonus."""
     max_grad_norm: float = math.inf
     """A longer policy gradient is shortened to this norm."""
-
-
-class REINFORCEInfo(NamedTuple):
-    """What one policy update did."""
-
-    status: str
-    grad_norm: float
-    entropy: float
 
 
 def discounts(batch: Batch, gamma: float) -> Array:
@@ -102,20 +92,13 @@ def samples_of(batch: Batch, critic: ValueNetwork, value_theta: Array, config: R
 
 def update(
     policy: Policy, theta: Array, state: AdamState, samples: Samples, config: REINFORCEConfig
-) -> tuple[Array, AdamState, REINFORCEInfo]:
+) -> tuple[Array, AdamState, StepInfo]:
     """One policy step: θ′, Adam's state, and an account; where its numbers are not finite, what came in."""
     weight = samples.adv
     if config.normalize_advantage:  # centring would be a baseline
         weight = rescale(weight) if config.baseline == "none" else normalize(weight)
-    tapes = forward_tiles(policy, theta, samples.obs)
-    g = policy_gradient(policy, theta, tapes, samples.act, weight, config.ent_coef)
-    entropy = float(np.concatenate([policy.distribution.entropy(tape.params) for tape in tapes]).mean())
-    if not np.isfinite(g).all():
-        return theta, state, REINFORCEInfo("gradient not finite", math.nan, entropy)
-    new, adam = adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
-    if not all_finite(new, adam.second):
-        return theta, state, REINFORCEInfo("step not finite", math.nan, entropy)
-    return policy.project(new), adam, REINFORCEInfo("ok", float(np.sqrt(g @ g)), entropy)
+    climb = lambda g: adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
+    return policy_step(policy, theta, state, samples.obs, samples.act, weight, config.ent_coef, climb)
 
 
 class REINFORCE(Agent[REINFORCEConfig]):

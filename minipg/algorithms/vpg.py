@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import AdamState, adam_step, all_finite, begin_adam
+from minipg.algorithms.ascent import AdamState, StepInfo, adam_step, begin_adam, policy_step
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
 from minipg.checks import Array
-from minipg.fisher import forward_tiles
-from minipg.objective import policy_gradient
 from minipg.policy import Policy
 from minipg.rollout import Batch
 
@@ -32,28 +28,13 @@ class VPGConfig(ActorCriticConfig):
     """A longer policy gradient is shortened to this norm."""
 
 
-class VPGInfo(NamedTuple):
-    """What one policy update did."""
-
-    status: str
-    grad_norm: float
-    entropy: float
-
-
 def update(
     policy: Policy, theta: Array, state: AdamState, samples: Samples, config: VPGConfig
-) -> tuple[Array, AdamState, VPGInfo]:
+) -> tuple[Array, AdamState, StepInfo]:
     """One policy step: θ′, Adam's state, and an account; where its numbers are not finite, what came in."""
     adv = normalize(samples.adv) if config.normalize_advantage else samples.adv
-    tapes = forward_tiles(policy, theta, samples.obs)
-    g = policy_gradient(policy, theta, tapes, samples.act, adv, config.ent_coef)
-    entropy = float(np.concatenate([policy.distribution.entropy(tape.params) for tape in tapes]).mean())
-    if not np.isfinite(g).all():
-        return theta, state, VPGInfo("gradient not finite", math.nan, entropy)
-    new, adam = adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
-    if not all_finite(new, adam.second):
-        return theta, state, VPGInfo("step not finite", math.nan, entropy)
-    return policy.project(new), adam, VPGInfo("ok", float(np.sqrt(g @ g)), entropy)
+    climb = lambda g: adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
+    return policy_step(policy, theta, state, samples.obs, samples.act, adv, config.ent_coef, climb)
 
 
 class VPG(Agent[VPGConfig]):
