@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from minipg.algorithms.config import ActorCriticConfig
 from minipg.checks import Array
 from minipg.conjugate_gradient import CGResult, conjugate_gradient
 from minipg.fisher import fisher_operator, forward_tiles
 from minipg.objective import policy_gradient
 from minipg.policy import Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class NaturalConfig(ActorCriticConfig):
+    """The settings of a natural gradient, and of the KL that it is measured in."""
+
+    max_kl: float = 0.01
+    """Trust-region radius δ: the mean KL(old‖new) that an update goes to (npg), or never beyond (trpo)."""
+    damping: float = 0.1
+    """Added to the diagonal of the Fisher matrix inside its product."""
+    cg_iters: int = 15
+    """Conjugate-gradient iterations."""
+    fisher_subsample: int = 1
+    """The Fisher product uses one row in k, chosen at random."""
 
 
 class NaturalGradient(NamedTuple):
@@ -28,19 +44,8 @@ def why_no_step(g: Array, cg: CGResult) -> str:
     return f"conjugate gradient: {cg.status}" if g.any() else "zero gradient"
 
 
-class FisherSettings(Protocol):
-    """The settings of the Fisher product and of conjugate gradient."""
-
-    @property
-    def damping(self) -> float: ...
-    @property
-    def cg_iters(self) -> int: ...
-    @property
-    def fisher_subsample(self) -> int: ...
-
-
 def natural_gradient(
-    policy: Policy, theta: Array, obs: Array, act: Array, adv: Array, settings: FisherSettings
+    policy: Policy, theta: Array, obs: Array, act: Array, adv: Array, config: NaturalConfig
 ) -> NaturalGradient:
     """x = F⁻¹g  (TR-7) by conjugate gradient over Fisher–vector products  (TR-9, TR-10).
 
@@ -49,9 +54,9 @@ def natural_gradient(
     tapes = forward_tiles(policy, theta, obs)
     old = np.concatenate([tape.params for tape in tapes])
     g = policy_gradient(policy, theta, tapes, act, adv)
-    if settings.fisher_subsample > 1:
+    if config.fisher_subsample > 1:
         # a fixed random choice: a stride might meet some of the environments only
-        some = np.random.default_rng(0).permutation(len(obs))[: max(1, len(obs) // settings.fisher_subsample)]
+        some = np.random.default_rng(0).permutation(len(obs))[: max(1, len(obs) // config.fisher_subsample)]
         tapes = forward_tiles(policy, theta, obs[some])
-    fisher = fisher_operator(policy, theta, tapes, settings.damping)
-    return NaturalGradient(g, old, conjugate_gradient(fisher, g, settings.cg_iters))
+    fisher = fisher_operator(policy, theta, tapes, config.damping)
+    return NaturalGradient(g, old, conjugate_gradient(fisher, g, config.cg_iters))

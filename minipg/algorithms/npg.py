@@ -13,9 +13,8 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
-from minipg.algorithms.natural import natural_gradient, why_no_step
+from minipg.algorithms.natural import NaturalConfig, natural_gradient, why_no_step
 from minipg.checks import Array
 from minipg.line_search import step_scale
 from minipg.objective import surrogate_and_kl
@@ -24,21 +23,13 @@ from minipg.rollout import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class NPGConfig(ActorCriticConfig):
+class NPGConfig(NaturalConfig):
     """Every setting of NPG."""
 
     step_rule: str = "normalized"
     """How far to go along F⁻¹g: normalized (to the KL max_kl) or fixed (learning_rate times)."""
-    max_kl: float = 0.01
-    """δ: the quadratic model's mean KL of a normalized step."""
     learning_rate: float = 0.1
     """α of a fixed step."""
-    damping: float = 0.1
-    """Added to the diagonal of the Fisher matrix inside its product."""
-    cg_iters: int = 15
-    """Conjugate-gradient iterations."""
-    fisher_subsample: int = 1
-    """The Fisher product uses one row in k, chosen at random."""
 
 
 class NPGInfo(NamedTuple):

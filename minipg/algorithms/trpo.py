@@ -19,10 +19,9 @@ import numpy as np
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.ascent import begin_adam
-from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.dual import DualState, dual_update
-from minipg.algorithms.natural import natural_gradient, why_no_step
+from minipg.algorithms.natural import NaturalConfig, natural_gradient, why_no_step
 from minipg.checks import Array
 from minipg.line_search import line_search, step_scale
 from minipg.objective import surrogate_and_kl
@@ -32,17 +31,9 @@ from minipg.rollout.vine import Vine, collect_with_vine
 
 
 @dataclass(frozen=True, kw_only=True)
-class TRPOConfig(ActorCriticConfig):
+class TRPOConfig(NaturalConfig):
     """Every setting of TRPO."""
 
-    max_kl: float = 0.01
-    """Trust-region radius δ: the largest mean KL(old‖new) of an update."""
-    damping: float = 0.1
-    """Added to the diagonal of the Fisher matrix inside its product."""
-    cg_iters: int = 15
-    """Conjugate-gradient iterations."""
-    fisher_subsample: int = 1
-    """The Fisher product uses one row in k, chosen at random."""
     backtrack_coeff: float = 0.8
     """Factor by which the line search shortens a rejected step."""
     backtrack_iters: int = 10
