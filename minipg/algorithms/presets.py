@@ -7,11 +7,12 @@ from typing import Any
 from minipg.errors import unknown_name
 
 _NORMALIZED: dict[str, Any] = {"normalize_obs": True, "normalize_reward": True}
+_MUJOCO: dict[str, Any] = {**_NORMALIZED, "log_std_init": -0.5}
 # a random car seldom reaches the flag: with a wide σ its pushes are as hard as they may be
 _PUSHING: dict[str, Any] = {**_NORMALIZED, "num_envs": 4, "n_steps": 512, "log_std_init": 2.0}
 
 _TRPO_MUJOCO: dict[str, Any] = {
-    **_NORMALIZED, "num_envs": 2, "n_steps": 1024, "gae_lambda": 0.95, "cg_iters": 25, "damping": 0.1, "vf_epochs": 20,
+    **_MUJOCO, "num_envs": 2, "n_steps": 1024, "gae_lambda": 0.95, "cg_iters": 25, "damping": 0.1, "vf_epochs": 20,
 }  # fmt: skip
 _CARTPOLE: dict[str, Any] = {
     "num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20, "vf_minibatch_size": 512,
@@ -26,7 +27,7 @@ _TRPO: dict[str, dict[str, Any]] = {
     "MountainCarContinuous-v0": {**_PUSHING, "max_kl": 0.04},
     "Pendulum-v1": {"num_envs": 2, "n_steps": 1024, "gamma": 0.9, "vf_epochs": 30},
     "LunarLander-v3": {"num_envs": 2, "n_steps": 512, "gae_lambda": 0.98, "damping": 0.01, "vf_epochs": 15},
-    "Hopper-v5": {**_TRPO_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97, "log_std_init": -0.5},
+    "Hopper-v5": {**_TRPO_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97},
     "HalfCheetah-v5": {**_TRPO_MUJOCO, "max_kl": 0.04},
     "Walker2d-v5": _TRPO_MUJOCO,
     "Swimmer-v5": {**_TRPO_MUJOCO, "gamma": 0.9999},
@@ -37,7 +38,7 @@ _TRPO: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 _PPO_MUJOCO: dict[str, Any] = {
-    **_NORMALIZED, "num_envs": 2, "n_steps": 1024, "schedule": "linear", "vf_learning_rate": 3e-4,
+    **_MUJOCO, "num_envs": 2, "n_steps": 1024, "schedule": "linear", "vf_learning_rate": 3e-4,
 }  # fmt: skip
 _PPO: dict[str, dict[str, Any]] = {
     "default": {},
@@ -67,7 +68,7 @@ _NPG: dict[str, dict[str, Any]] = {
 }
 
 _A2C_MUJOCO: dict[str, Any] = {
-    **_NORMALIZED, "num_envs": 16, "n_steps": 5, "gae_lambda": 0.95, "ent_coef": 0.01, "schedule": "linear",
+    **_MUJOCO, "num_envs": 16, "n_steps": 5, "gae_lambda": 0.95, "ent_coef": 0.01, "schedule": "linear",
 }  # fmt: skip
 _A2C: dict[str, dict[str, Any]] = {
     "default": {},
