@@ -60,6 +60,9 @@ FLOORS = [
     ["minipg.laws.twins"],
     ["minipg.laws"],
     ["minipg.laws.report"],
+    ["minipg.commands.parsing"],
+    [f"minipg.commands.{name}" for name in ("train", "evaluate", "check", "listing")],
+    ["minipg.commands"],
     ["minipg.cli"],
 ]  # fmt: skip
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

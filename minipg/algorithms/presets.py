@@ -63,7 +63,7 @@ _NPG_MUJOCO: dict[str, Any] = {**_TRPO_MUJOCO, "max_kl": 0.01}
 _NPG: dict[str, dict[str, Any]] = {
     **{name: settings for name, settings in _TRPO.items() if not name.endswith("-v5")},
     "mujoco": _NPG_MUJOCO,
-    "CartPole-v1": _CARTPOLE,
+    "CartPole-v1": {**_CARTPOLE, "damping": 0.1},
     **{f"{name}-v5": _NPG_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import platform
 import time
 from dataclasses import dataclass
@@ -35,6 +36,14 @@ class RunFolder:
                 raise RunFolderError(f"cannot make the run folder {candidate}: {error.strerror}") from error
         raise RunFolderError(f"the run folder {path or stem} exists already; choose another with --out")
 
+    @classmethod
+    def existing(cls, path: Path) -> RunFolder:
+        """The folder of a run that was made before. Raises RunFolderError for anything else."""
+        if not (path / "config.json").is_file():
+            what = "holds no run (no config.json)" if path.is_dir() else "no such folder"
+            raise RunFolderError(f"{path}: {what}")
+        return cls(path)
+
     @property
     def agent(self) -> Path:
         """The agent's file."""
@@ -56,6 +65,17 @@ class RunFolder:
         versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
         write_json(self.path / "config.json", {**description, "versions": versions})
 
+    def config(self) -> dict[str, Any]:
+        """What `write_config` wrote. Raises RunFolderError where that cannot be read."""
+        path = self.path / "config.json"
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{path}: cannot be read ({error})") from error
+        if not isinstance(config, dict):
+            raise RunFolderError(f"{path}: expected an object, got {type(config).__name__}")
+        return config
+
     def append(self, row: dict[str, Any]) -> None:
         """One row of the table; the first also writes its head."""
         new = not self.metrics.exists()
@@ -69,8 +89,10 @@ class RunFolder:
             raise cannot_write(self.metrics, error) from error
 
     def rows(self) -> list[dict[str, str]]:
-        """The table as it stands."""
+        """The table as it stands, but for a last line that was torn."""
         if not self.metrics.exists():
             return []
         with self.metrics.open(newline="") as file:
-            return list(csv.DictReader(file))
+            whole = [line for line in file if line.endswith("\n")]
+        rows = list(csv.DictReader(whole))
+        return [row for row in rows if None not in row and None not in row.values()]

@@ -1,0 +1,13 @@
+"""The commands of the command line: each a function of its arguments that returns an exit status."""
+
+from minipg.commands.check import check_command
+from minipg.commands.evaluate import evaluate_command
+from minipg.commands.listing import list_command
+from minipg.commands.train import train_command
+
+COMMANDS = {
+    "train": train_command,
+    "evaluate": evaluate_command,
+    "check": check_command,
+    "list": list_command,
+}

@@ -1,0 +1,55 @@
+"""`minipg check`: the laws, held on this machine."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from dataclasses import dataclass
+
+from minipg.commands.parsing import parse
+from minipg.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckFlags:
+    """Flags of `minipg check`."""
+
+    examples: int = 25
+    """Random cases for each law, backend and dtype."""
+    seed: int = 0
+    """Seed of the cases."""
+    backend: str | None = None
+    """The backend to hold the laws on; by default every one that is installed."""
+    json: bool = False
+    """Print one JSON object as the last line of standard output."""
+
+
+def check_command(args: list[str]) -> int:
+    """`minipg check [flags]`, and its exit status: 1 where a law does not hold."""
+    from rich.console import Console
+
+    from minipg.backend import Backend, installed_backends
+    from minipg.laws.report import hold_all, table
+
+    options = parse(CheckFlags, args, "minipg check", (CheckFlags,))
+    if options.examples < 1:
+        raise ConfigError(f"examples: expected an integer ≥ 1, got {options.examples}")
+    if options.seed < 0:
+        raise ConfigError(f"seed: expected an integer ≥ 0, got {options.seed}")
+    backends = [Backend(name) for name in ([options.backend] if options.backend else installed_backends())]
+    console = Console(stderr=options.json)
+    began = time.perf_counter()
+    verdicts = hold_all(backends, options.examples, options.seed, console)
+    seconds, failed = time.perf_counter() - began, [v for v in verdicts if not v.held]
+    if options.json:
+        rows = [v._asdict() | {"worst": v.worst if math.isfinite(v.worst) else None} for v in verdicts]
+        print(json.dumps({"held": not failed, "seconds": seconds, "seed": options.seed, "laws": rows}))
+    else:
+        print(table(verdicts))
+        print(f"{len(verdicts) - len(failed)} of {len(verdicts)} held in {seconds:.1f} s")
+    for verdict in failed:
+        where = f"{verdict.backend} {verdict.dtype}"
+        print(f"minipg: {verdict.law} does not hold on {where}: {verdict.failure}", file=sys.stderr)
+    return 1 if failed else 0
