@@ -14,7 +14,6 @@ from minipg.algorithms import (
     REINFORCEConfig,
     TRPOConfig,
     VPGConfig,
-    load,
 )
 from minipg.backend import Backend
 from minipg.conjugate_gradient import conjugate_gradient
@@ -24,6 +23,7 @@ from minipg.fisher import fisher_operator, fisher_vector_product
 from minipg.line_search import line_search
 from minipg.mlp import MLP
 from minipg.policy import CategoricalPolicy, GaussianPolicy, NetworkPolicy, StateGaussianPolicy
+from minipg.runs import load
 from minipg.value import ValueNetwork
 
 __version__ = "0.1.0"

@@ -28,6 +28,13 @@ def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any) -
     return array
 
 
+def fitting(saved: dict[str, Array], like: dict[str, Array]) -> dict[str, Array]:
+    """Copies of the saved arrays, which have the names, shapes and dtypes of those of `like`. Raises ShapeError."""
+    if set(saved) != set(like):
+        raise ShapeError(f"state: expected the arrays {', '.join(like)}, got {', '.join(map(str, saved))}")
+    return {name: as_array(name, saved[name], array.shape, array.dtype).copy() for name, array in like.items()}
+
+
 def as_flat(name: str, value: Any, size: int) -> Array:
     """`value` as a flat float32 or float64 vector of `size` entries: what a parameter vector has to be."""
     array = np.asarray(value)
@@ -41,6 +48,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "float": (int, float, np.integer, np.floating),
     "bool": (bool, np.bool_),
     "str": (str,),
+    "int | None": (int, np.integer, type(None)),
+    "float | None": (int, float, np.integer, np.floating, type(None)),
 }
 
 

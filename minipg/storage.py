@@ -1,10 +1,12 @@
-"""Arrays and a description in one file: NumPy's npz and JSON. Nothing in it is ever executed.
+"""Arrays and a description in one file: NumPy's npz and JSON, with a checksum. Nothing in it is ever executed.
 
 Files are written whole or not at all: to a temporary file beside the target, flushed to disk, then renamed.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
 import os
@@ -15,11 +17,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.lib.format as npy
 
 from minipg.checks import Array
 from minipg.errors import AgentFileError, RunFolderError
 
 _META = "meta.json"
+_DIGEST = 64  # hexadecimal digits
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -61,9 +65,14 @@ def _finite(value: Any) -> Any:
 
 
 def save_arrays(path: Path, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
-    """`arrays` by name and `meta` as JSON → `path`."""
+    """`arrays` by name and `meta` as JSON → `path`, an npz whose comment is the SHA-256 of all that is before it."""
     description = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-    write_whole(path, lambda file: np.savez(file, **{_META: description}, **arrays))  # type: ignore[arg-type]
+    buffer = io.BytesIO()
+    np.savez(buffer, **{_META: description}, **arrays)  # type: ignore[arg-type]
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = bytes(_DIGEST)
+    content = buffer.getvalue()[:-_DIGEST]
+    write_whole(path, lambda file: file.write(content + _digest(content)))
 
 
 def load_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -72,21 +81,39 @@ def load_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     Raises AgentFileError for a file that is missing, cut short, damaged, not minipg's, or that holds pickled objects.
     """
     try:
-        if path.is_file() and not zipfile.is_zipfile(path):
-            raise AgentFileError(f"{path}: cut short, or not a minipg agent file")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        content = path.read_bytes()
+        if content[-_DIGEST:] != _digest(content[:-_DIGEST]):
+            raise AgentFileError(f"{path}: damaged, cut short, or not a minipg agent file (its checksum is not right)")
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            arrays = {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in archive.infolist()}
         meta = json.loads(arrays.pop(_META).tobytes().decode())
     except FileNotFoundError as error:
         raise AgentFileError(f"{path}: no such file") from error
     except KeyError as error:
         raise AgentFileError(f"{path}: not a minipg agent file (it has no {_META})") from error
-    except ValueError as error:
-        pickled = "pickle" in str(error)
-        reason = "it holds pickled objects, which minipg never loads" if pickled else f"damaged ({error})"
-        raise AgentFileError(f"{path}: {reason}") from error
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, AttributeError) as error:
-        raise AgentFileError(f"{path}: damaged or cut short ({error})") from error
+    except (OSError, EOFError, ValueError, RuntimeError, RecursionError, zipfile.BadZipFile) as error:
+        raise AgentFileError(f"{path}: damaged ({error})") from error
     if not isinstance(meta, dict):
         raise AgentFileError(f"{path}: not a minipg agent file (its description is not an object)")
     return arrays, meta
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
+    """One array of an npz. Nothing is allocated on the word of the file alone: what is claimed has to be there."""
+    if entry.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{entry.filename} is packed")
+    stream = io.BytesIO(archive.read(entry))
+    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(npy.read_magic(stream))
+    if read_header is None:
+        raise ValueError(f"{entry.filename} is of an unknown version")
+    shape, fortran, dtype = read_header(stream)
+    if dtype.hasobject:
+        raise ValueError(f"{entry.filename} holds pickled objects, which minipg never loads")
+    numbers = stream.read()
+    if math.prod(shape) * dtype.itemsize != len(numbers):
+        raise ValueError(f"{entry.filename}: expected {dtype}{shape}, got {len(numbers)} bytes")
+    return np.frombuffer(numbers, dtype).reshape(shape, order="F" if fortran else "C").copy()

@@ -91,7 +91,7 @@ def test_a_file_with_a_negative_penalty_is_refused(name, penalty, options, tmp_p
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_few_thousand_steps_of_cartpole_help(name):
     rows = []
-    ALGORITHMS[name]("CartPole-v1", seed=0, threads=1).learn(20_000, callback=lambda agent, row: rows.append(row))
+    ALGORITHMS[name]("CartPole-v1", seed=0, threads=1).learn(20_000, on_update=lambda agent, row: rows.append(row))
     assert rows[-1]["mean_return"] > 60 > 40 > rows[0]["batch_return"] or name == "a2c"
     assert {"status", "entropy"} <= set(rows[-1])
     assert all(row["status"] in ("ok", "target KL") for row in rows)
@@ -294,7 +294,7 @@ def test_beta_adapts_to_the_kl_of_the_whole_update_and_the_fixed_one_does_not_PP
     for objective, target, expected in (("kl", 1.0, 3.0), ("adaptive-kl", 1.0, 1.5), ("adaptive-kl", 1e-9, 6.0)):
         agent = minipg.PPO("CartPole-v1", objective=objective, kl_coef=3.0, target_kl=target, n_steps=64)
         rows = []
-        agent.learn(1, callback=lambda agent, row, rows=rows: rows.append(row))
+        agent.learn(1, on_update=lambda agent, row, rows=rows: rows.append(row))
         assert agent.state.beta == rows[0]["beta"] == expected
 
 
@@ -312,7 +312,7 @@ def test_a_large_penalty_keeps_the_policy_nearer_PP3():
     kls = []
     for beta in (0.0, 100.0):
         agent = minipg.PPO("CartPole-v1", objective="kl", kl_coef=beta, learning_rate=1e-3, n_steps=64)
-        agent.learn(1, callback=lambda agent, row: kls.append(row["kl"]))
+        agent.learn(1, on_update=lambda agent, row: kls.append(row["kl"]))
     assert kls[1] < 0.2 * kls[0]
 
 

@@ -574,7 +574,7 @@ normalised = pytest.mark.parametrize("on", [False, True], ids=["as they are", "n
 def test_a_number_that_is_not_finite_is_named_and_nothing_is_learnt_from_it(fault, message, on):
     agent, callback, after = faulty_agent(fault, normalize_obs=on, normalize_reward=on)
     with pytest.raises(EnvironmentFault, match=message):
-        agent.learn(100, callback=callback)
+        agent.learn(100, on_update=callback)
     ((theta, critic),) = after
     np.testing.assert_array_equal(agent.theta, theta)
     np.testing.assert_array_equal(agent.value.theta, critic)
@@ -607,7 +607,7 @@ def test_a_first_observation_that_is_not_finite_is_named():
 def test_a_number_too_large_for_single_precision_is_as_good_as_infinite(fault, on):
     agent, callback, after = faulty_agent(fault, normalize_obs=on, normalize_reward=on)
     with pytest.raises(EnvironmentFault, match="from environment 1"):
-        agent.learn(100, callback=callback)
+        agent.learn(100, on_update=callback)
     np.testing.assert_array_equal(agent.theta, after[0][0])
     np.testing.assert_array_equal(agent.value.theta, after[0][1])
     assert not on or all(np.isfinite(array).all() for array in state(agent).values())
@@ -616,7 +616,7 @@ def test_a_number_too_large_for_single_precision_is_as_good_as_infinite(fault, o
 def test_learning_on_after_an_interruption_pairs_actions_with_the_states_they_were_taken_in(monkeypatch):
     agent, callback, _ = faulty_agent("interrupt")
     with pytest.raises(KeyboardInterrupt):
-        agent.learn(100, callback=callback)
+        agent.learn(100, on_update=callback)
     batches = []
     monkeypatch.setattr(TRPO, "_update", lambda agent, batch, progress: batches.append(batch) or {})
     agent.learn(16)

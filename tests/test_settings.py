@@ -180,7 +180,7 @@ def test_a_critic_that_diverges_is_not_kept(tmp_path):
     before = agent.value
     rows = []
     with np.errstate(all="ignore"):
-        agent.learn(800, callback=lambda agent, row: rows.append(row["status"]))
+        agent.learn(800, on_update=lambda agent, row: rows.append(row["status"]))
     assert np.isfinite(agent.value.theta).all()
     assert any("critic not finite" in status for status in rows) or agent.value is not before
     agent.save(tmp_path / "agent.npz")

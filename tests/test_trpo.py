@@ -185,7 +185,7 @@ def test_predicting_between_updates_does_not_change_training_nor_training_what_i
         return TRPO(env, seed=3, num_envs=2, n_steps=32, vf_epochs=2, hidden=(8,))
 
     quiet = start().learn(192)
-    identical(quiet, start().learn(192, callback=lambda agent, row: asked(agent) and None))
+    identical(quiet, start().learn(192, on_update=lambda agent, row: asked(agent) and None))
     quiet.theta = start().theta
     np.testing.assert_array_equal(asked(quiet), asked(start()))
 
@@ -198,12 +198,12 @@ def test_every_use_of_chance_has_a_stream_of_its_own():
     for learner in (agent, other):
         rows = []
         learner._update = lambda batch, progress, rows=rows, learner=learner: (
-            rows.append(batch.act.copy()), learner._shuffle.random(learner.config.vf_epochs), {}
+            rows.append(batch.act.copy()), learner.streams.shuffling.random(learner.config.vf_epochs), {}
         )[-1]  # fmt: skip
         learner.learn(256)
         lengths.append(np.concatenate(rows))
     np.testing.assert_array_equal(*lengths)
-    draws = [stream.random(4).tolist() for stream in (agent._acting, agent._shuffle, agent._predicting)]
+    draws = [stream.random(4).tolist() for stream in agent.streams[:3]]
     assert len({tuple(draw) for draw in draws}) == 3
 
 
@@ -214,7 +214,7 @@ def test_the_twins_learn_the_same_at_first():
 
 def test_cartpole_is_learnt():
     rows = []
-    agent = TRPO("CartPole-v1", seed=0).learn(30_000, callback=lambda agent, row: rows.append(row))
+    agent = TRPO("CartPole-v1", seed=0).learn(30_000, on_update=lambda agent, row: rows.append(row))
     assert agent.steps >= 30_000
     assert rows[-1]["mean_return"] > 100 > 50 > rows[0]["mean_return"]
     assert all(row["kl"] <= 0.01 for row in rows)
@@ -223,7 +223,7 @@ def test_cartpole_is_learnt():
 def test_the_lbfgs_critic_learns_too():
     rows = []
     agent = TRPO("CartPole-v1", seed=0, vf_optimizer="lbfgs", vf_epochs=20)
-    agent.learn(15_000, callback=lambda agent, row: rows.append(row))
+    agent.learn(15_000, on_update=lambda agent, row: rows.append(row))
     assert rows[-1]["mean_return"] > 1.5 * rows[0]["mean_return"]
 
 
@@ -236,7 +236,7 @@ def test_learning_goes_on_where_it_stopped():
 
 def test_a_callback_that_returns_false_ends_learning():
     agent = TRPO("CartPole-v1", num_envs=2, n_steps=16)
-    agent.learn(10_000, callback=lambda agent, row: row["update"] < 3)
+    agent.learn(10_000, on_update=lambda agent, row: row["update"] < 3)
     assert agent.updates == 3
 
 

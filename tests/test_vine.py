@@ -525,7 +525,7 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_threads(env):
 def test_the_steps_of_branches_are_steps(solver):
     rows = []
     agent = TRPO("Pendulum-v1", threads=1, solver=solver, **SMALL)
-    agent.learn(1000, callback=lambda agent, row: rows.append(row))
+    agent.learn(1000, on_update=lambda agent, row: rows.append(row))
     assert [row["steps"] for row in rows] == [(k + 1) * (128 + 10 * 3 * 8) for k in range(3)]
     assert agent.steps == rows[-1]["steps"]
     assert {row["status"] for row in rows} <= {"ok", "line search"}
@@ -556,7 +556,7 @@ def test_vine_sampling_steps_mujoco():
     pytest.importorskip("mujoco")
     rows = []
     agent = TRPO("InvertedPendulum-v5", threads=1, normalize_obs=True, normalize_reward=True, **SMALL)
-    agent.learn(1500, callback=lambda agent, row: rows.append(row))
+    agent.learn(1500, on_update=lambda agent, row: rows.append(row))
     assert all(row["status"] == "ok" for row in rows)
     assert np.isfinite(agent.theta).all()
 
@@ -565,7 +565,7 @@ def test_vine_sampling_steps_mujoco():
 def test_any_actions_and_observations_will_do(space):
     envs, rows = sync([SavedMatching(space, mixed=True) for _ in range(2)]), []
     agent = TRPO(envs, threads=1, squash=isinstance(space, spaces.Box), **SMALL)
-    agent.learn(1500, callback=lambda agent, row: rows.append(row))
+    agent.learn(1500, on_update=lambda agent, row: rows.append(row))
     assert all(row["status"] == "ok" for row in rows)
     assert np.isfinite(agent.theta).all()
 

@@ -99,7 +99,7 @@ def play(run: Run) -> dict[str, Any]:
     algorithm = ALGORITHMS[run.algorithm]
     agent = algorithm(run.env, seed=run.seed, config=algorithm.Config(**json.loads(run.config)), threads=1)
     began = time.perf_counter()
-    agent.learn(run.steps, callback=lambda _, row: rows.append((row["steps"], row["mean_return"])), progress=False)
+    agent.learn(run.steps, on_update=lambda _, row: rows.append((row["steps"], row["mean_return"])), progress=False)
     seconds = time.perf_counter() - began
     every = max(1, len(rows) // POINTS)
     curve = [[steps, round(mean, 2)] for steps, mean in rows[every - 1 :: every] if math.isfinite(mean)]

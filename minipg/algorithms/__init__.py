@@ -39,11 +39,8 @@ __all__ = [
 
 
 def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:
-    """The agent in a run folder or an agent file, whichever algorithm it is. Raises AgentFileError."""
-    path = Path(path)
-    if path.is_dir():
-        path = path / "agent.npz"
-    name = load_arrays(path)[1].get("algorithm")
+    """The agent in an agent file, whichever algorithm it is. Raises AgentFileError."""
+    name = load_arrays(Path(path))[1].get("algorithm")
     if not isinstance(name, str) or name not in ALGORITHMS:
         raise AgentFileError(f"{path}: holds an agent of unknown algorithm {name!r}")
     return ALGORITHMS[name].load(path, env, **options)

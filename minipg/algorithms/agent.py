@@ -20,21 +20,22 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from minipg.algorithms.files import FILE_FORMAT, AgentFile, Streams, set_stream, words_of
 from minipg.algorithms.presets import preset_for
 from minipg.backend import Backend, announce_compiling, one_blas_thread
 from minipg.checks import Array, require
 from minipg.envs import ActionCodec, ObservationCodec, make_vector
-from minipg.errors import AgentFileError, ConfigError, unknown_name
+from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
 from minipg.mlp import MLP
 from minipg.policy import Policy, PolicyAt, policy_for
 from minipg.progress import Progress
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
-from minipg.storage import load_arrays, save_arrays
+from minipg.storage import save_arrays
 from minipg.value import ValueNetwork, ValueState
 
 ConfigT = TypeVar("ConfigT", bound=Any)
 A = TypeVar("A", bound="Agent[Any]")
-FILE_FORMAT = 1
+_RECENT = 100  # episodes
 
 
 class Agent(Generic[ConfigT]):
@@ -82,24 +83,31 @@ class Agent(Generic[ConfigT]):
             log_std_init=config.log_std_init, state_dependent_std=config.state_dependent_std,
         )  # fmt: skip
         self.critic = ValueNetwork(MLP((inputs, *config.hidden, 1), config.activation, self.backend))
-        # one stream for each use, so that no use shifts another's numbers
-        init, acting, shuffling, predicting = (
-            np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)
-        )
+        init, *others = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5))
+        self.streams = Streams(*others)
         self.theta: Array = self.actor.init(init)
         self.value: ValueState = self.critic.init(init)
         self.state: Any = self._begin()
-        self._acting, self._shuffle, self._predicting = acting, shuffling, predicting
         self.normalizer = ObservationNormalizer(inputs, self.backend) if config.normalize_obs else None
         self.scaler = RewardScaler(config.num_envs, config.gamma, self.backend) if config.normalize_reward else None
         self._collector: Collector | None = None
         self.steps = self.updates = 0
-        self._recent: deque[tuple[float, int]] = deque(maxlen=100)
+        self._recent: deque[tuple[float, float]] = deque(maxlen=_RECENT)
 
     @property
     def policy(self) -> PolicyAt:
         """The policy as it stands: `policy.theta` is the flat parameter vector, `policy.model` what it parametrises."""
         return PolicyAt(self.actor, self.theta)
+
+    @property
+    def recent_episodes(self) -> int:
+        """How many episodes `mean_return` is the mean of: 100, or as many as have ended yet."""
+        return len(self._recent)
+
+    @property
+    def mid_episode(self) -> bool:
+        """Whether learning goes on in the midst of the episodes that were last seen, rather than in new ones."""
+        return self._collector is not None
 
     def _begin(self) -> Any:
         """What the first update finds: a NamedTuple of arrays and numbers, saved with the agent."""
@@ -120,12 +128,12 @@ class Agent(Generic[ConfigT]):
         self: A,
         total_steps: int,
         *,
-        callback: Callable[[A, dict[str, Any]], Any] | None = None,
+        on_update: Callable[[A, dict[str, Any]], Any] | None = None,
         progress: bool | Progress | None = None,
     ) -> A:
         """Learn until `total_steps` more environment steps have been taken (whole rollouts), and return the agent.
 
-        `callback(agent, row)` sees the metrics of every update; returning False ends learning. `progress` None shows
+        `on_update(agent, row)` sees the metrics of every update; returning False ends learning. `progress` None shows
         a bar on a terminal only, True plain lines elsewhere too, False nothing.
         """
         require(total_steps >= 1, "total_steps", "an integer ≥ 1", total_steps)
@@ -140,7 +148,7 @@ class Agent(Generic[ConfigT]):
                     row["steps_per_second"] = (self.steps - first) / row["seconds"]
                     if isinstance(display, Progress):
                         display.update(row)
-                    if callback is not None and callback(self, row) is False:
+                    if on_update is not None and on_update(self, row) is False:
                         break
         return self
 
@@ -167,14 +175,15 @@ class Agent(Generic[ConfigT]):
             **info,
         }
 
-    def _new_collector(self) -> Collector:
+    def _new_collector(self, place: dict[str, Array] | None = None) -> Collector:
         return Collector(
             self.envs,
             self.actor,
             seed=int(np.random.SeedSequence((self.seed, self.updates)).generate_state(1)[0] >> 1),
-            rng=self._acting,
+            rng=self.streams.acting,
             normalizer=self.normalizer,
             scaler=self.scaler,
+            place=place,
         )
 
     def predict(self, obs: Any, deterministic: bool = False) -> tuple[Any, None]:
@@ -187,18 +196,24 @@ class Agent(Generic[ConfigT]):
         if deterministic:
             act = distribution.mode(params)
         else:
-            act = distribution.sample(params, distribution.noise(self._predicting, (len(rows),), params.dtype.type))
+            act = distribution.sample(
+                params, distribution.noise(self.streams.predicting, (len(rows),), params.dtype.type)
+            )
         act = self.actions.to_env(act)
         return (act[0] if single else act), None
 
-    def save(self, path: str | Path) -> None:
-        """Parameters, critic, normaliser state and config → one npz file, written whole or not at all."""
-        arrays = {"theta": self.theta, **{f"value.{k}": np.asarray(v) for k, v in self.value._asdict().items()}}
-        arrays |= {f"state.{k}": np.asarray(v) for k, v in self._state_fields().items()}
-        if self.normalizer is not None:
-            arrays |= {f"obs.{name}": array for name, array in self.normalizer.moments.state().items()}
-        if self.scaler is not None:
-            arrays |= {f"reward.{name}": array for name, array in self.scaler.moments.state().items()}
+    def save(self, path: str | Path, notes: dict[str, Any] | None = None) -> None:
+        """The whole state → one npz file, written whole or not at all; `notes` (JSON) go with it.
+
+        Parameters, critic, the algorithm's own state, statistics, counters, random streams, config; and where the
+        environments stand, if they can say so (compiled ones can): learning goes on from the file as if there had been
+        no file. Other environments begin new episodes.
+        """
+        arrays = {f"{part}.{k}": v for part, fields in self._parts().items() for k, v in fields.items()}
+        arrays |= {f"stream.{name}": words_of(stream) for name, stream in self.streams._asdict().items()}
+        arrays["recent"] = np.array(self._recent, np.float64).reshape(-1, 2)
+        if self._collector is not None:
+            arrays |= {f"place.{name}": array for name, array in self._collector.place().items()}
         meta = {
             "format": FILE_FORMAT,
             "algorithm": self.name,
@@ -207,65 +222,52 @@ class Agent(Generic[ConfigT]):
             "seed": self.seed,
             "steps": self.steps,
             "updates": self.updates,
+            "notes": notes or {},
         }
-        save_arrays(Path(path), arrays, meta)
+        save_arrays(Path(path), {"theta": self.theta, **arrays}, meta)
 
     @classmethod
     def load(cls: type[A], path: str | Path, env: Any = None, **options: Any) -> A:
-        """The agent that `save` wrote, on the environment it was trained on or on `env`.
+        """The agent that `save` wrote, on the environment it was trained on or, from new episodes, on `env`.
 
         Raises AgentFileError for a file that is damaged, of another algorithm, or made for other shapes.
         """
-        arrays, meta = load_arrays(Path(path))
-        if meta.get("format") != FILE_FORMAT:
-            raise AgentFileError(f"{path}: file format {meta.get('format')!r}, this version reads {FILE_FORMAT}")
-        if meta.get("algorithm") != cls.name:
-            raise AgentFileError(f"{path}: holds a {meta.get('algorithm')} agent, expected {cls.name}")
-        try:
-            config = cls.Config(**meta["config"])
-            seed, steps, updates = int(meta["seed"]), int(meta["steps"]), int(meta["updates"])
-            env = meta["env"] if env is None else env
-            require(min(seed, steps, updates) >= 0, "seed, steps, updates", "integers ≥ 0", (seed, steps, updates))
-            require(env != "" and not isinstance(env, int | float | list | dict | None), "env", "an environment", env)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise AgentFileError(f"{path}: damaged description ({error})") from error
-        if not isinstance(env, str):
+        file = AgentFile.read(Path(path), cls.name)
+        config, trained_on, seed, steps, updates = file.description(cls.Config)
+        if env is not None and not isinstance(env, str):
             config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1), vec="auto")
-        agent = cls(env, seed=seed, config=config, **options)
-        agent._restore(Path(path), arrays)
+        agent = cls(trained_on if env is None else env, seed=seed, config=config, **options)
         agent.steps, agent.updates = steps, updates
+        agent._restore(file, in_place=env is None)
         return agent
 
-    def _state_fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = self.state._asdict() if self.state else {}
-        return fields
+    def _parts(self) -> dict[str, dict[str, Array]]:
+        """The arrays that learning changes, besides θ: of the critic, the algorithm, and the statistics."""
+        tuples = {"value": self.value, "state": self.state or None}
+        parts = {k: {n: np.asarray(v) for n, v in t._asdict().items()} for k, t in tuples.items() if t is not None}
+        statistics = {"obs": self.normalizer, "reward": self.scaler}
+        return parts | {k: s.moments.state() for k, s in statistics.items() if s is not None}
 
-    def _restore(self, path: Path, arrays: dict[str, Array]) -> None:
-        def take(name: str, like: Array) -> Array:
-            if name not in arrays:
-                raise AgentFileError(f"{path}: {name} is missing")
-            array = arrays[name]
-            if array.shape != like.shape or array.dtype != like.dtype:
-                raise AgentFileError(
-                    f"{path}: {name}: {self.env_id} expects {like.dtype}{like.shape}, the file has "
-                    f"{array.dtype}{array.shape}; was it trained on another environment?"
-                )
-            if not np.isfinite(array).all():
-                raise AgentFileError(f"{path}: {name} has numbers that are not finite")
-            if name.endswith(("step", "count", "square", "second", "beta", "multiplier")) and (array < 0).any():
-                raise AgentFileError(f"{path}: {name} has negative numbers")
-            return array
-
-        self.theta = take("theta", self.theta)
-        value = {k: take(f"value.{k}", np.asarray(v)) for k, v in self.value._asdict().items()}
-        self.value = ValueState(value["theta"], value["first"], value["second"], int(value["step"]))
-        state = {k: take(f"state.{k}", np.asarray(v)) for k, v in self._state_fields().items()}
-        if state:
-            self.state = type(self.state)(**{k: v if v.shape else v.item() for k, v in state.items()})
-        for prefix, statistics in (("obs", self.normalizer), ("reward", self.scaler)):
+    def _restore(self, file: AgentFile, in_place: bool) -> None:
+        found = {
+            part: {name: file.array(f"{part}.{name}", like, self.env_id) for name, like in fields.items()}
+            for part, fields in self._parts().items()
+        }
+        self.theta = file.array("theta", self.theta, self.env_id)
+        for part in {"value", "state"} & set(found):
+            numbers = {name: array if array.shape else array.item() for name, array in found[part].items()}
+            setattr(self, part, type(getattr(self, part))(**numbers))
+        for part, statistics in (("obs", self.normalizer), ("reward", self.scaler)):
             if statistics is not None:
-                moments = statistics.moments
-                moments.restore({name: take(f"{prefix}.{name}", like) for name, like in moments.state().items()})
+                statistics.moments.restore(found[part])
+        self._recent.extend(map(tuple, file.rows("recent", 2, _RECENT).tolist()))
+        try:
+            for name, stream in self.streams._asdict().items():
+                set_stream(stream, file.array(f"stream.{name}", words_of(stream), self.env_id))
+            if in_place and (place := file.part("place")):
+                self._collector = self._new_collector(place)
+        except (ShapeError, OverflowError) as error:
+            raise AgentFileError(f"{file.path}: {error}") from error
 
 
 def _id_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str:

@@ -81,7 +81,7 @@ class NPG(Agent[NPGConfig]):
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
         (self.theta, info), fit = self.backend.both(
             lambda: update(self.actor, self.theta, samples, config),
-            lambda: fit_critic(self.critic, self.value, samples, config, self._shuffle),
+            lambda: fit_critic(self.critic, self.value, samples, config, self.streams.shuffling),
         )
         self.value = fit.value
         return account(info, fit, samples)

@@ -159,12 +159,12 @@ class PPO(Agent[PPOConfig]):
     def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
         config, state = self.config, self.state
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
-        order = np.stack([self._shuffle.permutation(len(samples.obs)) for _ in range(config.n_epochs)])
+        order = np.stack([self.streams.shuffling.permutation(len(samples.obs)) for _ in range(config.n_epochs)])
         share = scheduled(config.schedule, progress)
         (self.theta, self.state, info), fit = self.backend.both(
             lambda: update(self.actor, self.theta, state, samples, config, order, progress),
             lambda: fit_critic(
-                self.critic, self.value, samples, config, self._shuffle, share=share,
+                self.critic, self.value, samples, config, self.streams.shuffling, share=share,
                 clip_range=config.vf_clip_range, max_grad_norm=config.max_grad_norm,
             ),
         )  # fmt: skip

@@ -124,6 +124,6 @@ class REINFORCE(Agent[REINFORCEConfig]):
         self.theta, self.state, info = update(self.actor, self.theta, state, samples, config)
         if config.baseline != "value":
             return info._asdict()
-        fit = fit_critic(self.critic, self.value, samples, config, self._shuffle)
+        fit = fit_critic(self.critic, self.value, samples, config, self.streams.shuffling)
         self.value = fit.value
         return account(info, fit, samples)

@@ -138,8 +138,6 @@ class TRPO(Agent[TRPOConfig]):
             from minipg.envs.snapshots import snapshots_of  # it loads the compiled environments
 
             self._snapshots = snapshots_of(self.envs)
-            # a stream beside the agent's own four: trajectories are those that there would be without branches
-            self._branching = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(4,)))
         return DualState(*begin_adam(self.theta), self.config.dual_init) if self.config.solver == "dual" else ()
 
     def _collect(self, collector: Collector) -> Batch:
@@ -147,7 +145,7 @@ class TRPO(Agent[TRPOConfig]):
             return super()._collect(collector)
         value = lambda obs: self.critic.predict(self.value.theta, obs)
         batch, self._vine = collect_with_vine(
-            collector, self._snapshots, self.theta, value, self.config, self._branching
+            collector, self._snapshots, self.theta, value, self.config, self.streams.branching
         )
         return batch
 
@@ -157,7 +155,7 @@ class TRPO(Agent[TRPOConfig]):
         rows = samples if vine is None else Samples(vine.obs, vine.act, vine.adv, vine.q, vine.q - vine.adv)
         (self.theta, self.state, info), fit = self.backend.both(
             self._dual_step(rows) if config.solver == "dual" else lambda: self._natural_step(rows),
-            lambda: fit_critic(self.critic, self.value, samples, config, self._shuffle),
+            lambda: fit_critic(self.critic, self.value, samples, config, self.streams.shuffling),
         )
         self.value = fit.value
         self.steps += 0 if vine is None else vine.steps
@@ -170,6 +168,6 @@ class TRPO(Agent[TRPOConfig]):
     def _dual_step(self, samples: Samples) -> Callable[[], tuple[Array, Any, Any]]:
         # the order is drawn before the critic draws its own, so that neither depends on which thread is first
         config, rows = self.config, len(samples.obs)
-        order = np.stack([self._shuffle.permutation(rows) for _ in range(config.n_epochs)])
+        order = np.stack([self.streams.shuffling.permutation(rows) for _ in range(config.n_epochs)])
         weighed = samples._replace(adv=normalize(samples.adv)) if config.normalize_advantage else samples
         return lambda: dual_update(self.actor, self.theta, self.state, weighed, config, order)

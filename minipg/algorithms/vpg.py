@@ -56,7 +56,7 @@ class VPG(Agent[VPGConfig]):
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
         (self.theta, self.state, info), fit = self.backend.both(
             lambda: update(self.actor, self.theta, state, samples, config),
-            lambda: fit_critic(self.critic, self.value, samples, config, self._shuffle),
+            lambda: fit_critic(self.critic, self.value, samples, config, self.streams.shuffling),
         )
         self.value = fit.value
         return account(info, fit, samples)

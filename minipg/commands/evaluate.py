@@ -24,8 +24,7 @@ class EvaluateFlags:
 
 def evaluate_command(args: list[str]) -> int:
     """`minipg evaluate RUN [flags]`, and its exit status."""
-    from minipg.algorithms import load
-    from minipg.runs import evaluate
+    from minipg.runs import evaluate, load
 
     if (not args or args[0].startswith("-")) and not ("--help" in args or "-h" in args):
         return usage("usage: minipg evaluate RUN [--episodes N] [--seed S] [--stochastic] [--json]", False)

@@ -1,4 +1,4 @@
-"""`minipg train`: an agent, trained into a run folder."""
+"""`minipg train`: an agent, trained into a run folder; and `minipg train --resume`, which goes on with one."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from minipg.commands.parsing import parse, usage, value_of
-from minipg.errors import ConfigError, unknown_name
+from minipg.errors import unknown_name
+from minipg.runs.train import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFlags:
-    """Flags of `minipg train` besides the algorithm's own settings."""
+    """Flags of `minipg train` besides the plan of the run and the algorithm's own settings."""
 
-    steps: int = 100_000
-    """Environment steps to train for; whole rollouts are made, so the last may go a little beyond."""
     seed: int = 0
     """The same seed gives the same agent to the bit, whatever the number of threads."""
+    seeds: str | None = None
+    """Several runs, one a seed: 0-9, or 0,1,5. Each has a folder of its own in the run folder."""
+    jobs: int | None = None
+    """How many of several runs go on at a time; by default one for every core."""
     preset: str | None = None
     """Settings to begin with, by name; by default those of the environment. A flag always wins over a preset."""
     backend: str = "numba"
@@ -35,18 +38,33 @@ class TrainFlags:
     """Print one JSON object as the last line of standard output."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ResumeFlags:
+    """Flags of `minipg train --resume RUN`."""
+
+    steps: int | None = None
+    """Environment steps to train for in all; by default as many as the run was to have."""
+    threads: int | None = None
+    """Threads to use; by default every core this process may use."""
+    json: bool = False
+    """Print one JSON object as the last line of standard output."""
+
+
 def train_command(args: list[str]) -> int:
     """`minipg train ALGORITHM ENV [flags]`, and its exit status."""
-    from rich.console import Console
-
     from minipg.algorithms import ALGORITHMS
     from minipg.algorithms.presets import preset_for
     from minipg.progress import Progress
     from minipg.runs import RunFolder, train
 
+    if args and args[0].partition("=")[0] == "--resume":
+        return _resume(args)
     wants_help = "--help" in args or "-h" in args
     if not args or args[0].startswith("-"):
-        return usage("usage: minipg train ALGORITHM ENV [flags]; flags: minipg train trpo --help", wants_help)
+        line = (
+            "usage: minipg train ALGORITHM ENV [flags], or minipg train --resume RUN; flags: minipg train trpo --help"
+        )
+        return usage(line, wants_help)
     if args[0] not in ALGORITHMS:
         raise unknown_name("algorithm", args[0], ALGORITHMS)
     algorithm = ALGORITHMS[args[0]]
@@ -59,30 +77,60 @@ def train_command(args: list[str]) -> int:
         "Options",
         [
             ("run", Annotated[TrainFlags, tyro.conf.arg(name="")], dataclasses.field(default_factory=TrainFlags)),
+            ("plan", Annotated[Plan, tyro.conf.arg(name="")], dataclasses.field(default_factory=Plan)),
             ("config", Annotated[algorithm.Config, tyro.conf.arg(name="")], dataclasses.field(default=chosen)),
         ],
     )
-    parsed = parse(options, flags, f"minipg train {algorithm.name} {env}", (TrainFlags, algorithm.Config))
-    run, config = parsed.run, parsed.config
-    if run.steps < 1:
-        raise ConfigError(f"steps: expected an integer ≥ 1, got {run.steps}")
+    parsed = parse(options, flags, f"minipg train {algorithm.name} {env}", (TrainFlags, Plan, algorithm.Config))
+    run, plan, config = parsed.run, parsed.plan, parsed.config
     agent = algorithm(env, seed=run.seed, config=config, backend=run.backend, threads=run.threads)
     folder = RunFolder.create(run.out, f"{algorithm.name}-{env}-seed{run.seed}")
-    console = Console(stderr=run.json)
-    console.print(
-        f"{algorithm.name} on {env}, seed {run.seed}, into {folder.path}", highlight=False, markup=False, soft_wrap=True
-    )
-    summary = train(agent, run.steps, folder, Progress(f"{algorithm.name} {env}", run.steps, console))
-    interrupted = summary.pop("interrupted")
-    if interrupted:
-        print(f"minipg: interrupted; the agent is saved in {folder.path}", file=sys.stderr)
-    if run.json:
+    display = Progress(f"{algorithm.name} {env}", plan.steps, _console(run.json))
+    display.say(f"{algorithm.name} on {env}, seed {run.seed}, into {folder.path}")
+    return _told(train(agent, folder, display, plan), run.json)
+
+
+def _resume(args: list[str]) -> int:
+    from minipg.progress import Progress
+    from minipg.runs import RunFolder, resume
+
+    wants_help = "--help" in args or "-h" in args
+    run = value_of("--resume", args)
+    if (run is None or run.startswith("-")) and not wants_help:
+        return usage("usage: minipg train --resume RUN [--steps N] [--threads N] [--json]", False)
+    flags = args[1 if "=" in args[0] else 2 :] if run is not None and not run.startswith("-") else args[1:]
+    options = parse(ResumeFlags, flags, f"minipg train --resume {run or 'RUN'}", (ResumeFlags,))
+    folder = RunFolder.existing(Path(run or ""))
+
+    def show(agent: Any, plan: Plan) -> Progress:
+        display = Progress(f"{agent.name} {agent.env_id}", plan.steps, _console(options.json))
+        display.say(
+            f"{agent.name} on {agent.env_id}, seed {agent.seed}: {folder.path} goes on from step {agent.steps:,}"
+        )
+        return display
+
+    changes = {} if options.steps is None else {"steps": options.steps}
+    return _told(resume(folder, show, threads=options.threads, **changes), options.json)
+
+
+def _console(to_stderr: bool) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=to_stderr)
+
+
+def _told(summary: dict[str, Any], as_json: bool) -> int:
+    """Print the account of a run; the exit status, by custom 128 and the signal that ended it."""
+    number = summary.pop("signal")
+    if number:
+        print(f"minipg: interrupted; minipg train --resume {summary['run']} goes on", file=sys.stderr)
+    if as_json:
         print(json.dumps(summary))
     else:
         mean = summary["mean_return"]
         print(
             f"{summary['steps']:,} steps in {summary['seconds']:.1f} s ({summary['steps_per_second']:,.0f} steps/s), "
             + ("no episode ended" if mean is None else f"mean return of the last 100 episodes {mean:.1f}")
-            + f"\nminipg evaluate {folder.path}"
+            + f"\nminipg evaluate {summary['run']}"
         )
-    return 130 if interrupted else 0
+    return 128 + number if number else 0

@@ -15,7 +15,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from minipg.checks import Array, as_array, require
+from minipg.checks import Array, as_array, fitting, require
 from minipg.envs.problems import actions_of, dynamics_of, generator_of, no_options, problem_of, spaces_of, stream_of
 from minipg.errors import ShapeError
 from minipg.kernels.cpu.classic_control.batch import kernels
@@ -58,9 +58,9 @@ class CompiledEnv(gym.Env[Array, Any]):
 
     def restore_state(self, saved: dict[str, Array]) -> None:
         """The inverse of `save_state`. Raises ShapeError for the state of another problem."""
-        fitting = _fitting(saved, self.save_state())
-        self._state, self._elapsed = fitting["state"], int(fitting["elapsed"])
-        self.np_random = generator_of(fitting["stream"])
+        found = fitting(saved, self.save_state())
+        self._state, self._elapsed = found["state"], int(found["elapsed"])
+        self.np_random = generator_of(found["stream"])
 
     def _observed(self) -> Array:
         obs = np.empty(len(self.problem.obs_low), np.float32)
@@ -143,7 +143,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
 
     def restore_state(self, saved: dict[str, Array]) -> None:
         """The inverse of `save_state`. Raises ShapeError for the state of another problem or of more environments."""
-        for name, array in _fitting(saved, self.save_state()).items():
+        for name, array in fitting(saved, self.save_state()).items():
             setattr(self, f"_{name}", array)
         self._seeds, self._begun = [-1] * self.num_envs, bool(self._elapsed.min() >= 0)
 
@@ -165,10 +165,3 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         for n in np.flatnonzero(self._done).tolist():
             final[n] = self._obs[n].copy()
         return {"final_obs": final, "_final_obs": self._done.copy(), "final_info": {}, "_final_info": self._done.copy()}
-
-
-def _fitting(saved: dict[str, Array], like: dict[str, Array]) -> dict[str, Array]:
-    """Copies of the saved arrays, in the shapes of those of `like`."""
-    if set(saved) != set(like):
-        raise ShapeError(f"state: expected the arrays {', '.join(like)}, got {', '.join(map(str, saved))}")
-    return {name: as_array(name, saved[name], array.shape, array.dtype).copy() for name, array in like.items()}

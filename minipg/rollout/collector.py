@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from minipg.checks import Array
+from minipg.checks import Array, fitting
 from minipg.envs import ActionCodec, ObservationCodec, guarded
-from minipg.errors import EnvironmentFault
+from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch, first_episodes, joined
 from minipg.rollout.normalizer import ObservationNormalizer, RewardScaler
@@ -21,8 +21,9 @@ _ENDLESS = 100_000  # steps
 class Collector:
     """Steps a vector environment with a policy's sampled actions.
 
-    `seed` starts the environments, `rng` draws the noise that becomes actions. Statistics of `normalizer` and
-    `scaler`, where given, grow with every step. An observation or reward that is not finite raises EnvironmentFault.
+    `seed` starts the environments, or they go on from the `place` where another collector left them; `rng` draws the
+    noise that becomes actions. Statistics of `normalizer` and `scaler`, where given, grow with every step. An
+    observation or reward that is not finite raises EnvironmentFault.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Collector:
         dtype: type = np.float32,
         normalizer: ObservationNormalizer | None = None,
         scaler: RewardScaler | None = None,
+        place: dict[str, Array] | None = None,
     ) -> None:
         self.envs, self.policy, self.rng, self.dtype = envs, policy, rng, dtype
         self.normalizer, self.scaler = normalizer, scaler
@@ -42,7 +44,10 @@ class Collector:
         self.actions = ActionCodec(envs.single_action_space, policy.distribution.name == "squashed")
         self.next_step_reset = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
         self.steps = 0
-        self._restart(seed)
+        if place is None:
+            self._restart(seed)
+        else:
+            self._go_on(place)
 
     def _restart(self, seed: int | None) -> None:
         n = self.envs.num_envs
@@ -53,6 +58,34 @@ class Collector:
         raw, _ = self._guarded(self.envs.reset, seed=seed)
         first = self._rows(self.observations.rows(raw, n), "observation")
         self._obs = self._seen(first, first)
+
+    def place(self) -> dict[str, Array]:
+        """Where the environments stand between two rollouts; nothing where they cannot say so."""
+        save_state = getattr(self.envs, "save_state", None)
+        if save_state is None:
+            return {}
+        own = {"steps": np.array(self.steps), "obs": self._obs, "resetting": self._resetting}
+        own |= {"returns": self._returns, "lengths": self._lengths}
+        own |= {} if self.scaler is None else {"discounted": self.scaler.running}
+        return own | {f"env.{name}": array for name, array in save_state().items()}
+
+    def _go_on(self, place: dict[str, Array]) -> None:
+        """The inverse of `place`. Raises ShapeError where it is that of other environments."""
+        n = self.envs.num_envs
+        like = {"steps": np.array(0), "obs": np.zeros((n, self.observations.size), self.dtype)}
+        like |= {"resetting": np.zeros(n, bool), "returns": np.zeros(n), "lengths": np.zeros(n, np.int64)}
+        like |= {} if self.scaler is None else {"discounted": self.scaler.running}
+        own = fitting({name: array for name, array in place.items() if not name.startswith("env.")}, like)
+        if not np.isfinite(own["obs"]).all():
+            raise ShapeError("obs: expected finite numbers")
+        self.steps, self._obs, self._resetting = int(own["steps"]), own["obs"], own["resetting"]
+        self._returns, self._lengths = own["returns"], own["lengths"]
+        if self.scaler is not None:
+            self.scaler.running = own["discounted"]
+        restore_state = getattr(self.envs, "restore_state", None)
+        if restore_state is None:
+            raise ShapeError("env: these environments cannot take up a state")
+        restore_state({k.removeprefix("env."): v for k, v in place.items() if k.startswith("env.")})
 
     def collect(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None = None) -> Batch:
         """`n_steps` steps of every environment under π_θ; before step t, `passing(t)` finds them at rest."""

@@ -1,18 +1,25 @@
-"""The folder of one run: config.json, metrics.csv (a row an update), agent.npz, curve.png."""
+"""The folder of one run: config.json, metrics.csv (a row an update), checkpoints/, curve.png."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import json
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from minipg.errors import RunFolderError
+from minipg.runs.metrics import read_metrics
 from minipg.storage import cannot_write, write_json
+
+try:
+    import fcntl
+except ImportError:  # not on this system: then two processes are not kept apart
+    fcntl = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,6 @@ class RunFolder:
         return cls(path)
 
     @property
-    def agent(self) -> Path:
-        """The agent's file."""
-        return self.path / "agent.npz"
-
-    @property
     def metrics(self) -> Path:
         """The table of metrics."""
         return self.path / "metrics.csv"
@@ -76,23 +78,24 @@ class RunFolder:
             raise RunFolderError(f"{path}: expected an object, got {type(config).__name__}")
         return config
 
-    def append(self, row: dict[str, Any]) -> None:
-        """One row of the table; the first also writes its head."""
-        new = not self.metrics.exists()
-        try:
-            with self.metrics.open("a", newline="") as file:
-                writer = csv.DictWriter(file, list(row))
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
-        except OSError as error:
-            raise cannot_write(self.metrics, error) from error
-
     def rows(self) -> list[dict[str, str]]:
-        """The table as it stands, but for a last line that was torn."""
-        if not self.metrics.exists():
-            return []
-        with self.metrics.open(newline="") as file:
-            whole = [line for line in file if line.endswith("\n")]
-        rows = list(csv.DictReader(whole))
-        return [row for row in rows if None not in row and None not in row.values()]
+        """The table of metrics as it stands."""
+        return list(read_metrics(self.metrics))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else trains in this folder for as long. Raises RunFolderError where somebody does."""
+        path = self.path / ".lock"
+        try:
+            file = path.open("a")
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        with file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(
+                        file, fcntl.LOCK_EX | fcntl.LOCK_NB
+                    )  # until the file is closed, whatever ends the process
+                except BlockingIOError:
+                    raise RunFolderError(f"{self.path}: another process is training in this folder") from None
+            yield

@@ -1,110 +1,202 @@
-"""One training run into one folder."""
+"""One training run into one folder, and its resumption."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from minipg.algorithms import Agent
-from minipg.errors import EnvironmentFault
+from minipg.checks import require, require_types
+from minipg.errors import ConfigError, MinipgError, RunFolderError
 from minipg.progress import Progress
+from minipg.runs.callbacks import Evaluation, in_turn, score, stop_at
+from minipg.runs.checkpoints import Checkpoints
 from minipg.runs.folder import RunFolder
+from minipg.runs.metrics import Metrics
+from minipg.runs.signals import signals_heard
 
-_SAVE_EVERY = 60.0  # seconds
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a run is kept and when it ends."""
+
+    steps: int = 100_000
+    """Environment steps to train for; whole rollouts are made, so the last may go a little beyond."""
+    checkpoint_every: str = "60s"
+    """How often the whole state is written: after so many steps (20000), or seconds (60s)."""
+    keep_checkpoints: int = 3
+    """How many of the last checkpoints are kept; the best one is kept besides."""
+    eval_every: int | None = None
+    """Evaluate after every so many steps; the best checkpoint is then the best evaluated."""
+    eval_episodes: int = 10
+    """Whole deterministic episodes of an evaluation."""
+    target_return: float | None = None
+    """End the run when the evaluation, or without evaluations the last 100 episodes, have this mean return."""
+    tensorboard: bool = False
+    """Write the metrics for TensorBoard too, into the run folder (needs the extra `tensorboard`)."""
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        for name in ("steps", "keep_checkpoints", "eval_every", "eval_episodes"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, name, "an integer ≥ 1", value)
+        self.due()
+
+    def due(self) -> Callable[[int], bool]:
+        """A function of the steps taken, True when it is time for a checkpoint. Raises ConfigError."""
+        text = self.checkpoint_every
+        seconds = text.endswith("s")
+        try:
+            every = float(text[:-1]) if seconds else int(text)
+        except ValueError:
+            every = math.nan
+        if not 0 < every < math.inf:
+            raise ConfigError(f"checkpoint_every: expected steps (20000) or seconds (60s), got {text!r}")
+        last = time.perf_counter() if seconds else 0
+
+        def due(steps: int) -> bool:
+            nonlocal last
+            now = time.perf_counter() if seconds else steps
+            if now - last < every:
+                return False
+            last = now if seconds else steps // int(every) * int(every)
+            return True
+
+        return due
 
 
-def train(agent: Agent[Any], steps: int, folder: RunFolder, display: Progress) -> dict[str, Any]:
-    """Learn for `steps` steps. Whatever ends it, the agent and the curve as they then stand are in the folder.
+def train(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -> dict[str, Any]:
+    """Learn by the plan, into a folder that was made for it. Returns an account of the run.
 
-    Ctrl-C ends it early and is said so in `interrupted`; a fault of the environment is raised again with the place of
-    the saved agent in its message.
+    Whatever ends it, the agent and the curve as they then stand are in the folder. A signal ends it early and is
+    named in `signal`; a fault of the environment is raised again with what to do next in its message.
     """
+    with folder.locked():
+        Checkpoints(folder.path, plan.keep_checkpoints).write(agent)  # before there is a config there is no run
+        write_plan(agent, folder, plan)
+        return _learn(agent, folder, display, plan)
+
+
+def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **changes: Any) -> dict[str, Any]:
+    """Go on with a run from its newest sound checkpoint; `changes` are fields of its plan, or `threads`.
+
+    `show` makes the display. With compiled environments the agent becomes, to the bit, what it would have become had
+    it never stopped. Raises RunFolderError where there is nothing to go on from, or to do.
+    """
+    with folder.locked():
+        config, threads = folder.config(), changes.pop("threads", None)
+        try:
+            plan = Plan(**{**{field.name: config[field.name] for field in dataclasses.fields(Plan)}, **changes})
+            options = {"backend": str(config["backend"]), "threads": threads}
+        except KeyError as error:
+            raise RunFolderError(f"{folder.path / 'config.json'}: {error} is missing") from error
+        checkpoints = Checkpoints(folder.path, plan.keep_checkpoints)
+        checkpoints.tidy()
+        agent, wrong = checkpoints.load(**options)
+        if agent.steps >= plan.steps:
+            raise RunFolderError(f"{folder.path}: has its {plan.steps:,} steps; --steps with a larger number goes on")
+        display = show(agent, plan)
+        for line in wrong:
+            display.say(f"passed over: {line}")
+        if not agent.mid_episode:
+            display.say("new episodes begin: these environments cannot say where they stood")
+        write_plan(agent, folder, plan)
+        return _learn(agent, folder, display, plan)
+
+
+def write_plan(agent: Agent[Any], folder: RunFolder, plan: Plan) -> None:
+    """config.json: everything needed to repeat the run."""
     folder.write_config(
         {
             "algorithm": agent.name,
             "env": agent.env_id,
             "seed": agent.seed,
-            "steps": steps,
             "backend": agent.backend.name,
             "threads": agent.backend.threads,
+            **dataclasses.asdict(plan),
             "config": dataclasses.asdict(agent.config),
         }
     )
-    began = saved = time.perf_counter()
-    last: dict[str, Any] = {"steps": 0, "mean_return": math.nan, "mean_length": math.nan}
 
-    def record(agent: Agent[Any], row: dict[str, Any]) -> None:
-        nonlocal last, saved
-        folder.append(row)
-        last = row
-        if heard():
-            raise KeyboardInterrupt
-        if time.perf_counter() - saved > _SAVE_EVERY:
-            agent.save(folder.agent)
-            saved = time.perf_counter()
 
-    interrupted = False
-    try:
-        with _ctrl_c() as heard:
-            agent.learn(steps, callback=record, progress=display)
-    except KeyboardInterrupt:
-        interrupted = True
-    except BaseException as error:
-        _keep(agent, folder)
-        if isinstance(error, EnvironmentFault):
-            raise EnvironmentFault(f"{error}; the agent is saved in {folder.path}") from error
-        raise
+def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -> dict[str, Any]:
+    checkpoints, due = Checkpoints(folder.path, plan.keep_checkpoints), plan.due()
+    due(agent.steps)
+    last: dict[str, Any] = {"steps": agent.steps, "mean_return": math.nan, "mean_length": math.nan}
+    began, first, interrupted = time.perf_counter(), agent.steps, False
+    with Metrics(folder.metrics, agent.updates) as metrics, signals_heard(display.say) as signal_came:
+
+        def record(agent: Agent[Any], row: dict[str, Any]) -> None:
+            nonlocal last
+            row["seconds"] += before
+            metrics.append(row)
+            last = row
+
+        def keep(agent: Agent[Any], row: dict[str, Any]) -> None:
+            if due(agent.steps):
+                checkpoints.write(agent)
+                if plan.eval_every is None and math.isfinite(value := score(agent, row)):
+                    checkpoints.write_best(agent, value)
+
+        before, callbacks = metrics.seconds, [record, keep, lambda agent, row: not signal_came()]
+        if plan.eval_every is not None:
+            highest = checkpoints.best_score()
+            callbacks.insert(0, Evaluation(plan.eval_every, plan.eval_episodes, 0, checkpoints.best, first, highest))
+        if plan.target_return is not None:
+            callbacks.append(stop_at(plan.target_return))
+        if plan.tensorboard:
+            from minipg.runs.events import Events
+
+            callbacks.append(Events(folder.path, first))
+        try:
+            agent.learn(plan.steps - first, on_update=in_turn(*callbacks), progress=display)
+        except KeyboardInterrupt:
+            interrupted = True
+        except MinipgError as error:
+            raise type(error)(f"{error}; {_what_is_left(agent, folder, checkpoints)}") from error
+        except BaseException:
+            _what_is_left(agent, folder, checkpoints)
+            raise
+        _keep(agent, folder, checkpoints)
+        number = signal_came() or 2 * interrupted
     seconds = time.perf_counter() - began
-    _keep(agent, folder)
     return {
         "algorithm": agent.name,
         "env": agent.env_id,
         "seed": agent.seed,
         "steps": last["steps"],
         "seconds": round(seconds, 3),
-        "steps_per_second": round(last["steps"] / seconds, 1),
+        "steps_per_second": round((last["steps"] - first) / seconds, 1),
         "mean_return": _number(last["mean_return"]),
         "mean_length": _number(last["mean_length"]),
         "updates": agent.updates,
         "run": str(folder.path),
-        "interrupted": interrupted,
+        "signal": number,
     }
 
 
-@contextlib.contextmanager
-def _ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C came: Python ignores the exception it raises inside a finalizer, and it would be lost."""
-    before, came = signal.getsignal(signal.SIGINT), False
+def _keep(agent: Agent[Any], folder: RunFolder, checkpoints: Checkpoints) -> None:
+    from minipg.runs.curve import draw_curve
 
-    def handler(number: int, frame: Any) -> None:
-        nonlocal came
-        came = True
-        raise KeyboardInterrupt
+    checkpoints.write(agent)
+    if rows := folder.rows():
+        draw_curve(rows, f"{agent.name} on {agent.env_id}, seed {agent.seed}", folder.curve)
 
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # whoever handles it otherwise goes on doing so
-        return
-    signal.signal(signal.SIGINT, handler)
+
+def _what_is_left(agent: Agent[Any], folder: RunFolder, checkpoints: Checkpoints) -> str:
+    """Keep what can be kept after an error, and say how to go on from it."""
     try:
-        yield lambda: came
-    finally:
-        signal.signal(signal.SIGINT, before)
+        _keep(agent, folder, checkpoints)
+    except RunFolderError as error:
+        kept = checkpoints.files()
+        return f"{error}; " + (f"the last checkpoint is {kept[0]}" if kept else "nothing is saved")
+    return f"the agent is saved, minipg train --resume {folder.path} goes on from step {agent.steps:,}"
 
 
 def _number(value: float) -> float | None:
     """None where there is no number yet: JSON has no NaN."""
     return value if math.isfinite(value) else None
-
-
-def _keep(agent: Agent[Any], folder: RunFolder) -> None:
-    from minipg.runs.curve import draw_curve
-
-    agent.save(folder.agent)
-    if rows := folder.rows():
-        draw_curve(rows, f"{agent.name} on {agent.env_id}, seed {agent.seed}", folder.curve)

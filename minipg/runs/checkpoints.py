@@ -1,0 +1,82 @@
+"""The checkpoints of a run: whole states of its agent, the last few and the best."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minipg import algorithms
+from minipg.algorithms import Agent
+from minipg.errors import AgentFileError, RunFolderError
+from minipg.storage import cannot_write, load_arrays
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """checkpoints/000000102400.npz after so many steps, of which `keep` are kept, and checkpoints/best.npz."""
+
+    run: Path
+    keep: int = 3
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self.run / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """That of the highest score."""
+        return self.folder / "best.npz"
+
+    def files(self) -> list[Path]:
+        """Those of the last steps, the newest first."""
+        return sorted((path for path in self.folder.glob("*.npz") if path.stem.isdigit()), reverse=True)
+
+    def write(self, agent: Agent[Any]) -> None:
+        """One of the agent as it stands, unless there is one of this very step; older ones than `keep` go."""
+        path = self.folder / f"{agent.steps:012d}.npz"
+        try:
+            self.folder.mkdir(exist_ok=True)
+            if not path.exists():
+                agent.save(path)
+            for old in self.files()[self.keep :]:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def write_best(self, agent: Agent[Any], score: float) -> None:
+        """The agent as it stands, if no better score is on file."""
+        if score > self.best_score():
+            agent.save(self.best, {"score": score})
+
+    def best_score(self) -> float:
+        """What the best one scored; −∞ where there is none that can be read."""
+        with contextlib.suppress(AgentFileError, KeyError, TypeError, ValueError):
+            return float(load_arrays(self.best)[1]["notes"]["score"])
+        return float("-inf")
+
+    def load(self, **options: Any) -> tuple[Agent[Any], list[str]]:
+        """The agent of the newest sound checkpoint, and what was wrong with newer ones. Raises RunFolderError."""
+        wrong: list[str] = []
+        for path in self.files():
+            try:
+                return algorithms.load(path, **options), wrong
+            except AgentFileError as error:
+                wrong.append(str(error))
+        raise RunFolderError(f"{self.run}: no checkpoint to go on from" + "".join(f"; {line}" for line in wrong))
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed in the midst of writing may have left."""
+        for path in self.folder.glob(".*.npz.*"):
+            path.unlink(missing_ok=True)
+
+
+def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:
+    """The agent in an agent file, or the newest of a run folder, whichever algorithm it is.
+
+    Raises AgentFileError, or RunFolderError for a folder that holds no sound checkpoint.
+    """
+    path = Path(path)
+    return Checkpoints(path).load(env=env, **options)[0] if path.is_dir() else algorithms.load(path, env, **options)

@@ -1,0 +1,297 @@
+"""A run that stopped and went on is the run that never stopped, to the bit; and what stopped it has cost nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from environments import Counting
+from rich.console import Console
+
+import minipg
+from minipg import ALGORITHMS, TRPO
+from minipg.errors import AgentFileError, ConfigError, MinipgError, RunFolderError
+from minipg.progress import Progress
+from minipg.runs import Checkpoints, Evaluation, Plan, RunFolder, in_turn, resume, stop_at, train
+from minipg.storage import load_arrays, save_arrays
+
+SMALL = {"num_envs": 3, "n_steps": 24, "hidden": (8,), "threads": 1}
+CLOCK = {"seconds", "steps_per_second"}
+
+VARIANTS = {
+    "reinforce": ("reinforce", "CartPole-v1", {"baseline": "value"}),
+    "vpg": ("vpg", "CartPole-v1", {}),
+    "a2c": ("a2c", "Pendulum-v1", {"schedule": "linear"}),
+    "npg": ("npg", "Acrobot-v1", {}),
+    "trpo": ("trpo", "CartPole-v1", {"normalize_reward": True}),
+    "trpo, L-BFGS critic": ("trpo", "Pendulum-v1", {"vf_optimizer": "lbfgs"}),
+    "trpo, dual": ("trpo", "CartPole-v1", {"solver": "dual"}),
+    "trpo, vine": ("trpo", "CartPole-v1", {"sampling": "vine", "vine_states": 8, "vine_length": 5}),
+    "ppo": ("ppo", "MountainCar-v0", {"schedule": "linear", "clip_schedule": "linear", "n_epochs": 3}),
+    "ppo, adaptive KL": ("ppo", "MountainCarContinuous-v0", {"objective": "adaptive-kl", "n_epochs": 3}),
+    "ppo, squashed": ("ppo", "Pendulum-v1", {"squash": True, "state_dependent_std": True, "n_epochs": 3}),
+}
+
+
+def content(agent, tmp_path):
+    """All that an agent is, as the bytes of its file."""
+    agent.save(tmp_path / "content")
+    return (tmp_path / "content").read_bytes()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_learning_on_from_a_file_is_learning_on_without_one(variant, tmp_path):
+    algorithm, env, settings = VARIANTS[variant]
+    agent = ALGORITHMS[algorithm](env, seed=3, **{**SMALL, "normalize_obs": True, **settings}).learn(200)
+    agent.save(tmp_path / "agent.npz")
+    loaded = minipg.load(tmp_path / "agent.npz", threads=2)
+    assert loaded.mid_episode
+    for _ in range(2):
+        rows = []
+        for each in (agent, loaded):
+            each.learn(200, on_update=lambda _, row: rows.append({k: row[k] for k in row.keys() - CLOCK}))
+        half = len(rows) // 2
+        assert repr(rows[:half]) == repr(rows[half:])
+        assert content(agent, tmp_path) == content(loaded, tmp_path)
+
+
+def test_what_was_sampled_before_saving_does_not_matter_to_what_is_sampled_after_loading(tmp_path):
+    agent = TRPO("CartPole-v1", seed=1, **SMALL).learn(100)
+    obs = np.zeros((50, 4))
+    agent.predict(obs)
+    agent.save(tmp_path / "agent.npz")
+    np.testing.assert_array_equal(agent.predict(obs)[0], minipg.load(tmp_path / "agent.npz").predict(obs)[0])
+
+
+def test_environments_that_cannot_say_where_they_stand_begin_new_episodes(tmp_path):
+    agent = TRPO("test/Counting-v0", **SMALL).learn(72)
+    agent.save(tmp_path / "agent.npz")
+    loaded = minipg.load(tmp_path / "agent.npz")
+    assert not loaded.mid_episode
+    assert loaded.learn(72).steps == agent.steps + 72
+
+
+def test_an_agent_put_on_another_environment_begins_new_episodes(tmp_path):
+    TRPO("CartPole-v1", **SMALL).learn(72).save(tmp_path / "agent.npz")
+    assert not minipg.load(tmp_path / "agent.npz", env="minipg/CartPole-v1").mid_episode
+
+
+@pytest.mark.parametrize(
+    "name,value",
+    [("place.obs", np.zeros((3, 5), np.float32)), ("place.obs", np.full((3, 4), np.nan, np.float32)),
+     ("place.env.state", np.zeros((2, 4))), ("place.returns", np.zeros(4)), ("place.more", np.zeros(1)),
+     ("place.env.more", np.zeros(1)), ("stream.acting", np.full(6, 2**64 - 1, np.uint64))],
+)  # fmt: skip
+def test_a_place_that_no_agent_of_the_file_has_is_refused(tmp_path, name, value):
+    path = tmp_path / "agent.npz"
+    TRPO("CartPole-v1", **SMALL).learn(72).save(path)
+    arrays, meta = load_arrays(path)
+    save_arrays(path, {**arrays, name: value}, meta)
+    with pytest.raises(AgentFileError, match=str(path)):
+        minipg.load(path)
+
+
+# ---- runs ----------------------------------------------------------------------------------------------------------
+
+
+def quiet(steps):
+    return Progress("title", steps, Console(quiet=True))
+
+
+def start(folder, steps=432, env="CartPole-v1", seed=0, on_update=None, **plan):
+    """A run of a small agent in `folder`."""
+    agent = TRPO(env, seed=seed, **SMALL)
+    run = RunFolder.create(folder, "name")
+    train(agent, run, quiet(steps), Plan(steps=steps, **{"checkpoint_every": "144", **plan}))
+    return agent, run
+
+
+def go_on(folder, **changes):
+    return resume(RunFolder.existing(folder), lambda agent, plan: quiet(plan.steps), **changes)
+
+
+def table(folder):
+    """The metrics but for the clock."""
+    return [{k: v for k, v in row.items() if k not in CLOCK} for row in RunFolder(folder).rows()]
+
+
+def last(folder):
+    return Checkpoints(folder).files()[0].read_bytes()
+
+
+def test_a_run_keeps_its_last_checkpoints_and_its_best(tmp_path):
+    _, run = start(tmp_path / "run", steps=1000, keep_checkpoints=2, eval_every=200, eval_episodes=2)
+    checkpoints = Checkpoints(run.path)
+    assert [int(path.stem) for path in checkpoints.files()] == [1008, 864]
+    evaluated = [float(row["eval_return"]) for row in run.rows()]
+    assert checkpoints.best_score() == np.nanmax(evaluated)
+    assert np.isfinite(evaluated).sum() == 5
+    assert minipg.load(checkpoints.best).steps == int(run.rows()[int(np.nanargmax(evaluated))]["steps"])
+
+
+def test_evaluating_changes_nothing_of_what_is_learnt(tmp_path):
+    start(tmp_path / "one", eval_every=100, eval_episodes=2)
+    start(tmp_path / "other")
+    assert last(tmp_path / "one") == last(tmp_path / "other")
+
+
+@pytest.mark.parametrize("stop", [0, 1, 2, 4])
+def test_a_run_that_stopped_and_went_on_is_the_run_that_never_stopped(tmp_path, stop, monkeypatch):
+    evaluations = {"eval_every": 150, "eval_episodes": 2}
+    start(tmp_path / "whole", **evaluations)
+    with monkeypatch.context() as patch:
+        update = TRPO._update
+
+        def stopped(agent, *args):
+            if agent.updates == stop:
+                signal.raise_signal(signal.SIGTERM)
+            return update(agent, *args)
+
+        patch.setattr(TRPO, "_update", stopped)
+        agent, _ = start(tmp_path / "parts", **evaluations)
+    assert agent.updates == stop + 1
+    assert go_on(tmp_path / "parts")["steps"] == 432
+    assert last(tmp_path / "whole") == last(tmp_path / "parts")
+    assert table(tmp_path / "whole") == table(tmp_path / "parts")
+
+
+def test_rows_after_the_checkpoint_are_made_again_and_a_torn_line_is_no_row(tmp_path):
+    _, run = start(tmp_path / "run")
+    before, whole = last(run.path), table(run.path)
+    for path in Checkpoints(run.path).files()[:1]:
+        path.unlink()
+    with run.metrics.open("a") as file:
+        file.write("7,504,")
+    assert table(run.path) == whole
+    go_on(run.path)
+    assert (last(run.path), table(run.path)) == (before, whole)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path, capsys):
+    _, run = start(tmp_path / "run")
+    before, newest = last(run.path), Checkpoints(run.path).files()[0]
+    newest.write_bytes(before[:1000])
+    with pytest.raises(AgentFileError, match="damaged"):
+        minipg.load(newest)
+    assert minipg.load(run.path).steps < 432
+    display = Progress("title", 432, Console(force_terminal=False))
+    resume(run, lambda agent, plan: display)
+    assert f"passed over: {newest}" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_run_may_be_made_longer(tmp_path):
+    _, run = start(tmp_path / "run")
+    with pytest.raises(RunFolderError, match="has its 432 steps; --steps"):
+        go_on(run.path)
+    assert go_on(run.path, steps=600)["steps"] == 648
+    assert run.config()["steps"] == 600
+    assert [int(row["update"]) for row in run.rows()] == list(range(1, 10))
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    _, run = start(tmp_path / "run")
+    script = "import sys; from minipg.cli import main; sys.exit(main())"
+    with run.locked():
+        command = [sys.executable, "-c", script, "train", "--resume", str(run.path), "--steps", "1000"]
+        other = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert other.returncode == 2
+        assert other.stderr == f"minipg: {run.path}: another process is training in this folder\n"
+    assert go_on(run.path, steps=600)["steps"] == 648
+
+
+@pytest.mark.parametrize("damage", [{"steps": None}, {"backend": None}, {"checkpoint_every": 3}, {"steps": "many"}])
+def test_a_config_that_is_none_is_refused(tmp_path, damage):
+    _, run = start(tmp_path / "run")
+    run.write_config({**run.config(), **damage})
+    with pytest.raises(MinipgError):
+        go_on(run.path, **({} if "steps" in damage else {"steps": 1000}))
+
+
+def test_a_run_without_a_sound_checkpoint_says_what_is_wrong_with_each(tmp_path):
+    _, run = start(tmp_path / "run")
+    for path in Checkpoints(run.path).files():
+        path.write_bytes(b"")
+    with pytest.raises(RunFolderError, match="no checkpoint to go on from; .*damaged"):
+        go_on(run.path)
+
+
+@pytest.mark.parametrize("every", ["0", "-5", "0s", "s", "1m", "", "nans", "infs", "1.5"])
+def test_an_interval_that_is_none_is_refused(every):
+    with pytest.raises(ConfigError, match="checkpoint_every: expected steps"):
+        Plan(checkpoint_every=every)
+
+
+# ---- what looks on -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_ends_at_its_target_return(tmp_path):
+    agent, run = start(tmp_path / "run", steps=10**6, env="test/Counting-v0", eval_every=200, target_return=-1e9)
+    assert agent.steps == 216
+    agent, run = start(tmp_path / "other", steps=10**6, env="test/Counting-v0", target_return=-1e9)
+    assert sum(int(row["episodes"]) for row in run.rows()) >= 100
+    assert sum(int(row["episodes"]) for row in run.rows()[:-1]) < 100
+
+
+def test_the_best_agent_evaluated_is_kept_by_the_callback_too(tmp_path):
+    rows = []
+    look = in_turn(Evaluation(every=72, episodes=2, best=tmp_path / "best.npz"), lambda _, row: rows.append(row))
+    TRPO("CartPole-v1", **SMALL).learn(720, on_update=look)
+    best = max(rows, key=lambda row: row["eval_return"])
+    assert minipg.load(tmp_path / "best.npz").steps == best["steps"]
+
+
+def test_one_callback_that_says_so_ends_learning_and_all_of_them_have_looked():
+    seen = []
+    looks = in_turn(lambda agent, row: False, lambda agent, row: seen.append(row["update"]))
+    assert TRPO("CartPole-v1", **SMALL).learn(720, on_update=looks).updates == 1
+    assert seen == [1]
+
+
+def test_no_target_is_reached_before_there_is_a_score():
+    agent = TRPO(Counting(), n_steps=4, hidden=(4,))
+    assert agent.learn(8, on_update=stop_at(-1e9)).updates == 2
+
+
+# ---- signals -------------------------------------------------------------------------------------------------------
+
+
+def wait_for(condition, process, seconds=60):
+    patience = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < patience
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_whatever_ends_a_process_its_run_goes_on_to_the_same_bits(tmp_path, number):
+    flags = ["--steps", "60000", "--checkpoint-every", "4096", "--threads", "1", "--n-steps", "64"]
+    command = [sys.executable, "-m", "minipg.cli", "train"]
+    subprocess.run([*command, "ppo", "CartPole-v1", *flags, "--out", "whole"], cwd=tmp_path, check=True)
+    process = subprocess.Popen(
+        [*command, "ppo", "CartPole-v1", *flags, "--out", "run"], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for(lambda: len(Checkpoints(tmp_path / "run").files()) > 1, process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number), err
+    assert len(err.splitlines()) == (number != signal.SIGKILL)
+    subprocess.run([*command, "--resume", "run"], cwd=tmp_path, check=True)
+    assert last(tmp_path / "whole") == last(tmp_path / "run")
+    assert table(tmp_path / "whole") == table(tmp_path / "run")
+
+
+def test_a_second_signal_stops_what_does_not_come_to_its_end(tmp_path, monkeypatch):
+    def hanging(agent, *args):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        os.abort()  # never reached
+
+    monkeypatch.setattr(TRPO, "_update", hanging)
+    agent, run = start(tmp_path / "run")
+    assert agent.updates == 0
+    assert minipg.load(run.path).steps == 0
