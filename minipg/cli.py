@@ -17,6 +17,7 @@ USAGE = """\
 usage: minipg COMMAND ...
 
   minipg train ALGORITHM ENV [--steps N] [--seed S] [--out DIR] ...   train an agent into a run folder
+  minipg train --resume RUN [--steps N]                               go on with a run that was stopped
   minipg evaluate RUN [--episodes N] ...                              play whole episodes with it
   minipg check [--examples N] [--json]                                hold the laws on this machine
   minipg list                                                         algorithms and presets

@@ -22,7 +22,7 @@ from minipg import TRPO
 from minipg.cli import main
 from minipg.errors import EnvironmentFault
 from minipg.progress import Progress
-from minipg.runs import RunFolder, train
+from minipg.runs import Checkpoints, Plan, RunFolder, train
 from minipg.storage import load_arrays, save_arrays, write_json
 
 SMALL = ["--num-envs", "1", "--n-steps", "16", "--hidden", "4", "--vf-epochs", "1", "--threads", "1"]
@@ -66,6 +66,13 @@ def tree():
     return {path: path.read_bytes() if path.is_file() else None for path in Path().rglob("*")}
 
 
+FILES = [".lock", "checkpoints", "config.json", "curve.png", "metrics.csv"]
+
+
+def newest(run):
+    return Checkpoints(Path(run)).newest()
+
+
 def refused(run, *args, says=""):
     """One line on standard error, status 2, and the folder as it was."""
     before = tree()
@@ -93,7 +100,7 @@ def test_a_run_leaves_its_config_a_row_an_update_the_agent_and_a_curve(run):
     result = run(*small("test/Counting-v0", "--seed", "3"))
     assert result.status == 0
     assert result.err == []
-    assert sorted(os.listdir("run")) == ["agent.npz", "config.json", "curve.png", "metrics.csv"]
+    assert sorted(os.listdir("run")) == FILES
     assert Path("run/curve.png").read_bytes().startswith(b"\x89PNG\r\n")
 
     config = json.loads(Path("run/config.json").read_text())
@@ -181,8 +188,8 @@ def test_evaluation_is_the_mean_over_whole_episodes_each_environment_playing_its
 
 def test_short_episodes_are_not_evaluated_more_often_than_long_ones(run, trained, monkeypatch):
     monkeypatch.setattr(TRPO, "predict", lambda agent, obs, deterministic: (np.ones(len(obs), int), None))
-    arrays, meta = load_arrays(Path(trained) / "agent.npz")
-    save_arrays(Path(trained) / "agent.npz", arrays, {**meta, "env": "test/Uneven-v0"})
+    arrays, meta = load_arrays(newest(trained))
+    save_arrays(newest(trained), arrays, {**meta, "env": "test/Uneven-v0"})
     returns = [sum(reward(0, k, t, 1) for t in range(length)) for k in range(2) for length in (1, 10)]
     summary = strictly(run("evaluate", trained, "--episodes", 16, "--json").out[-1])
     assert summary["mean_return"] == pytest.approx(np.mean(returns))
@@ -193,7 +200,7 @@ def test_evaluation_takes_a_file_too_and_changes_nothing(run, trained):
     plain = run("evaluate", trained, "--episodes", 2)
     assert plain.status == 0
     assert plain.err == []
-    assert run("evaluate", "run/agent.npz", "--episodes", 2) == plain
+    assert run("evaluate", newest("run"), "--episodes", 2) == plain
     assert run("evaluate", trained, "--episodes", 2, "--stochastic").status == 0
     assert tree() == before
 
@@ -252,7 +259,7 @@ def test_runs_without_a_name_go_to_folders_of_their_own(run):
         assert run("train", "trpo", "test/Counting-v0", *SMALL, "--steps", "16").status == 0
     folders = list(Path("runs").iterdir())
     assert len(folders) == 3
-    assert all((folder / "agent.npz").exists() for folder in folders)
+    assert all(newest(folder).exists() for folder in folders)
 
 
 @pytest.mark.parametrize(
@@ -440,7 +447,7 @@ def test_a_config_of_a_run_is_json_to_other_readers_too(tmp_path):
     assert read == {"config": {"target_kl": None, "hidden": [4, None], "gamma": 0.9}}
 
 
-@pytest.mark.parametrize("file", ["config.json", "metrics.csv", "agent.npz", "curve.png"])
+@pytest.mark.parametrize("file", ["config.json", "metrics.csv", "000000000064.npz", "curve.png"])
 def test_a_disk_that_is_full_is_one_line(run, monkeypatch, file):
     def unless_full(call):
         def refuse(*args, **options):
@@ -456,7 +463,7 @@ def test_a_disk_that_is_full_is_one_line(run, monkeypatch, file):
     assert result.status == 2
     assert len(result.err) == 1
     assert "No space left on device" in result.err[0]
-    assert file not in os.listdir("run")
+    assert not list(Path("run").rglob(file))
 
 
 def test_evaluating_what_is_not_there_is_refused(run):
@@ -468,7 +475,7 @@ def test_evaluating_what_is_not_there_is_refused(run):
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "bytes", "folder", "nan"])
 def test_evaluating_a_damaged_run_is_refused(run, trained, damage):
-    file = Path(trained) / "agent.npz"
+    file = newest(trained)
     content = file.read_bytes()
     if damage == "folder":
         file.unlink()
@@ -480,7 +487,7 @@ def test_evaluating_a_damaged_run_is_refused(run, trained, damage):
     else:
         middle = content[: len(content) // 2]
         file.write_bytes({"cut": middle, "empty": b"", "text": b"theta = 0\n", "bytes": middle + bytes(100)}[damage])
-    refused(run, "evaluate", trained, says="agent.npz")
+    refused(run, "evaluate", trained, says=file.name)
 
 
 # ---- faults and interruptions on the way ---------------------------------------------------------------------------
@@ -499,7 +506,7 @@ def test_an_environment_whose_numbers_are_not_finite_ends_the_run_and_costs_no_l
     assert result.status == 2
     assert len(result.err) == 1
     assert says in result.err[0]
-    assert "saved in run" in result.err[0]
+    assert "minipg train --resume run" in result.err[0]
     # the first rollout of 16 steps was sound, the second was not
     assert run(*small("test/Counting-v0", "--steps", "16", *flags, out="sound")).status == 0
     agent, sound = minipg.load("run"), minipg.load("sound")
@@ -507,13 +514,13 @@ def test_an_environment_whose_numbers_are_not_finite_ends_the_run_and_costs_no_l
     np.testing.assert_array_equal(agent.value.theta, sound.value.theta)
     assert (agent.steps, agent.updates) == (16, 1)
     assert len(Path("run/metrics.csv").read_text().splitlines()) == 2
-    assert sorted(os.listdir("run")) == ["agent.npz", "config.json", "curve.png", "metrics.csv"]
+    assert sorted(os.listdir("run")) == FILES
 
 
 @pytest.mark.parametrize("env", ["test/NanObservation-v0", "test/InfReward-v0"])
 def test_evaluating_in_an_environment_whose_numbers_are_not_finite_is_refused(run, trained, env):
-    arrays, meta = load_arrays(Path(trained) / "agent.npz")
-    save_arrays(Path(trained) / "agent.npz", arrays, {**meta, "env": env})
+    arrays, meta = load_arrays(newest(trained))
+    save_arrays(newest(trained), arrays, {**meta, "env": env})
     refused(run, "evaluate", trained, "--episodes", "64", says="environment 0")
     refused(run, "evaluate", trained, "--episodes", "64", "--json", says="environment 0")
 
@@ -524,9 +531,8 @@ def test_whatever_ends_a_run_the_agent_is_saved(tmp_path):
     agent = TRPO("test/Crashing-v0", num_envs=1, n_steps=16, hidden=(4,), vf_epochs=1, threads=1)
     folder = RunFolder.create(tmp_path / "run", "name")
     with pytest.raises(EnvironmentFault, match="raised RuntimeError at step 21: the environment's own bug"):
-        train(agent, 64, folder, Progress("title", 64, Console(quiet=True)))
-    assert folder.agent.exists()
-    assert minipg.load(folder.agent).steps == 16
+        train(agent, folder, Progress("title", 64, Console(quiet=True)), Plan(steps=64))
+    assert minipg.load(folder.path).steps == 16
     assert folder.curve.exists()
 
 
@@ -539,9 +545,10 @@ def test_a_run_saves_its_agent_every_minute_and_at_its_end(tmp_path, monkeypatch
     agent = TRPO("test/Counting-v0", num_envs=1, n_steps=16, hidden=(4,), vf_epochs=1, threads=1)
     saved, save = [], agent.save
     monkeypatch.setattr(agent, "save", lambda path: (saved.append((agent.updates, path.name)), save(path)))
-    train(agent, 128, RunFolder.create(tmp_path / "run", "name"), Progress("title", 128, Console(quiet=True)))
-    # looked at after 25, 50 and 75 s, saved, then 25, 50 and 75 s after that
-    assert saved == [(update, "agent.npz") for update in (3, 6, 8)]
+    folder = RunFolder.create(tmp_path / "run", "name")
+    train(agent, folder, Progress("title", 128, Console(quiet=True)), Plan(steps=128))
+    # the clock is looked at before the run, at its beginning, and once an update
+    assert saved == [(update, f"{16 * update:012d}.npz") for update in (0, 2, 5, 8)]
 
 
 @pytest.mark.parametrize("env,updates", [("test/Interrupting-v0", 1), ("test/InterruptingAtOnce-v0", 0)])
@@ -550,7 +557,7 @@ def test_ctrl_c_saves_and_says_where(run, env, updates):
     assert result.status == 130
     assert len(result.err) == 1
     assert "interrupted" in result.err[0]
-    assert "saved in run" in result.err[0]
+    assert "minipg train --resume run" in result.err[0]
     agent = minipg.load("run")
     assert (agent.updates, agent.steps) == (updates, 16 * updates)
     if updates:
@@ -592,7 +599,7 @@ def test_a_real_ctrl_c_ends_a_real_process_with_the_agent_saved(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err.splitlines() == ["minipg: interrupted; the agent is saved in run"]
+    assert err.splitlines() == ["minipg: interrupted; minipg train --resume run goes on"]
     agent = minipg.load(tmp_path / "run")
     rows = metrics.read_text().splitlines()[1:]
     assert agent.updates - len(rows) in (0, 1)

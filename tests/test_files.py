@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import minipg
 from minipg import TRPO
-from minipg.errors import AgentFileError, MinipgError
+from minipg.errors import AgentFileError, MinipgError, RunFolderError
 from minipg.storage import load_arrays, save_arrays, write_json, write_whole
 
 SMALL = {"n_steps": 8, "hidden": (4,), "vf_epochs": 1, "threads": 1}
@@ -125,9 +125,12 @@ def test_an_agent_file_loads_onto_another_environment_of_the_same_shapes(agent, 
         loaded.learn(24)
 
 
-def test_a_run_folder_loads_as_the_agent_in_it(agent, path):
-    assert_same_bits(agent, minipg.load(path.parent))
-    assert_same_bits(agent, minipg.load(str(path.parent)))
+def test_a_run_folder_loads_as_the_agent_in_its_newest_checkpoint(agent, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    small().save(tmp_path / "checkpoints" / f"{16:012d}.npz")
+    agent.save(tmp_path / "checkpoints" / f"{32:012d}.npz")
+    assert_same_bits(agent, minipg.load(tmp_path))
+    assert_same_bits(agent, minipg.load(str(tmp_path)))
 
 
 def test_the_name_of_the_file_is_the_callers(agent, tmp_path):
@@ -215,7 +218,7 @@ def test_an_archive_of_other_arrays_is_refused(tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     refused(tmp_path / "a.npz", "no such file")
     (tmp_path / "run").mkdir()
-    with pytest.raises(AgentFileError, match="no such file"):
+    with pytest.raises(RunFolderError, match="no checkpoint"):
         minipg.load(tmp_path / "run")
 
 

@@ -174,9 +174,9 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path, capsys):
     _, run = start(tmp_path / "run")
     before, newest = last(run.path), Checkpoints(run.path).files()[0]
     newest.write_bytes(before[:1000])
-    with pytest.raises(AgentFileError, match="damaged"):
-        minipg.load(newest)
-    assert minipg.load(run.path).steps < 432
+    for path in (newest, run.path):  # whoever only wants to look is not shown another agent instead
+        with pytest.raises(AgentFileError, match="damaged"):
+            minipg.load(path)
     display = Progress("title", 432, Console(force_terminal=False))
     resume(run, lambda agent, plan: display)
     assert f"passed over: {newest}" in capsys.readouterr().out.replace("\n", "")

@@ -34,6 +34,12 @@ class Checkpoints:
         """Those of the last steps, the newest first."""
         return sorted((path for path in self.folder.glob("*.npz") if path.stem.isdigit()), reverse=True)
 
+    def newest(self) -> Path:
+        """That of the most steps. Raises RunFolderError where there is none."""
+        if not (files := self.files()):
+            raise RunFolderError(f"{self.run}: no checkpoint in it")
+        return files[0]
+
     def write(self, agent: Agent[Any]) -> None:
         """One of the agent as it stands, unless there is one of this very step; older ones than `keep` go."""
         path = self.folder / f"{agent.steps:012d}.npz"
@@ -57,7 +63,7 @@ class Checkpoints:
             return float(load_arrays(self.best)[1]["notes"]["score"])
         return float("-inf")
 
-    def load(self, **options: Any) -> tuple[Agent[Any], list[str]]:
+    def newest_sound(self, **options: Any) -> tuple[Agent[Any], list[str]]:
         """The agent of the newest sound checkpoint, and what was wrong with newer ones. Raises RunFolderError."""
         wrong: list[str] = []
         for path in self.files():
@@ -76,7 +82,7 @@ class Checkpoints:
 def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:
     """The agent in an agent file, or the newest of a run folder, whichever algorithm it is.
 
-    Raises AgentFileError, or RunFolderError for a folder that holds no sound checkpoint.
+    Raises AgentFileError, or RunFolderError for a folder that holds no checkpoint.
     """
     path = Path(path)
-    return Checkpoints(path).load(env=env, **options)[0] if path.is_dir() else algorithms.load(path, env, **options)
+    return algorithms.load(Checkpoints(path).newest() if path.is_dir() else path, env, **options)

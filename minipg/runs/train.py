@@ -44,10 +44,10 @@ class Plan:
         for name in ("steps", "keep_checkpoints", "eval_every", "eval_episodes"):
             value = getattr(self, name)
             require(value is None or value >= 1, name, "an integer ≥ 1", value)
-        self.due()
+        self.due(0)
 
-    def due(self) -> Callable[[int], bool]:
-        """A function of the steps taken, True when it is time for a checkpoint. Raises ConfigError."""
+    def due(self, since: int) -> Callable[[int], bool]:
+        """A function of the steps taken, True when it is time for a checkpoint again. Raises ConfigError."""
         text = self.checkpoint_every
         seconds = text.endswith("s")
         try:
@@ -56,7 +56,7 @@ class Plan:
             every = math.nan
         if not 0 < every < math.inf:
             raise ConfigError(f"checkpoint_every: expected steps (20000) or seconds (60s), got {text!r}")
-        last = time.perf_counter() if seconds else 0
+        last = time.perf_counter() if seconds else since // int(every) * int(every)
 
         def due(steps: int) -> bool:
             nonlocal last
@@ -96,7 +96,7 @@ def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **ch
             raise RunFolderError(f"{folder.path / 'config.json'}: {error} is missing") from error
         checkpoints = Checkpoints(folder.path, plan.keep_checkpoints)
         checkpoints.tidy()
-        agent, wrong = checkpoints.load(**options)
+        agent, wrong = checkpoints.newest_sound(**options)
         if agent.steps >= plan.steps:
             raise RunFolderError(f"{folder.path}: has its {plan.steps:,} steps; --steps with a larger number goes on")
         display = show(agent, plan)
@@ -124,8 +124,7 @@ def write_plan(agent: Agent[Any], folder: RunFolder, plan: Plan) -> None:
 
 
 def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -> dict[str, Any]:
-    checkpoints, due = Checkpoints(folder.path, plan.keep_checkpoints), plan.due()
-    due(agent.steps)
+    checkpoints, due = Checkpoints(folder.path, plan.keep_checkpoints), plan.due(agent.steps)
     last: dict[str, Any] = {"steps": agent.steps, "mean_return": math.nan, "mean_length": math.nan}
     began, first, interrupted = time.perf_counter(), agent.steps, False
     with Metrics(folder.metrics, agent.updates) as metrics, signals_heard(display.say) as signal_came:
