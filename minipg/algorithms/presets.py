@@ -68,7 +68,8 @@ _NPG: dict[str, dict[str, Any]] = {
 }
 
 _A2C_MUJOCO: dict[str, Any] = {
-    **_MUJOCO, "num_envs": 16, "n_steps": 5, "gae_lambda": 0.95, "ent_coef": 0.01, "schedule": "linear",
+    **_MUJOCO, "n_steps": 32, "gae_lambda": 0.95, "normalize_advantage": True, "learning_rate": 4e-3,
+    "vf_learning_rate": 4e-3, "schedule": "linear",
 }  # fmt: skip
 _A2C: dict[str, dict[str, Any]] = {
     "default": {},

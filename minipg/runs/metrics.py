@@ -13,22 +13,21 @@ from minipg.storage import cannot_write, write_whole
 
 
 class Metrics:
-    """The table of a run, open for appending; rows of updates after `updates` are dropped first."""
+    """The table of a run, open for appending. Rows of updates after `updates` are dropped first; `last` is what is left."""
 
     def __init__(self, path: Path, updates: int = 0) -> None:
-        self.path, self.seconds = path, 0.0
+        self.path = path
         try:
             lines = whole_lines(path)
             kept = [line for line in lines[1:] if int(line.partition(",")[0]) <= updates]
             if path.exists():
                 write_whole(path, lambda file: file.writelines(line.encode() for line in [*lines[:1], *kept]))
             self._columns = next(csv.reader(lines[:1]), None)
-            if self._columns and kept:
-                self.seconds = float(next(csv.DictReader([lines[0], kept[-1]]))["seconds"])
+            self.last = next(csv.DictReader([*lines[:1], *kept[-1:]]), {})
             self._file = path.open("a", newline="", encoding="utf-8")
         except OSError as error:
             raise cannot_write(path, error) from error
-        except (KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise RunFolderError(f"{path}: not a table of metrics ({error})") from error
         self._writer = csv.writer(self._file)
 

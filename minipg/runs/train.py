@@ -85,7 +85,7 @@ def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **ch
     """Go on with a run from its newest sound checkpoint; `changes` are fields of its plan, or `threads`.
 
     `show` makes the display. With compiled environments the agent becomes, to the bit, what it would have become had
-    it never stopped. Raises RunFolderError where there is nothing to go on from, or to do.
+    it never stopped. Raises RunFolderError where there is nothing to go on from.
     """
     with folder.locked():
         config, threads = folder.config(), changes.pop("threads", None)
@@ -97,9 +97,9 @@ def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **ch
         checkpoints = Checkpoints(folder.path, plan.keep_checkpoints)
         checkpoints.tidy()
         agent, wrong = checkpoints.newest_sound(**options)
-        if agent.steps >= plan.steps:
-            raise RunFolderError(f"{folder.path}: has its {plan.steps:,} steps; --steps with a larger number goes on")
         display = show(agent, plan)
+        if agent.steps >= plan.steps:
+            display.say(f"it has its {plan.steps:,} steps; --steps with a larger number goes on")
         for line in wrong:
             display.say(f"passed over: {line}")
         if not agent.mid_episode:
@@ -125,15 +125,13 @@ def write_plan(agent: Agent[Any], folder: RunFolder, plan: Plan) -> None:
 
 def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -> dict[str, Any]:
     checkpoints, due = Checkpoints(folder.path, plan.keep_checkpoints), plan.due(agent.steps)
-    last: dict[str, Any] = {"steps": agent.steps, "mean_return": math.nan, "mean_length": math.nan}
     began, first, interrupted = time.perf_counter(), agent.steps, False
     with Metrics(folder.metrics, agent.updates) as metrics, signals_heard(display.say) as signal_came:
 
         def record(agent: Agent[Any], row: dict[str, Any]) -> None:
-            nonlocal last
             row["seconds"] += before
             metrics.append(row)
-            last = row
+            last.update(row)
 
         def keep(agent: Agent[Any], row: dict[str, Any]) -> None:
             if due(agent.steps):
@@ -141,7 +139,15 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
                 if plan.eval_every is None and math.isfinite(value := score(agent, row)):
                     checkpoints.write_best(agent, value)
 
-        before, callbacks = metrics.seconds, [record, keep, lambda agent, row: not signal_came()]
+        last: dict[str, Any] = {
+            "steps": first,
+            "mean_return": "nan",
+            "mean_length": "nan",
+            "seconds": 0,
+            **metrics.last,
+        }
+        before = float(last["seconds"])
+        callbacks = [record, keep, lambda agent, row: not signal_came()]
         if plan.eval_every is not None:
             highest = checkpoints.best_score()
             callbacks.insert(0, Evaluation(plan.eval_every, plan.eval_episodes, 0, checkpoints.best, first, highest))
@@ -152,7 +158,8 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
 
             callbacks.append(Events(folder.path, first))
         try:
-            agent.learn(plan.steps - first, on_update=in_turn(*callbacks), progress=display)
+            if first < plan.steps:
+                agent.learn(plan.steps - first, on_update=in_turn(*callbacks), progress=display)
         except KeyboardInterrupt:
             interrupted = True
         except MinipgError as error:
@@ -167,9 +174,9 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
         "algorithm": agent.name,
         "env": agent.env_id,
         "seed": agent.seed,
-        "steps": last["steps"],
+        "steps": agent.steps,
         "seconds": round(seconds, 3),
-        "steps_per_second": round((last["steps"] - first) / seconds, 1),
+        "steps_per_second": round((agent.steps - first) / seconds, 1),
         "mean_return": _number(last["mean_return"]),
         "mean_length": _number(last["mean_length"]),
         "updates": agent.updates,
@@ -196,6 +203,6 @@ def _what_is_left(agent: Agent[Any], folder: RunFolder, checkpoints: Checkpoints
     return f"the agent is saved, minipg train --resume {folder.path} goes on from step {agent.steps:,}"
 
 
-def _number(value: float) -> float | None:
+def _number(value: Any) -> float | None:
     """None where there is no number yet: JSON has no NaN."""
-    return value if math.isfinite(value) else None
+    return float(value) if math.isfinite(float(value)) else None
