@@ -630,3 +630,39 @@ def test_an_error_of_a_real_process_is_one_line_and_status_2(tmp_path):
     assert len(err.splitlines()) == 1
     assert err.startswith("minipg: max_kl: expected a finite number > 0")
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- several seeds -------------------------------------------------------------------------------------------------
+
+
+def test_several_seeds_are_each_the_run_of_that_seed(run):
+    flags = ["a2c", "CartPole-v1", "--steps", "400", "--hidden", "4"]
+    result = run("train", *flags, "--seeds", "1,3-4", "--jobs", "2", "--out", "many", "--json")
+    assert result.status == 0, result
+    account = strictly(result.out[-1])
+    assert account["seeds"] == [1, 3, 4]
+    assert account["runs"] == ["many/seed1", "many/seed3", "many/seed4"]
+    returns = [float(RunFolder(Path(folder)).rows()[-1]["mean_return"]) for folder in account["runs"]]
+    assert account["mean_return"] == pytest.approx(np.mean(returns))
+    assert account["std_return"] == pytest.approx(np.std(returns))
+    alone = run("train", *flags, "--seed", "3", "--out", "alone", "--threads", "1")
+    assert alone.status == 0
+    assert newest("alone").read_bytes() == newest("many/seed3").read_bytes()
+
+
+def test_a_seed_that_fails_is_named_and_the_others_go_on(run):
+    result = run("train", "a2c", "NoSuch-v0", "--seeds", "0-1", "--out", "runs/many")
+    assert result.status == 2
+    told = [line for line in result.out if line.startswith("seed ")]
+    assert len(told) == 2
+    assert all("unknown environment 'NoSuch-v0'" in line for line in told)
+
+
+@pytest.mark.parametrize("seeds", ["", "x", "1-", "-1", "3-1", "1,1", "0-2,1", "1-2-3", "0.5"])
+def test_seeds_that_are_none_are_refused(run, seeds):
+    refused(run, "train", "a2c", "CartPole-v1", f"--seeds={seeds}", says="seeds: expected")
+
+
+@pytest.mark.parametrize("flags,says", [(["--jobs", "0"], "jobs: expected"), (["--seed", "1"], "either")])
+def test_flags_that_do_not_go_with_several_seeds_are_refused(run, flags, says):
+    refused(run, "train", "a2c", "CartPole-v1", "--seeds", "0-1", *flags, says=says)

@@ -52,7 +52,7 @@ FLOORS = [
     ["minipg.algorithms"],
     ["minipg.runs.metrics", "minipg.runs.curve", "minipg.runs.evaluate", "minipg.runs.checkpoints",
      "minipg.runs.signals", "minipg.runs.events"],
-    ["minipg.runs.folder", "minipg.runs.callbacks"],
+    ["minipg.runs.folder", "minipg.runs.callbacks", "minipg.runs.seeds"],
     ["minipg.runs.train"],
     ["minipg.runs"],
     ["minipg"],

@@ -30,6 +30,16 @@ def value_of(flag: str, args: list[str]) -> str | None:
     return None
 
 
+def without(valued: Sequence[str], bare: Sequence[str], args: list[str]) -> list[str]:
+    """`args` less the flags of these names, and the values of the first kind."""
+    kept, skip = [], False
+    for arg in args:
+        if not skip and arg.partition("=")[0] not in (*valued, *bare):
+            kept.append(arg)
+        skip = arg in valued
+    return kept
+
+
 def parse(options: type[Any], args: list[str], prog: str, parts: Sequence[type[Any]]) -> Any:
     """tyro's parse of `args`, its error boxes turned into one line."""
     names = {field.name.replace("_", "-"): field for part in parts for field in dataclasses.fields(part)}

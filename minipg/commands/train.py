@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from minipg.commands.parsing import parse, usage, value_of
-from minipg.errors import unknown_name
+from minipg.checks import require
+from minipg.commands.parsing import parse, usage, value_of, without
+from minipg.errors import ConfigError, unknown_name
 from minipg.runs.train import Plan
 
 
@@ -83,11 +84,40 @@ def train_command(args: list[str]) -> int:
     )
     parsed = parse(options, flags, f"minipg train {algorithm.name} {env}", (TrainFlags, Plan, algorithm.Config))
     run, plan, config = parsed.run, parsed.plan, parsed.config
+    if run.seeds is not None:
+        return _train_seeds(algorithm.name, env, flags, run)
     agent = algorithm(env, seed=run.seed, config=config, backend=run.backend, threads=run.threads)
     folder = RunFolder.create(run.out, f"{algorithm.name}-{env}-seed{run.seed}")
     display = Progress(f"{algorithm.name} {env}", plan.steps, _console(run.json))
     display.say(f"{algorithm.name} on {env}, seed {run.seed}, into {folder.path}")
     return _told(train(agent, folder, display, plan), run.json)
+
+
+def _train_seeds(algorithm: str, env: str, flags: list[str], run: TrainFlags) -> int:
+    from minipg.backend import available_threads
+    from minipg.runs import RunFolder
+    from minipg.runs.seeds import seeds_of, train_seeds
+
+    seeds, cores = seeds_of(run.seeds or ""), available_threads()
+    jobs = min(len(seeds), cores) if run.jobs is None else run.jobs
+    require(jobs >= 1, "jobs", "an integer ≥ 1", jobs)
+    if value_of("--seed", flags) is not None:
+        raise ConfigError("seed: give either --seed or --seeds")
+    args = [algorithm, env, *without(("--seeds", "--jobs", "--out"), ("--json", "--no-json"), flags)]
+    if run.threads is None:
+        args += ["--threads", str(max(1, cores // jobs))]
+    folder = RunFolder.create(run.out, f"{algorithm}-{env}-seeds{run.seeds}")
+    console = _console(run.json)
+    say = lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
+    say(f"{algorithm} on {env}, seeds {run.seeds}, {jobs} at a time, into {folder.path}")
+    account, status = train_seeds(args, seeds, jobs, folder.path, say)
+    account = {"algorithm": algorithm, "env": env, **account, "run": str(folder.path)}
+    if run.json:
+        print(json.dumps(account))
+    elif account["mean_return"] is not None:
+        count, mean, deviation = len(account["seeds"]), account["mean_return"], account["std_return"]
+        say(f"{count} seeds in {account['seconds']:.0f} s: mean return {mean:.1f} ± {deviation:.1f}")
+    return status
 
 
 def _resume(args: list[str]) -> int:

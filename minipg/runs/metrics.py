@@ -13,7 +13,10 @@ from minipg.storage import cannot_write, write_whole
 
 
 class Metrics:
-    """The table of a run, open for appending. Rows of updates after `updates` are dropped first; `last` is what is left."""
+    """The table of a run, open for appending.
+
+    Rows of updates after `updates` are dropped first; `last` is the last of the others.
+    """
 
     def __init__(self, path: Path, updates: int = 0) -> None:
         self.path = path
