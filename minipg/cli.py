@@ -5,6 +5,7 @@ Errors a user can cause are one line on standard error and exit status 2.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the flush at exit has somewhere to go
         return 0
     except (OSError, OverflowError) as error:
-        print(f"minipg: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            print(f"minipg: {error}", file=sys.stderr)
         return 2
     except MemoryError as error:
         print(f"minipg: not enough memory: {error}", file=sys.stderr)

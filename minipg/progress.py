@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from typing import TYPE_CHECKING, Any
@@ -39,13 +40,15 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
-            self._live.stop()
+            with contextlib.suppress(OSError):
+                self._live.stop()
         elif self._last is not None:
             self._plain(self._last)
 
     def say(self, line: str) -> None:
-        """A line that stays."""
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        """A line that stays. A terminal that was closed, or a reader that has gone, is no reason to stop."""
+        with contextlib.suppress(OSError):
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def update(self, row: dict[str, Any]) -> None:
         """Show the row of one update."""

@@ -1,6 +1,7 @@
 """A run that stopped and went on is the run that never stopped, to the bit; and what stopped it has cost nothing."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from rich.console import Console
 
 import minipg
 from minipg import ALGORITHMS, TRPO
+from minipg.cli import main
 from minipg.errors import AgentFileError, ConfigError, MinipgError, RunFolderError
 from minipg.progress import Progress
 from minipg.runs import Checkpoints, Evaluation, Plan, RunFolder, in_turn, resume, stop_at, train
@@ -227,6 +229,49 @@ def test_an_interval_that_is_none_is_refused(every):
         Plan(checkpoint_every=every)
 
 
+def full(monkeypatch, *names):
+    """A disk that has no room for files of these names."""
+    replace = os.replace
+
+    def unless_full(source, target):
+        if os.path.basename(target) in names:
+            raise OSError(28, "No space left on device")
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "replace", unless_full)
+
+
+def test_a_disk_that_is_full_costs_no_more_than_the_steps_since_the_last_checkpoint(tmp_path, monkeypatch):
+    start(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        full(patch, f"{288:012d}.npz")
+        with pytest.raises(RunFolderError, match=r"No space left on device; .*the last checkpoint is .*144\.npz"):
+            start(tmp_path / "run")
+    go_on(tmp_path / "run")
+    assert last(tmp_path / "run") == last(tmp_path / "whole")
+    assert table(tmp_path / "run") == table(tmp_path / "whole")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_to_write_is_refused(tmp_path):
+    _, run = start(tmp_path / "run")
+    for path in (run.path, run.path / "checkpoints"):
+        path.chmod(0o500)
+        with pytest.raises(RunFolderError, match="Permission denied"):
+            go_on(run.path, steps=1000)
+        path.chmod(0o700)
+
+
+def test_neither_threads_nor_json_nor_a_second_time_change_a_bit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--steps", "3000", "--n-steps", "500", "--normalize-obs", "--seed", "7"]
+    for number, more in enumerate(([], [], ["--threads", "1"], ["--threads", "2", "--json"])):
+        assert main(["train", "trpo", "CartPole-v1", *flags, *more, "--out", str(number)]) == 0
+    for number in "123":
+        assert last(tmp_path / number) == last(tmp_path / "0")
+        assert table(tmp_path / number) == table(tmp_path / "0")
+
+
 # ---- what looks on -------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +331,26 @@ def test_whatever_ends_a_process_its_run_goes_on_to_the_same_bits(tmp_path, numb
     subprocess.run([*command, "--resume", "run"], cwd=tmp_path, check=True)
     assert last(tmp_path / "whole") == last(tmp_path / "run")
     assert table(tmp_path / "whole") == table(tmp_path / "run")
+
+
+@pytest.mark.skipif(not hasattr(os, "forkpty"), reason="needs a terminal to close")
+def test_closing_the_terminal_stops_at_the_end_of_an_update_with_the_whole_state_saved(tmp_path):
+    flags = ["--steps", "60000", "--threads", "1", "--n-steps", "64"]
+    command = [sys.executable, "-m", "minipg.cli", "train", "ppo", "CartPole-v1", *flags, "--out"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        os.execv(sys.executable, [*command, "run"])
+    patience = time.monotonic() + 60
+    while len(RunFolder(tmp_path / "run").rows()) < 5:
+        assert time.monotonic() < patience
+        os.read(terminal, 1000)
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
+    stopped = minipg.load(tmp_path / "run")
+    assert stopped.mid_episode
+    assert stopped.updates == len(RunFolder(tmp_path / "run").rows())
 
 
 def test_a_second_signal_stops_what_does_not_come_to_its_end(tmp_path, monkeypatch):
