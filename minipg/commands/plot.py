@@ -29,7 +29,7 @@ def plot_command(args: list[str]) -> int:
         return usage("usage: minipg plot RUN... [-o FILE.png]", False)
     options = parse(PlotFlags, args, "minipg plot", (PlotFlags,))
 
-    from minipg.runs.curves import Curve, curve_of, draw_curves
+    from minipg.runs.curves import Curve, curve_of, draw_curves, mixed
     from minipg.runs.diagnostics import draw_diagnostics
     from minipg.runs.find import find_runs
     from minipg.runs.folder import RunFolder
@@ -61,6 +61,8 @@ def plot_command(args: list[str]) -> int:
             print(f"minipg: passed over: {error}", file=sys.stderr)  # one of many that were found, not asked for
     if not curves:
         raise RunFolderError("nothing to draw: no episode has ended yet in any of these runs")
+    for line in mixed(curves):
+        print(f"minipg: {line}: one line for runs of different settings", file=sys.stderr)
     output = options.output or Path("curves.png")
     draw_curves(curves, output)
     print(output)

@@ -25,7 +25,15 @@ def draw_return(panel: Any, columns: dict[str, Array]) -> None:
     nothing = np.full(len(steps), np.nan)
     own, mean = columns.get("batch_return", nothing), columns.get("mean_return", nothing)
     dots, line = thinned(own), thinned(mean)
-    panel.plot(steps[dots], own[dots], ".", color=SKY_BLUE, ms=4, alpha=0.7, label="mean of one update's episodes")
+    panel.plot(
+        steps[dots],
+        own[dots],
+        ".",
+        color=SKY_BLUE,
+        ms=6 if len(own) < 500 else 3,
+        alpha=0.7,
+        label="mean of one update's episodes",
+    )
     panel.plot(steps[line], mean[line], color=BLUE, lw=2, label="mean of the last 100 episodes")
     panel.set_ylabel("return (sum of rewards of an episode)")
     label_steps(panel)

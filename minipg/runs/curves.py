@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,13 +20,17 @@ _POINTS, _RESAMPLES, _INTERVAL = 200, 1000, (2.5, 97.5)
 
 
 class Curve(NamedTuple):
-    """What one run's episodes returned on average, and after how many environment steps; both (T,)."""
+    """What one run's episodes returned on average, and after how many environment steps; both (T,).
+
+    `settings` is whatever tells runs of one algorithm apart, besides the seed.
+    """
 
     algorithm: str
     env: str
     seed: int
     steps: Array
     returns: Array
+    settings: str = ""
 
 
 class Band(NamedTuple):
@@ -46,7 +51,8 @@ def curve_of(folder: RunFolder) -> Curve:
     ended = np.isfinite(columns["mean_return"]) & np.isfinite(columns["steps"])
     steps, returns = columns["steps"][ended], columns["mean_return"][ended]
     try:
-        return Curve(str(config["algorithm"]), str(config["env"]), int(config["seed"]), steps, returns)
+        settings = json.dumps(config["config"], sort_keys=True)
+        return Curve(str(config["algorithm"]), str(config["env"]), int(config["seed"]), steps, returns, settings)
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"{folder.path / 'config.json'}: damaged ({error!r})") from error
 
@@ -54,8 +60,8 @@ def curve_of(folder: RunFolder) -> Curve:
 def interquartile(curves: Sequence[Curve]) -> Band:
     """The mean over runs without the highest and the lowest quarter, brought to common steps by interpolation.
 
-    At every step it is over the runs that cover that step, and shown where those are more than half of all. The interval
-    is between percentiles of the same mean over runs drawn with replacement, a whole run at a time.
+    At every step it is over the runs that cover that step, and shown where those are more than half of all. The
+    interval is between percentiles of the same mean over runs drawn with replacement, a whole run at a time.
     """
     from scipy.stats import trim_mean
 
@@ -73,6 +79,14 @@ def interquartile(curves: Sequence[Curve]) -> Band:
             low[here], high[here] = np.percentile(trim_mean(drawn, 0.25, axis=1), _INTERVAL, axis=0)
     shown = ~np.isnan(middle)
     return Band(steps[shown], middle[shown], low[shown], high[shown])
+
+
+def mixed(curves: Sequence[Curve]) -> list[str]:
+    """Which lines would be a mean over runs of different settings."""
+    settings: dict[tuple[str, str], set[str]] = {}
+    for curve in curves:
+        settings.setdefault((curve.algorithm, curve.env), set()).add(curve.settings)
+    return [f"{algorithm} on {env}" for (algorithm, env), several in settings.items() if len(several) > 1]
 
 
 def draw_curves(curves: Sequence[Curve], path: Path) -> None:

@@ -43,9 +43,9 @@ def panels_of(columns: Columns, settings: dict[str, Any]) -> dict[str, Callable[
         panels["step_fraction"] = lambda panel: _step_fraction(panel, columns)
     if "line_search_trials" in columns:
         panels["line_search_trials"] = lambda panel: _trials(panel, columns)
-    for name, (title, unit) in _PLAIN.items():
-        if name in columns:
-            panels[name] = lambda panel, name=name, title=title, unit=unit: _plain(panel, columns, name, title, unit)  # type: ignore[misc]
+    for name in _PLAIN:
+        if name in columns and not _idle(columns, name):
+            panels[name] = lambda panel, name=name: _plain(panel, columns, name)  # type: ignore[misc]
     if any(name.startswith("std_") for name in columns):
         panels["std"] = lambda panel: _std(panel, columns)
     if "seconds" in columns:
@@ -56,27 +56,28 @@ def panels_of(columns: Columns, settings: dict[str, Any]) -> dict[str, Callable[
 # a column, the title of its panel, and the label of its axis
 _PLAIN = {
     "clip_fraction": ("Clipped ratios", "share of samples"),
-    "cg_residual": ("Conjugate gradient: residual", "‖F x − g‖, log scale"),
-    "cg_iterations": ("Conjugate gradient: iterations", "iterations"),
+    "cg_residual": ("CG residual", "‖F x − g‖, log scale"),
+    "cg_iterations": ("CG iterations", "iterations"),
     "entropy": ("Entropy of the policy", "nats"),
     "explained_variance": ("Explained variance of the critic", "1 is perfect"),
 }
 
 
-def _dots_and_line(panel: Any, steps: Array, y: Array, label: str = "one update", **look: Any) -> None:
-    """Every update as a dot, and through them the running median over a fortieth of the run."""
+def _dots_and_line(panel: Any, steps: Array, y: Array, label: str = "one update") -> None:
+    """Every update as a dot, and their running median."""
     dots = thinned(y)
-    panel.plot(steps[dots], y[dots], ".", color=SKY_BLUE, ms=4, alpha=0.7, label=label, **look)
-    x, median = running_median(steps, y)
-    panel.plot(x, median, color=BLUE, lw=2, label="running median")
+    panel.plot(steps[dots], y[dots], ".", color=SKY_BLUE, ms=6 if len(y) < 500 else 3, alpha=0.7, label=label)
+    panel.plot(*running_median(steps, y), color=BLUE, lw=2, label="running median")
 
 
-def running_median(steps: Array, y: Array, stretches: int = 40) -> tuple[Array, Array]:
-    """The median of y over each of at most `stretches` equal parts of the run, at the middle of its steps.   (T,)."""
+def running_median(steps: Array, y: Array) -> tuple[Array, Array]:
+    """The median of y over a twentieth of the run, at least 5 updates, around each of up to 200 of its steps.   (T,)."""
     known = ~np.isnan(y)
     steps, y = steps[known], y[known]
-    parts = [part for part in np.array_split(np.arange(len(y)), stretches) if len(part)]
-    return np.array([np.median(steps[part]) for part in parts]), np.array([np.median(y[part]) for part in parts])
+    half = max(2, len(y) // 40)
+    centres = np.unique(np.linspace(0, len(y) - 1, 200).astype(int)) if len(y) else np.arange(0)
+    medians = [np.median(y[max(0, centre - half) : centre + half + 1]) for centre in centres.tolist()]
+    return steps[centres], np.array(medians)
 
 
 def _return(panel: Any, columns: Columns) -> None:
@@ -98,7 +99,8 @@ def _step_fraction(panel: Any, columns: Columns) -> None:
     fraction, steps = columns["step_fraction"], columns["steps"]
     accepted = fraction > 0
     _dots_and_line(panel, steps[accepted], fraction[accepted], "accepted")
-    panel.plot(steps[~accepted], fraction[~accepted], "x", color=VERMILLION, ms=6, label="no step taken")
+    if not accepted.all():
+        panel.plot(steps[~accepted], fraction[~accepted], "x", color=VERMILLION, ms=6, label="no step taken")
     panel.set(title="Step: share of the full one", ylabel="fraction", ylim=(-0.05, 1.05))
     panel.legend()
 
@@ -113,16 +115,31 @@ def _trials(panel: Any, columns: Columns) -> None:
     panel.yaxis.get_major_locator().set_params(integer=True)
 
 
-def _plain(panel: Any, columns: Columns, name: str, title: str, unit: str) -> None:
+def _idle(columns: Columns, name: str) -> bool:
+    """Whether a panel would say nothing: no ratio is ever clipped, or a title has the number of iterations."""
+    return name == "clip_fraction" and not np.nanmax(columns[name]) or name == "cg_iterations" and _always(columns)
+
+
+def _always(columns: Columns) -> bool:
+    """Whether conjugate gradient always made as many iterations, which the residual's title then says."""
+    return {"cg_residual", "cg_iterations"} <= columns.keys() and np.ptp(columns["cg_iterations"]) == 0
+
+
+def _plain(panel: Any, columns: Columns, name: str) -> None:
+    title, unit = _PLAIN[name]
     y = columns[name]
     _dots_and_line(panel, columns["steps"], y)
-    panel.set(title=title, ylabel=unit)
     if name == "explained_variance" and np.nanmin(y) < -1:
-        panel.set(ylim=(-1.05, 1.05), title=f"{title}, cut at −1")
-    if name == "cg_residual" and np.nanmax(y) > 0:
-        panel.set_yscale("log", nonpositive="mask")
+        panel.set_ylim(-1.05, 1.05)
+        title += ", cut at −1"
+    if name == "cg_residual":
+        if _always(columns):
+            title += f" after {columns['cg_iterations'][0]:.0f} iterations"
+        if np.nanmax(y) > 0:
+            panel.set_yscale("log", nonpositive="mask")
     if name in ("clip_fraction", "cg_iterations"):
         panel.set_ylim(0, None)
+    panel.set(title=title, ylabel=unit)
 
 
 def _std(panel: Any, columns: Columns) -> None:
@@ -138,9 +155,12 @@ def _std(panel: Any, columns: Columns) -> None:
 
 
 def _throughput(panel: Any, columns: Columns) -> None:
+    from matplotlib.ticker import EngFormatter
+
     steps = columns["steps"]
     taken, seconds = np.diff(steps, prepend=0), np.diff(columns["seconds"], prepend=0)
     # a run that was stopped and resumed begins its clock anew
     rate = np.divide(taken, seconds, out=np.full(len(steps), np.nan), where=(seconds > 0) & (taken > 0))
     _dots_and_line(panel, steps, rate)
+    panel.yaxis.set_major_formatter(EngFormatter(sep=" "))
     panel.set(title="Throughput", ylabel="environment steps/s", ylim=(0, None))

@@ -74,11 +74,17 @@ def table_of(runs: list[Listed]) -> str:
     head = ("RUN", "ALGORITHM", "ENVIRONMENT", "SEED", "STEPS", "RETURN", "AGE")
     now = time.time()
     rows = [(str(run.path), *run[2:7], age(now - run.written)) for run in runs]
-    rows = [row if not run.damage else (row[0], "damaged", "", "", "", "", row[-1]) for run, row in zip(runs, rows, strict=True)]
+    rows = [
+        row if not run.damage else (row[0], "damaged", "", "", "", "", row[-1])
+        for run, row in zip(runs, rows, strict=True)
+    ]
     width = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = []
     for row, run in zip((head, *rows), (None, *runs), strict=True):
-        cells = [text.ljust(size) if k < 3 else text.rjust(size) for k, (text, size) in enumerate(zip(row, width, strict=True))]
+        cells = [
+            text.ljust(size) if k < 3 else text.rjust(size)
+            for k, (text, size) in enumerate(zip(row, width, strict=True))
+        ]
         lines.append("  ".join(cells).rstrip() + (f"  {run.damage}" if run and run.damage else ""))
     return "\n".join(lines)
 

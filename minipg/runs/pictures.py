@@ -21,7 +21,7 @@ OKABE_ITO = (BLUE, ORANGE, GREEN, VERMILLION, SKY_BLUE, PURPLE, "#000000", GREY)
 _FORMATS = (".png", ".pdf", ".svg")
 # letters that can still be read at half the size
 _LOOK = {
-    "font.size": 12, "axes.titlesize": 13, "axes.titlepad": 8, "legend.fontsize": 11, "legend.frameon": False,
+    "font.size": 12, "axes.titlesize": 13, "axes.titlepad": 8, "legend.fontsize": 11, "legend.edgecolor": "none",
     "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False,
 }  # fmt: skip
 
@@ -34,17 +34,18 @@ def check_picture(path: Path) -> None:
 
 @contextlib.contextmanager
 def picture(path: Path, count: int, columns: int, size: tuple[float, float]) -> Iterator[tuple[Any, list[Any]]]:
-    """A figure and its `count` panels, each of `size` in inches, in rows of `columns`; saved when all is drawn.
+    """A figure and its `count` panels, each of `size` in inches, in rows of at most `columns`; saved when all is drawn.
 
     The file is written whole or not at all. Raises RunFolderError where it cannot be.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
-    columns = min(columns, count)
     rows = -(-count // columns)
+    columns = -(-count // rows)
     with matplotlib.rc_context(_LOOK):
         figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
         panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
         for panel in panels[count:]:
             panel.remove()
@@ -54,9 +55,10 @@ def picture(path: Path, count: int, columns: int, size: tuple[float, float]) -> 
 
 def label_steps(axes: Any) -> None:
     """The axis of environment steps: 20 k, 1 M."""
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     axes.set_xlabel("environment steps")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
 
 
