@@ -32,9 +32,9 @@ def draw_return(panel: Any, columns: dict[str, Array]) -> None:
         color=SKY_BLUE,
         ms=6 if len(own) < 500 else 3,
         alpha=0.7,
-        label="mean of one update's episodes",
+        label="one update's episodes",
     )
-    panel.plot(steps[line], mean[line], color=BLUE, lw=2, label="mean of the last 100 episodes")
-    panel.set_ylabel("return (sum of rewards of an episode)")
+    panel.plot(steps[line], mean[line], color=BLUE, lw=2, label="last 100 episodes")
+    panel.set_ylabel("mean return of an episode")
     label_steps(panel)
-    panel.legend()
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)  # where it hides no episode

@@ -71,7 +71,7 @@ def _dots_and_line(panel: Any, steps: Array, y: Array, label: str = "one update"
 
 
 def running_median(steps: Array, y: Array) -> tuple[Array, Array]:
-    """The median of y over a twentieth of the run, at least 5 updates, around each of up to 200 of its steps.   (T,)."""
+    """The median of y over a twentieth of the run, at least 5 updates, around up to 200 updates.   (T,)."""
     known = ~np.isnan(y)
     steps, y = steps[known], y[known]
     half = max(2, len(y) // 40)
@@ -82,7 +82,7 @@ def running_median(steps: Array, y: Array) -> tuple[Array, Array]:
 
 def _return(panel: Any, columns: Columns) -> None:
     draw_return(panel, columns)
-    panel.set(title="Return", ylabel="return of an episode")
+    panel.set_title("Return")
 
 
 def _kl(panel: Any, columns: Columns, settings: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ def _trials(panel: Any, columns: Columns) -> None:
 
 def _idle(columns: Columns, name: str) -> bool:
     """Whether a panel would say nothing: no ratio is ever clipped, or a title has the number of iterations."""
-    return name == "clip_fraction" and not np.nanmax(columns[name]) or name == "cg_iterations" and _always(columns)
+    return not np.nanmax(columns[name]) if name == "clip_fraction" else name == "cg_iterations" and _always(columns)
 
 
 def _always(columns: Columns) -> bool:
