@@ -15,7 +15,8 @@ from minipg.errors import ConfigError, EnvironmentFault, unknown_name
 from minipg.kernels.cpu.classic_control import PROBLEMS
 
 # which extra brings what an environment's own "not installed" error asks for
-_EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari"}
+_EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari",
+           "pygame": "render"}  # fmt: skip
 
 
 VECTORS = ("auto", "compiled", "gymnasium", "process", "envpool")
@@ -64,14 +65,27 @@ def make_vector(
     return SyncVectorEnv([lambda: _make(env)] * num_envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
-def _make(env_id: str) -> gym.Env[Any, Any]:
+def make_drawn(env_id: str, render_mode: str) -> gym.Env[Any, Any]:
+    """One environment of a Gymnasium id that draws itself; for a compiled one, which does not, the one it equals.
+
+    Raises EnvironmentFault for one that has no such mode, and whatever `make_vector` raises.
+    """
+    name = compiled_name(env_id) or env_id
+    modes = _make(name).metadata.get("render_modes") or []  # of whatever wrappers its id brings, too
+    if render_mode not in modes:
+        what = f"it has only {', '.join(map(str, modes))}" if modes else "it cannot be drawn"
+        raise EnvironmentFault(f"environment {name} has no render mode {render_mode}: {what}")
+    return _make(name, render_mode=render_mode)
+
+
+def _make(env_id: str, **options: Any) -> gym.Env[Any, Any]:
     try:
         if env_id.startswith("ALE/"):
             import ale_py  # its environments are registered by its import
 
             gym.register_envs(ale_py)
         with warnings.catch_warnings(record=True) as caught:
-            env = gym.make(env_id, disable_env_checker=True)
+            env = gym.make(env_id, disable_env_checker=True, **options)
         for warning in caught:  # of an environment that was made; of one that was not, the error says enough
             warnings.warn(warning.message, stacklevel=2)
         return env
