@@ -46,8 +46,9 @@ def evaluate_command(args: list[str]) -> int:
     if options.json:
         print(json.dumps(result))
     else:
+        count = "1 episode" if episodes == 1 else f"{episodes} episodes"
         print(
             f"{result['env']}: mean return {result['mean_return']:.1f} ± {result['std_return']:.1f} "
-            f"(min {result['min_return']:.1f}, max {result['max_return']:.1f}) over {result['episodes']} episodes"
+            f"(min {result['min_return']:.1f}, max {result['max_return']:.1f}) over {count}"
         )
     return 0

@@ -12,7 +12,7 @@ import numpy as np
 from minipg.checks import Array
 from minipg.errors import RunFolderError
 from minipg.runs.folder import RunFolder
-from minipg.runs.metrics import MetricsReader, columns_of
+from minipg.runs.metrics import read_columns
 from minipg.runs.pictures import BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILLION, label_steps, picture
 
 COLOURS = {"reinforce": GREY, "vpg": SKY_BLUE, "a2c": ORANGE, "npg": GREEN, "trpo": BLUE, "ppo": VERMILLION}
@@ -45,10 +45,10 @@ class Band(NamedTuple):
 def curve_of(folder: RunFolder) -> Curve:
     """The curve of a run: the mean of its last 100 episodes. Raises RunFolderError where there is none yet."""
     config = folder.config()
-    columns = columns_of(MetricsReader(folder.metrics).read(), "steps", "mean_return")
+    columns = read_columns(folder.metrics, "steps", "mean_return")
     if len(columns) < 2:
         raise RunFolderError(f"{folder.path}: nothing to draw: no episode has ended yet")
-    ended = np.isfinite(columns["mean_return"]) & np.isfinite(columns["steps"])
+    ended = np.isfinite(columns["mean_return"])
     steps, returns = columns["steps"][ended], columns["mean_return"][ended]
     try:
         settings = json.dumps(config["config"], sort_keys=True)

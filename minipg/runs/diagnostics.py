@@ -13,7 +13,7 @@ from minipg.checks import Array
 from minipg.errors import RunFolderError
 from minipg.runs.curve import draw_return
 from minipg.runs.folder import RunFolder
-from minipg.runs.metrics import MetricsReader, columns_of
+from minipg.runs.metrics import read_columns
 from minipg.runs.pictures import BLUE, OKABE_ITO, SKY_BLUE, VERMILLION, label_steps, picture, thinned
 
 Columns = dict[str, Array]
@@ -22,8 +22,8 @@ Columns = dict[str, Array]
 def draw_diagnostics(folder: RunFolder, path: Path) -> None:
     """Everything `metrics.csv` holds of how the run went → `path`. Raises RunFolderError for a run without rows."""
     config = folder.config()
-    columns = columns_of(MetricsReader(folder.metrics).read())
-    if "steps" not in columns:
+    columns = read_columns(folder.metrics)
+    if not columns:
         raise RunFolderError(f"{folder.path}: nothing to draw: no update has been made yet")
     settings = config.get("config")
     panels = panels_of(columns, settings if isinstance(settings, dict) else {})

@@ -59,7 +59,7 @@ def _listed(path: Path) -> Listed:
         algorithm, env, seed, total = config["algorithm"], config["env"], config["seed"], int(config["steps"])
         last = (MetricsReader(folder.metrics).skip(1) or [{}])[-1]
     except MinipgError as error:
-        return Listed(path, written, damage=str(error).removeprefix(f"{path}: "))
+        return Listed(path, written, damage=str(error).removeprefix(f"{path}: ").removeprefix(f"{path}/"))
     except (KeyError, TypeError, ValueError) as error:
         return Listed(path, written, damage=f"config.json: {error!r}")
     done, mean = number(last.get("steps", "0")), number(last.get("mean_return", ""))
@@ -71,22 +71,19 @@ def _listed(path: Path) -> Listed:
 
 def table_of(runs: list[Listed]) -> str:
     """The runs as lines of text, a column for each thing said of them."""
-    head = ("RUN", "ALGORITHM", "ENVIRONMENT", "SEED", "STEPS", "RETURN", "AGE")
     now = time.time()
-    rows = [(str(run.path), *run[2:7], age(now - run.written)) for run in runs]
-    rows = [
-        row if not run.damage else (row[0], "damaged", "", "", "", "", row[-1])
-        for run, row in zip(runs, rows, strict=True)
-    ]
-    width = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = []
-    for row, run in zip((head, *rows), (None, *runs), strict=True):
-        cells = [
-            text.ljust(size) if k < 3 else text.rjust(size)
-            for k, (text, size) in enumerate(zip(row, width, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip() + (f"  {run.damage}" if run and run.damage else ""))
-    return "\n".join(lines)
+    rows = [("run", "algorithm", "environment", "seed", "steps", "return", "age", "")]
+    for run in runs:
+        said = (
+            (run.algorithm, run.env, run.seed, run.steps, run.mean_return) if not run.damage else ("damaged", *[""] * 4)
+        )
+        rows.append((str(run.path), *said, age(now - run.written), run.damage))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = [str.ljust] * 3 + [str.rjust] * 4 + [str.ljust]
+    return "\n".join(
+        "  ".join(align(cell, width) for align, cell, width in zip(aligned, row, widths, strict=True)).rstrip()
+        for row in rows
+    )
 
 
 def age(seconds: float) -> str:

@@ -88,6 +88,19 @@ def _opened(path: Path) -> BinaryIO:
         raise RunFolderError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def read_columns(path: Path, *names: str) -> dict[str, Array]:
+    """The columns of a metrics.csv, as `columns_of`, in the order of their steps.
+
+    Rows from before an interruption whose steps were taken again after it are left out. Empty where no row has steps.
+    """
+    columns = columns_of(MetricsReader(path).read(), *names)
+    if "steps" not in columns:
+        return {}
+    steps = columns["steps"]
+    later = np.append(np.fmin.accumulate(steps[::-1])[::-1][1:], np.inf)
+    return {name: column[steps < later] for name, column in columns.items()}
+
+
 def columns_of(rows: Iterable[dict[str, str]], *names: str) -> dict[str, Array]:
     """Those of the columns `names` (by default all) that hold numbers; what is no number is NaN."""
     columns: dict[str, array[float]] = {}

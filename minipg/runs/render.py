@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -20,8 +19,8 @@ from minipg.errors import ConfigError, EnvironmentFault
 from minipg.runs.evaluate import first_seed, require_finite, summary
 from minipg.storage import write_whole
 
+T = TypeVar("T")
 HUMAN = "human"
-_GIF_RATE = 50  # frames/s: viewers slow down what is faster
 
 
 def check_target(target: str) -> None:
@@ -95,15 +94,20 @@ def _picture(frame: Any) -> Array:
 def _write_gif(file: BinaryIO, frames: Iterator[Array], rate: float) -> None:
     from PIL import Image
 
-    every = math.ceil(rate / _GIF_RATE)
+    delay = max(2, round(100 / rate))  # hundredths of a second: all a gif knows, and viewers slow down a single one
     images = (
-        Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE)
-        for k, frame in enumerate(frames)
-        if k % every == 0
+        Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE) for frame in at_delay(frames, rate, delay)
     )
-    next(images).save(
-        file, format="GIF", save_all=True, append_images=images, duration=round(1000 * every / rate), loop=0
-    )
+    next(images).save(file, format="GIF", save_all=True, append_images=images, duration=10 * delay, loop=0)
+
+
+def at_delay(frames: Iterable[T], rate: float, delay: int) -> Iterator[T]:
+    """Of `rate` frames a second what a film shows that changes every `delay` hundredths, some twice and some not."""
+    shown = 0
+    for k, frame in enumerate(frames, start=1):
+        while shown * delay * rate < 100 * k:
+            shown += 1
+            yield frame
 
 
 def _write_mp4(file: BinaryIO, frames: Iterator[Array], rate: float) -> None:
