@@ -72,7 +72,7 @@ def _listed(path: Path) -> Listed:
 def table_of(runs: list[Listed]) -> str:
     """The runs as lines of text, a column for each thing said of them."""
     now = time.time()
-    rows = [("run", "algorithm", "environment", "seed", "steps", "return", "age", "")]
+    rows: list[tuple[str, ...]] = [("run", "algorithm", "environment", "seed", "steps", "return", "age", "")]
     for run in runs:
         said = (
             (run.algorithm, run.env, run.seed, run.steps, run.mean_return) if not run.damage else ("damaged", *[""] * 4)

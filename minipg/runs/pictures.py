@@ -20,7 +20,7 @@ BLUE, ORANGE, GREEN, VERMILLION, SKY_BLUE, PURPLE, GREY = (
 OKABE_ITO = (BLUE, ORANGE, GREEN, VERMILLION, SKY_BLUE, PURPLE, "#000000", GREY)
 _FORMATS = (".png", ".pdf", ".svg")
 # letters that can still be read at half the size
-_LOOK = {
+_LOOK: dict[Any, Any] = {
     "font.size": 12, "axes.titlesize": 13, "axes.titlepad": 8, "legend.fontsize": 11, "legend.edgecolor": "none",
     "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False,
 }  # fmt: skip
@@ -44,7 +44,7 @@ def picture(path: Path, count: int, columns: int, size: tuple[float, float]) -> 
     rows = -(-count // columns)
     columns = -(-count // rows)
     with matplotlib.rc_context(_LOOK):
-        figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+        figure: Any = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
         panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
         for panel in panels[count:]:
