@@ -90,12 +90,12 @@ def _make(env_id: str, **options: Any) -> gym.Env[Any, Any]:
             warnings.warn(warning.message, stacklevel=2)
         return env
     except gym.error.DependencyNotInstalled as error:
-        raise _missing_extra(env_id, describe(error)) from error
+        raise _missing_extra(f"environment {env_id}", describe(error)) from error
     except gym.error.UnregisteredEnv as error:
         raise unknown_name("environment", env_id, gym.registry) from error
     except Exception as error:  # an environment may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name == "ale_py":
-            raise _missing_extra(env_id, "atari") from error
+            raise _missing_extra(f"environment {env_id}", "atari") from error
         raise EnvironmentFault(f"environment {env_id}: {describe(error)}") from error
 
 
@@ -105,6 +105,8 @@ def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> 
         return call(*args, **options)
     except EnvironmentFault:
         raise
+    except gym.error.DependencyNotInstalled as error:  # as some notice when they are first drawn
+        raise _missing_extra("the environment", describe(error)) from error
     except Exception as error:  # an environment may raise anything
         raise EnvironmentFault(f"the environment raised {type(error).__name__} {when}: {describe(error)}") from error
 
@@ -114,8 +116,8 @@ def describe(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _missing_extra(env_id: str, reason: str) -> EnvironmentFault:
+def _missing_extra(what: str, reason: str) -> EnvironmentFault:
     extra = next((extra for word, extra in _EXTRAS.items() if word in reason.lower()), None)
     if extra is None:
-        return EnvironmentFault(f"environment {env_id}: {reason}")
-    return EnvironmentFault(f"environment {env_id} needs an extra: pip install 'minipg-rl[{extra}]'")
+        return EnvironmentFault(f"{what}: {reason}")
+    return EnvironmentFault(f"{what} needs an extra: pip install 'minipg-rl[{extra}]'")

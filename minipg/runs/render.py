@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -15,7 +14,8 @@ import numpy as np
 from minipg.algorithms import Agent
 from minipg.checks import Array, require
 from minipg.envs import guarded, make_drawn
-from minipg.errors import ConfigError, EnvironmentFault
+from minipg.envs.make import describe
+from minipg.errors import ConfigError, EnvironmentFault, RunFolderError
 from minipg.runs.evaluate import first_seed, require_finite, summary
 from minipg.storage import write_whole
 
@@ -33,8 +33,17 @@ def check_target(target: str) -> None:
         target,
     )
     require(not path.is_dir(), "render", "a file", target)
-    if path.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
-        raise ConfigError("render: an mp4 needs an extra: pip install 'minipg-rl[render]'; a gif does not")
+    if path.suffix == ".mp4":
+        try:
+            import imageio_ffmpeg
+
+            imageio_ffmpeg.get_ffmpeg_exe()
+        except ImportError as error:
+            raise ConfigError(
+                "render: an mp4 needs an extra: pip install 'minipg-rl[render]'; a gif does not"
+            ) from error
+        except RuntimeError as error:
+            raise ConfigError(f"render: an mp4 needs ffmpeg: {describe(error)}") from error
 
 
 def render(
@@ -123,6 +132,8 @@ def _write_mp4(file: BinaryIO, frames: Iterator[Array], rate: float) -> None:
             writer.send(first)
             for frame in frames:
                 writer.send(frame)
+        except OSError as error:  # all that ffmpeg said, its command line included
+            raise RunFolderError(f"cannot make the mp4: {describe(error)}") from error
         finally:
             writer.close()
         with path.open("rb") as film:

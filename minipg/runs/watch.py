@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _EVERY = 0.5  # seconds
 _WIDTH = 48  # of the sparkline
+_REMEMBERED = 32 * _WIDTH  # points of the history, of which a quarter are kept when there are more
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -41,8 +42,10 @@ class Watcher:
             self.row = row
             if math.isfinite(mean := number(row.get("mean_return", ""))):
                 self.history.append((number(row.get("steps", "")), mean))
-        if len(self.history) > 64 * _WIDTH:  # every second point of the past is enough
-            self.history = [*self.history[:-_WIDTH:2], *self.history[-_WIDTH:]]
+        if len(self.history) > _REMEMBERED:
+            steps = [step for step, _ in self.history]
+            spaced = np.searchsorted(steps, np.linspace(steps[0], steps[-1], _REMEMBERED // 4))
+            self.history = [self.history[place] for place in np.unique(spaced).tolist()]
 
     @property
     def total(self) -> int:
