@@ -6,6 +6,7 @@ which it has. J is the Jacobian of the distribution's parameters (B, D) in θ.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
@@ -171,7 +172,7 @@ class GaussianPolicy:
 
     def spread(self, theta: Array) -> dict[str, float]:
         """σ of each action, before any squashing, by the name of its column; of more than 8 their extremes and mean."""
-        std = np.exp(self._split(theta)[1]).tolist()
+        std = [math.exp(value) for value in theta[-self.mlp.sizes[-1] :].tolist()]
         if len(std) <= 8:
             return {f"std_{action}": value for action, value in enumerate(std)}
         return {"std_min": min(std), "std_mean": sum(std) / len(std), "std_max": max(std)}

@@ -277,6 +277,38 @@ def test_the_metrics_of_an_update_hold_sigma_where_it_is_the_same_in_every_state
         assert rows[0]["std_0"] == pytest.approx(np.exp(agent.theta[-1]))
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "", "x"])
+def test_numbers_that_are_none_are_not_drawn(tmp_path, figures, value):
+    rows = curve([100, 200, 300], [1, 2, 3])
+    run = write_run(tmp_path / "run", [rows[0], dict.fromkeys(rows[0], value), rows[2]])
+    assert {name: column.tolist() for name, column in read_columns(run / "metrics.csv", "steps", "kl").items()} == (
+        {"steps": [100, 300], "kl": [0.01, 0.01]}
+    )
+    every = sheet(figures, run)
+    assert all(np.isfinite(axes.get_ylim()).all() for axes in every.values())
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", ""])
+def test_a_run_without_a_single_number_is_refused(tmp_path, capsys, value):
+    for name in "ab":
+        write_run(tmp_path / name, [dict.fromkeys(curve([1], [1])[0], value)] * 2)
+    refused(capsys, tmp_path, "plot", tmp_path / "a", says="nothing to draw")
+    refused(capsys, tmp_path, "plot", tmp_path / "a", tmp_path / "b", says="nothing to draw")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", "null", '{"algorithm": 1}', '{"algorithm": "a", "env": "b", "seed": 1e999, "steps": 1e999}'],
+)
+def test_a_damaged_config_is_one_line(tmp_path, capsys, text):
+    for name in "ab":
+        run = write_run(tmp_path / name, curve([1, 2], [1, 2]))
+    (run / "config.json").write_text(text)
+    refused(capsys, tmp_path, "plot", tmp_path / "a", run, says="config.json")
+    assert main(["list", "runs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("  damaged  ") == 1
+
+
 # ---- finding runs --------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ def draw_curve(rows: list[dict[str, str]], title: str, path: Path) -> None:
 def draw_return(panel: Any, columns: dict[str, Array]) -> None:
     """Each update's own episodes, and the mean of the last 100."""
     steps = columns["steps"]
-    nothing = np.full(len(steps), np.nan)
+    nothing = np.full(len(steps), np.nan)  # no episode has ended yet
     own, mean = columns.get("batch_return", nothing), columns.get("mean_return", nothing)
     dots, line = thinned(own), thinned(mean)
     panel.plot(

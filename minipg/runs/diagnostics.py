@@ -23,7 +23,7 @@ def draw_diagnostics(folder: RunFolder, path: Path) -> None:
     """Everything `metrics.csv` holds of how the run went → `path`. Raises RunFolderError for a run without rows."""
     config = folder.config()
     columns = read_columns(folder.metrics)
-    if not columns:
+    if "steps" not in columns:
         raise RunFolderError(f"{folder.path}: nothing to draw: no update has been made yet")
     settings = config.get("config")
     panels = panels_of(columns, settings if isinstance(settings, dict) else {})

@@ -60,7 +60,7 @@ def _listed(path: Path) -> Listed:
         last = (MetricsReader(folder.metrics).skip(1) or [{}])[-1]
     except MinipgError as error:
         return Listed(path, written, damage=str(error).removeprefix(f"{path}: ").removeprefix(f"{path}/"))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         return Listed(path, written, damage=f"config.json: {error!r}")
     done, mean = number(last.get("steps", "0")), number(last.get("mean_return", ""))
     return Listed(

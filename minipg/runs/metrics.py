@@ -89,26 +89,25 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def read_columns(path: Path, *names: str) -> dict[str, Array]:
-    """The columns of a metrics.csv, as `columns_of`, in the order of their steps.
+    """Those of the columns of a metrics.csv that hold numbers, as `columns_of`, in the order of their steps.
 
     Rows from before an interruption whose steps were taken again after it are left out. Empty where no row has steps.
     """
     columns = columns_of(MetricsReader(path).read(), *names)
-    if "steps" not in columns:
-        return {}
-    steps = columns["steps"]
-    later = np.append(np.fmin.accumulate(steps[::-1])[::-1][1:], np.inf)
-    return {name: column[steps < later] for name, column in columns.items()}
+    steps = columns.get("steps", np.empty(0))
+    later = np.append(np.fmin.accumulate(steps[::-1])[::-1][1:], np.inf)[: len(steps)]
+    kept = {name: column[steps < later] for name, column in columns.items()}
+    return {name: column for name, column in kept.items() if not np.isnan(column).all()}
 
 
 def columns_of(rows: Iterable[dict[str, str]], *names: str) -> dict[str, Array]:
-    """Those of the columns `names` (by default all) that hold numbers; what is no number is NaN."""
+    """The columns `names` (by default all) as numbers; what is none, or not finite, is NaN."""
     columns: dict[str, array[float]] = {}
     for row in rows:
         for name in names or row:
             columns.setdefault(name, array("d")).append(number(row.get(name, "")))
     numbers = {name: np.array(column) for name, column in columns.items()}
-    return {name: column for name, column in numbers.items() if not np.isnan(column).all()}
+    return {name: np.where(np.isfinite(column), column, np.nan) for name, column in numbers.items()}
 
 
 def number(text: str) -> float:
