@@ -1,4 +1,4 @@
-"""The command line: `minipg train`, `minipg evaluate`, `minipg check`, `minipg list`.
+"""The command line: `minipg train`, `evaluate`, `watch`, `plot`, `check`, `list`.
 
 Errors a user can cause are one line on standard error and exit status 2.
 """
@@ -19,9 +19,11 @@ usage: minipg COMMAND ...
 
   minipg train ALGORITHM ENV [--steps N] [--seed S] [--out DIR] ...   train an agent into a run folder
   minipg train --resume RUN [--steps N]                               go on with a run that was stopped
-  minipg evaluate RUN [--episodes N] ...                              play whole episodes with it
+  minipg evaluate RUN [--episodes N] [--render human|FILE] ...        play whole episodes with it
+  minipg watch RUN                                                    look on while it trains
+  minipg plot RUN... [-o FILE.png]                                    learning curves; of one run, its diagnostics
   minipg check [--examples N] [--json]                                hold the laws on this machine
-  minipg list                                                         algorithms and presets
+  minipg list [runs [DIR]]                                            algorithms and presets; the runs in a folder
 
 Each command explains its flags with --help; for `train`, name the algorithm first: minipg train trpo --help
 """

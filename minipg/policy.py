@@ -6,6 +6,7 @@ which it has. J is the Jacobian of the distribution's parameters (B, D) in θ.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
@@ -56,6 +57,10 @@ class NetworkPolicy:
     def project(self, theta: Array) -> Array:
         """The nearest allowed θ: every θ is."""
         return theta
+
+    def spread(self, theta: Array) -> dict[str, float]:
+        """σ, where it is the same in every state: it is not."""
+        return {}
 
     def forward(self, theta: Array, obs: Array) -> PolicyTape:
         """theta (P,), obs (B, O) → the distributions of every row."""
@@ -164,6 +169,13 @@ class GaussianPolicy:
         """The nearest θ with log σ in LOG_STD_RANGE: applied after a step, so that no derivative has a kink there."""
         network, log_std = self._split(theta)
         return np.concatenate([network, np.clip(log_std, *LOG_STD_RANGE)])
+
+    def spread(self, theta: Array) -> dict[str, float]:
+        """σ of each action, before any squashing, by the name of its column; of more than 8 their extremes and mean."""
+        std = [math.exp(value) for value in theta[-self.mlp.sizes[-1] :].tolist()]
+        if len(std) <= 8:
+            return {f"std_{action}": value for action, value in enumerate(std)}
+        return {"std_min": min(std), "std_mean": sum(std) / len(std), "std_max": max(std)}
 
     def forward(self, theta: Array, obs: Array) -> PolicyTape:
         """theta (P,), obs (B, O) → the distributions of every row."""

@@ -22,7 +22,7 @@ from minipg.cli import main
 from minipg.errors import MinipgError
 from minipg.progress import Progress
 from minipg.runs import Checkpoints, Plan, RunFolder, train
-from minipg.runs.metrics import Metrics
+from minipg.runs.recorder import Recorder
 
 
 def short_and_long(short, long):
@@ -202,8 +202,8 @@ def memory():
 @short_and_long(200_000, 10_000_000)
 def test_the_memory_of_a_run_does_not_grow(tmp_path, times, monkeypatch):
     sizes, settled = [], min(times // 2, 1_000_000)
-    append = Metrics.append
-    monkeypatch.setattr(Metrics, "append", lambda table, row: (sizes.append((row["steps"], memory())),
+    append = Recorder.append
+    monkeypatch.setattr(Recorder, "append", lambda table, row: (sizes.append((row["steps"], memory())),
                                                                        append(table, row))[-1])  # fmt: skip
     agent = PPO("CartPole-v1", seed=0, num_envs=8, n_steps=256, n_epochs=1, vf_epochs=1, minibatch_size=512)
     run = RunFolder.create(tmp_path / "run", "name")

@@ -175,34 +175,13 @@ def table(runs: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
 
 def picture(runs: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
     """Learning curves: the interquartile mean over seeds and its bootstrap interval, a panel for each environment."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter
-    from scipy.stats import trim_mean
+    from minipg.runs.curves import Curve, draw_curves
 
-    colours = dict(zip(("reinforce", "a2c", "npg", "trpo", "ppo"),
-                       ("#999999", "#E69F00", "#009E73", "#0072B2", "#D55E00"), strict=True))  # fmt: skip
-    envs = list(dict.fromkeys(env for env, _ in runs))
-    columns = min(3, len(envs))
-    height = -(-len(envs) // columns)
-    figure = Figure(figsize=(5.2 * columns, 3.4 * height), layout="constrained")
-    panels = figure.subplots(height, columns, squeeze=False).ravel()
-    rng = np.random.default_rng(0)
-    for panel, env in zip(panels, envs, strict=False):
-        for algorithm, rows in ((a, rows) for (e, a), rows in runs.items() if e == env):
-            steps = np.linspace(0, max(row["curve"][-1][0] for row in rows), 100)[1:]
-            curves = np.stack([np.interp(steps, *np.transpose(row["curve"]), left=np.nan) for row in rows])
-            again = np.stack([trim_mean(curves[rng.integers(0, len(curves), len(curves))], 0.25) for _ in range(200)])
-            low, high = np.nanpercentile(again, [2.5, 97.5], axis=0)
-            panel.plot(steps, trim_mean(curves, 0.25), color=colours[algorithm], label=f"{algorithm} ({len(rows)})")
-            panel.fill_between(steps, low, high, color=colours[algorithm], alpha=0.2, lw=0)
-        panel.set(title=env, xlabel="environment steps", ylabel="return, last 100 episodes")
-        panel.xaxis.set_major_formatter(EngFormatter(sep=" "))
-        panel.grid(alpha=0.3)
-        panel.legend(frameon=False, title="seeds in brackets", fontsize=8, title_fontsize=8)
-    for panel in panels[len(envs) :]:
-        panel.remove()
-    figure.suptitle("Interquartile mean over seeds, band: 95 % bootstrap interval")
-    figure.savefig(PICTURE, dpi=110)
+    draw_curves(
+        [Curve(row["algorithm"], row["env"], row["seed"], *np.transpose(row["curve"]))
+         for rows in runs.values() for row in rows],
+        PICTURE,
+    )  # fmt: skip
 
 
 def main() -> None:

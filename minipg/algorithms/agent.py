@@ -173,6 +173,7 @@ class Agent(Generic[ConfigT]):
             "mean_return": float(np.mean(returns)),
             "mean_length": float(np.mean(lengths)),
             **info,
+            **self.actor.spread(self.theta),
         }
 
     def _new_collector(self, place: dict[str, Array] | None = None) -> Collector:

@@ -12,12 +12,14 @@ from minipg.commands.parsing import parse, usage
 class EvaluateFlags:
     """Flags of `minipg evaluate`."""
 
-    episodes: int = 20
-    """Whole episodes to play."""
+    episodes: int | None = None
+    """Whole episodes to play; by default 20, or 1 with --render."""
     seed: int = 0
     """Seed of the environments."""
     stochastic: bool = False
     """Sample actions instead of taking the likeliest."""
+    render: str | None = None
+    """Show the episodes in a window (human), or record them in a file that ends in .mp4 or .gif."""
     json: bool = False
     """Print one JSON object as the last line of standard output."""
 
@@ -25,17 +27,27 @@ class EvaluateFlags:
 def evaluate_command(args: list[str]) -> int:
     """`minipg evaluate RUN [flags]`, and its exit status."""
     from minipg.runs import evaluate, load
+    from minipg.runs.render import check_target, render
 
     if (not args or args[0].startswith("-")) and not ("--help" in args or "-h" in args):
-        return usage("usage: minipg evaluate RUN [--episodes N] [--seed S] [--stochastic] [--json]", False)
+        return usage(
+            "usage: minipg evaluate RUN [--episodes N] [--seed S] [--stochastic] [--render human|FILE] [--json]", False
+        )
     run, flags = ("RUN", args) if args[0].startswith("-") else (args[0], args[1:])
     options = parse(EvaluateFlags, flags, f"minipg evaluate {run}", (EvaluateFlags,))
-    result = evaluate(load(run), options.episodes, options.seed, not options.stochastic)
+    if options.render is None:
+        episodes = 20 if options.episodes is None else options.episodes
+        result = evaluate(load(run), episodes, options.seed, not options.stochastic)
+    else:
+        check_target(options.render)
+        episodes = 1 if options.episodes is None else options.episodes
+        result = render(load(run), options.render, episodes, options.seed, not options.stochastic)
     if options.json:
         print(json.dumps(result))
     else:
+        count = "1 episode" if episodes == 1 else f"{episodes} episodes"
         print(
             f"{result['env']}: mean return {result['mean_return']:.1f} ± {result['std_return']:.1f} "
-            f"(min {result['min_return']:.1f}, max {result['max_return']:.1f}) over {result['episodes']} episodes"
+            f"(min {result['min_return']:.1f}, max {result['max_return']:.1f}) over {count}"
         )
     return 0

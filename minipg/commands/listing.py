@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from minipg.commands.parsing import usage
+
+_RUNS = Path("runs")
 
 
 def list_command(args: list[str]) -> int:
-    """`minipg list`, and its exit status."""
+    """`minipg list`, or `minipg list runs [DIR]`, and its exit status."""
     from minipg.algorithms.presets import PRESETS
 
+    if args and args[0] == "runs" and len(args) <= 2 and not args[-1].startswith("-"):
+        return _list_runs(Path(args[1]) if len(args) == 2 else None)
     if args:
-        return usage("usage: minipg list", "--help" in args or "-h" in args)
+        return usage("usage: minipg list [runs [DIR]]", "--help" in args or "-h" in args)
     for algorithm, presets in PRESETS.items():
         print(f"{algorithm}\n  presets: {', '.join(presets)}")
+    return 0
+
+
+def _list_runs(folder: Path | None) -> int:
+    from minipg.runs.find import list_runs, table_of
+
+    runs = list_runs(folder or _RUNS) if folder or _RUNS.is_dir() else []
+    print(table_of(runs) if runs else f"no runs in {folder or _RUNS}")
     return 0

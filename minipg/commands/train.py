@@ -96,6 +96,7 @@ def train_command(args: list[str]) -> int:
 def _train_seeds(algorithm: str, env: str, flags: list[str], run: TrainFlags) -> int:
     from minipg.backend import available_threads
     from minipg.runs import RunFolder
+    from minipg.runs.curves import curve_of, draw_curves
     from minipg.runs.seeds import seeds_of, train_seeds
 
     seeds, cores = seeds_of(run.seeds or ""), available_threads()
@@ -112,11 +113,15 @@ def _train_seeds(algorithm: str, env: str, flags: list[str], run: TrainFlags) ->
     say(f"{algorithm} on {env}, seeds {run.seeds}, {jobs} at a time, into {folder.path}")
     account, status = train_seeds(args, seeds, jobs, folder.path, say)
     account = {"algorithm": algorithm, "env": env, **account, "run": str(folder.path)}
+    if account["mean_return"] is not None:
+        curves = [curve_of(RunFolder(Path(path))) for path in account["runs"]]
+        draw_curves(curves, folder.path / "curves.png")
     if run.json:
         print(json.dumps(account))
     elif account["mean_return"] is not None:
         count, mean, deviation = len(account["seeds"]), account["mean_return"], account["std_return"]
         say(f"{count} seeds in {account['seconds']:.0f} s: mean return {mean:.1f} ± {deviation:.1f}")
+        say(f"{folder.path / 'curves.png'}")
     return status
 
 

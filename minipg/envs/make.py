@@ -15,7 +15,8 @@ from minipg.errors import ConfigError, EnvironmentFault, unknown_name
 from minipg.kernels.cpu.classic_control import PROBLEMS
 
 # which extra brings what an environment's own "not installed" error asks for
-_EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari"}
+_EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari",
+           "pygame": "render"}  # fmt: skip
 
 
 VECTORS = ("auto", "compiled", "gymnasium", "process", "envpool")
@@ -64,24 +65,37 @@ def make_vector(
     return SyncVectorEnv([lambda: _make(env)] * num_envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
-def _make(env_id: str) -> gym.Env[Any, Any]:
+def make_drawn(env_id: str, render_mode: str) -> gym.Env[Any, Any]:
+    """One environment of a Gymnasium id that draws itself; for a compiled one, which does not, the one it equals.
+
+    Raises EnvironmentFault for one that has no such mode, and whatever `make_vector` raises.
+    """
+    name = compiled_name(env_id) or env_id
+    modes = _make(name).metadata.get("render_modes") or []  # of whatever wrappers its id brings, too
+    if render_mode not in modes:
+        what = f"it has only {', '.join(map(str, modes))}" if modes else "it cannot be drawn"
+        raise EnvironmentFault(f"environment {name} has no render mode {render_mode}: {what}")
+    return _make(name, render_mode=render_mode)
+
+
+def _make(env_id: str, **options: Any) -> gym.Env[Any, Any]:
     try:
         if env_id.startswith("ALE/"):
             import ale_py  # its environments are registered by its import
 
             gym.register_envs(ale_py)
         with warnings.catch_warnings(record=True) as caught:
-            env = gym.make(env_id, disable_env_checker=True)
+            env = gym.make(env_id, disable_env_checker=True, **options)
         for warning in caught:  # of an environment that was made; of one that was not, the error says enough
             warnings.warn(warning.message, stacklevel=2)
         return env
     except gym.error.DependencyNotInstalled as error:
-        raise _missing_extra(env_id, describe(error)) from error
+        raise _missing_extra(f"environment {env_id}", describe(error)) from error
     except gym.error.UnregisteredEnv as error:
         raise unknown_name("environment", env_id, gym.registry) from error
     except Exception as error:  # an environment may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name == "ale_py":
-            raise _missing_extra(env_id, "atari") from error
+            raise _missing_extra(f"environment {env_id}", "atari") from error
         raise EnvironmentFault(f"environment {env_id}: {describe(error)}") from error
 
 
@@ -91,6 +105,8 @@ def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> 
         return call(*args, **options)
     except EnvironmentFault:
         raise
+    except gym.error.DependencyNotInstalled as error:  # as some notice when they are first drawn
+        raise _missing_extra("the environment", describe(error)) from error
     except Exception as error:  # an environment may raise anything
         raise EnvironmentFault(f"the environment raised {type(error).__name__} {when}: {describe(error)}") from error
 
@@ -100,8 +116,8 @@ def describe(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _missing_extra(env_id: str, reason: str) -> EnvironmentFault:
+def _missing_extra(what: str, reason: str) -> EnvironmentFault:
     extra = next((extra for word, extra in _EXTRAS.items() if word in reason.lower()), None)
     if extra is None:
-        return EnvironmentFault(f"environment {env_id}: {reason}")
-    return EnvironmentFault(f"environment {env_id} needs an extra: pip install 'minipg-rl[{extra}]'")
+        return EnvironmentFault(f"{what}: {reason}")
+    return EnvironmentFault(f"{what} needs an extra: pip install 'minipg-rl[{extra}]'")

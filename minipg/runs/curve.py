@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from minipg.storage import write_whole
+import numpy as np
+
+from minipg.checks import Array
+from minipg.runs.metrics import columns_of
+from minipg.runs.pictures import BLUE, SKY_BLUE, label_steps, picture, thinned
 
 
 def draw_curve(rows: list[dict[str, str]], title: str, path: Path) -> None:
-    """Return against environment steps: each update's own episodes, and the mean of the last 100."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter
+    """Return against environment steps of one run, in a picture of its own."""
+    with picture(path, 1, columns=1, size=(7, 4.2)) as (_, (panel,)):
+        draw_return(panel, columns_of(rows, "steps", "batch_return", "mean_return"))
+        panel.set_title(title)
 
-    steps = [int(row["steps"]) for row in rows]
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    own = [float(row["batch_return"]) for row in rows]
-    axes.plot(steps, own, ".", color="#56B4E9", markersize=4, alpha=0.7, label="mean of one update's episodes")
-    smooth = [float(row["mean_return"]) for row in rows]
-    axes.plot(steps, smooth, color="#0072B2", lw=2, label="mean of the last 100 episodes")
-    axes.set(title=title, xlabel="environment steps", ylabel="return (sum of rewards of an episode)")
-    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=150))
+
+def draw_return(panel: Any, columns: dict[str, Array]) -> None:
+    """Each update's own episodes, and the mean of the last 100."""
+    steps = columns["steps"]
+    nothing = np.full(len(steps), np.nan)  # no episode has ended yet
+    own, mean = columns.get("batch_return", nothing), columns.get("mean_return", nothing)
+    dots, line = thinned(own), thinned(mean)
+    panel.plot(
+        steps[dots],
+        own[dots],
+        ".",
+        color=SKY_BLUE,
+        ms=6 if len(own) < 500 else 3,
+        alpha=0.7,
+        label="one update's episodes",
+    )
+    panel.plot(steps[line], mean[line], color=BLUE, lw=2, label="last 100 episodes")
+    panel.set_ylabel("mean return of an episode")
+    label_steps(panel)
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)  # where it hides no episode

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from minipg.algorithms import Agent
-from minipg.checks import require
+from minipg.checks import Array, require
 from minipg.envs import guarded, make_vector
 from minipg.errors import EnvironmentFault
 
@@ -26,16 +26,12 @@ def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic
     n = envs.num_envs
     left = np.array([episodes // n + (i < episodes % n) for i in range(n)])
     running, returns = np.zeros(n), []
-    # away from the seeds of training
-    start = int(np.random.SeedSequence((seed, 1, 1)).generate_state(1)[0] >> 1)
-    obs, _ = guarded("in evaluation", envs.reset, seed=start)
+    obs, _ = guarded("in evaluation", envs.reset, seed=first_seed(seed))
     while left.any():
         act, _ = agent.predict(obs, deterministic)
         obs, rew, terminated, truncated, _ = guarded("in evaluation", envs.step, act)
         rows, _ = agent.observations.read(obs)
-        for what, values in (("observation", rows), ("reward", np.asarray(rew)[:, None])):
-            if bad := np.argwhere(~np.isfinite(values)).tolist():
-                raise EnvironmentFault(f"{what} {values[tuple(bad[0])]} from environment {bad[0][0]} in evaluation")
+        require_finite(rows, np.asarray(rew))
         running += rew
         for i in np.flatnonzero(terminated | truncated):
             if left[i]:
@@ -43,10 +39,27 @@ def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic
                 left[i] -= 1
             running[i] = 0
     envs.close()
+    return summary(agent, returns)
+
+
+def first_seed(seed: int) -> int:
+    """The seed of the environments of an evaluation: away from those of training."""
+    return int(np.random.SeedSequence((seed, 1, 1)).generate_state(1)[0] >> 1)
+
+
+def require_finite(obs: Array, rew: Array) -> None:
+    """Raise EnvironmentFault for a number that is none.   obs (N, O), rew (N,)."""
+    for what, values in (("observation", obs), ("reward", rew[:, None])):
+        if bad := np.argwhere(~np.isfinite(values)).tolist():
+            raise EnvironmentFault(f"{what} {values[tuple(bad[0])]} from environment {bad[0][0]} in evaluation")
+
+
+def summary(agent: Agent[Any], returns: list[float]) -> dict[str, Any]:
+    """What is said of an evaluation whose episodes returned `returns`."""
     values = np.array(returns)
     return {
         "env": agent.env_id,
-        "episodes": episodes,
+        "episodes": len(returns),
         "mean_return": float(values.mean()),
         "std_return": float(values.std()),
         "min_return": float(values.min()),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minipg.errors import RunFolderError
-from minipg.runs.metrics import read_metrics
+from minipg.runs.metrics import MetricsReader
 from minipg.storage import cannot_write, write_json
 
 try:
@@ -80,7 +80,7 @@ class RunFolder:
 
     def rows(self) -> list[dict[str, str]]:
         """The table of metrics as it stands."""
-        return list(read_metrics(self.metrics))
+        return list(MetricsReader(self.metrics).read())
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

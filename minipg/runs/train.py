@@ -16,7 +16,7 @@ from minipg.progress import Progress
 from minipg.runs.callbacks import Evaluation, in_turn, score, stop_at
 from minipg.runs.checkpoints import Checkpoints
 from minipg.runs.folder import RunFolder
-from minipg.runs.metrics import Metrics
+from minipg.runs.recorder import Recorder
 from minipg.runs.signals import signals_heard
 
 
@@ -126,7 +126,7 @@ def write_plan(agent: Agent[Any], folder: RunFolder, plan: Plan) -> None:
 def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -> dict[str, Any]:
     checkpoints, due = Checkpoints(folder.path, plan.keep_checkpoints), plan.due(agent.steps)
     began, first, interrupted = time.perf_counter(), agent.steps, False
-    with Metrics(folder.metrics, agent.updates) as metrics, signals_heard(display.say) as signal_came:
+    with Recorder(folder.metrics, agent.updates) as metrics, signals_heard(display.say) as signal_came:
 
         def record(agent: Agent[Any], row: dict[str, Any]) -> None:
             row["seconds"] += before

@@ -1,0 +1,69 @@
+"""`minipg plot`: learning curves of many runs, or all there is to see of one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from minipg.commands.parsing import parse, usage
+from minipg.errors import RunFolderError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotFlags:
+    """Flags of `minipg plot`."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders, or folders of them. One run gives its diagnostics, more give learning curves."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The picture to write (.png, .pdf, .svg); by default RUN/diagnostics.png or curves.png in the working folder."""
+
+
+def plot_command(args: list[str]) -> int:
+    """`minipg plot RUN... [-o FILE.png]`, and its exit status."""
+    if not args:
+        return usage("usage: minipg plot RUN... [-o FILE.png]", False)
+    options = parse(PlotFlags, args, "minipg plot", (PlotFlags,))
+
+    from minipg.runs.curves import Curve, curve_of, draw_curves, mixed
+    from minipg.runs.diagnostics import draw_diagnostics
+    from minipg.runs.find import find_runs
+    from minipg.runs.folder import RunFolder
+    from minipg.runs.pictures import check_picture
+
+    if options.output is not None:
+        check_picture(options.output)
+    if not options.runs:
+        return usage("usage: minipg plot RUN... [-o FILE.png]", False)
+    found = {path: runs for path in options.runs for runs in [find_runs(path)]}
+    for path, runs in found.items():
+        if not runs:
+            raise RunFolderError(f"{path}: holds no run")
+    named = [run for path, runs in found.items() for run in runs if runs == [path]]
+    every = list(dict.fromkeys(run for runs in found.values() for run in runs))
+    if len(every) == 1:
+        folder = RunFolder.existing(every[0])
+        output = options.output or folder.path / "diagnostics.png"
+        draw_diagnostics(folder, output)
+        print(output)
+        return 0
+    curves: list[Curve] = []
+    for run in every:
+        try:
+            curves.append(curve_of(RunFolder.existing(run)))
+        except RunFolderError as error:
+            if run in named:
+                raise
+            print(f"minipg: passed over: {error}", file=sys.stderr)  # one of many that were found, not asked for
+    if not curves:
+        raise RunFolderError("nothing to draw: no episode has ended yet in any of these runs")
+    for line in mixed(curves):
+        print(f"minipg: {line}: one line for runs of different settings", file=sys.stderr)
+    output = options.output or Path("curves.png")
+    draw_curves(curves, output)
+    print(output)
+    return 0

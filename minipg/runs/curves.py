@@ -1,0 +1,111 @@
+"""Learning curves of many runs: an interquartile mean over seeds and its bootstrap interval."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minipg.checks import Array
+from minipg.errors import RunFolderError
+from minipg.runs.folder import RunFolder
+from minipg.runs.metrics import read_columns
+from minipg.runs.pictures import BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILLION, label_steps, picture
+
+COLOURS = {"reinforce": GREY, "vpg": SKY_BLUE, "a2c": ORANGE, "npg": GREEN, "trpo": BLUE, "ppo": VERMILLION}
+_POINTS, _RESAMPLES, _INTERVAL = 200, 1000, (2.5, 97.5)
+
+
+class Curve(NamedTuple):
+    """What one run's episodes returned on average, and after how many environment steps; both (T,).
+
+    `settings` is whatever tells runs of one algorithm apart, besides the seed.
+    """
+
+    algorithm: str
+    env: str
+    seed: int
+    steps: Array
+    returns: Array
+    settings: str = ""
+
+
+class Band(NamedTuple):
+    """An interquartile mean and the ends of its 95 % bootstrap interval, after so many steps; all (T,)."""
+
+    steps: Array
+    middle: Array
+    low: Array
+    high: Array
+
+
+def curve_of(folder: RunFolder) -> Curve:
+    """The curve of a run: the mean of its last 100 episodes. Raises RunFolderError where there is none yet."""
+    config = folder.config()
+    columns = read_columns(folder.metrics, "steps", "mean_return")
+    if not {"steps", "mean_return"} <= columns.keys():
+        raise RunFolderError(f"{folder.path}: nothing to draw: no episode has ended yet")
+    ended = np.isfinite(columns["mean_return"])
+    steps, returns = columns["steps"][ended], columns["mean_return"][ended]
+    try:
+        settings = json.dumps(config["config"], sort_keys=True)
+        return Curve(str(config["algorithm"]), str(config["env"]), int(config["seed"]), steps, returns, settings)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise RunFolderError(f"{folder.path / 'config.json'}: damaged ({error!r})") from error
+
+
+def interquartile(curves: Sequence[Curve]) -> Band:
+    """The mean over runs without the highest and the lowest quarter, brought to common steps by interpolation.
+
+    At every step it is over the runs that cover that step, and shown where those are more than half of all. The
+    interval is between percentiles of the same mean over runs drawn with replacement, a whole run at a time.
+    """
+    from scipy.stats import trim_mean
+
+    rng = np.random.default_rng(0)
+    steps = np.linspace(0, max(curve.steps[-1] for curve in curves), _POINTS + 1)[1:]
+    values = np.stack([np.interp(steps, curve.steps, curve.returns, np.nan, np.nan) for curve in curves])
+    covered = ~np.isnan(values)
+    middle, low, high = np.full((3, len(steps)), np.nan)
+    for runs in np.unique(covered, axis=1).T:
+        if 2 * runs.sum() > len(runs):
+            here = (covered == runs[:, None]).all(axis=0)
+            those = values[np.ix_(runs, here)]
+            drawn = those[rng.integers(0, len(those), (_RESAMPLES, len(those)))]
+            middle[here] = trim_mean(those, 0.25, axis=0)
+            low[here], high[here] = np.percentile(trim_mean(drawn, 0.25, axis=1), _INTERVAL, axis=0)
+    shown = ~np.isnan(middle)
+    return Band(steps[shown], middle[shown], low[shown], high[shown])
+
+
+def mixed(curves: Sequence[Curve]) -> list[str]:
+    """Which lines would be a mean over runs of different settings."""
+    settings: dict[tuple[str, str], set[str]] = {}
+    for curve in curves:
+        settings.setdefault((curve.algorithm, curve.env), set()).add(curve.settings)
+    return [f"{algorithm} on {env}" for (algorithm, env), several in settings.items() if len(several) > 1]
+
+
+def draw_curves(curves: Sequence[Curve], path: Path) -> None:
+    """A panel for each environment, a line for each algorithm, the number of its seeds in the legend."""
+    envs = list(dict.fromkeys(curve.env for curve in curves))
+    with picture(path, len(envs), columns=3, size=(5.4, 3.8)) as (figure, panels):
+        for panel, env in zip(panels, envs, strict=True):
+            _draw_panel(panel, [curve for curve in curves if curve.env == env])
+            panel.set_title(env)
+        figure.suptitle("Interquartile mean over seeds, band: 95 % bootstrap interval", fontsize=13)
+
+
+def _draw_panel(panel: Any, curves: list[Curve]) -> None:
+    names = {curve.algorithm for curve in curves}
+    for name in [*(known for known in COLOURS if known in names), *sorted(names - COLOURS.keys())]:
+        runs = [curve for curve in curves if curve.algorithm == name]
+        band, colour = interquartile(runs), COLOURS.get(name, "#000000")
+        panel.plot(band.steps, band.middle, color=colour, lw=2, label=f"{name} ({len({run.seed for run in runs})})")
+        panel.fill_between(band.steps, band.low, band.high, color=colour, alpha=0.2, lw=0)
+    panel.set(ylabel="return, last 100 episodes", xlim=(0, None))
+    label_steps(panel)
+    panel.legend(title="algorithm (seeds)")

@@ -1,0 +1,94 @@
+"""Runs in folders of runs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from minipg.errors import MinipgError, RunFolderError
+from minipg.runs.folder import RunFolder
+from minipg.runs.metrics import MetricsReader, number
+
+_SIGNS = {"config.json", "metrics.csv"}
+
+
+def find_runs(path: Path) -> list[Path]:
+    """`path` itself where it is a run, otherwise the runs below it, damaged ones too.
+
+    A folder is a run's as soon as one of its files is in it; whatever lies below belongs to it. Raises RunFolderError
+    for a path that is no folder.
+    """
+    if not path.is_dir():
+        raise RunFolderError(f"{path}: no such folder")
+    return sorted(_walk(path))
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    for folder, below, files in os.walk(path):
+        if _SIGNS & set(files):
+            below.clear()
+            yield Path(folder)
+
+
+class Listed(NamedTuple):
+    """One run in a few words: what it is, how far it is, what its last 100 episodes returned, when it last wrote."""
+
+    path: Path
+    written: float
+    algorithm: str = ""
+    env: str = ""
+    seed: str = ""
+    steps: str = ""
+    mean_return: str = ""
+    damage: str = ""
+
+
+def list_runs(path: Path) -> list[Listed]:
+    """The runs in a folder, the newest first. Raises RunFolderError where there is no such folder."""
+    return sorted((_listed(run) for run in find_runs(path)), key=lambda run: run.written, reverse=True)
+
+
+def _listed(path: Path) -> Listed:
+    written = max((file.stat().st_mtime for file in (path / name for name in _SIGNS) if file.exists()), default=0.0)
+    try:
+        folder = RunFolder.existing(path)
+        config = folder.config()
+        algorithm, env, seed, total = config["algorithm"], config["env"], config["seed"], int(config["steps"])
+        last = (MetricsReader(folder.metrics).skip(1) or [{}])[-1]
+    except MinipgError as error:
+        return Listed(path, written, damage=str(error).removeprefix(f"{path}: ").removeprefix(f"{path}/"))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        return Listed(path, written, damage=f"config.json: {error!r}")
+    done, mean = number(last.get("steps", "0")), number(last.get("mean_return", ""))
+    return Listed(
+        path, written, str(algorithm), str(env), str(seed),
+        f"{done:,.0f}/{total:,}", "–" if mean != mean else f"{mean:.1f}",
+    )  # fmt: skip
+
+
+def table_of(runs: list[Listed]) -> str:
+    """The runs as lines of text, a column for each thing said of them."""
+    now = time.time()
+    rows: list[tuple[str, ...]] = [("run", "algorithm", "environment", "seed", "steps", "return", "age", "")]
+    for run in runs:
+        said = (
+            (run.algorithm, run.env, run.seed, run.steps, run.mean_return) if not run.damage else ("damaged", *[""] * 4)
+        )
+        rows.append((str(run.path), *said, age(now - run.written), run.damage))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = [str.ljust] * 3 + [str.rjust] * 4 + [str.ljust]
+    return "\n".join(
+        "  ".join(align(cell, width) for align, cell, width in zip(aligned, row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def age(seconds: float) -> str:
+    """How long ago, in the largest unit that is full."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

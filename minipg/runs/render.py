@@ -1,0 +1,143 @@
+"""Episodes one can look at: in a window, in an mp4 or in a gif."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import gymnasium as gym
+import numpy as np
+
+from minipg.algorithms import Agent
+from minipg.checks import Array, require
+from minipg.envs import guarded, make_drawn
+from minipg.envs.make import describe
+from minipg.errors import ConfigError, EnvironmentFault, RunFolderError
+from minipg.runs.evaluate import first_seed, require_finite, summary
+from minipg.storage import write_whole
+
+T = TypeVar("T")
+HUMAN = "human"
+
+
+def check_target(target: str) -> None:
+    """Raise ConfigError for what is neither `human` nor a film that can be written, or where a package is missing."""
+    path = Path(target)
+    require(
+        target == HUMAN or path.suffix in _WRITERS,
+        "render",
+        f"human or a file that ends in {' or '.join(_WRITERS)}",
+        target,
+    )
+    require(not path.is_dir(), "render", "a file", target)
+    if path.suffix == ".mp4":
+        try:
+            import imageio_ffmpeg
+
+            imageio_ffmpeg.get_ffmpeg_exe()
+        except ImportError as error:
+            raise ConfigError(
+                "render: an mp4 needs an extra: pip install 'minipg-rl[render]'; a gif does not"
+            ) from error
+        except RuntimeError as error:
+            raise ConfigError(f"render: an mp4 needs ffmpeg: {describe(error)}") from error
+
+
+def render(
+    agent: Agent[Any], target: str, episodes: int = 1, seed: int = 0, deterministic: bool = True
+) -> dict[str, Any]:
+    """Play `episodes`, as `evaluate` does but one after the other, in a window or into the file `target`.
+
+    The file is written whole or not at all. Raises ConfigError, EnvironmentFault, or RunFolderError where it cannot be
+    written, before anything is played.
+    """
+    require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
+    require(seed >= 0, "seed", "an integer ≥ 0", seed)
+    check_target(target)
+    env = make_drawn(agent.env_id, HUMAN if target == HUMAN else "rgb_array")
+    rate = float(env.metadata.get("render_fps") or 30)
+    returns: list[float] = []
+    frames = _play(agent, env, episodes, seed, deterministic, returns)
+    try:
+        if target == HUMAN:
+            for _ in frames:
+                pass
+        else:
+            path = Path(target)
+            write_whole(path, lambda file: _WRITERS[path.suffix](file, map(_picture, frames), rate))
+    finally:
+        env.close()
+    return summary(agent, returns)
+
+
+def _play(
+    agent: Agent[Any], env: gym.Env[Any, Any], episodes: int, seed: int, deterministic: bool, returns: list[float]
+) -> Iterator[Any]:
+    """What the environment shows, from first to last observation of every episode; what it paid goes into `returns`."""
+    for episode in range(episodes):
+        obs, _ = guarded("when it was reset", env.reset, seed=None if episode else first_seed(seed))
+        total, ended = 0.0, False
+        yield guarded("when it was drawn", env.render)
+        while not ended:
+            act, _ = agent.predict(obs, deterministic)
+            obs, rew, terminated, truncated, _ = guarded("in evaluation", env.step, act)
+            require_finite(agent.observations.read(obs)[0], np.array([rew]))
+            total, ended = total + float(rew), terminated or truncated
+            yield guarded("when it was drawn", env.render)
+        returns.append(total)
+
+
+def _picture(frame: Any) -> Array:
+    """What an environment drew, as a picture (H, W, 3) of bytes. Raises EnvironmentFault for anything else."""
+    picture = np.asarray(frame)
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise EnvironmentFault(
+            f"the environment drew {picture.dtype}{picture.shape}, expected uint8 (height, width, 3)"
+        )
+    return np.ascontiguousarray(picture)
+
+
+def _write_gif(file: BinaryIO, frames: Iterator[Array], rate: float) -> None:
+    from PIL import Image
+
+    delay = max(2, round(100 / rate))  # hundredths of a second: all a gif knows, and viewers slow down a single one
+    images = (
+        Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE) for frame in at_delay(frames, rate, delay)
+    )
+    next(images).save(file, format="GIF", save_all=True, append_images=images, duration=10 * delay, loop=0)
+
+
+def at_delay(frames: Iterable[T], rate: float, delay: int) -> Iterator[T]:
+    """Of `rate` frames a second what a film shows that changes every `delay` hundredths, some twice and some not."""
+    shown = 0
+    for k, frame in enumerate(frames, start=1):
+        while shown * delay * rate < 100 * k:
+            shown += 1
+            yield frame
+
+
+def _write_mp4(file: BinaryIO, frames: Iterator[Array], rate: float) -> None:
+    import imageio_ffmpeg
+
+    with tempfile.TemporaryDirectory() as folder:  # ffmpeg writes to a name, not to an open file
+        path = Path(folder) / "film.mp4"
+        first = next(frames)
+        size = first.shape[1], first.shape[0]
+        writer = imageio_ffmpeg.write_frames(str(path), size, fps=rate, macro_block_size=2, ffmpeg_log_level="error")
+        writer.send(None)
+        try:
+            writer.send(first)
+            for frame in frames:
+                writer.send(frame)
+        except OSError as error:  # all that ffmpeg said, its command line included
+            raise RunFolderError(f"cannot make the mp4: {describe(error)}") from error
+        finally:
+            writer.close()
+        with path.open("rb") as film:
+            shutil.copyfileobj(film, file)
+
+
+_WRITERS: dict[str, Callable[[BinaryIO, Iterator[Array], float], None]] = {".mp4": _write_mp4, ".gif": _write_gif}
