@@ -37,6 +37,7 @@ FLOORS = [
     ["minipg.mlp", "minipg.distribution", "minipg.returns", "minipg.tabular"],
     ["minipg.policy", "minipg.value", "minipg.gradient_check.strategies"],
     ["minipg.fisher", "minipg.objective"],
+    ["minipg.envs.faults"],
     ["minipg.envs.problems", "minipg.envs.register", "minipg.envs.spaces"],
     ["minipg.envs.compiled", "minipg.envs.pool", "minipg.envs.processes"],
     ["minipg.envs.make", "minipg.envs.snapshots"],

@@ -16,6 +16,7 @@ from minipg import MLP, TRPO, Backend, CategoricalPolicy, GaussianPolicy, TRPOCo
 from minipg.envs import make_vector
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.envs.problems import dynamics_of
+from minipg.envs.processes import ProcessVectorEnv
 from minipg.errors import ConfigError, EnvironmentFault, UnknownNameError
 from minipg.rollout import Collector
 from minipg.runs import evaluate
@@ -139,7 +140,7 @@ def test_compiled_environments_teach_the_agent_that_gymnasiums_teach(name):
 
 def test_environments_in_processes_know_the_ids_of_this_one():
     apart, in_line = (TRPO("test/Counting-v0", vec=vec, **SMALL).learn(64) for vec in ("process", "auto"))
-    assert type(apart.envs) is AsyncVectorEnv
+    assert type(apart.envs) is ProcessVectorEnv
     apart.envs.close()
     np.testing.assert_array_equal(apart.theta, in_line.theta)
 

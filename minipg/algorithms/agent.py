@@ -72,7 +72,7 @@ class Agent(Generic[ConfigT]):
         if isinstance(env, VectorEnv):
             config = dataclasses.replace(config, num_envs=env.num_envs)
         self.config: ConfigT = config
-        self.envs = make_vector(env, config.num_envs, config.vec)
+        self.envs = make_vector(env, config.num_envs, config.vec, config.env_timeout)
         self.observations = ObservationCodec(self.envs.single_observation_space)
         self.actions = ActionCodec(self.envs.single_action_space, config.squash)
 
@@ -148,8 +148,10 @@ class Agent(Generic[ConfigT]):
         # a rollout that is interrupted leaves environments midway, so its collector is not kept: the next one resets
         collector, self._collector = self._collector or self._new_collector(), None
         batch = self._collect(collector)
+        dropped = int(batch.dropped.sum())
         while not batch.valid.any():  # nothing but resets, as a short rollout of few environments may be
             batch = self._collect(collector)
+            dropped += int(batch.dropped.sum())
         self._collector = collector
         info = self._update(batch, self.steps / until)
         self.steps += batch.rew.size
@@ -161,6 +163,7 @@ class Agent(Generic[ConfigT]):
             "update": self.updates,
             "steps": self.steps,
             "episodes": ended,
+            "dropped": dropped,
             "batch_return": float(np.mean(batch.episode_returns)) if ended else float("nan"),
             "mean_return": float(np.mean(returns)),
             "mean_length": float(np.mean(lengths)),

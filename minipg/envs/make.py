@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from minipg.checks import require
+from minipg.envs.faults import Checked, describe
 from minipg.envs.register import compiled_name
 from minipg.errors import ConfigError, EnvironmentFault, unknown_name
 from minipg.kernels.cpu.classic_control import PROBLEMS
@@ -22,13 +23,17 @@ VECTORS = ("auto", "compiled", "gymnasium", "process", "envpool")
 
 
 def make_vector(
-    env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any], num_envs: int, vec: str = "auto"
+    env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
+    num_envs: int,
+    vec: str = "auto",
+    patience: float = 60.0,
 ) -> VectorEnv[Any, Any, Any]:
     """`num_envs` copies of a Gymnasium id, reset within the step that ends an episode; an instance as a vector of one.
 
     `vec` says how: "compiled" kernels, "gymnasium" in line, "process" in a process each, "envpool" in EnvPool's
     threads (reset in the next step); "auto" is compiled where it can be, in line elsewhere.
-    A vector environment is used as it is: it may reset in the same step or in the next one.
+    A vector environment is used as it is: it may reset in the same step or in the next one. `patience` is how many
+    seconds an environment in a process may take to answer before it is begun anew.
     Raises UnknownNameError for an id that is not registered, EnvironmentFault for one that cannot be made,
     ConfigError for a `vec` that is unknown, not installed, or not to be had for this environment.
     """
@@ -44,7 +49,7 @@ def make_vector(
     if not isinstance(env, str):
         if num_envs != 1:
             raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
-        return SyncVectorEnv([lambda: env], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        return SyncVectorEnv([lambda: Checked(env, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
     # adapters are imported where they are used: importing minipg needs none of them
     name = compiled_name(env) if vec in ("auto", "compiled") else None
     if name is None and vec == "compiled":
@@ -60,8 +65,13 @@ def make_vector(
     if vec == "process":
         from minipg.envs.processes import in_processes
 
-        return in_processes(_make(env), num_envs)
-    return SyncVectorEnv([lambda: _make(env)] * num_envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        return in_processes(_make(env), num_envs, patience)
+    made = [partial(_make_checked, env, number) for number in range(num_envs)]
+    return SyncVectorEnv(made, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def _make_checked(env_id: str, number: int) -> gym.Env[Any, Any]:
+    return Checked(_make(env_id), number)
 
 
 def _make(env_id: str) -> gym.Env[Any, Any]:
@@ -83,21 +93,6 @@ def _make(env_id: str) -> gym.Env[Any, Any]:
         if isinstance(error, ModuleNotFoundError) and error.name == "ale_py":
             raise _missing_extra(env_id, "atari") from error
         raise EnvironmentFault(f"environment {env_id}: {describe(error)}") from error
-
-
-def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """`call(*args)` into an environment; whatever it raises becomes an EnvironmentFault that says what and `when`."""
-    try:
-        return call(*args, **options)
-    except EnvironmentFault:
-        raise
-    except Exception as error:  # an environment may raise anything
-        raise EnvironmentFault(f"the environment raised {type(error).__name__} {when}: {describe(error)}") from error
-
-
-def describe(error: Exception) -> str:
-    """An error in one line, as far as it says anything; otherwise its type."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _missing_extra(env_id: str, reason: str) -> EnvironmentFault:

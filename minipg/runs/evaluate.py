@@ -13,6 +13,7 @@ from minipg.envs import guarded, make_vector
 from minipg.errors import EnvironmentFault
 
 _SIDE_BY_SIDE = 8
+_ENDLESS = 100_000  # steps
 
 
 def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic: bool = True) -> dict[str, Any]:
@@ -22,28 +23,14 @@ def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic
     """
     require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
     require(seed >= 0, "seed", "an integer ≥ 0", seed)
-    envs: VectorEnv[Any, Any, Any] = make_vector(agent.env_id, min(episodes, _SIDE_BY_SIDE), agent.config.vec)
-    n = envs.num_envs
-    left = np.array([episodes // n + (i < episodes % n) for i in range(n)])
-    running, returns = np.zeros(n), []
-    # away from the seeds of training
-    start = int(np.random.SeedSequence((seed, 1, 1)).generate_state(1)[0] >> 1)
-    obs, _ = guarded("in evaluation", envs.reset, seed=start)
-    while left.any():
-        act, _ = agent.predict(obs, deterministic)
-        obs, rew, terminated, truncated, _ = guarded("in evaluation", envs.step, act)
-        rows, _ = agent.observations.read(obs)
-        for what, values in (("observation", rows), ("reward", np.asarray(rew)[:, None])):
-            if bad := np.argwhere(~np.isfinite(values)).tolist():
-                raise EnvironmentFault(f"{what} {values[tuple(bad[0])]} from environment {bad[0][0]} in evaluation")
-        running += rew
-        for i in np.flatnonzero(terminated | truncated):
-            if left[i]:
-                returns.append(running[i])
-                left[i] -= 1
-            running[i] = 0
-    envs.close()
-    values = np.array(returns)
+    config = agent.config
+    envs: VectorEnv[Any, Any, Any] = make_vector(
+        agent.env_id, min(episodes, _SIDE_BY_SIDE), config.vec, config.env_timeout
+    )
+    try:
+        values = np.array(_returns(agent, envs, episodes, seed, deterministic))
+    finally:
+        envs.close()
     return {
         "env": agent.env_id,
         "episodes": episodes,
@@ -52,3 +39,36 @@ def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic
         "min_return": float(values.min()),
         "max_return": float(values.max()),
     }
+
+
+def _returns(
+    agent: Agent[Any], envs: VectorEnv[Any, Any, Any], episodes: int, seed: int, deterministic: bool
+) -> list[float]:
+    n, returns = envs.num_envs, []
+    left = np.array([episodes // n + (i < episodes % n) for i in range(n)])
+    running, steps = np.zeros(n), np.zeros(n, np.int64)
+    # away from the seeds of training
+    start = int(np.random.SeedSequence((seed, 1, 1)).generate_state(1)[0] >> 1)
+    obs, _ = guarded("in evaluation", envs.reset, seed=start)
+    while left.any():
+        act, _ = agent.predict(obs, deterministic)
+        obs, rew, terminated, truncated, infos = guarded("in evaluation", envs.step, act)
+        rows, _ = agent.observations.read(obs)
+        for what, values in (("observation", rows), ("reward", np.asarray(rew)[:, None])):
+            if bad := np.argwhere(~np.isfinite(values)).tolist():
+                raise EnvironmentFault(f"{what} {values[tuple(bad[0])]} from environment {bad[0][0]} in evaluation")
+        running += rew
+        steps += 1
+        for i in np.flatnonzero(terminated | truncated):
+            if left[i]:
+                returns.append(running[i])
+                left[i] -= 1
+            running[i], steps[i] = 0, 0
+        for i in np.flatnonzero(infos.get("minipg.dropped", False)):
+            running[i], steps[i] = 0, 0
+        if (endless := np.flatnonzero((steps >= _ENDLESS) & (left > 0))).size:
+            raise EnvironmentFault(
+                f"environment {endless[0]} has not ended its episode in {_ENDLESS:,} steps of evaluation: whole "
+                "episodes have to end; set a time limit (max_episode_steps where it is registered)"
+            )
+    return returns
