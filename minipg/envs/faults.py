@@ -112,7 +112,7 @@ def misfit(obs: Any, space: spaces.Space[Any]) -> tuple[str, str] | None:
             return f"observation {_shown(obs)}", f"a tuple of {len(space.spaces)}"
         return next(filter(None, map(misfit, obs, space.spaces)), None)
     array = _array(obs)
-    if array.dtype.kind not in "biuf" or not np.can_cast(array.dtype, space.dtype, "same_kind"):
+    if array.dtype.kind not in "biuf" or not np.can_cast(array.dtype, np.dtype(space.dtype), "same_kind"):
         return f"observation {_shown(obs)} of {array.dtype}", f"numbers of {space.dtype}"
     if array.shape != space.shape:
         return f"observation of shape {array.shape}", f"shape {space.shape}"

@@ -67,7 +67,7 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         self.single_observation_space, self.single_action_space = observation_space, action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
-        self._obs = create_empty_array(observation_space, num_envs)
+        self._obs: Any = create_empty_array(observation_space, num_envs)
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self._context: Any = multiprocessing.get_context(method)
         self._processes: list[Any] = [None] * num_envs
@@ -83,7 +83,7 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         """The first observations (N, …) of new episodes, and no infos."""
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + n for n in range(self.num_envs)]
-        seeds = [None] * self.num_envs if seed is None else list(seed)
+        seeds: list[int | None] = [None] * self.num_envs if seed is None else list(seed)
         self._seeds = [old if new is None else new for old, new in zip(self._seeds, seeds, strict=True)]
         self._in_a_row = [0] * self.num_envs
         for n in sorted(self._busy):  # a call was interrupted: whatever its answer is, it is none to this one
@@ -191,7 +191,7 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         self._in_a_row[n] += 1
         if self._in_a_row[n] > _RESTARTS:
             raise EnvironmentFault(
-                f"environment {n} {lost.why}, for the {self._in_a_row[n]}th time since it last ended an episode: "
+                f"environment {n} {lost.why}, {self._in_a_row[n]} times since it last ended an episode: "
                 "--vec gymnasium steps it in line, where its own error is seen"
             )
         _say(f"environment {n} {lost.why}: its episode is dropped, and it is begun anew")

@@ -133,8 +133,10 @@ class Collector:
         raw, reward, terminated, truncated, infos = self.envs.step(told)
         n = self.envs.num_envs
         rewards = column("rewards", reward, n, "biuf", "real numbers").astype(np.float64)
-        flags = (column("flags", flag, n, "biu", "of True or False").astype(bool) for flag in (terminated, truncated))
-        return self.observations.rows(raw, n), rewards, *flags, infos
+        ended, cut = (
+            column("flags", flag, n, "biu", "of True or False").astype(bool) for flag in (terminated, truncated)
+        )
+        return self.observations.rows(raw, n), rewards, ended, cut, infos
 
     def _guarded(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         return guarded(f"at step {self.steps}", call, *args, **options)
