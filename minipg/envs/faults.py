@@ -57,45 +57,51 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self.number = number
         box = isinstance(env.observation_space, spaces.Box)
-        self._usual = (env.observation_space.shape, env.observation_space.dtype) if box else None
+        self._shape, self._dtype = (env.observation_space.shape, env.observation_space.dtype) if box else (None, None)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """The first observation of a new episode."""
-        obs, _ = self._returned(2, self.env.reset, seed=seed, options=options)
-        self._look_over(obs)
-        return obs, {}
+        try:
+            returned = self.env.reset(seed=seed, options=options)
+        except (Exception, SystemExit) as error:
+            raise self._raised(error) from error
+        self._look_over(returned, 2, "reset")
+        return returned[0], {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step."""
-        obs, reward, terminated, truncated, _ = self._returned(5, self.env.step, action)
-        self._look_over(obs)
+        try:
+            returned = self.env.step(action)
+        except (Exception, SystemExit) as error:
+            raise self._raised(error) from error
+        self._look_over(returned, 5, "step")
+        obs, reward, terminated, truncated, _ = returned
         if type(reward) is not float and not _is_scalar(reward, "biuf"):
             raise self._strange(f"reward {_shown(reward)}", "a real number")
-        for name, flag in (("terminated", terminated), ("truncated", truncated)):
-            if flag is not False and flag is not True and not (_is_scalar(flag, "biu") and flag in (0, 1)):
-                raise self._strange(f"{name} {_shown(flag)}", "True or False")
+        if type(terminated) is not bool or type(truncated) is not bool:
+            for name, flag in (("terminated", terminated), ("truncated", truncated)):
+                if not _is_scalar(flag, "biu") or flag not in (0, 1):
+                    raise self._strange(f"{name} {_shown(flag)}", "True or False")
         if terminated or truncated:
             obs = copy.deepcopy(obs)  # the reset that follows may write over it
         return obs, float(reward), bool(terminated), bool(truncated), {}
 
-    def _returned(self, count: int, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        try:
-            returned = call(*args, **options)
-        except (Exception, SystemExit) as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            raise Misbehaviour(
-                f"environment {self.number} raised {type(error).__name__}",
-                f"{describe(error)} ({Path(where.filename).name}, line {where.lineno})",
-            ) from error
+    def _look_over(self, returned: Any, count: int, call: str) -> None:
         if not isinstance(returned, tuple) or len(returned) != count:
-            raise self._strange(f"{call.__name__} that returned {_shown(returned)}", f"a tuple of {count}")
-        return returned
+            raise self._strange(f"{call} that returned {_shown(returned)}", f"a tuple of {count}")
+        obs = returned[0]
+        if type(obs) is np.ndarray and obs.shape == self._shape and obs.dtype == self._dtype:
+            return  # as nearly always
+        fault = misfit(obs, self.env.observation_space)
+        if fault is not None:
+            raise self._strange(*fault)
 
-    def _look_over(self, obs: Any) -> None:
-        if type(obs) is not np.ndarray or (obs.shape, obs.dtype) != self._usual:
-            fault = misfit(obs, self.env.observation_space)
-            if fault is not None:
-                raise self._strange(*fault)
+    def _raised(self, error: BaseException) -> Misbehaviour:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return Misbehaviour(
+            f"environment {self.number} raised {type(error).__name__}",
+            f"{describe(error)} ({Path(where.filename).name}, line {where.lineno})",
+        )
 
     def _strange(self, what: str, expected: str) -> Misbehaviour:
         return Misbehaviour(f"{what} from environment {self.number}", f"expected {expected}")
