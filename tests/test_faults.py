@@ -3,6 +3,7 @@
 import csv
 import logging
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import minipg
 from minipg import MLP, REINFORCE, TRPO, Backend, CategoricalPolicy, ValueNetwork
 from minipg.algorithms.advantages import estimate_advantages
 from minipg.cli import main
-from minipg.envs import make_vector, processes
+from minipg.envs import guard, make_vector, processes
 from minipg.errors import EnvironmentFault
 from minipg.rollout import Batch, Collector
 from minipg.runs import evaluate
@@ -224,6 +225,14 @@ def test_learning_goes_on_after_an_interruption_though_processes_have_answered_s
     monkeypatch.undo()
     assert agent.steps == 16
     assert agent.learn(16).steps == 32
+
+
+def test_an_environment_in_line_that_does_not_answer_is_said_to(monkeypatch, caplog):
+    monkeypatch.setattr(guard, "_SILENCE", 0.05)
+    monkeypatch.setattr("environments.time.sleep", lambda _, sleep=time.sleep: sleep(0.3))  # in place of an hour
+    TRPO(Seeded(VECTORS["in line"](), 0, MISDEEDS.index("hangs")), **SMALL).learn(32)
+    (record,) = caplog.records
+    assert record.message.startswith("the environments have not answered for 0.05 s at step 22; Ctrl-C ends the run")
 
 
 def test_processes_end_with_their_vector():

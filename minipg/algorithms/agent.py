@@ -23,7 +23,7 @@ from gymnasium.vector import VectorEnv
 from minipg.algorithms.presets import preset_for
 from minipg.backend import Backend, announce_compiling, one_blas_thread
 from minipg.checks import Array, require
-from minipg.envs import ActionCodec, ObservationCodec, make_vector
+from minipg.envs import ActionCodec, ObservationCodec, make_vector, silence_noticed
 from minipg.errors import AgentFileError, ConfigError, unknown_name
 from minipg.mlp import MLP
 from minipg.policy import Policy, PolicyAt, policy_for
@@ -132,7 +132,7 @@ class Agent(Generic[ConfigT]):
         until = self.steps + total_steps
         with _shown(progress, f"{self.name} {self.env_id}", until) as display:
             say = display.say if isinstance(display, Progress) else lambda line: None
-            with one_blas_thread(), announce_compiling(say):
+            with one_blas_thread(), announce_compiling(say), silence_noticed():
                 began, first = time.perf_counter(), self.steps
                 while self.steps < until:
                     row = self._one_update(until)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from minipg.errors import EnvironmentFault
 
 
 class Misbehaviour(EnvironmentFault):
-    """What an environment did, and what more there is to say of it; between the two belongs when, see `guarded`."""
+    """What an environment did, and what more there is to say of it; between the two belongs when."""
 
     def __init__(self, what: str, detail: str) -> None:
         super().__init__(what, detail)
@@ -24,21 +24,6 @@ class Misbehaviour(EnvironmentFault):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.detail}"
-
-
-def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """`call(*args)` into environments; whatever it raises becomes an EnvironmentFault that says what and `when`.
-
-    An environment that ends the process as Python does, by SystemExit, is one that raises.
-    """
-    try:
-        return call(*args, **options)
-    except Misbehaviour as fault:
-        raise EnvironmentFault(f"{fault.what} {when}: {fault.detail}") from fault
-    except EnvironmentFault:
-        raise
-    except (Exception, SystemExit) as error:  # an environment may raise anything
-        raise EnvironmentFault(f"the environment raised {type(error).__name__} {when}: {describe(error)}") from error
 
 
 def describe(error: BaseException) -> str:
