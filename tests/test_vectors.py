@@ -16,7 +16,7 @@ from minipg import MLP, TRPO, Backend, CategoricalPolicy, GaussianPolicy, TRPOCo
 from minipg.envs import make_vector
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.envs.problems import dynamics_of
-from minipg.envs.processes import ProcessVectorEnv
+from minipg.envs.processes import ProcessVectorEnv, in_processes
 from minipg.errors import ConfigError, EnvironmentFault, UnknownNameError
 from minipg.rollout import Collector
 from minipg.runs import evaluate
@@ -41,11 +41,16 @@ def of_gymnasium(vector):
     return made
 
 
+def of_processes(name):
+    return in_processes(gym.make(name, max_episode_steps=LIMIT), 3, 60.0)
+
+
 VECTORS = {
     "compiled, same step": lambda name: CompiledVectorEnv(name, 3, LIMIT, AutoresetMode.SAME_STEP),
     "compiled, next step": lambda name: CompiledVectorEnv(name, 3, LIMIT, AutoresetMode.NEXT_STEP),
     "gymnasium": of_gymnasium(SyncVectorEnv),
-    "process": of_gymnasium(AsyncVectorEnv),
+    "gymnasium, in processes": of_gymnasium(AsyncVectorEnv),
+    "process": of_processes,
     "envpool": of_envpool,
 }
 
