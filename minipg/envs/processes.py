@@ -94,7 +94,7 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         return self._stacked([first[n] for n in range(self.num_envs)]), {}
 
     def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
-        """obs (N, …), rew (N,), terminated (N,), truncated (N,), infos: what was said of them."""
+        """obs (N, …), rew (N,), terminated (N,), truncated (N,), infos: final_obs and minipg.dropped, where any."""
         if self._busy:
             raise ResetNeeded("call reset after a step that was interrupted")
         answers = self._ask({n: ("step", act) for n, act in enumerate(iterate(self.action_space, actions))})
