@@ -1,5 +1,9 @@
 """Toy environments whose every number is known, and faulty ones whose fault comes at a known step."""
 
+import os
+import signal
+import sys
+import time
 from typing import NamedTuple
 
 import gymnasium as gym
@@ -82,6 +86,80 @@ class Faulty(Counting):
         if self.fault == "huge reward":
             paid = 1e300
         return obs, paid, terminated, truncated, info
+
+
+# which of the five things that a step returns is wrong, and what it is
+WRONG = {
+    "observation of another shape": (0, np.zeros(2)),
+    "observation of words": (0, np.array(["a", "b", "c"])),
+    "observation of objects": (0, np.array([0, None, 2], object)),
+    "complex observation": (0, np.zeros(3, complex)),
+    "no observation": (0, None),
+    "nan observation": (0, np.array([0, np.nan, 0])),
+    "inf reward": (1, -np.inf),
+    "no reward": (1, None),
+    "reward in an array": (1, np.ones(2)),
+    "reward in words": (1, "much"),
+    "terminated in words": (2, "no"),
+    "truncated in an array": (3, np.zeros(2, bool)),
+}
+OTHER = ("none", "raises", "raises in reset", "raises SystemExit", "returns four things", "ends", "is killed", "hangs")
+MISDEEDS = [*OTHER, *WRONG]
+
+
+class Choosing(Counting):
+    """Does wrong in its 11th step, or in the reset after its 10th: what its seed says, which is the number it shows."""
+
+    def __init__(self):
+        super().__init__(script=(Ending(10, True, False),))
+        self.steps, self.misdeed = 0, "none"
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self.number, self.misdeed = seed, MISDEEDS[seed] if seed < len(MISDEEDS) else "none"
+            self.steps, self.episode = 0, -1
+        if self.misdeed == "raises in reset" and self.steps == 10:
+            raise RuntimeError("the environment's own bug")
+        return super().reset()
+
+    def step(self, act):
+        self.steps += 1
+        outcome = super().step(act)
+        if self.steps != 11:
+            return outcome
+        if self.misdeed == "raises":
+            raise RuntimeError("the environment's own bug")
+        if self.misdeed == "raises SystemExit":
+            sys.exit("enough")
+        if self.misdeed == "ends":
+            os._exit(7)
+        if self.misdeed == "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.misdeed == "hangs":
+            time.sleep(3600)
+        if self.misdeed in WRONG:
+            at, wrong = WRONG[self.misdeed]
+            return (*outcome[:at], wrong, *outcome[at + 1 :])
+        return outcome[:4] if self.misdeed == "returns four things" else outcome
+
+
+class Dying(Counting):
+    """Ends its process in its `at`-th step, or as it is reset."""
+
+    def __init__(self, at, **options):
+        super().__init__(**options)
+        self.at, self.steps = at, 0
+
+    def reset(self, **options):
+        if self.at == 0:
+            os._exit(7)
+        return super().reset(**options)
+
+    def step(self, act):
+        self.steps += 1
+        if self.steps == self.at:
+            os._exit(7)
+        return super().step(act)
 
 
 class Uneven(Counting):
@@ -193,6 +271,10 @@ FAULTS = {
 }  # fmt: skip
 
 gym.register("test/Counting-v0", Counting)
+gym.register("test/Choosing-v0", Choosing)
+gym.register("test/Dying-v0", Dying, kwargs={"at": 21})
+gym.register("test/DyingAtOnce-v0", Dying, kwargs={"at": 1})
+gym.register("test/DyingInReset-v0", Dying, kwargs={"at": 0})
 gym.register("test/Endless-v0", Counting, kwargs={"script": (Ending(10**9, False, False),)})
 gym.register("test/Uneven-v0", Uneven)
 for name, (fault, at) in FAULTS.items():

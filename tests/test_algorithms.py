@@ -364,8 +364,9 @@ def played(steps=14, envs=2, episodes=2):
     done[-1] = True
     valid = np.cumsum(done, 0) - done < episodes
     zero = np.zeros((steps, envs))
-    return Batch(zero[..., None], zero, rng.normal(size=(steps, envs)), done, np.zeros_like(done), valid,
-                 zero[:1], zero[:0], np.zeros(0, int), np.zeros(0), np.zeros(0, int))  # fmt: skip
+    never = np.zeros_like(done)
+    return Batch(zero[..., None], zero, rng.normal(size=(steps, envs)), done, never, valid, never, zero[:1],
+                 zero[:0], np.zeros(0, int), np.zeros(0), np.zeros(0, int))  # fmt: skip
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.9])

@@ -87,7 +87,14 @@ def test_how_environments_are_stepped_changes_nothing():
 
 def test_the_settings_of_the_line_search_are_the_only_ones_left():
     fields = {field.name for config in SMALL.values() for field in dataclasses.fields(config)}
-    assert fields - set(CHANGES) == {"vec", "vf_l2", "backtrack_coeff", "backtrack_iters", "accept_ratio"}
+    assert fields - set(CHANGES) == {
+        "vec",
+        "env_timeout",
+        "vf_l2",
+        "backtrack_coeff",
+        "backtrack_iters",
+        "accept_ratio",
+    }
 
 
 def batch(policy, theta, rows=40):

@@ -16,6 +16,7 @@ from minipg import MLP, TRPO, Backend, CategoricalPolicy, GaussianPolicy, TRPOCo
 from minipg.envs import make_vector
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.envs.problems import dynamics_of
+from minipg.envs.processes import ProcessVectorEnv, in_processes
 from minipg.errors import ConfigError, EnvironmentFault, UnknownNameError
 from minipg.rollout import Collector
 from minipg.runs import evaluate
@@ -40,11 +41,16 @@ def of_gymnasium(vector):
     return made
 
 
+def of_processes(name):
+    return in_processes(gym.make(name, max_episode_steps=LIMIT), 3, 60.0)
+
+
 VECTORS = {
     "compiled, same step": lambda name: CompiledVectorEnv(name, 3, LIMIT, AutoresetMode.SAME_STEP),
     "compiled, next step": lambda name: CompiledVectorEnv(name, 3, LIMIT, AutoresetMode.NEXT_STEP),
     "gymnasium": of_gymnasium(SyncVectorEnv),
-    "process": of_gymnasium(AsyncVectorEnv),
+    "gymnasium, in processes": of_gymnasium(AsyncVectorEnv),
+    "process": of_processes,
     "envpool": of_envpool,
 }
 
@@ -139,7 +145,7 @@ def test_compiled_environments_teach_the_agent_that_gymnasiums_teach(name):
 
 def test_environments_in_processes_know_the_ids_of_this_one():
     apart, in_line = (TRPO("test/Counting-v0", vec=vec, **SMALL).learn(64) for vec in ("process", "auto"))
-    assert type(apart.envs) is AsyncVectorEnv
+    assert type(apart.envs) is ProcessVectorEnv
     apart.envs.close()
     np.testing.assert_array_equal(apart.theta, in_line.theta)
 

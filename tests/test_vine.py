@@ -474,7 +474,7 @@ def test_a_wrapper_that_cannot_be_copied_is_named():
 
 
 def test_environments_in_processes_are_refused():
-    with pytest.raises(ConfigError, match=r"sampling: .* got AsyncVectorEnv"):
+    with pytest.raises(ConfigError, match=r"sampling: .* got ProcessVectorEnv"):
         TRPO("CartPole-v1", sampling="vine", vec="process", num_envs=1)
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from minipg.kernels.cpu._jit import jit, jit_sum
 
 
@@ -45,6 +46,11 @@ def clip_global_norm(grad, max_norm, out):
     for i in range(grad.shape[0]):
         total += grad[i] * grad[i]
     norm = math.sqrt(total)
+    if norm == math.inf:  # a square in single precision overflows long before the norm would
+        total = 0.0
+        for i in range(grad.shape[0]):
+            total += np.float64(grad[i]) ** 2
+        norm = math.sqrt(total)
     scale = grad.dtype.type(max_norm / norm if norm > max_norm else 1.0)
     for i in range(grad.shape[0]):
         out[i] = grad[i] * scale

@@ -25,5 +25,5 @@ def adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
 
 def clip_global_norm(grad, max_norm, out):
     """g · min(1, c/‖g‖).   grad (P,) → out (P,), which may be `grad`."""
-    norm = namespace(grad).sqrt((grad * grad).sum())
+    norm = float((grad.astype(float) ** 2).sum()) ** 0.5  # a square in single precision may overflow
     out[...] = grad * (max_norm / norm) if norm > max_norm else grad

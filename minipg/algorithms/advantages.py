@@ -26,6 +26,7 @@ def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma:
     """GAE over the batch  (PG-12), then time and environments flattened into rows and invalid ones dropped.
 
     A truncated step is bootstrapped from V of the observation that ended the episode, a terminated one from nothing.
+    A step whose successor was dropped is as good as truncated: by V of the state in which that one was lost.
     """
     steps, envs, size = batch.obs.shape
     rows = steps * envs
@@ -35,7 +36,9 @@ def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma:
     next_value.reshape(rows)[batch.final_at] = values[rows + envs :]
     backend = critic.mlp.backend
     delta = td_errors(batch.rew, value, next_value, batch.terminated, gamma, backend)
-    adv = gae(delta, batch.terminated, batch.truncated, gamma, gae_lambda, backend)
+    cut = batch.truncated.copy()
+    cut[:-1] |= batch.dropped[1:]
+    adv = gae(delta, batch.terminated, cut, gamma, gae_lambda, backend)
     keep = np.flatnonzero(batch.valid)
 
     def flat(array: Array) -> Array:

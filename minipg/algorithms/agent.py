@@ -24,7 +24,7 @@ from minipg.algorithms.files import FILE_FORMAT, AgentFile, Streams, set_stream,
 from minipg.algorithms.presets import preset_for
 from minipg.backend import Backend, announce_compiling, one_blas_thread
 from minipg.checks import Array, require
-from minipg.envs import ActionCodec, ObservationCodec, make_vector
+from minipg.envs import ActionCodec, ObservationCodec, make_vector, silence_noticed
 from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
 from minipg.mlp import MLP
 from minipg.policy import Policy, PolicyAt, policy_for
@@ -73,7 +73,7 @@ class Agent(Generic[ConfigT]):
         if isinstance(env, VectorEnv):
             config = dataclasses.replace(config, num_envs=env.num_envs)
         self.config: ConfigT = config
-        self.envs = make_vector(env, config.num_envs, config.vec)
+        self.envs = make_vector(env, config.num_envs, config.vec, config.env_timeout)
         self.observations = ObservationCodec(self.envs.single_observation_space)
         self.actions = ActionCodec(self.envs.single_action_space, config.squash)
 
@@ -140,7 +140,7 @@ class Agent(Generic[ConfigT]):
         until = self.steps + total_steps
         with _shown(progress, f"{self.name} {self.env_id}", until) as display:
             say = display.say if isinstance(display, Progress) else lambda line: None
-            with one_blas_thread(), announce_compiling(say):
+            with one_blas_thread(), announce_compiling(say), silence_noticed():
                 began, first = time.perf_counter(), self.steps
                 while self.steps < until:
                     row = self._one_update(until)
@@ -156,8 +156,10 @@ class Agent(Generic[ConfigT]):
         # a rollout that is interrupted leaves environments midway, so its collector is not kept: the next one resets
         collector, self._collector = self._collector or self._new_collector(), None
         batch = self._collect(collector)
+        dropped = int(batch.dropped.sum())
         while not batch.valid.any():  # nothing but resets, as a short rollout of few environments may be
             batch = self._collect(collector)
+            dropped += int(batch.dropped.sum())
         self._collector = collector
         info = self._update(batch, self.steps / until)
         self.steps += batch.rew.size
@@ -169,6 +171,7 @@ class Agent(Generic[ConfigT]):
             "update": self.updates,
             "steps": self.steps,
             "episodes": ended,
+            "dropped": dropped,
             "batch_return": float(np.mean(batch.episode_returns)) if ended else float("nan"),
             "mean_return": float(np.mean(returns)),
             "mean_length": float(np.mean(lengths)),

@@ -48,7 +48,8 @@ def adam_step(
         shortened = np.empty_like(g)
         kernels.clip_global_norm(g, max_grad_norm, shortened)
         g = shortened
-    kernels.adam(g, learning_rate, 0.9, 0.999, 1e-8, state.step + 1, theta, first, second)
+    with np.errstate(over="ignore"):  # of a square, which whoever called looks for
+        kernels.adam(g, learning_rate, 0.9, 0.999, 1e-8, state.step + 1, theta, first, second)
     return theta, AdamState(first, second, state.step + 1)
 
 
@@ -87,7 +88,7 @@ def policy_step(
     new, after = climb(g)
     if not all_finite(new, after.second):
         return theta, state, StepInfo("step not finite", math.nan, entropy)
-    return policy.project(new), after, StepInfo("ok", float(np.sqrt(g @ g)), entropy)
+    return policy.project(new), after, StepInfo("ok", float(np.linalg.norm(g.astype(np.float64))), entropy)
 
 
 def scheduled(schedule: str, progress: float) -> float:

@@ -33,7 +33,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("gamma", "gae_lambda", "rms_decay"), _UNIT),
     **dict.fromkeys(("max_kl", "learning_rate", "vf_learning_rate", "rms_epsilon", "dual_learning_rate"), _POSITIVE),
     **dict.fromkeys(("damping", "vf_l2", "ent_coef", "kl_coef", "dual_init"), _NOT_NEGATIVE),
-    **dict.fromkeys(("clip_range", "vf_clip_range", "max_grad_norm", "target_kl"), _LIMIT),
+    **dict.fromkeys(("clip_range", "vf_clip_range", "max_grad_norm", "target_kl", "env_timeout"), _LIMIT),
     "backtrack_coeff": (lambda x: 0 < x < 1, "a number between 0 and 1"),
     "accept_ratio": (lambda x: 0 <= x < 1, "a number from 0 to 1"),
     "hidden": (lambda x: all(n >= 1 for n in x), "layer widths ≥ 1"),
@@ -60,6 +60,8 @@ class AgentConfig:
     """Environments stepped side by side."""
     vec: str = "auto"
     """How they are stepped: auto (compiled where there is a kernel), compiled, gymnasium, process or envpool."""
+    env_timeout: float = 60.0
+    """Seconds after which an environment in a process that does not answer is begun anew, its episode dropped."""
     n_steps: int = 256
     """Steps of each environment per update."""
     gamma: float = 0.99

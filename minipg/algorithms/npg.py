@@ -57,7 +57,7 @@ def update(policy: Policy, theta: Array, samples: Samples, config: NPGConfig) ->
         status=trouble if cg.x.any() else why_no_step(g, cg),
         improvement=value - float(adv.mean(dtype=np.float64)) if finite else 0.0,
         kl=kl if finite else 0.0,
-        grad_norm=float(np.sqrt(g @ g)),
+        grad_norm=float(np.linalg.norm(g.astype(np.float64))),
         cg_iterations=cg.iterations,
         cg_residual=cg.residual,
         entropy=float(policy.distribution.entropy(old).mean()),

@@ -64,6 +64,7 @@ _NPG: dict[str, dict[str, Any]] = {
     **{name: settings for name, settings in _TRPO.items() if not name.endswith("-v5")},
     "mujoco": _NPG_MUJOCO,
     "CartPole-v1": {**_CARTPOLE, "damping": 0.1},
+    "LunarLander-v3": {**_TRPO["LunarLander-v3"], "damping": 0.1},
     **{f"{name}-v5": _NPG_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }
 
@@ -85,8 +86,17 @@ _A2C: dict[str, dict[str, Any]] = {
     **{f"{name}-v5": _A2C_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }  # fmt: skip
 
+_REINFORCE_MUJOCO: dict[str, Any] = {
+    "normalize_obs": True, "log_std_init": -0.5, "num_envs": 4, "weight": "discounted", "learning_rate": 3e-3,
+}  # fmt: skip
+_REINFORCE: dict[str, dict[str, Any]] = {
+    "default": {},
+    "mujoco": _REINFORCE_MUJOCO,
+    **{f"{name}-v5": _REINFORCE_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
+}
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "reinforce": {"default": {}},
+    "reinforce": _REINFORCE,
     "vpg": {"default": {}},
     "a2c": _A2C,
     "npg": _NPG,

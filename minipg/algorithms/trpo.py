@@ -113,7 +113,7 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
         kl=found.kl,
         step_fraction=found.fraction,
         line_search_trials=found.trials,
-        grad_norm=float(np.sqrt(g @ g)),
+        grad_norm=float(np.linalg.norm(g.astype(np.float64))),
         cg_iterations=cg.iterations,
         cg_residual=cg.residual,
         entropy=float(policy.distribution.entropy(old).mean()),

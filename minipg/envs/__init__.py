@@ -1,9 +1,20 @@
 """Environments: made from an id, an instance or a vector environment, and read through their spaces."""
 
-from minipg.envs.make import VECTORS, guarded, make_drawn, make_vector
+from minipg.envs.faults import column
+from minipg.envs.guard import guarded, silence_noticed
+from minipg.envs.make import VECTORS, make_drawn, make_vector
 from minipg.envs.register import register
 from minipg.envs.spaces import ActionCodec, ObservationCodec
 
-__all__ = ["VECTORS", "ActionCodec", "ObservationCodec", "guarded", "make_drawn", "make_vector"]
+__all__ = [
+    "VECTORS",
+    "ActionCodec",
+    "ObservationCodec",
+    "column",
+    "guarded",
+    "make_drawn",
+    "make_vector",
+    "silence_noticed",
+]
 
 register()

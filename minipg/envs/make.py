@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from minipg.checks import require
+from minipg.envs.faults import Checked, describe
+from minipg.envs.guard import missing_extra
 from minipg.envs.register import compiled_name
 from minipg.errors import ConfigError, EnvironmentFault, unknown_name
 from minipg.kernels.cpu.classic_control import PROBLEMS
-
-# which extra brings what an environment's own "not installed" error asks for
-_EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari",
-           "pygame": "render"}  # fmt: skip
-
 
 VECTORS = ("auto", "compiled", "gymnasium", "process", "envpool")
 
 
 def make_vector(
-    env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any], num_envs: int, vec: str = "auto"
+    env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
+    num_envs: int,
+    vec: str = "auto",
+    patience: float = 60.0,
 ) -> VectorEnv[Any, Any, Any]:
     """`num_envs` copies of a Gymnasium id, reset within the step that ends an episode; an instance as a vector of one.
 
     `vec` says how: "compiled" kernels, "gymnasium" in line, "process" in a process each, "envpool" in EnvPool's
     threads (reset in the next step); "auto" is compiled where it can be, in line elsewhere.
-    A vector environment is used as it is: it may reset in the same step or in the next one.
+    A vector environment is used as it is: it may reset in the same step or in the next one. `patience` is how many
+    seconds an environment in a process may take to answer before it is begun anew.
     Raises UnknownNameError for an id that is not registered, EnvironmentFault for one that cannot be made,
     ConfigError for a `vec` that is unknown, not installed, or not to be had for this environment.
     """
@@ -45,7 +46,7 @@ def make_vector(
     if not isinstance(env, str):
         if num_envs != 1:
             raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
-        return SyncVectorEnv([lambda: env], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        return SyncVectorEnv([lambda: Checked(env, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
     # adapters are imported where they are used: importing minipg needs none of them
     name = compiled_name(env) if vec in ("auto", "compiled") else None
     if name is None and vec == "compiled":
@@ -61,8 +62,13 @@ def make_vector(
     if vec == "process":
         from minipg.envs.processes import in_processes
 
-        return in_processes(_make(env), num_envs)
-    return SyncVectorEnv([lambda: _make(env)] * num_envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        return in_processes(_make(env), num_envs, patience)
+    made = [partial(_make_checked, env, number) for number in range(num_envs)]
+    return SyncVectorEnv(made, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def _make_checked(env_id: str, number: int) -> gym.Env[Any, Any]:
+    return Checked(_make(env_id), number)
 
 
 def make_drawn(env_id: str, render_mode: str) -> gym.Env[Any, Any]:
@@ -90,34 +96,10 @@ def _make(env_id: str, **options: Any) -> gym.Env[Any, Any]:
             warnings.warn(warning.message, stacklevel=2)
         return env
     except gym.error.DependencyNotInstalled as error:
-        raise _missing_extra(f"environment {env_id}", describe(error)) from error
+        raise missing_extra(f"environment {env_id}", describe(error)) from error
     except gym.error.UnregisteredEnv as error:
         raise unknown_name("environment", env_id, gym.registry) from error
     except Exception as error:  # an environment may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name == "ale_py":
-            raise _missing_extra(f"environment {env_id}", "atari") from error
+            raise missing_extra(f"environment {env_id}", "atari") from error
         raise EnvironmentFault(f"environment {env_id}: {describe(error)}") from error
-
-
-def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """`call(*args)` into an environment; whatever it raises becomes an EnvironmentFault that says what and `when`."""
-    try:
-        return call(*args, **options)
-    except EnvironmentFault:
-        raise
-    except gym.error.DependencyNotInstalled as error:  # as some notice when they are first drawn
-        raise _missing_extra("the environment", describe(error)) from error
-    except Exception as error:  # an environment may raise anything
-        raise EnvironmentFault(f"the environment raised {type(error).__name__} {when}: {describe(error)}") from error
-
-
-def describe(error: Exception) -> str:
-    """An error in one line, as far as it says anything; otherwise its type."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _missing_extra(what: str, reason: str) -> EnvironmentFault:
-    extra = next((extra for word, extra in _EXTRAS.items() if word in reason.lower()), None)
-    if extra is None:
-        return EnvironmentFault(f"{what}: {reason}")
-    return EnvironmentFault(f"{what} needs an extra: pip install 'minipg-rl[{extra}]'")

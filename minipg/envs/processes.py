@@ -1,24 +1,235 @@
-"""Environments in processes of their own, for those whose steps are slow."""
+"""Environments in processes of their own: for those whose steps are slow, and for those that may die or hang."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from multiprocessing.connection import Connection, wait
+from typing import Any, NamedTuple
 
 import gymnasium as gym
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import CloudpickleWrapper, batch_space, concatenate, create_empty_array, iterate
+
+from minipg.checks import Array
+from minipg.envs.faults import Checked, Misbehaviour, describe
+from minipg.errors import EnvironmentFault
+
+_STARTING = 300.0  # seconds to begin in, which may take the import of a simulator
+_RESTARTS = 10  # of one environment, with no episode ended between them
+
+_say = logging.getLogger("minipg").warning
 
 
-def in_processes(env: gym.Env[Any, Any], num_envs: int) -> AsyncVectorEnv:
-    """`num_envs` environments made as `env` was, which is closed; each in a process, reset in the same step.
+def in_processes(env: gym.Env[Any, Any], num_envs: int, patience: float) -> ProcessVectorEnv:
+    """`num_envs` environments made as `env` was, which is closed; each in a process, reset in the same step."""
+    assert env.spec is not None  # gymnasium.make leaves it there
+    make = partial(gym.make, env.spec, disable_env_checker=True)
+    envs = ProcessVectorEnv(make, env.observation_space, env.action_space, num_envs, patience)
+    env.close()
+    return envs
+
+
+class _Lost(NamedTuple):
+    why: str
+
+
+class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
+    """`num_envs` environments, each in a process of its own; the step that ends an episode also resets it.
+
+    An environment whose process ends, or that takes more than `patience` seconds to answer, is killed and begun anew
+    with a seed of its own. That step's infos["minipg.dropped"] (N,) is True there: its episode is lost, the observation
+    is the first of the next one, and reward and flags mean nothing. Ten times with no episode ended between them are
+    borne; then, as for an environment that raises, comes an EnvironmentFault. Other infos than final_obs are left out.
 
     The processes begin anew rather than as a fork, which would copy locks without the threads that hold them. As
     with everything of that kind, a script has to guard its own start with `if __name__ == "__main__":`.
     """
-    spec = env.spec
-    assert spec is not None  # gymnasium.make leaves it there
-    env.close()
-    context = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    make = partial(gym.make, spec, disable_env_checker=True)
-    return AsyncVectorEnv([make] * num_envs, copy=False, context=context, autoreset_mode=AutoresetMode.SAME_STEP)
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+
+    def __init__(
+        self,
+        make: Callable[[], gym.Env[Any, Any]],
+        observation_space: gym.Space[Any],
+        action_space: gym.Space[Any],
+        num_envs: int,
+        patience: float,
+    ) -> None:
+        self.num_envs, self.patience, self._make = num_envs, patience, CloudpickleWrapper(make)
+        self.single_observation_space, self.single_action_space = observation_space, action_space
+        self.observation_space = batch_space(observation_space, num_envs)
+        self.action_space = batch_space(action_space, num_envs)
+        self._obs: Any = create_empty_array(observation_space, num_envs)
+        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        self._context: Any = multiprocessing.get_context(method)
+        self._processes: list[Any] = [None] * num_envs
+        self._pipes: list[Any] = [None] * num_envs
+        self._busy: set[int] = set()  # who has not answered the last call, and may be gone
+        self._seeds: list[int | None] = [None] * num_envs
+        self._lost, self._in_a_row = [0] * num_envs, [0] * num_envs
+        self._start(range(num_envs))
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """The first observations (N, …) of new episodes, and no infos."""
+        if isinstance(seed, int | np.integer):
+            seed = [int(seed) + n for n in range(self.num_envs)]
+        seeds: list[int | None] = [None] * self.num_envs if seed is None else list(seed)
+        self._seeds = [old if new is None else new for old, new in zip(self._seeds, seeds, strict=True)]
+        self._in_a_row = [0] * self.num_envs
+        for n in sorted(self._busy):  # a call was interrupted: whatever its answer is, it is none to this one
+            self._end(n)
+            self._start([n])
+            seeds[n] = self._fresh_seed(n) if seeds[n] is None else seeds[n]
+        first = self._begun(dict(enumerate(seeds)), options)
+        return self._stacked([first[n] for n in range(self.num_envs)]), {}
+
+    def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
+        """obs (N, …), rew (N,), terminated (N,), truncated (N,), infos: final_obs and minipg.dropped, where any."""
+        if self._busy:
+            raise ResetNeeded("call reset after a step that was interrupted")
+        answers = self._ask({n: ("step", act) for n, act in enumerate(iterate(self.action_space, actions))})
+        lost = {n: answer for n, answer in answers.items() if isinstance(answer, _Lost)}
+        begun = self._begun({n: self._replaced(n, answer) for n, answer in lost.items()})
+        answers |= {n: (obs, 0.0, False, False, None) for n, obs in begun.items()}
+        obs, rew, terminated, truncated, finals = zip(*(answers[n] for n in range(self.num_envs)), strict=True)
+        infos: dict[str, Any] = {}
+        ended = np.array([a or b for a, b in zip(terminated, truncated, strict=True)])
+        if ended.any():
+            infos["final_obs"], infos["_final_obs"] = np.full(self.num_envs, None, object), ended
+            for n in np.flatnonzero(ended).tolist():
+                infos["final_obs"][n], self._in_a_row[n] = finals[n], 0
+        if lost:
+            infos["minipg.dropped"] = np.isin(np.arange(self.num_envs), list(lost))
+        return self._stacked(obs), np.array(rew, np.float64), np.array(terminated), np.array(truncated), infos
+
+    def close_extras(self, **_: Any) -> None:
+        """End all processes: those that wait for a call by themselves, others after a moment."""
+        for pipe in filter(None, self._pipes):
+            pipe.close()
+        for n, process in enumerate(self._processes):
+            if process is not None:
+                process.join(0 if n in self._busy else 1)
+                self._end(n)
+
+    def _stacked(self, obs: Sequence[Any]) -> Any:
+        return concatenate(self.single_observation_space, obs, self._obs)
+
+    def _start(self, numbers: Iterable[int]) -> None:
+        for n in numbers:
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(target=_serve, args=(n, self._make, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            self._processes[n], self._pipes[n] = process, ours
+        for n, answer in self._answers(set(numbers), _STARTING).items():
+            if isinstance(answer, _Lost):
+                raise EnvironmentFault(f"environment {n} {answer.why} as it was made in a process of its own")
+
+    def _end(self, n: int) -> None:
+        self._busy.add(n)
+        self._pipes[n].close()
+        self._processes[n].kill()
+        self._processes[n].join()
+
+    def _ask(self, requests: dict[int, tuple[str, Any]]) -> dict[int, Any]:
+        """What each environment answers to its request, or why it does not, as _Lost."""
+        self._busy |= set(requests)
+        for n, request in requests.items():
+            with suppress(OSError):  # it died since: the end of its pipe says so
+                self._pipes[n].send(request)
+        return self._answers(set(requests), self.patience)
+
+    def _answers(self, numbers: set[int], patience: float) -> dict[int, Any]:
+        self._busy |= numbers
+        answers: dict[int, Any] = {}
+        until, pipes = time.monotonic() + patience, {self._pipes[n]: n for n in numbers}
+        while pipes:
+            ready = wait(list(pipes), None if until == np.inf else max(0, until - time.monotonic()))
+            for pipe in ready or list(pipes):
+                n = pipes.pop(pipe)
+                answers[n] = self._received(n) if ready else _Lost(f"did not answer for {patience:g} s")
+                if not isinstance(answers[n], _Lost):
+                    self._busy.discard(n)
+        for n in sorted(numbers):
+            if isinstance(answers[n], Misbehaviour):
+                raise answers[n]
+        return answers
+
+    def _received(self, n: int) -> Any:
+        try:
+            return self._pipes[n].recv()
+        except (EOFError, OSError):
+            self._processes[n].join(1)
+            code = self._processes[n].exitcode
+            if code is None or code >= 0:
+                return _Lost(f"ended its process (exit status {code})")
+            return _Lost(f"was killed by signal {-code} ({signal.strsignal(-code)})")
+
+    def _begun(self, seeds: dict[int, int | None], options: dict[str, Any] | None = None) -> dict[int, Any]:
+        """The first observations of new episodes; an environment that is lost in its reset is tried again."""
+        first: dict[int, Any] = {}
+        while seeds:
+            answers = self._ask({n: ("reset", {"seed": seed, "options": options}) for n, seed in seeds.items()})
+            seeds = {n: self._replaced(n, answer) for n, answer in answers.items() if isinstance(answer, _Lost)}
+            first |= {n: answer for n, answer in answers.items() if n not in seeds}
+        return first
+
+    def _replaced(self, n: int, lost: _Lost) -> int | None:
+        """Begin a lost environment anew → the seed for its first reset. Raises EnvironmentFault after too many."""
+        self._end(n)
+        self._lost[n] += 1
+        self._in_a_row[n] += 1
+        if self._in_a_row[n] > _RESTARTS:
+            raise EnvironmentFault(
+                f"environment {n} {lost.why}, {self._in_a_row[n]} times since it last ended an episode: "
+                "--vec gymnasium steps it in line, where its own error is seen"
+            )
+        _say(f"environment {n} {lost.why}: its episode is dropped, and it is begun anew")
+        self._start([n])
+        return self._fresh_seed(n)
+
+    def _fresh_seed(self, n: int) -> int | None:
+        seed = self._seeds[n]
+        if seed is not None:
+            seed = int(np.random.SeedSequence((seed, n, self._lost[n])).generate_state(1)[0] >> 1)
+        return seed
+
+
+def _serve(number: int, make: Callable[[], gym.Env[Any, Any]], pipe: Connection) -> None:
+    """The life of a process: answer one call after the other until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
+    try:
+        env = Checked(make(), number)
+    except Exception as error:  # an environment may raise anything
+        what = f"environment {number} raised {type(error).__name__} as it was made in a process of its own"
+        pipe.send(Misbehaviour(what, describe(error)))
+        return
+    pipe.send(None)
+    with suppress(EOFError, OSError):  # nobody asks any more
+        while True:
+            pipe.send(_answer(env, *pipe.recv()))
+    with suppress(Exception):
+        env.close()
+
+
+def _answer(env: Checked, command: str, told: Any) -> Any:
+    try:
+        if command == "reset":
+            return env.reset(**told)[0]
+        obs, rew, terminated, truncated, _ = env.step(told)
+        final = None
+        if terminated or truncated:
+            final, (obs, _) = obs, env.reset()
+        return obs, rew, terminated, truncated, final
+    except Misbehaviour as fault:
+        return Misbehaviour(fault.what, fault.detail)

@@ -10,7 +10,8 @@ from gymnasium import spaces
 from minipg.backend import Backend
 from minipg.checks import Array
 from minipg.distribution import Distribution, bernoulli, categorical, gaussian, multicategorical, squashed
-from minipg.errors import ConfigError, EnvironmentFault, ShapeError
+from minipg.envs.faults import Misbehaviour
+from minipg.errors import ConfigError, ShapeError
 
 
 class ObservationCodec:
@@ -37,7 +38,7 @@ class ObservationCodec:
                 return self.row(obs)[None], True
             if shape[1:] == own and len(shape) > len(own):
                 return self.rows(obs, shape[0]), False
-        except (TypeError, ValueError, LookupError) as error:
+        except (TypeError, ValueError, LookupError, Misbehaviour) as error:
             raise ShapeError(f"obs: expected an observation of {self.space}, got {obs!r}") from error
         raise ShapeError(f"obs: expected shape {own} or {('any', *own)}, got {shape}")
 
@@ -46,7 +47,7 @@ class ObservationCodec:
         return np.asarray(spaces.flatten(self.space, obs)).reshape(self.size)
 
     def rows(self, obs: Any, count: int) -> Array:
-        """A vector environment's observation → (N, O). Raises EnvironmentFault for an index outside its space."""
+        """A vector environment's observation → (N, O). Raises EnvironmentFault for one outside its space."""
         return _rows(self.space, obs, count)
 
 
@@ -57,13 +58,26 @@ def _rows(space: spaces.Space[Any], obs: Any, count: int) -> Array:
         return np.concatenate([_rows(part, one, count) for part, one in zip(space, obs, strict=True)], axis=1)
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         sizes = np.ravel(space.n if isinstance(space, spaces.Discrete) else space.nvec)
-        index = (np.asarray(obs) - space.start).reshape(count, len(sizes))
-        if not ((index >= 0) & (index < sizes)).all():
-            raise EnvironmentFault(f"observation {obs} is not in {space}")
+        values = _numbers(space, obs, count)
+        index = values - np.ravel(space.start)
+        inside = ((index >= 0) & (index < sizes)).all(axis=1)
+        if not inside.all():
+            n = int(np.argmin(inside))
+            raise Misbehaviour(f"observation {values[n]} from environment {n}", f"expected one of {space}")
         one_hot = np.zeros((count, sizes.sum()), np.float32)
         np.put_along_axis(one_hot, index + np.cumsum(sizes) - sizes, 1, axis=1)
         return one_hot
-    return np.asarray(obs).reshape(count, -1)
+    return _numbers(space, obs, count)
+
+
+def _numbers(space: spaces.Space[Any], obs: Any, count: int) -> Array:
+    array, shape = np.asarray(obs), (count, *(space.shape or ()))
+    if array.shape != shape or array.dtype.kind not in "biuf":
+        raise Misbehaviour(
+            f"observations of {array.dtype}{array.shape} from the vector environment",
+            f"expected {space.dtype}{shape}",
+        )
+    return array.reshape(count, -1)
 
 
 def _first_leaf(obs: Any, space: spaces.Space[Any]) -> tuple[Any, spaces.Space[Any]]:

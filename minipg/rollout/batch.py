@@ -22,7 +22,8 @@ class Batch(NamedTuple):
     rew: Array  # (T, N) as the learner sees them: scaled, if scaling is on
     terminated: Array  # (T, N) bool: nothing follows
     truncated: Array  # (T, N) bool: cut short, and not terminated
-    valid: Array  # (T, N) bool: False where the environment was only resetting
+    valid: Array  # (T, N) bool: False where the environment was only resetting, or lost
+    dropped: Array  # (T, N) bool: the environment was lost in this step, and its episode with it; a reset follows
     last_obs: Array  # (N, O) what follows the last row
     final_obs: Array  # (K, O)
     final_at: Array  # (K,) int64
@@ -41,16 +42,25 @@ def joined(parts: Sequence[Batch]) -> Batch:
 def first_episodes(batch: Batch, episodes: int) -> Batch:
     """The batch with nothing valid after the first `episodes` ends of each environment, nor any later episode counted.
 
-    Those that others play while they wait for the slowest are short ones: their mean return would be another.
+    Those that others play while they wait for the slowest are short ones: their mean return would be another. Nor is
+    an episode valid that was dropped: it is not whole.
     """
     done = batch.terminated | batch.truncated
     among = np.less(np.cumsum(done, axis=0) - done, episodes)
     ended = among[done]  # in the order of the ends
     return batch._replace(
-        valid=batch.valid & among,
+        valid=batch.valid & among & ~_of_dropped_episodes(batch),
         episode_returns=batch.episode_returns[ended],
         episode_lengths=batch.episode_lengths[ended],
     )
+
+
+def _of_dropped_episodes(batch: Batch) -> Array:
+    """The rows, (T, N) bool, of episodes that a loss of their environment kept from ending."""
+    of, following = batch.dropped.copy(), np.zeros_like(batch.dropped[0])
+    for t in reversed(range(len(of))):
+        following = of[t] = batch.dropped[t] | following & ~(batch.terminated[t] | batch.truncated[t])
+    return of
 
 
 def episode_starts(batch: Batch) -> Array:

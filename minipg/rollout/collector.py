@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from minipg.checks import Array, fitting
-from minipg.envs import ActionCodec, ObservationCodec, guarded
+from minipg.envs import ActionCodec, ObservationCodec, column, guarded
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch, first_episodes, joined
@@ -56,7 +56,7 @@ class Collector:
         if self.scaler is not None:
             self.scaler.running[:] = 0
         raw, _ = self._guarded(self.envs.reset, seed=seed)
-        first = self._rows(self.observations.rows(raw, n), "observation")
+        first = self._rows(self._guarded(self.observations.rows, raw, n), "observation")
         self._obs = self._seen(first, first)
 
     def place(self) -> dict[str, Array]:
@@ -119,7 +119,7 @@ class Collector:
         act: Array = np.empty(noise.shape, np.int64 if distribution.discrete else self.dtype)
         rew: Array = np.empty((n_steps, n), self.dtype)
         terminated, truncated = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
-        valid = np.empty((n_steps, n), bool)
+        valid, dropped = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
         final_obs: list[Array] = []
         final_at: list[int] = []
         episodes: list[tuple[float, int]] = []
@@ -130,15 +130,15 @@ class Collector:
             obs[t] = self._obs
             act[t] = distribution.sample(policy.forward(theta, self._obs).params, noise[t])
             self.steps += n
-            raw, reward, ended, cut, infos = self._guarded(envs.step, self.actions.to_env(act[t]))
-            reward = np.asarray(reward, np.float64)
-            following = self._rows(self.observations.rows(raw, n), "observation")
-            valid[t] = ~self._resetting
+            shown, reward, ended, cut, infos = self._guarded(self._step, self.actions.to_env(act[t]))
+            following = self._rows(shown, "observation")
+            dropped[t] = lost = infos.get("minipg.dropped", False)
+            valid[t] = ~(self._resetting | lost)
             terminated[t], truncated[t] = ended, cut & ~ended
             done = terminated[t] | truncated[t]
             rew[t] = self._checked(reward.astype(self.dtype), "reward")
             if self.scaler is not None:
-                rew[t] = self.scaler(reward, done, valid[t])
+                rew[t] = self.scaler(reward, done | lost, valid[t])
             self._returns += reward
             self._lengths += valid[t]
             if done.any():
@@ -148,6 +148,7 @@ class Collector:
                         final_at.append(t * n + i)
                         final_obs.append(following[i : i + 1] if self.next_step_reset else self._final(infos, i))
                 self._returns[done], self._lengths[done] = 0, 0
+            self._returns[dropped[t]], self._lengths[dropped[t]] = 0, 0
             if self.next_step_reset:
                 self._resetting = done
             # statistics come from the states acted in: an episode's last observation is not one of them
@@ -156,9 +157,19 @@ class Collector:
         finals = np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype)
         returns, lengths = zip(*episodes, strict=True) if episodes else ((), ())
         return Batch(
-            obs, act, rew, terminated, truncated, valid, self._obs, self._seen(finals, finals[:0]),
+            obs, act, rew, terminated, truncated, valid, dropped, self._obs, self._seen(finals, finals[:0]),
             np.array(final_at, np.int64), np.array(returns), np.array(lengths, np.int64),
         )  # fmt: skip
+
+    def _step(self, told: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+        """A step of the environments: rows of observations (N, O), rewards (N,), both flags (N,), infos."""
+        raw, reward, terminated, truncated, infos = self.envs.step(told)
+        n = self.envs.num_envs
+        rewards = column("rewards", reward, n, "biuf", "real numbers").astype(np.float64)
+        ended, cut = (
+            column("flags", flag, n, "biu", "of True or False").astype(bool) for flag in (terminated, truncated)
+        )
+        return self.observations.rows(raw, n), rewards, ended, cut, infos
 
     def _guarded(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         return guarded(f"at step {self.steps}", call, *args, **options)
@@ -170,7 +181,7 @@ class Collector:
     def _final(self, infos: dict[str, Any], i: int) -> Array:
         if "final_obs" not in infos:
             raise EnvironmentFault("the vector environment resets in the same step but gives no infos['final_obs']")
-        return self._rows(self.observations.row(infos["final_obs"][i])[None], "final observation", i)
+        return self._rows(self._guarded(self.observations.row, infos["final_obs"][i])[None], "final observation", i)
 
     def _seen(self, obs: Array, acted_in: Array) -> Array:
         """The observations as the networks see them, after those that are acted in have entered the statistics."""

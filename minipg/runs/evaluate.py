@@ -13,6 +13,7 @@ from minipg.envs import guarded, make_vector
 from minipg.errors import EnvironmentFault
 
 _SIDE_BY_SIDE = 8
+_ENDLESS = 100_000  # steps
 
 
 def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic: bool = True) -> dict[str, Any]:
@@ -22,24 +23,14 @@ def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic
     """
     require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
     require(seed >= 0, "seed", "an integer ≥ 0", seed)
-    envs: VectorEnv[Any, Any, Any] = make_vector(agent.env_id, min(episodes, _SIDE_BY_SIDE), agent.config.vec)
-    n = envs.num_envs
-    left = np.array([episodes // n + (i < episodes % n) for i in range(n)])
-    running, returns = np.zeros(n), []
-    obs, _ = guarded("in evaluation", envs.reset, seed=first_seed(seed))
-    while left.any():
-        act, _ = agent.predict(obs, deterministic)
-        obs, rew, terminated, truncated, _ = guarded("in evaluation", envs.step, act)
-        rows, _ = agent.observations.read(obs)
-        require_finite(rows, np.asarray(rew))
-        running += rew
-        for i in np.flatnonzero(terminated | truncated):
-            if left[i]:
-                returns.append(running[i])
-                left[i] -= 1
-            running[i] = 0
-    envs.close()
-    return summary(agent, returns)
+    config = agent.config
+    envs: VectorEnv[Any, Any, Any] = make_vector(
+        agent.env_id, min(episodes, _SIDE_BY_SIDE), config.vec, config.env_timeout
+    )
+    try:
+        return summary(agent, _returns(agent, envs, episodes, seed, deterministic))
+    finally:
+        envs.close()
 
 
 def first_seed(seed: int) -> int:
@@ -65,3 +56,32 @@ def summary(agent: Agent[Any], returns: list[float]) -> dict[str, Any]:
         "min_return": float(values.min()),
         "max_return": float(values.max()),
     }
+
+
+def _returns(
+    agent: Agent[Any], envs: VectorEnv[Any, Any, Any], episodes: int, seed: int, deterministic: bool
+) -> list[float]:
+    n, returns = envs.num_envs, []
+    left = np.array([episodes // n + (i < episodes % n) for i in range(n)])
+    running, steps = np.zeros(n), np.zeros(n, np.int64)
+    obs, _ = guarded("in evaluation", envs.reset, seed=first_seed(seed))
+    while left.any():
+        act, _ = agent.predict(obs, deterministic)
+        obs, rew, terminated, truncated, infos = guarded("in evaluation", envs.step, act)
+        rows, _ = agent.observations.read(obs)
+        require_finite(rows, np.asarray(rew))
+        running += rew
+        steps += 1
+        for i in np.flatnonzero(terminated | truncated):
+            if left[i]:
+                returns.append(running[i])
+                left[i] -= 1
+            running[i], steps[i] = 0, 0
+        for i in np.flatnonzero(infos.get("minipg.dropped", False)):
+            running[i], steps[i] = 0, 0
+        if (endless := np.flatnonzero((steps >= _ENDLESS) & (left > 0))).size:
+            raise EnvironmentFault(
+                f"environment {endless[0]} has not ended its episode in {_ENDLESS:,} steps of evaluation: whole "
+                "episodes have to end; set a time limit (max_episode_steps where it is registered)"
+            )
+    return returns

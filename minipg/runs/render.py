@@ -14,7 +14,7 @@ import numpy as np
 from minipg.algorithms import Agent
 from minipg.checks import Array, require
 from minipg.envs import guarded, make_drawn
-from minipg.envs.make import describe
+from minipg.envs.faults import describe
 from minipg.errors import ConfigError, EnvironmentFault, RunFolderError
 from minipg.runs.evaluate import first_seed, require_finite, summary
 from minipg.storage import write_whole
