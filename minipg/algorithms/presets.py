@@ -14,6 +14,7 @@ _PUSHING: dict[str, Any] = {**_NORMALIZED, "num_envs": 4, "n_steps": 512, "log_s
 _TRPO_MUJOCO: dict[str, Any] = {
     **_MUJOCO, "num_envs": 2, "n_steps": 1024, "gae_lambda": 0.95, "cg_iters": 25, "damping": 0.1, "vf_epochs": 20,
 }  # fmt: skip
+_TRPO_WALKER: dict[str, Any] = {**_TRPO_MUJOCO, "num_envs": 4, "vf_epochs": 10}
 _CARTPOLE: dict[str, Any] = {
     "num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20, "vf_minibatch_size": 512,
 }  # fmt: skip
@@ -29,7 +30,7 @@ _TRPO: dict[str, dict[str, Any]] = {
     "LunarLander-v3": {"num_envs": 2, "n_steps": 512, "gae_lambda": 0.98, "damping": 0.01, "vf_epochs": 15},
     "Hopper-v5": {**_TRPO_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97},
     "HalfCheetah-v5": {**_TRPO_MUJOCO, "max_kl": 0.04},
-    "Walker2d-v5": _TRPO_MUJOCO,
+    "Walker2d-v5": _TRPO_WALKER,
     "Swimmer-v5": {**_TRPO_MUJOCO, "gamma": 0.9999},
     "Ant-v5": _TRPO_MUJOCO,
     "InvertedPendulum-v5": _TRPO_MUJOCO,
@@ -65,7 +66,8 @@ _NPG: dict[str, dict[str, Any]] = {
     "mujoco": _NPG_MUJOCO,
     "CartPole-v1": {**_CARTPOLE, "damping": 0.1},
     "LunarLander-v3": {**_TRPO["LunarLander-v3"], "damping": 0.1},
-    **{f"{name}-v5": _NPG_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
+    **{f"{name}-v5": _NPG_MUJOCO for name in ("Hopper", "HalfCheetah", "Ant")},
+    "Walker2d-v5": _TRPO_WALKER,
 }
 
 _A2C_MUJOCO: dict[str, Any] = {
