@@ -31,7 +31,7 @@ _TRPO: dict[str, dict[str, Any]] = {
     "Hopper-v5": {**_TRPO_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97},
     "HalfCheetah-v5": {**_TRPO_MUJOCO, "max_kl": 0.04},
     "Walker2d-v5": _TRPO_WALKER,
-    "Swimmer-v5": {**_TRPO_MUJOCO, "gamma": 0.9999},
+    "Swimmer-v5": {**_TRPO_MUJOCO, "gamma": 0.9999, "log_std_init": 0.0},
     "Ant-v5": _TRPO_MUJOCO,
     "InvertedPendulum-v5": _TRPO_MUJOCO,
     "InvertedDoublePendulum-v5": _TRPO_MUJOCO,
