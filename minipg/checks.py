@@ -32,6 +32,9 @@ def fitting(saved: dict[str, Array], like: dict[str, Array]) -> dict[str, Array]
     """Copies of the saved arrays, which have the names, shapes and dtypes of those of `like`. Raises ShapeError."""
     if set(saved) != set(like):
         raise ShapeError(f"state: expected the arrays {', '.join(like)}, got {', '.join(map(str, saved))}")
+    for name, array in like.items():
+        if saved[name].dtype != array.dtype:
+            raise ShapeError(f"{name}: expected {array.dtype}, got {saved[name].dtype}")
     return {name: as_array(name, saved[name], array.shape, array.dtype).copy() for name, array in like.items()}
 
 

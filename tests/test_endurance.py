@@ -19,7 +19,7 @@ import minipg
 from minipg import ALGORITHMS, PPO, TRPO
 from minipg.algorithms.config import RULES
 from minipg.cli import main
-from minipg.errors import MinipgError
+from minipg.errors import AgentFileError, MinipgError
 from minipg.progress import Progress
 from minipg.runs import Checkpoints, Plan, RunFolder, train
 from minipg.runs.recorder import Recorder
@@ -127,16 +127,28 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def test_an_array_that_claims_to_be_larger_than_its_file_is_not_allocated(tmp_path):
+HEADERS = [
+    "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }", "{'descr': (", "-" * 9000, "[" * 5000,
+    "{'a': 1, 2: 3}", "{[]: 1}", "{'descr': 'O', 'fortran_order': False, 'shape': ()}", "\n  y\n z", "{1: 2L}",
+    "{'descr': ('<f8',), 'fortran_order': False, 'shape': ()}",
+    "{'descr': '|V0', 'fortran_order': False, 'shape': (9,)}",
+    "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 99999999999999999999)}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda header: header[:20])
+def test_a_header_that_lies_is_refused_though_the_checksum_is_right_and_nothing_is_allocated_for_it(tmp_path, header):
     path, content = tmp_path / "agent.npz", io.BytesIO()
-    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("theta.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        archive.writestr("theta.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
         archive.comment = bytes(64)
     body = content.getvalue()[:-64]
     path.write_bytes(body + sha256(body).hexdigest().encode())
-    with pytest.raises(MinipgError, match=r"theta\.npy: expected"):
+    before = peak_memory()
+    with pytest.raises(AgentFileError, match="damaged, or not a minipg agent file") as caught:
         minipg.load(path)
+    assert "\n" not in str(caught.value)
+    assert peak_memory() - before < 100e6
 
 
 # ---- nonsense on the command line ----------------------------------------------------------------------------------

@@ -88,7 +88,8 @@ def test_an_agent_put_on_another_environment_begins_new_episodes(tmp_path):
     "name,value",
     [("place.obs", np.zeros((3, 5), np.float32)), ("place.obs", np.full((3, 4), np.nan, np.float32)),
      ("place.env.state", np.zeros((2, 4))), ("place.returns", np.zeros(4)), ("place.more", np.zeros(1)),
-     ("place.env.more", np.zeros(1)), ("stream.acting", np.full(6, 2**64 - 1, np.uint64))],
+     ("place.env.more", np.zeros(1)), ("place.resetting", np.ones(3, bool)), ("place.returns", np.array(["a"] * 3)),
+     ("place.lengths", np.zeros(3)), ("stream.acting", np.full(6, 2**64 - 1, np.uint64))],
 )  # fmt: skip
 def test_a_place_that_no_agent_of_the_file_has_is_refused(tmp_path, name, value):
     path = tmp_path / "agent.npz"

@@ -78,6 +78,8 @@ class Collector:
         own = fitting({name: array for name, array in place.items() if not name.startswith("env.")}, like)
         if not np.isfinite(own["obs"]).all():
             raise ShapeError("obs: expected finite numbers")
+        if own["resetting"].any() and not self.next_step_reset:
+            raise ShapeError("resetting: expected False everywhere, of environments that reset in the same step")
         self.steps, self._obs, self._resetting = int(own["steps"]), own["obs"], own["resetting"]
         self._returns, self._lengths = own["returns"], own["lengths"]
         if self.scaler is not None:

@@ -77,7 +77,7 @@ def train(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -
     """
     with folder.locked():
         Checkpoints(folder.path, plan.keep_checkpoints).write(agent)  # before there is a config there is no run
-        write_plan(agent, folder, plan)
+        _write_plan(agent, folder, plan)
         return _learn(agent, folder, display, plan)
 
 
@@ -104,11 +104,11 @@ def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **ch
             display.say(f"passed over: {line}")
         if not agent.mid_episode:
             display.say("new episodes begin: these environments cannot say where they stood")
-        write_plan(agent, folder, plan)
+        _write_plan(agent, folder, plan)
         return _learn(agent, folder, display, plan)
 
 
-def write_plan(agent: Agent[Any], folder: RunFolder, plan: Plan) -> None:
+def _write_plan(agent: Agent[Any], folder: RunFolder, plan: Plan) -> None:
     """config.json: everything needed to repeat the run."""
     folder.write_config(
         {
