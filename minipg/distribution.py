@@ -45,7 +45,7 @@ class Distribution:
         return self.backend.kernels(self.name)
 
     @cached_property
-    def _sizes(self) -> tuple[Array, ...]:
+    def options(self) -> tuple[Array, ...]:
         """What the kernels of a family with several choices take beside their inputs."""
         return (np.array(self.sizes, np.int64),) if self.sizes else ()
 
@@ -75,63 +75,63 @@ class Distribution:
         params = self._params("params", params)
         noise = as_array("noise", noise, (len(params), *self.act_shape), params.dtype)
         out = self._new_act(params)
-        self._kernels.sample(params, noise, *self._sizes, out)
+        self._kernels.sample(params, noise, *self.options, out)
         return out
 
     def mode(self, params: Array) -> Array:
         """The likeliest action of each row.   params (B, D) → (B, *act_shape)."""
         params = self._params("params", params)
         out = self._new_act(params)
-        self._kernels.mode(params, *self._sizes, out)
+        self._kernels.mode(params, *self.options, out)
         return out
 
     def log_prob(self, params: Array, act: Array) -> Array:
         """log π(a)  (DI-4).   params (B, D), act (B, *act_shape) → (B,)."""
         params = self._params("params", params)
         out = np.empty(len(params), params.dtype)
-        self._kernels.log_prob(params, self._act(act, params), *self._sizes, out)
+        self._kernels.log_prob(params, self._act(act, params), *self.options, out)
         return out
 
     def score(self, params: Array, act: Array) -> Array:
         """∇ log π(a) in the parameters of the row  (DI-1, DI-4).   → (B, D)."""
         params = self._params("params", params)
         out = np.empty_like(params)
-        self._kernels.score(params, self._act(act, params), *self._sizes, out)
+        self._kernels.score(params, self._act(act, params), *self.options, out)
         return out
 
     def kl(self, old: Array, new: Array) -> Array:
         """KL(old‖new)  (DI-6).   old, new (B, D) → (B,)."""
         old = self._params("old", old)
         out = np.empty(len(old), old.dtype)
-        self._kernels.kl(old, as_array("new", new, old.shape, old.dtype), *self._sizes, out)
+        self._kernels.kl(old, as_array("new", new, old.shape, old.dtype), *self.options, out)
         return out
 
     def kl_gradient(self, old: Array, new: Array) -> Array:
         """The gradient of KL(old‖new) in the new parameters  (DI-6).   old, new (B, D) → (B, D)."""
         old = self._params("old", old)
         out = np.empty_like(old)
-        self._kernels.kl_gradient(old, as_array("new", new, old.shape, old.dtype), *self._sizes, out)
+        self._kernels.kl_gradient(old, as_array("new", new, old.shape, old.dtype), *self.options, out)
         return out
 
     def entropy(self, params: Array) -> Array:
         """Entropy  (DI-7).   params (B, D) → (B,)."""
         params = self._params("params", params)
         out = np.empty(len(params), params.dtype)
-        self._kernels.entropy(params, *self._sizes, out)
+        self._kernels.entropy(params, *self.options, out)
         return out
 
     def entropy_gradient(self, params: Array) -> Array:
         """The entropy's gradient in the parameters of the row  (DI-7).   params (B, D) → (B, D)."""
         params = self._params("params", params)
         out = np.empty_like(params)
-        self._kernels.entropy_gradient(params, *self._sizes, out)
+        self._kernels.entropy_gradient(params, *self.options, out)
         return out
 
     def fisher_product(self, params: Array, v: Array) -> Array:
         """M v, with M the family's own Fisher matrix, row by row  (DI-3, DI-5).   params, v (B, D) → (B, D)."""
         params = self._params("params", params)
         out = np.empty_like(params)
-        self._kernels.fisher_product(params, as_array("v", v, params.shape, params.dtype), *self._sizes, out)
+        self._kernels.fisher_product(params, as_array("v", v, params.shape, params.dtype), *self.options, out)
         return out
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class NetworkPolicy:
 
     mlp: MLP
     distribution: Distribution
+    form: ClassVar[int] = 0
+    """How kernels get from the network to a distribution: 0 its outputs, 1 and log σ from θ, 2 its outputs, bounded."""
 
     def __post_init__(self) -> None:
         outputs = self.mlp.sizes[-1]
@@ -103,6 +105,7 @@ class StateGaussianPolicy(NetworkPolicy):
     """
 
     log_std_init: float = 0.0
+    form: ClassVar[int] = 2
 
     def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
         """θ (P,) with means near 0 and log σ near log_std_init, which is kept 0.1 inside its range."""
@@ -140,6 +143,7 @@ class GaussianPolicy:
     mlp: MLP
     log_std_init: float = 0.0
     squash: bool = False
+    form: ClassVar[int] = 1
 
     @property
     def backend(self) -> Backend:

@@ -15,12 +15,13 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu", "minipg.kernels.cpu.classic_control"],
     ["minipg.kernels._quadrature", "minipg.kernels.reference._namespace",
-     "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh"],
+     "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh", "minipg.kernels.cpu._bind"],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments")],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("regression", "fisher", "multicategorical", "squashed")],
-    [f"minipg.kernels.cpu.classic_control.{name}" for name in ("_bind", "_square", "stream")],
+    [f"minipg.kernels.{twin}.proximal" for twin in ("reference", "cpu")],
+    [f"minipg.kernels.cpu.classic_control.{name}" for name in ("_square", "stream")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("cartpole", "acrobot", "mountain_car", "pendulum")],
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
     ["minipg.kernels.cpu.classic_control.batch"],
@@ -47,7 +48,8 @@ FLOORS = [
     ["minipg.rollout.vine"],
     ["minipg.rollout"],
     [f"minipg.algorithms.{name}" for name in ("advantages", "presets", "config", "ascent", "files")],
-    ["minipg.algorithms.dual", "minipg.algorithms.natural"],
+    ["minipg.algorithms.proximal", "minipg.algorithms.natural"],
+    ["minipg.algorithms.dual"],
     ["minipg.algorithms.agent", "minipg.algorithms.critic"],
     [f"minipg.algorithms.{name}" for name in ("reinforce", "vpg", "a2c", "npg", "trpo", "ppo")],
     ["minipg.algorithms"],

@@ -40,17 +40,21 @@ def adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
 
 
 @jit_sum
-def clip_global_norm(grad, max_norm, out):
-    """g · min(1, c/‖g‖).   grad (P,) → out (P,), which may be `grad`."""
+def _norm(grad):
     total = 0.0
     for i in range(grad.shape[0]):
         total += grad[i] * grad[i]
-    norm = math.sqrt(total)
-    if norm == math.inf:  # a square in single precision overflows long before the norm would
+    if total == math.inf:  # a square in single precision overflows long before the norm would
         total = 0.0
         for i in range(grad.shape[0]):
             total += np.float64(grad[i]) ** 2
-        norm = math.sqrt(total)
+    return math.sqrt(total)
+
+
+@jit
+def clip_global_norm(grad, max_norm, out):
+    """g · min(1, c/‖g‖).   grad (P,) → out (P,), which may be `grad`."""
+    norm = _norm(grad)
     scale = grad.dtype.type(max_norm / norm if norm > max_norm else 1.0)
     for i in range(grad.shape[0]):
         out[i] = grad[i] * scale

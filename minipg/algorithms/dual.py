@@ -15,10 +15,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from minipg.algorithms.advantages import Samples
-from minipg.algorithms.ascent import AdamState, adam_step, all_finite
+from minipg.algorithms.ascent import AdamState, all_finite
+from minipg.algorithms.proximal import Surrogate, climb
 from minipg.checks import Array
 from minipg.fisher import forward_tiles
-from minipg.objective import proximal_gradient, surrogate_and_kl
+from minipg.objective import surrogate_and_kl
 from minipg.policy import Policy
 
 
@@ -68,16 +69,13 @@ def dual_update(
     """
     obs, act, adv = samples.obs, samples.act, samples.adv
     old = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
-    logp_old, entropy = policy.distribution.log_prob(old, act), float(policy.distribution.entropy(old).mean())
+    entropy = float(policy.distribution.entropy(old).mean())
     measure = surrogate_and_kl(policy, obs, act, adv, old)
     new, adam, multiplier, value, kl = theta, AdamState(*state[:3]), state.multiplier, math.nan, math.nan
     for epoch in order:
-        for rows in (epoch[i : i + settings.minibatch_size] for i in range(0, len(epoch), settings.minibatch_size)):
-            g, _, _ = proximal_gradient(
-                policy, new, obs[rows], act[rows], adv[rows], old[rows], logp_old[rows], beta=multiplier
-            )
-            new, adam = adam_step(policy.backend, new, adam, g, settings.learning_rate)
-            new = policy.project(new)
+        surrogate = Surrogate(policy, obs, act, adv, old, (math.inf, multiplier, 0.0), settings.minibatch_size)
+        found = climb(surrogate, new, adam, epoch[None], settings.minibatch_size, settings.learning_rate)
+        new, adam = found.theta, found.adam
         value, kl = measure(new)
         if not (all_finite(new, adam.second) and math.isfinite(value) and math.isfinite(kl)):
             return theta, state, DualInfo("step not finite", 0.0, 0.0, state.multiplier, entropy)

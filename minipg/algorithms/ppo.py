@@ -20,12 +20,13 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import AdamState, adam_step, all_finite, begin_adam, scheduled
+from minipg.algorithms.ascent import AdamState, all_finite, begin_adam, scheduled
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
+from minipg.algorithms.proximal import Surrogate, climb
 from minipg.checks import Array, require
 from minipg.fisher import forward_tiles
-from minipg.objective import adapted_beta, proximal_gradient
+from minipg.objective import adapted_beta
 from minipg.policy import Policy
 from minipg.rollout import Batch
 
@@ -108,38 +109,29 @@ def update(
         adv = normalize(adv)
     distribution, beta = policy.distribution, state.beta
     old = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
-    logp_old = distribution.log_prob(old, act)
-    clip_range = config.clip_range * scheduled(config.clip_schedule, progress) if config.objective == "clip" else None
-    penalty = beta if config.objective in ("kl", "adaptive-kl") else 0.0
-    limit = 1.5 * config.target_kl if config.objective != "adaptive-kl" else math.inf
-    learning_rate = config.learning_rate * scheduled(config.schedule, progress)
-    adam, status, clipped, before = AdamState(*state[:3]), "ok", [0.0], theta
-
-    for rows in (epoch[i : i + config.minibatch_size] for epoch in order
-                 for i in range(0, len(epoch), config.minibatch_size)):  # fmt: skip
-        g, kl, outside = proximal_gradient(
-            policy, theta, obs[rows], act[rows], adv[rows], old[rows], logp_old[rows],
-            clip_range=clip_range, beta=penalty, ent_coef=config.ent_coef,
-        )  # fmt: skip
-        if kl > limit:  # asked before the step it stops
-            status = "target KL"
-            break
-        if not np.isfinite(g).all():
-            status = "gradient not finite"
-            break
-        theta, adam = adam_step(policy.backend, theta, adam, g, learning_rate, config.max_grad_norm)
-        theta = policy.project(theta)
-        clipped.append(outside)
-
-    if not all_finite(theta, adam.second):
-        return before, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
-    new = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
+    clip_range = config.clip_range * scheduled(config.clip_schedule, progress)
+    terms = (
+        clip_range if config.objective == "clip" else math.inf,
+        beta if config.objective in ("kl", "adaptive-kl") else 0.0,
+        config.ent_coef,
+    )
+    found = climb(
+        Surrogate(policy, obs, act, adv, old, terms, config.minibatch_size),
+        theta, AdamState(*state[:3]), order, config.minibatch_size,
+        config.learning_rate * scheduled(config.schedule, progress),
+        max_kl=1.5 * config.target_kl if config.objective != "adaptive-kl" else math.inf,
+        max_grad_norm=config.max_grad_norm,
+    )  # fmt: skip
+    if not all_finite(found.theta, found.adam.second):
+        return theta, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
+    new = np.concatenate([tape.params for tape in forward_tiles(policy, found.theta, obs)])
     kl = float(distribution.kl(old, new).mean(dtype=np.float64))
-    taken = adam.step - state.step
+    taken = found.adam.step - state.step
     if config.objective == "adaptive-kl" and taken:  # a batch that moved nothing says nothing about β
         beta = adapted_beta(beta, kl, config.target_kl)
-    info = PPOInfo(status, kl, sum(clipped) / max(taken, 1), taken, beta, float(distribution.entropy(new).mean()))
-    return theta, PPOState(*adam, beta), info
+    entropy = float(distribution.entropy(new).mean())
+    info = PPOInfo(found.status, kl, found.clip_fraction, taken, beta, entropy)
+    return found.theta, PPOState(*found.adam, beta), info
 
 
 class PPO(Agent[PPOConfig]):

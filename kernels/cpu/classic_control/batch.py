@@ -7,7 +7,8 @@ with those of any problem.
 from functools import cache
 from typing import Any, NamedTuple
 
-from minipg.kernels.cpu.classic_control._bind import bound
+from minipg.kernels.cpu._bind import compiled_with
+from minipg.kernels.cpu._jit import jit_exact
 from minipg.kernels.cpu.classic_control.cartpole import begin, observe, step
 from minipg.kernels.cpu.classic_control.stream import uniforms
 
@@ -50,4 +51,5 @@ class Kernels(NamedTuple):
 @cache
 def kernels(problem: str) -> Kernels:
     """Those of the problem in the file of that name."""
-    return Kernels(bound(advance, problem), bound(restart, problem))
+    module, names = f"minipg.kernels.cpu.classic_control.{problem}", ("begin", "observe", "step")
+    return Kernels(*(compiled_with(function, module, names, jit_exact) for function in (advance, restart)))
