@@ -99,7 +99,8 @@ def climb(
             break
         step, clipped = step + 1, clipped + beyond
         optimizer.clip_global_norm(grad, max_grad_norm, grad)
-        optimizer.adam(grad, learning_rate, 0.9, 0.999, 1e-8, step, theta, first, second)
+        with np.errstate(over="ignore"):  # of a square, which whoever called looks for
+            optimizer.adam(grad, learning_rate, 0.9, 0.999, 1e-8, step, theta, first, second)
         theta = policy.project(theta)
     taken = step - adam.step
     return Climb(theta, AdamState(first, second, step), clipped / max(taken, 1), status)
