@@ -81,3 +81,14 @@ def figures(row: dict[str, Any]) -> str:
     if "step_fraction" in row:
         parts.append(f"step {row['step_fraction']:.2f}" if row["step_fraction"] else f"no step ({row['status']})")
     return "  ".join(parts)
+
+
+def lasting_console(stderr: bool = False) -> Console:
+    """A console that falls silent when its reader goes away, where others end the process."""
+    from rich.console import Console
+
+    class Lasting(Console):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+
+    return Lasting(stderr=stderr)

@@ -5,6 +5,7 @@ Files are written whole or not at all: to a temporary file beside the target, fl
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -38,12 +39,25 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        temporary = None
+        _sync_folder(path.parent)
     except BaseException as error:
         if temporary is not None:
-            os.unlink(temporary)
+            with contextlib.suppress(FileNotFoundError):  # renamed already
+                os.unlink(temporary)
         if isinstance(error, OSError):
             raise cannot_write(path, error) from error
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a renaming in `folder` outlive a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def cannot_write(path: Path, error: OSError) -> RunFolderError:

@@ -107,9 +107,9 @@ def quiet(steps):
     return Progress("title", steps, Console(quiet=True))
 
 
-def start(folder, steps=432, env="CartPole-v1", seed=0, on_update=None, **plan):
+def start(folder, steps=432, env="CartPole-v1", seed=0, normalize_obs=False, **plan):
     """A run of a small agent in `folder`."""
-    agent = TRPO(env, seed=seed, **SMALL)
+    agent = TRPO(env, seed=seed, normalize_obs=normalize_obs, **SMALL)
     run = RunFolder.create(folder, "name")
     train(agent, run, quiet(steps), Plan(steps=steps, **{"checkpoint_every": "144", **plan}))
     return agent, run
@@ -246,7 +246,9 @@ def test_a_disk_that_is_full_costs_no_more_than_the_steps_since_the_last_checkpo
     start(tmp_path / "whole")
     with monkeypatch.context() as patch:
         full(patch, f"{288:012d}.npz")
-        with pytest.raises(RunFolderError, match=r"No space left on device; .*the last checkpoint is .*144\.npz"):
+        with pytest.raises(
+            RunFolderError, match=r"No space left on device; .*(from step (144|216)|last checkpoint is .*144\.npz)"
+        ):
             start(tmp_path / "run")
     go_on(tmp_path / "run")
     assert last(tmp_path / "run") == last(tmp_path / "whole")
@@ -364,3 +366,89 @@ def test_a_second_signal_stops_what_does_not_come_to_its_end(tmp_path, monkeypat
     agent, run = start(tmp_path / "run")
     assert agent.updates == 0
     assert minipg.load(run.path).steps == 0
+
+
+# ---- what must not be lost -----------------------------------------------------------------------------------------
+
+
+def test_the_place_of_a_damaged_checkpoint_is_taken_by_a_sound_one(tmp_path):
+    _, run = start(tmp_path / "run")
+    before, newest = last(run.path), Checkpoints(run.path).files()[0]
+    newest.write_bytes(before[:1000])
+    go_on(run.path)
+    assert newest.read_bytes() == before
+    assert newest.with_suffix(".damaged").read_bytes() == before[:1000]
+
+
+def test_other_files_among_the_checkpoints_are_left_alone(tmp_path):
+    _, run = start(tmp_path / "run")
+    for name in ("7.npz", "9.npz", "²" * 12 + ".npz"):
+        (run.path / "checkpoints" / name).write_bytes(b"")
+    go_on(run.path, steps=1000)
+    assert minipg.load(run.path).steps == 1008
+    assert (run.path / "checkpoints" / "7.npz").exists()
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_an_update_that_is_cut_off_leaves_the_state_and_the_rows_from_before_it(tmp_path, monkeypatch, at):
+    start(tmp_path / "whole", normalize_obs=True)
+    collect = TRPO._collect
+
+    def cut_off(agent, collector):
+        batch = collect(agent, collector)
+        if agent.updates == at:
+            raise KeyboardInterrupt
+        return batch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TRPO, "_collect", cut_off)
+        start(tmp_path / "run", normalize_obs=True)
+    assert minipg.load(tmp_path / "run").mid_episode
+    go_on(tmp_path / "run")
+    assert last(tmp_path / "run") == last(tmp_path / "whole")
+    assert table(tmp_path / "run") == table(tmp_path / "whole")
+
+
+def test_an_evaluation_that_fails_is_made_again(tmp_path, monkeypatch):
+    flags = {"eval_every": 150, "eval_episodes": 2}
+    start(tmp_path / "whole", **flags)
+    module = sys.modules["minipg.runs.callbacks"]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "evaluate", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            start(tmp_path / "run", **flags)
+    go_on(tmp_path / "run")
+    assert last(tmp_path / "run") == last(tmp_path / "whole")
+    assert table(tmp_path / "run") == table(tmp_path / "whole")
+
+
+def test_a_reader_that_has_gone_does_not_stop_a_run(tmp_path):
+    command = f"{sys.executable} -m minipg.cli train trpo CartPole-v1 --steps 9000 --n-steps 64 --out run | head -1"
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert minipg.load(tmp_path / "run").steps >= 9000
+
+
+def test_a_file_that_names_a_module_is_refused_until_the_caller_names_it_too(tmp_path, monkeypatch):
+    path = tmp_path / "agent.npz"
+    TRPO("CartPole-v1", **SMALL).learn(72).save(path)
+    arrays, meta = load_arrays(path)
+    save_arrays(path, arrays, {**meta, "env": "innocent:CartPole-v1"})
+    (tmp_path / "innocent.py").write_text("raise SystemExit('executed')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(AgentFileError, match="if you trust the module innocent"):
+        minipg.load(path)
+
+
+def test_a_file_of_few_parameters_does_not_make_a_large_network(tmp_path):
+    path = tmp_path / "agent.npz"
+    TRPO("CartPole-v1", **SMALL).save(path)
+    arrays, meta = load_arrays(path)
+    save_arrays(path, arrays, {**meta, "config": {**meta["config"], "hidden": [100_000, 100_000]}})
+    with pytest.raises(AgentFileError, match="hidden layers"):
+        minipg.load(path)
+
+
+@pytest.mark.parametrize("answer,updates", [(0, 10), (None, 10), (False, 1), (np.False_, 1), (np.array(False), 10)])
+def test_false_ends_learning_and_nothing_else(answer, updates):
+    for looks in (lambda agent, row: answer, in_turn(lambda agent, row: answer)):
+        assert TRPO("CartPole-v1", **SMALL).learn(720, on_update=looks).updates == updates

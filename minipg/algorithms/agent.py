@@ -20,7 +20,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from minipg.algorithms.files import FILE_FORMAT, AgentFile, Streams, set_stream, words_of
+from minipg.algorithms.files import FILE_FORMAT, AgentFile, AgentState, Streams, set_stream, words_of
 from minipg.algorithms.presets import preset_for
 from minipg.backend import Backend, announce_compiling, one_blas_thread
 from minipg.checks import Array, require
@@ -28,7 +28,7 @@ from minipg.envs import ActionCodec, ObservationCodec, make_vector, silence_noti
 from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
 from minipg.mlp import MLP
 from minipg.policy import Policy, PolicyAt, policy_for
-from minipg.progress import Progress
+from minipg.progress import Progress, lasting_console
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
 from minipg.storage import save_arrays
 from minipg.value import ValueNetwork, ValueState
@@ -148,7 +148,7 @@ class Agent(Generic[ConfigT]):
                     row["steps_per_second"] = (self.steps - first) / row["seconds"]
                     if isinstance(display, Progress):
                         display.update(row)
-                    if on_update is not None and on_update(self, row) is False:
+                    if on_update is not None and says_stop(on_update(self, row)):
                         break
         return self
 
@@ -213,6 +213,11 @@ class Agent(Generic[ConfigT]):
         environments stand, if they can say so (compiled ones can): learning goes on from the file as if there had been
         no file. Other environments begin new episodes.
         """
+        arrays, meta = self.whole_state()
+        save_arrays(Path(path), arrays, {**meta, "notes": notes or {}})
+
+    def whole_state(self) -> AgentState:
+        """What `save` writes, as it stands: what is learnt afterwards does not change it."""
         arrays = {f"{part}.{k}": v for part, fields in self._parts().items() for k, v in fields.items()}
         arrays |= {f"stream.{name}": words_of(stream) for name, stream in self.streams._asdict().items()}
         arrays["recent"] = np.array(self._recent, np.float64).reshape(-1, 2)
@@ -226,9 +231,8 @@ class Agent(Generic[ConfigT]):
             "seed": self.seed,
             "steps": self.steps,
             "updates": self.updates,
-            "notes": notes or {},
         }
-        save_arrays(Path(path), {"theta": self.theta, **arrays}, meta)
+        return AgentState({"theta": self.theta, **arrays}, meta)
 
     @classmethod
     def load(cls: type[A], path: str | Path, env: Any = None, **options: Any) -> A:
@@ -240,9 +244,12 @@ class Agent(Generic[ConfigT]):
         config, trained_on, seed, steps, updates = file.description(cls.Config)
         if env is not None and not isinstance(env, str):
             config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1), vec="auto")
+        if env is None:
+            file.require_known_module(trained_on)
+        file.require_room(config.hidden)
         agent = cls(trained_on if env is None else env, seed=seed, config=config, **options)
         agent.steps, agent.updates = steps, updates
-        agent._restore(file, in_place=env is None)
+        agent._restore(file, in_place=env is None or env == trained_on)
         return agent
 
     def _parts(self) -> dict[str, dict[str, Array]]:
@@ -274,6 +281,11 @@ class Agent(Generic[ConfigT]):
             raise AgentFileError(f"{file.path}: {error}") from error
 
 
+def says_stop(answer: Any) -> bool:
+    """Whether a callback's answer ends learning: False does, and nothing else."""
+    return isinstance(answer, bool | np.bool_) and not answer
+
+
 def _id_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str:
     return env.spec.id if env.spec is not None else type(env).__name__
 
@@ -291,6 +303,4 @@ def _shown(progress: bool | Progress | None, title: str, total: int) -> Abstract
         return progress
     if progress is False or (progress is None and not sys.stderr.isatty()):
         return nullcontext()
-    from rich.console import Console
-
-    return Progress(title, total, Console(stderr=True))
+    return Progress(title, total, lasting_console(stderr=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +36,13 @@ def set_stream(stream: np.random.Generator, words: Array) -> None:
     """The inverse of `words_of`, in place. Raises OverflowError for words that no stream has."""
     place = generator_of(words[:4]).bit_generator.state
     stream.bit_generator.state = {**place, "has_uint32": int(words[4]), "uinteger": int(words[5])}
+
+
+class AgentState(NamedTuple):
+    """All that an agent is, between two updates: arrays by name, and a description (JSON)."""
+
+    arrays: dict[str, Array]
+    meta: dict[str, Any]
 
 
 class Description(NamedTuple):
@@ -74,6 +83,21 @@ class AgentFile(NamedTuple):
             return Description(config(**meta["config"]), env, seed, steps, updates)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise AgentFileError(f"{self.path}: damaged description ({error})") from error
+
+    def require_known_module(self, env: str) -> None:
+        """Refuse the id of an environment in a module that is not loaded: to import it would run whatever is in it."""
+        module, colon, _ = env.partition(":")
+        if colon and module not in sys.modules:
+            raise AgentFileError(
+                f"{self.path}: its environment is {env}, and nothing in a file is executed; if you trust the module "
+                f"{module}, say so: env={env!r} (--env {env})"
+            )
+
+    def require_room(self, hidden: tuple[int, ...]) -> None:
+        """Refuse a description of a network that the file's parameters cannot fill, before one is made."""
+        needed, there = sum(n * m for n, m in pairwise(hidden)), self._named("theta").size
+        if needed > there:
+            raise AgentFileError(f"{self.path}: theta: hidden layers {hidden} have {needed} weights, the file {there}")
 
     def array(self, name: str, like: Array, env: str) -> Array:
         """The array of that name, of the shape and dtype that an agent on `env` has, its numbers finite."""

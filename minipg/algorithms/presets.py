@@ -56,7 +56,8 @@ _PPO: dict[str, dict[str, Any]] = {
     "LunarLander-v3": {"num_envs": 16, "n_steps": 1024, "gamma": 0.999, "gae_lambda": 0.98, "n_epochs": 4,
                        "vf_epochs": 4, "ent_coef": 0.01},
     **{f"{name}-v5": _PPO_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant", "InvertedPendulum",
-                                              "InvertedDoublePendulum", "Reacher")},
+                                              "Reacher")},
+    "InvertedDoublePendulum-v5": {**_PPO_MUJOCO, "log_std_init": 0.0, "target_kl": 0.02},
     "Swimmer-v5": {**_PPO_MUJOCO, "gamma": 0.9999, "gae_lambda": 0.98},
 }  # fmt: skip
 

@@ -16,6 +16,8 @@ class EvaluateFlags:
     """Whole episodes to play; by default 20, or 1 with --render."""
     seed: int = 0
     """Seed of the environments."""
+    env: str | None = None
+    """The environment, by default the one it was trained on. An id module:name has to be given: it imports a module."""
     stochastic: bool = False
     """Sample actions instead of taking the likeliest."""
     render: str | None = None
@@ -37,11 +39,11 @@ def evaluate_command(args: list[str]) -> int:
     options = parse(EvaluateFlags, flags, f"minipg evaluate {run}", (EvaluateFlags,))
     if options.render is None:
         episodes = 20 if options.episodes is None else options.episodes
-        result = evaluate(load(run), episodes, options.seed, not options.stochastic)
+        result = evaluate(load(run, options.env), episodes, options.seed, not options.stochastic)
     else:
         check_target(options.render)
         episodes = 1 if options.episodes is None else options.episodes
-        result = render(load(run), options.render, episodes, options.seed, not options.stochastic)
+        result = render(load(run, options.env), options.render, episodes, options.seed, not options.stochastic)
     if options.json:
         print(json.dumps(result))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -13,7 +14,7 @@ import tyro
 
 from minipg.checks import require
 from minipg.commands.parsing import parse, usage, value_of, without
-from minipg.errors import ConfigError, unknown_name
+from minipg.errors import ConfigError, RunFolderError, unknown_name
 from minipg.runs.train import Plan
 
 
@@ -45,6 +46,8 @@ class ResumeFlags:
 
     steps: int | None = None
     """Environment steps to train for in all; by default as many as the run was to have."""
+    env: str | None = None
+    """The environment, by default the one it was begun on. An id module:name has to be given: it imports a module."""
     threads: int | None = None
     """Threads to use; by default every core this process may use."""
     json: bool = False
@@ -113,8 +116,11 @@ def _train_seeds(algorithm: str, env: str, flags: list[str], run: TrainFlags) ->
     say(f"{algorithm} on {env}, seeds {run.seeds}, {jobs} at a time, into {folder.path}")
     account, status = train_seeds(args, seeds, jobs, folder.path, say)
     account = {"algorithm": algorithm, "env": env, **account, "run": str(folder.path)}
-    if account["mean_return"] is not None:
-        curves = [curve_of(RunFolder(Path(path))) for path in account["runs"]]
+    curves = []
+    for path in account["runs"]:
+        with contextlib.suppress(RunFolderError):  # no episode of it has ended
+            curves.append(curve_of(RunFolder(Path(path))))
+    if curves:
         draw_curves(curves, folder.path / "curves.png")
     if run.json:
         print(json.dumps(account))
@@ -145,13 +151,13 @@ def _resume(args: list[str]) -> int:
         return display
 
     changes = {} if options.steps is None else {"steps": options.steps}
-    return _told(resume(folder, show, threads=options.threads, **changes), options.json)
+    return _told(resume(folder, show, threads=options.threads, env=options.env, **changes), options.json)
 
 
 def _console(to_stderr: bool) -> Any:
-    from rich.console import Console
+    from minipg.progress import lasting_console
 
-    return Console(stderr=to_stderr)
+    return lasting_console(stderr=to_stderr)
 
 
 def _told(summary: dict[str, Any], as_json: bool) -> int:

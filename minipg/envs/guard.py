@@ -63,8 +63,8 @@ def silence_noticed() -> Iterator[None]:
             if time.monotonic() - now.since >= _SILENCE and now != told:
                 told = now
                 logging.getLogger("minipg").warning(
-                    f"the environments have not answered for {_SILENCE:g} s {now.when}; Ctrl-C, twice, ends the run "
-                    "and keeps what was learnt"
+                    f"the environments have not answered for {_SILENCE:g} s {now.when}; Ctrl-C, twice, ends the run, "
+                    "or kill -9 where it does not: what was checkpointed is kept"
                 )
 
     threading.Thread(target=watch, daemon=True, name="minipg-silence").start()

@@ -65,8 +65,8 @@ class Collector:
         if save_state is None:
             return {}
         own = {"steps": np.array(self.steps), "obs": self._obs, "resetting": self._resetting}
-        own |= {"returns": self._returns, "lengths": self._lengths}
-        own |= {} if self.scaler is None else {"discounted": self.scaler.running}
+        own |= {"returns": self._returns.copy(), "lengths": self._lengths.copy()}
+        own |= {} if self.scaler is None else {"discounted": self.scaler.running.copy()}
         return own | {f"env.{name}": array for name, array in save_state().items()}
 
     def _go_on(self, place: dict[str, Array]) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from minipg.algorithms import Agent
+from minipg.algorithms.agent import says_stop
+from minipg.checks import require
 from minipg.runs.evaluate import evaluate
 
 OnUpdate = Callable[[Agent[Any], dict[str, Any]], Any]
@@ -19,7 +21,7 @@ OnUpdate = Callable[[Agent[Any], dict[str, Any]], Any]
 
 def in_turn(*callbacks: OnUpdate) -> OnUpdate:
     """All of them, in this order; learning ends when any of them says so."""
-    return lambda agent, row: False not in [callback(agent, row) for callback in callbacks]
+    return lambda agent, row: not any([says_stop(callback(agent, row)) for callback in callbacks])
 
 
 def stop_at(target: float) -> OnUpdate:
@@ -51,6 +53,9 @@ class Evaluation:
     best: Path | str | None = None
     since: int = 0
     highest: float = -math.inf
+
+    def __post_init__(self) -> None:
+        require(self.every >= 1, "every", "an integer ≥ 1", self.every)
 
     def __call__(self, agent: Agent[Any], row: dict[str, Any]) -> None:
         row["eval_return"] = math.nan

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minipg import algorithms
 from minipg.algorithms import Agent
+from minipg.algorithms.files import AgentState
 from minipg.errors import AgentFileError, RunFolderError
-from minipg.storage import cannot_write, load_arrays
+from minipg.storage import cannot_write, load_arrays, save_arrays
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Checkpoints:
 
     def files(self) -> list[Path]:
         """Those of the last steps, the newest first."""
-        return sorted((path for path in self.folder.glob("*.npz") if path.stem.isdigit()), reverse=True)
+        numbered = (path for path in self.folder.glob("*.npz") if re.fullmatch("[0-9]{12,}", path.stem))
+        return sorted(numbered, key=lambda path: int(path.stem), reverse=True)
 
     def newest(self) -> Path:
         """That of the most steps. Raises RunFolderError where there is none."""
@@ -40,15 +44,16 @@ class Checkpoints:
             raise RunFolderError(f"{self.run}: no checkpoint in it")
         return files[0]
 
-    def write(self, agent: Agent[Any]) -> None:
-        """One of the agent as it stands, unless there is one of this very step; older ones than `keep` go."""
-        path = self.folder / f"{agent.steps:012d}.npz"
+    def write(self, state: AgentState) -> None:
+        """A state of the agent, unless there is one of this very step; older ones than `keep` go."""
+        path = self.folder / f"{state.meta['steps']:012d}.npz"
         try:
             self.folder.mkdir(exist_ok=True)
             if not path.exists():
-                agent.save(path)
+                save_arrays(path, *state)
             for old in self.files()[self.keep :]:
-                old.unlink(missing_ok=True)
+                if old != path:
+                    old.unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(path, error) from error
 
@@ -59,23 +64,33 @@ class Checkpoints:
 
     def best_score(self) -> float:
         """What the best one scored; −∞ where there is none that can be read."""
-        with contextlib.suppress(AgentFileError, KeyError, TypeError, ValueError):
-            return float(load_arrays(self.best)[1]["notes"]["score"])
-        return float("-inf")
+        score = math.nan
+        with contextlib.suppress(AgentFileError, KeyError, TypeError, ValueError, OverflowError):
+            score = float(load_arrays(self.best)[1]["notes"]["score"])
+        return score if math.isfinite(score) else -math.inf
 
     def newest_sound(self, **options: Any) -> tuple[Agent[Any], list[str]]:
-        """The agent of the newest sound checkpoint, and what was wrong with newer ones. Raises RunFolderError."""
+        """The agent of the newest sound checkpoint, and what was wrong with newer ones, which are put aside.
+
+        Raises RunFolderError.
+        """
         wrong: list[str] = []
+        damaged: list[Path] = []
         for path in self.files():
             try:
-                return algorithms.load(path, **options), wrong
+                agent = algorithms.load(path, **options)
             except AgentFileError as error:
                 wrong.append(str(error))
+                damaged.append(path)
+                continue
+            for other in damaged:  # their places are wanted for sound ones
+                other.replace(other.with_suffix(".damaged"))
+            return agent, wrong
         raise RunFolderError(f"{self.run}: no checkpoint to go on from" + "".join(f"; {line}" for line in wrong))
 
     def tidy(self) -> None:
         """Remove what a process that was killed in the midst of writing may have left."""
-        for path in self.folder.glob(".*.npz.*"):
+        for path in (*self.folder.glob(".*.npz.*"), *self.run.glob(".*.*.*")):
             path.unlink(missing_ok=True)
 
 

@@ -159,7 +159,6 @@ def _throughput(panel: Any, columns: Columns) -> None:
 
     steps = columns["steps"]
     taken, seconds = np.diff(steps, prepend=0), np.diff(columns["seconds"], prepend=0)
-    # a run that was stopped and resumed begins its clock anew
     rate = np.divide(taken, seconds, out=np.full(len(steps), np.nan), where=(seconds > 0) & (taken > 0))
     _dots_and_line(panel, steps, rate)
     panel.yaxis.set_major_formatter(EngFormatter(sep=" "))

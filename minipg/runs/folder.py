@@ -72,7 +72,7 @@ class RunFolder:
         path = self.path / "config.json"
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunFolderError(f"{path}: cannot be read ({error})") from error
         if not isinstance(config, dict):
             raise RunFolderError(f"{path}: expected an object, got {type(config).__name__}")

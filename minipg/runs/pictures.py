@@ -23,6 +23,7 @@ _FORMATS = (".png", ".pdf", ".svg")
 _LOOK: dict[Any, Any] = {
     "font.size": 12, "axes.titlesize": 13, "axes.titlepad": 8, "legend.fontsize": 11, "legend.edgecolor": "none",
     "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False,
+    "text.parse_math": False,
 }  # fmt: skip
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from minipg.errors import RunFolderError
 from minipg.storage import cannot_write, write_whole
+
+_LAST = ("seconds", "mean_return", "mean_length")
 
 
 class Recorder:
@@ -25,11 +28,12 @@ class Recorder:
             if path.exists():
                 write_whole(path, lambda file: file.writelines(line.encode() for line in [*lines[:1], *kept]))
             self._columns = next(csv.reader(lines[:1]), None)
-            self.last = next(csv.DictReader([*lines[:1], *kept[-1:]]), {})
+            rows = list(csv.DictReader([*lines[:1], *kept[-1:]]))
+            self.last = {name: float(row[name]) for row in rows for name in _LAST}
             self._file = path.open("a", newline="", encoding="utf-8")
         except OSError as error:
             raise cannot_write(path, error) from error
-        except ValueError as error:
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
             raise RunFolderError(f"{path}: not a table of metrics ({error})") from error
         self._writer = csv.writer(self._file)
 
@@ -37,7 +41,18 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as closing:  # a full disk says so once
+            if error is None:
+                raise cannot_write(self.path, closing) from closing
+
+    def sync(self) -> None:
+        """Have all rows on the disk: a checkpoint that is to outlive a power cut is written after them."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def append(self, row: dict[str, Any]) -> None:
         """One row; the first also writes the head. Raises RunFolderError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import numpy as np
 
 from minipg.errors import ConfigError
 from minipg.runs.signals import signals_heard
+
+_MOST = 10_000
 
 
 class Ended(NamedTuple):
@@ -29,11 +32,11 @@ def seeds_of(text: str) -> list[int]:
     """0-9 or 0,3,5 or both. Raises ConfigError."""
     try:
         parts = [[int(bound) for bound in part.split("-")] for part in text.split(",")]
-        seeds = [seed for part in parts for seed in range(part[0], part[-1] + 1)]
+        seeds = [seed for part in parts for seed in range(part[0], min(part[-1], part[0] + _MOST) + 1)]
     except ValueError:
         seeds = []
-    if not seeds or any(len(part) > 2 for part in parts) or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"seeds: expected seeds that differ, like 0-9 or 0,3,5, got {text!r}")
+    if not 0 < len(seeds) <= _MOST or any(len(part) > 2 for part in parts) or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds: expected at most {_MOST} that differ, like 0-9 or 0,3,5, got {text!r}")
     return seeds
 
 
@@ -48,7 +51,8 @@ def train_seeds(
     for end in _ends(args, seeds, jobs, folder, say):
         ended.append(end)
         mean = end.account.get("mean_return")
-        told = f"mean return {mean:.1f}" if mean is not None else end.said or "no episode ended"
+        told = f"mean return {mean:.1f}" if mean is not None else "no episode ended"
+        told = end.said if end.status and end.said else told
         say(f"seed {end.seed}: {told}   ({len(ended)} of {len(seeds)})")
     accounts = [end.account for end in sorted(ended) if end.account]
     returns = [account["mean_return"] for account in accounts if account["mean_return"] is not None]
@@ -66,7 +70,7 @@ def train_seeds(
 def _ends(
     args: Sequence[str], seeds: Sequence[int], jobs: int, folder: Path, say: Callable[[str], None]
 ) -> Iterator[Ended]:
-    running: dict[int, subprocess.Popen[str]] = {}
+    running: dict[int, subprocess.Popen[bytes]] = {}
     left, told = list(seeds), 0
     with signals_heard(say) as signal_came:
         try:
@@ -79,22 +83,28 @@ def _ends(
                     for process in running.values():
                         process.send_signal(told)
                 for seed in [seed for seed, process in running.items() if process.poll() is not None]:
-                    process = running.pop(seed)
-                    lines = process.communicate()[0].splitlines()
-                    said = _log_of(folder / f"seed{seed}").read_text(encoding="utf-8").splitlines()
-                    yield Ended(seed, process.returncode, json.loads(lines[-1]) if lines else {}, "".join(said[-1:]))
+                    run, process = folder / f"seed{seed}", running.pop(seed)
+                    said = run.with_suffix(".log").read_text(encoding="utf-8", errors="replace").splitlines()
+                    status = process.returncode if process.returncode >= 0 else 128 - process.returncode
+                    yield Ended(seed, status, _account_in(run.with_suffix(".json")), "".join(said[-1:]))
                 time.sleep(0.05)
         finally:
             for process in running.values():
                 process.kill()
 
 
-def _start(args: Sequence[str], run: Path) -> subprocess.Popen[str]:
+def _start(args: Sequence[str], run: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "minipg.cli", "train", *args, "--out", str(run), "--json"]
-    with _log_of(run).open("w", encoding="utf-8") as log:
+    with run.with_suffix(".json").open("wb") as out, run.with_suffix(".log").open("wb") as log:
         # a session of its own: a terminal's Ctrl-C comes to this process alone, which hands it on once
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+        return subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True)
 
 
-def _log_of(run: Path) -> Path:
-    return run.with_suffix(".log")
+def _account_in(path: Path) -> dict[str, Any]:
+    """The account that a run printed, among whatever else its environment did; empty where there is none."""
+    for line in reversed(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        with contextlib.suppress(ValueError):
+            account = json.loads(line)
+            if isinstance(account, dict) and {"mean_return", "run", "seed", "steps"} <= account.keys():
+                return account
+    return {}

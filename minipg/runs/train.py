@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipg.algorithms import Agent
+from minipg.algorithms.files import AgentState
 from minipg.checks import require, require_types
 from minipg.errors import ConfigError, MinipgError, RunFolderError
 from minipg.progress import Progress
@@ -43,7 +45,9 @@ class Plan:
         require_types(self)
         for name in ("steps", "keep_checkpoints", "eval_every", "eval_episodes"):
             value = getattr(self, name)
-            require(value is None or value >= 1, name, "an integer ≥ 1", value)
+            require(value is None or 1 <= value < 2**63, name, "an integer ≥ 1", value)
+        target = self.target_return
+        require(target is None or math.isfinite(target), "target_return", "a finite number", target)
         self.due(0)
 
     def due(self, since: int) -> Callable[[int], bool]:
@@ -76,22 +80,23 @@ def train(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -
     named in `signal`; a fault of the environment is raised again with what to do next in its message.
     """
     with folder.locked():
-        Checkpoints(folder.path, plan.keep_checkpoints).write(agent)  # before there is a config there is no run
+        # first of all: before there is a config there is no run
+        Checkpoints(folder.path, plan.keep_checkpoints).write(agent.whole_state())
         _write_plan(agent, folder, plan)
         return _learn(agent, folder, display, plan)
 
 
 def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **changes: Any) -> dict[str, Any]:
-    """Go on with a run from its newest sound checkpoint; `changes` are fields of its plan, or `threads`.
+    """Go on with a run from its newest sound checkpoint; `changes` are fields of its plan, `threads`, or `env`.
 
     `show` makes the display. With compiled environments the agent becomes, to the bit, what it would have become had
     it never stopped. Raises RunFolderError where there is nothing to go on from.
     """
     with folder.locked():
-        config, threads = folder.config(), changes.pop("threads", None)
+        config, options = folder.config(), {name: changes.pop(name, None) for name in ("threads", "env")}
         try:
             plan = Plan(**{**{field.name: config[field.name] for field in dataclasses.fields(Plan)}, **changes})
-            options = {"backend": str(config["backend"]), "threads": threads}
+            options["backend"] = str(config["backend"])
         except KeyError as error:
             raise RunFolderError(f"{folder.path / 'config.json'}: {error} is missing") from error
         checkpoints = Checkpoints(folder.path, plan.keep_checkpoints)
@@ -102,9 +107,11 @@ def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **ch
             display.say(f"it has its {plan.steps:,} steps; --steps with a larger number goes on")
         for line in wrong:
             display.say(f"passed over: {line}")
-        if not agent.mid_episode:
+        if agent.updates and not agent.mid_episode:
             display.say("new episodes begin: these environments cannot say where they stood")
         _write_plan(agent, folder, plan)
+        if folder.config()["config"] != config.get("config"):
+            display.say("the settings in config.json were changed; those of the checkpoint are used, and written back")
         return _learn(agent, folder, display, plan)
 
 
@@ -126,27 +133,29 @@ def _write_plan(agent: Agent[Any], folder: RunFolder, plan: Plan) -> None:
 def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -> dict[str, Any]:
     checkpoints, due = Checkpoints(folder.path, plan.keep_checkpoints), plan.due(agent.steps)
     began, first, interrupted = time.perf_counter(), agent.steps, False
+    # what ends learning in the midst of an update leaves the agent in the midst of one: then this is kept
+    state, taken, cost = agent.whole_state(), began, 0.0
     with Recorder(folder.metrics, agent.updates) as metrics, signals_heard(display.say) as signal_came:
 
         def record(agent: Agent[Any], row: dict[str, Any]) -> None:
+            nonlocal state, taken, cost
             row["seconds"] += before
             metrics.append(row)
             last.update(row)
+            if (now := time.perf_counter()) - taken >= 50 * cost:
+                state = agent.whole_state()
+                taken = time.perf_counter()
+                cost = taken - now
 
         def keep(agent: Agent[Any], row: dict[str, Any]) -> None:
             if due(agent.steps):
-                checkpoints.write(agent)
+                metrics.sync()
+                checkpoints.write(agent.whole_state())
                 if plan.eval_every is None and math.isfinite(value := score(agent, row)):
                     checkpoints.write_best(agent, value)
 
-        last: dict[str, Any] = {
-            "steps": first,
-            "mean_return": "nan",
-            "mean_length": "nan",
-            "seconds": 0,
-            **metrics.last,
-        }
-        before = float(last["seconds"])
+        last: dict[str, Any] = {"mean_return": math.nan, "mean_length": math.nan, "seconds": 0.0, **metrics.last}
+        before = last["seconds"]
         callbacks = [record, keep, lambda agent, row: not signal_came()]
         if plan.eval_every is not None:
             highest = checkpoints.best_score()
@@ -160,14 +169,17 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
         try:
             if first < plan.steps:
                 agent.learn(plan.steps - first, on_update=in_turn(*callbacks), progress=display)
+            state = agent.whole_state()
         except KeyboardInterrupt:
             interrupted = True
         except MinipgError as error:
-            raise type(error)(f"{error}; {_what_is_left(agent, folder, checkpoints)}") from error
+            raise type(error)(f"{error}; {_what_is_left(agent, state, folder, checkpoints)}") from error
         except BaseException:
-            _what_is_left(agent, folder, checkpoints)
+            _what_is_left(agent, state, folder, checkpoints)
             raise
-        _keep(agent, folder, checkpoints)
+        metrics.sync()
+        checkpoints.write(state)
+        _draw(agent, folder)
         number = signal_came() or 2 * interrupted
     seconds = time.perf_counter() - began
     return {
@@ -185,24 +197,26 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
     }
 
 
-def _keep(agent: Agent[Any], folder: RunFolder, checkpoints: Checkpoints) -> None:
+def _draw(agent: Agent[Any], folder: RunFolder) -> None:
     from minipg.runs.curve import draw_curve
 
-    checkpoints.write(agent)
     if rows := folder.rows():
         draw_curve(rows, f"{agent.name} on {agent.env_id}, seed {agent.seed}", folder.curve)
 
 
-def _what_is_left(agent: Agent[Any], folder: RunFolder, checkpoints: Checkpoints) -> str:
+def _what_is_left(agent: Agent[Any], state: AgentState, folder: RunFolder, checkpoints: Checkpoints) -> str:
     """Keep what can be kept after an error, and say how to go on from it."""
+    with contextlib.suppress(Exception):  # a picture is no reason to hide what went wrong
+        _draw(agent, folder)
     try:
-        _keep(agent, folder, checkpoints)
+        checkpoints.write(state)
     except RunFolderError as error:
         kept = checkpoints.files()
         return f"{error}; " + (f"the last checkpoint is {kept[0]}" if kept else "nothing is saved")
-    return f"the agent is saved, minipg train --resume {folder.path} goes on from step {agent.steps:,}"
+    steps = int(checkpoints.newest().stem)
+    return f"the agent is saved, minipg train --resume {folder.path} goes on from step {steps:,}"
 
 
-def _number(value: Any) -> float | None:
+def _number(value: float) -> float | None:
     """None where there is no number yet: JSON has no NaN."""
-    return float(value) if math.isfinite(float(value)) else None
+    return value if math.isfinite(value) else None
