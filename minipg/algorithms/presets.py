@@ -84,8 +84,8 @@ _A2C: dict[str, dict[str, Any]] = {
     "MountainCarContinuous-v0": {**_PUSHING, "n_steps": 16, "learning_rate": 2e-3, "vf_learning_rate": 2e-3},
     "Pendulum-v1": {**_NORMALIZED, "num_envs": 8, "n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9,
                     "learning_rate": 4e-3, "vf_learning_rate": 4e-3, "schedule": "linear"},
-    "LunarLander-v3": {**_NORMALIZED, "n_steps": 32, "gae_lambda": 0.95, "normalize_advantage": True,
-                       "learning_rate": 6e-3, "vf_learning_rate": 6e-3, "schedule": "linear"},
+    "LunarLander-v3": {**_NORMALIZED, "num_envs": 16, "n_steps": 32, "gamma": 0.999, "gae_lambda": 0.98,
+                       "learning_rate": 8e-3, "vf_learning_rate": 8e-3, "schedule": "linear", "ent_coef": 0.01},
     **{f"{name}-v5": _A2C_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }  # fmt: skip
 
