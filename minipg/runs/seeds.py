@@ -54,6 +54,8 @@ def train_seeds(
         told = f"mean return {mean:.1f}" if mean is not None else "no episode ended"
         told = end.said if end.status and end.said else told
         say(f"seed {end.seed}: {told}   ({len(ended)} of {len(seeds)})")
+    if left := [str(seed) for seed in seeds if seed not in {end.seed for end in ended}]:
+        say(f"not begun: --seeds {','.join(left)}")
     accounts = [end.account for end in sorted(ended) if end.account]
     returns = [account["mean_return"] for account in accounts if account["mean_return"] is not None]
     account = {
