@@ -332,7 +332,7 @@ SLIPS = {
      "np.square(ret - value).mean(dtype=np.float64)", "trpo explained"),
 ],
 "minipg/algorithms/ascent.py": [
-    ("Adam's step counted from 0", "state.step + 1, theta, first", "max(state.step, 1), theta, first",
+    ("Adam's step counted from 0", "state.second.copy(), state.step + 1", "state.second.copy(), max(state.step, 1)",
      "algorithms adam_counts"),
     ("gradient never shortened", "if max_grad_norm < math.inf", "if False", "algorithms adam_counts"),
     ("schedule upwards", "max(0.0, 1.0 - progress)", "min(1.0, progress)", "algorithms schedule"),
@@ -358,7 +358,7 @@ SLIPS = {
     ("gradient of the last tile alone", "self.grad[:count] += self._part", "self.grad[:count] = self._part",
      "algorithms tiles"),
     ("mean over a tile", "float(len(rows)), g,", "float(m), g,", "algorithms tiles"),
-    ("gradient never shortened", "optimizer.clip_global_norm(grad, max_grad_norm, grad)", "pass", "algorithms AC3"),
+    ("gradient never shortened", "learning_rate, max_grad_norm)", "learning_rate, math.inf)", "algorithms AC3"),
     ("log σ left outside of its range", "theta = policy.project(theta)", "pass", "algorithms AC3"),
 ],
 "kernels/reference/proximal.py": [

@@ -7,13 +7,13 @@ from typing import Any
 
 from minipg.algorithms.a2c import A2C, A2CConfig
 from minipg.algorithms.agent import Agent
+from minipg.algorithms.files import AgentFile
 from minipg.algorithms.npg import NPG, NPGConfig
 from minipg.algorithms.ppo import PPO, PPOConfig
 from minipg.algorithms.reinforce import REINFORCE, REINFORCEConfig
 from minipg.algorithms.trpo import TRPO, TRPOConfig
 from minipg.algorithms.vpg import VPG, VPGConfig
 from minipg.errors import AgentFileError
-from minipg.storage import load_arrays
 
 ALGORITHMS: dict[str, type[Agent[Any]]] = {
     algorithm.name: algorithm for algorithm in (REINFORCE, VPG, A2C, NPG, TRPO, PPO)
@@ -40,7 +40,7 @@ __all__ = [
 
 def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:
     """The agent in an agent file, whichever algorithm it is. Raises AgentFileError."""
-    name = load_arrays(Path(path))[1].get("algorithm")
-    if not isinstance(name, str) or name not in ALGORITHMS:
-        raise AgentFileError(f"{path}: holds an agent of unknown algorithm {name!r}")
-    return ALGORITHMS[name].load(path, env, **options)
+    file = AgentFile.read(Path(path))
+    if not isinstance(file.algorithm, str) or file.algorithm not in ALGORITHMS:
+        raise AgentFileError(f"{path}: holds an agent of unknown algorithm {file.algorithm!r}")
+    return ALGORITHMS[file.algorithm].of_file(file, env, **options)

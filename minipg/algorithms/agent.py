@@ -240,7 +240,13 @@ class Agent(Generic[ConfigT]):
 
         Raises AgentFileError for a file that is damaged, of another algorithm, or made for other shapes.
         """
-        file = AgentFile.read(Path(path), cls.name)
+        return cls.of_file(AgentFile.read(Path(path)), env, **options)
+
+    @classmethod
+    def of_file(cls: type[A], file: AgentFile, env: Any = None, **options: Any) -> A:
+        """`load`, of a file that has been read."""
+        if file.algorithm != cls.name:
+            raise AgentFileError(f"{file.path}: holds a {file.algorithm} agent, expected {cls.name}")
         config, trained_on, seed, steps, updates = file.description(cls.Config)
         if env is not None and not isinstance(env, str):
             config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1), vec="auto")

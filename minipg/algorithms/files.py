@@ -63,14 +63,17 @@ class AgentFile(NamedTuple):
     meta: dict[str, Any]
 
     @classmethod
-    def read(cls, path: Path, algorithm: str) -> AgentFile:
-        """The file of an agent of this algorithm."""
+    def read(cls, path: Path) -> AgentFile:
+        """The file of an agent, of whichever algorithm."""
         arrays, meta = load_arrays(path)
         if meta.get("format") != FILE_FORMAT:
             raise AgentFileError(f"{path}: file format {meta.get('format')!r}, this version reads {FILE_FORMAT}")
-        if meta.get("algorithm") != algorithm:
-            raise AgentFileError(f"{path}: holds a {meta.get('algorithm')} agent, expected {algorithm}")
         return cls(path, arrays, meta)
+
+    @property
+    def algorithm(self) -> Any:
+        """What the file calls its agent's algorithm; it may be anything."""
+        return self.meta.get("algorithm")
 
     def description(self, config: type[Any]) -> Description:
         """Settings and counters."""

@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipg.algorithms.ascent import AdamState
+from minipg.algorithms.ascent import AdamState, adam_in_place
+from minipg.backend import TILE_ROWS
 from minipg.checks import Array
 from minipg.policy import LOG_STD_RANGE, Policy
-
-_ROWS = 512  # that fit in a core's cache with all that is computed for them
 
 
 class Surrogate:
@@ -33,7 +32,7 @@ class Surrogate:
     ) -> None:
         self.policy, self._obs = policy, obs
         self._batch = (act, adv, old, policy.distribution.log_prob(old, act), terms)
-        sizes, rows = policy.mlp.sizes, min(most, _ROWS)
+        sizes, rows = policy.mlp.sizes, min(most, TILE_ROWS)
         empty = lambda *shape: np.empty(shape, obs.dtype)
         self.grad, self._part = empty(policy.layout.size), empty(policy.mlp.layout.size)
         self._x, self._out, self._g = empty(rows, sizes[0]), empty(rows, sizes[-1]), empty(rows, sizes[-1])
@@ -50,7 +49,7 @@ class Surrogate:
         count, units = policy.mlp.layout.size, sum(policy.mlp.sizes[1:-1])
         network, log_std = theta[:count], theta[count:]
         self.grad[:] = 0
-        for some in (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)):
+        for some in (rows[i : i + TILE_ROWS] for i in range(0, len(rows), TILE_ROWS)):
             m = len(some)
             x, out, g, hidden = self._x[:m], self._out[:m], self._g[:m], self._hidden[: m * units]
             self._forward(network, sizes, activation, self._obs, some, x, out, hidden)
@@ -89,7 +88,6 @@ def climb(
     is changed.
     """
     policy, grad = surrogate.policy, surrogate.grad
-    optimizer = policy.backend.kernels("optimizer")
     theta, first, second, step = theta.copy(), adam.first.copy(), adam.second.copy(), adam.step
     clipped, status = 0.0, "ok"
     for rows in (epoch[i : i + minibatch_size] for epoch in order for i in range(0, len(epoch), minibatch_size)):
@@ -98,9 +96,7 @@ def climb(
             status = "target KL"
             break
         step, clipped = step + 1, clipped + beyond
-        optimizer.clip_global_norm(grad, max_grad_norm, grad)
-        with np.errstate(over="ignore"):  # of a square, which whoever called looks for
-            optimizer.adam(grad, learning_rate, 0.9, 0.999, 1e-8, step, theta, first, second)
+        adam_in_place(policy.backend, theta, first, second, step, grad, learning_rate, max_grad_norm)
         theta = policy.project(theta)
     taken = step - adam.step
     return Climb(theta, AdamState(first, second, step), clipped / max(taken, 1), status)

@@ -15,6 +15,7 @@ import tyro
 from minipg.checks import require
 from minipg.commands.parsing import parse, usage, value_of, without
 from minipg.errors import ConfigError, RunFolderError, unknown_name
+from minipg.progress import Progress, lasting_console
 from minipg.runs.train import Plan
 
 
@@ -58,7 +59,6 @@ def train_command(args: list[str]) -> int:
     """`minipg train ALGORITHM ENV [flags]`, and its exit status."""
     from minipg.algorithms import ALGORITHMS
     from minipg.algorithms.presets import preset_for
-    from minipg.progress import Progress
     from minipg.runs import RunFolder, train
 
     if args and args[0].partition("=")[0] == "--resume":
@@ -91,7 +91,7 @@ def train_command(args: list[str]) -> int:
         return _train_seeds(algorithm.name, env, flags, run)
     agent = algorithm(env, seed=run.seed, config=config, backend=run.backend, threads=run.threads)
     folder = RunFolder.create(run.out, f"{algorithm.name}-{env}-seed{run.seed}")
-    display = Progress(f"{algorithm.name} {env}", plan.steps, _console(run.json))
+    display = Progress(f"{algorithm.name} {env}", plan.steps, lasting_console(stderr=run.json))
     display.say(f"{algorithm.name} on {env}, seed {run.seed}, into {folder.path}")
     return _told(train(agent, folder, display, plan), run.json)
 
@@ -111,8 +111,7 @@ def _train_seeds(algorithm: str, env: str, flags: list[str], run: TrainFlags) ->
     if run.threads is None:
         args += ["--threads", str(max(1, cores // jobs))]
     folder = RunFolder.create(run.out, f"{algorithm}-{env}-seeds{run.seeds}")
-    console = _console(run.json)
-    say = lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
+    say = Progress(f"{algorithm} {env}", len(seeds), lasting_console(stderr=run.json)).say
     say(f"{algorithm} on {env}, seeds {run.seeds}, {jobs} at a time, into {folder.path}")
     account, status = train_seeds(args, seeds, jobs, folder.path, say)
     account = {"algorithm": algorithm, "env": env, **account, "run": str(folder.path)}
@@ -132,7 +131,6 @@ def _train_seeds(algorithm: str, env: str, flags: list[str], run: TrainFlags) ->
 
 
 def _resume(args: list[str]) -> int:
-    from minipg.progress import Progress
     from minipg.runs import RunFolder, resume
 
     wants_help = "--help" in args or "-h" in args
@@ -144,7 +142,7 @@ def _resume(args: list[str]) -> int:
     folder = RunFolder.existing(Path(run or ""))
 
     def show(agent: Any, plan: Plan) -> Progress:
-        display = Progress(f"{agent.name} {agent.env_id}", plan.steps, _console(options.json))
+        display = Progress(f"{agent.name} {agent.env_id}", plan.steps, lasting_console(stderr=options.json))
         display.say(
             f"{agent.name} on {agent.env_id}, seed {agent.seed}: {folder.path} goes on from step {agent.steps:,}"
         )
@@ -152,12 +150,6 @@ def _resume(args: list[str]) -> int:
 
     changes = {} if options.steps is None else {"steps": options.steps}
     return _told(resume(folder, show, threads=options.threads, env=options.env, **changes), options.json)
-
-
-def _console(to_stderr: bool) -> Any:
-    from minipg.progress import lasting_console
-
-    return lasting_console(stderr=to_stderr)
 
 
 def _told(summary: dict[str, Any], as_json: bool) -> int:

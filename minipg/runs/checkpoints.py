@@ -90,7 +90,8 @@ class Checkpoints:
 
     def tidy(self) -> None:
         """Remove what a process that was killed in the midst of writing may have left."""
-        for path in (*self.folder.glob(".*.npz.*"), *self.run.glob(".*.*.*")):
+        names = (".config.json.*", ".metrics.csv.*", ".curve.png.*", "checkpoints/.*.npz.*")
+        for path in [path for name in names for path in self.run.glob(name)]:
             path.unlink(missing_ok=True)
 
 
