@@ -11,6 +11,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorWrapper
 from hypothesis import given
 from hypothesis import strategies as st
+from minipg.kernels.cpu.classic_control import PROBLEMS
 
 import minipg
 from minipg import (
@@ -25,9 +26,11 @@ from minipg import (
     squashed,
 )  # fmt: skip
 from minipg.algorithms.advantages import estimate_advantages
+from minipg.envs import ActionCodec, ObservationCodec, make_vector
 from minipg.errors import EnvironmentFault
 from minipg.policy import policy_for
-from minipg.rollout import Collector, Moments, ObservationNormalizer, RewardScaler
+from minipg.rollout import Batch, Collector, Moments, ObservationNormalizer, RewardScaler
+from minipg.rollout.compiled import in_one_call
 from minipg.runs import evaluate
 
 SAME, NEXT = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP
@@ -630,3 +633,32 @@ def test_learning_on_after_an_interruption_pairs_actions_with_the_states_they_we
 def test_an_environment_made_by_gymnasium_keeps_its_id():
     agent = TRPO(gym.make("CartPole-v1"), **SMALL)
     assert agent.env_id == "CartPole-v1"
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("statistics", [False, True], ids=["plain", "normalized"])
+def test_a_rollout_in_one_call_is_the_one_that_goes_step_by_step(name, statistics):
+    def rollouts(at_once):
+        envs = make_vector(name, 3)
+        observations, actions = ObservationCodec(envs.single_observation_space), ActionCodec(envs.single_action_space)
+        policy = policy_for(actions.distribution(Backend("numba", 1)), (observations.size, 5))
+        theta = 3 * policy.init(np.random.default_rng(0), np.float64)
+        normalizer = ObservationNormalizer(observations.size, policy.backend) if statistics else None
+        scaler = RewardScaler(3, 0.9, policy.backend) if statistics else None
+        collect = Collector(envs, policy, seed=1, rng=np.random.default_rng(2), dtype=np.float64,
+                            normalizer=normalizer, scaler=scaler)  # fmt: skip
+        assert in_one_call(envs, policy)
+        passing = None if at_once else lambda t: None  # who looks on at every step has it go step by step
+        batches = [collect.collect(theta, steps, passing) for steps in (1, 450, 700)]
+        moments = [array for s in (normalizer, scaler) if s is not None for array in s.moments.arrays]
+        return batches, [*collect.place().values(), *moments]
+
+    (batches, after), (expected, expected_after) = rollouts(True), rollouts(False)
+    for batch, plain in zip(batches, expected, strict=True):
+        for field in Batch._fields:
+            got, wanted = getattr(batch, field), getattr(plain, field)
+            assert got.dtype == wanted.dtype, field
+            np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9, err_msg=field)
+    assert any(batch.terminated.any() if name == "CartPole-v1" else batch.truncated.any() for batch in batches)
+    for got, wanted in zip(after, expected_after, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)

@@ -17,7 +17,8 @@ FLOORS = [
     ["minipg.kernels._quadrature", "minipg.kernels.reference._namespace",
      "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh", "minipg.kernels.cpu._bind"],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
-     for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments")],
+     for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments",
+                  "head")],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("regression", "fisher", "multicategorical", "squashed")],
     [f"minipg.kernels.{twin}.proximal" for twin in ("reference", "cpu")],
@@ -25,6 +26,7 @@ FLOORS = [
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("cartpole", "acrobot", "mountain_car", "pendulum")],
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
     ["minipg.kernels.cpu.classic_control.batch"],
+    ["minipg.kernels.cpu.classic_control.rollout"],
     ["minipg.errors"],
     ["minipg.checks"],
     ["minipg.backend", "minipg.storage", "minipg.progress"],
@@ -44,6 +46,7 @@ FLOORS = [
     ["minipg.envs.make", "minipg.envs.snapshots"],
     ["minipg.envs"],
     ["minipg.rollout.batch", "minipg.rollout.normalizer"],
+    ["minipg.rollout.compiled"],
     ["minipg.rollout.collector"],
     ["minipg.rollout.vine"],
     ["minipg.rollout"],

@@ -1,76 +1,116 @@
-"""Twin of `reference/proximal.py`."""
+"""Twin of `reference/proximal.py`: every epoch in one call, a minibatch in tiles that stay in cache."""
 
 import math
 from functools import cache
 
-from minipg.kernels.cpu import mlp, surrogate
+from minipg.kernels.cpu import head, mlp, optimizer, surrogate
 from minipg.kernels.cpu._bind import compiled_with
 from minipg.kernels.cpu._jit import jit
 from minipg.kernels.cpu.categorical import entropy_gradient, kl, kl_gradient, log_prob, score
 
-
-@jit
-def forward(theta, sizes, activation, obs, rows, x, out, hidden):
-    """theta (P,), obs (N, n₀), rows (B,) → x = obs[rows] (B, n₀), out (B, n), hidden as `mlp.forward` leaves it."""
-    for i in range(rows.shape[0]):
-        x[i] = obs[rows[i]]
-    mlp.forward(theta, sizes, activation, x, out, hidden)
+_FUNCTIONS = ("log_prob", "score", "kl", "kl_gradient", "entropy_gradient")
 
 
 @cache
-def covector(family):
-    """`_covector`, compiled for the distributions of that name."""
-    names = ("log_prob", "score", "kl", "kl_gradient", "entropy_gradient")
-    return compiled_with(_covector, f"minipg.kernels.cpu.{family}", names, jit)
+def gradient(family):
+    """`_gradient`, compiled for the distributions of that name."""
+    module = f"minipg.kernels.cpu.{family}"
+    return compiled_with(_gradient, module, (), jit, _covector=compiled_with(_covector, module, _FUNCTIONS, jit))
+
+
+@cache
+def climb(family):
+    """`_climb`, compiled for the distributions of that name."""
+    return compiled_with(_climb, f"minipg.kernels.cpu.{family}", (), jit, _gradient=gradient(family))
+
+
+def _climb(policy, batch, terms, order, minibatch_size, adam, limits, step, theta, first, second, told, acted, work):
+    (form, (low, high), _, sizes, _), (learning_rate, beta1, beta2, epsilon), (max_kl, max_norm) = policy, adam, limits
+    grad, rest = work[: theta.shape[0]], work[theta.shape[0] :]
+    taken, clipped = 0, 0.0
+    for epoch in range(order.shape[0]):
+        for start in range(0, order.shape[1], minibatch_size):
+            rows = order[epoch, start : start + minibatch_size]
+            _gradient(policy, theta, batch, terms, rows, max_kl < math.inf, grad, told, acted, rest)
+            if told[0] > max_kl:
+                told[0], told[1] = taken, clipped
+                return
+            taken, clipped = taken + 1, clipped + told[1]
+            if max_norm < math.inf:
+                optimizer.clip_global_norm(grad, max_norm, grad)
+            optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step + taken, theta, first, second)
+            if form == 1:
+                for i in range(theta.shape[0] - sizes[-1], theta.shape[0]):
+                    theta[i] = min(max(theta[i], low), high)
+    told[0], told[1] = taken, clipped
+
+
+def _gradient(policy, theta, batch, terms, rows, wants_kl, grad, told, acted, work):
+    form, bounds, options, sizes, activation = policy
+    obs, act, adv, old, logp_old = batch
+    inputs, n, units, most = sizes[0], sizes[-1], sizes[1:-1].sum(), acted.shape[0]
+    network = theta.shape[0] - (n if form == 1 else 0)
+    part, rest = work[:network], work[network:]
+    grad[:] = 0
+    told[:] = 0
+    for start in range(0, rows.shape[0], most):
+        some = rows[start : start + most]
+        m = some.shape[0]
+        a, b, c = m * inputs, m * (inputs + n), m * (inputs + 2 * n)
+        x, out, g = rest[:a].reshape(m, inputs), rest[a:b].reshape(m, n), rest[b:c].reshape(m, n)
+        hidden, scratch = rest[c : c + m * units], rest[c + m * units :]
+        for i in range(m):
+            for j in range(inputs):
+                x[i, j] = obs[some[i], j]
+        mlp.forward(theta[:network], sizes, activation, x, out, hidden)
+        _covector(
+            form, bounds, options, out, theta[network:], some, act, adv, old, logp_old, terms, wants_kl, rows.shape[0],
+            g, grad[network:], told, acted[:m], scratch,
+        )  # fmt: skip
+        mlp.vjp(theta[:network], sizes, activation, x, hidden, g, part, scratch)
+        for i in range(network):
+            grad[i] += part[i]
 
 
 def _covector(
-    form, bounds, options, out, log_std, rows, act, adv, old, logp_old, terms, total, g, log_std_grad, told, acted, work
-):
+    form, bounds, options, out, log_std, rows, act, adv, old, logp_old, terms, wants_kl, total, g, log_std_grad, told,
+    acted, work,
+):  # fmt: skip
+    """What a change of the outputs is worth → g (B, n); added to log_std_grad, and to told (2,), its share of them."""
     clip_range, beta, entropy_weight = terms
-    (low, high), (count, n), width = bounds, out.shape, old.shape[1]
+    count, width, share = rows.shape[0], old.shape[1], out.dtype.type(1 / total)
     lowest, highest = math.log1p(-min(clip_range, 1.0)), math.log1p(clip_range)
     params, before, u, more = work[: 4 * count * width].reshape(4, count, width)
     rest = work[4 * count * width : 4 * count * (width + 1)]
     logp, logp_before, gain, weight = rest.reshape(4, count)
     for i in range(count):
         acted[i] = act[rows[i]]
-        before[i] = old[rows[i]]
         gain[i] = adv[rows[i]]
         logp_before[i] = logp_old[rows[i]]
-        for j in range(n):
-            params[i, j] = out[i, j]
-            if form == 1:
-                params[i, n + j] = log_std[j]
-            elif form == 2 and j >= n // 2:
-                reach = high if out[i, j] > 0 else -low
-                params[i, j] = reach * math.tanh(out[i, j] / reach)
+        for j in range(width):
+            before[i, j] = old[rows[i], j]
 
+    head.parameters(form, bounds, out, log_std, params)
     log_prob(params, acted, *options, logp)
     score(params, acted, *options, u)
     surrogate.clipped_gradient(logp, logp_before, gain, clip_range, weight)
     for i in range(count):
-        told[1] += not lowest <= logp[i] - logp_before[i] <= highest
+        told[1] += share * (not lowest <= logp[i] - logp_before[i] <= highest)
+        weight[i] *= share
         for j in range(width):
             u[i, j] *= weight[i]
     if beta > 0:
         kl_gradient(before, params, *options, more)
         for i in range(count):
             for j in range(width):
-                u[i, j] -= beta * more[i, j]
+                u[i, j] -= share * beta * more[i, j]
     if entropy_weight > 0:
         entropy_gradient(params, *options, more)
         for i in range(count):
             for j in range(width):
-                u[i, j] += entropy_weight * more[i, j]
-    kl(before, params, *options, logp)
-
-    for i in range(count):
-        told[0] += logp[i]
-        for j in range(n):
-            g[i, j] = u[i, j] / total
-            if form == 1:
-                log_std_grad[j] += u[i, n + j] / total
-            elif form == 2 and j >= n // 2:
-                bent = math.tanh(out[i, j] / (high if out[i, j] > 0 else -low))
-                g[i, j] *= 1 - bent * bent
+                u[i, j] += share * entropy_weight * more[i, j]
+    if wants_kl:
+        kl(before, params, *options, logp)
+        for i in range(count):
+            told[0] += share * logp[i]
+    head.pull_back(form, bounds, out, u, g, log_std_grad)

@@ -1,69 +1,84 @@
-"""The gradient of a surrogate that need not be left, over some rows of a batch.
+"""Minibatch ascent on a surrogate that need not be left: its gradient over some rows of a batch, and the epochs.
 
     L(θ) = mean [ min(r Â, clip(r, 1 − ε, 1 + ε) Â) − β KL(old‖π_θ) + c H(π_θ) ],   r = π_θ/π_old    (PP-1, PP-2, PP-3)
 
-It is `forward`, then `covector`, what a change of the network's outputs is worth, and then `mlp.vjp`.
-A policy's parameters (B, D) are the outputs (`form` 0), those and log σ from the tail of θ (1), or those with their
-second half bounded to (low, high) by h tanh(z/h), h the bound on z's side (2).
+`policy` is (form, (low, high), options, sizes, activation): how its distributions are read off the network (head.py),
+what their kernels take beside their inputs, and the network itself (mlp.py). `batch` is obs (N, n₀), act (N, …),
+adv (N,), old (N, D), log π_old (N,); `terms` are (ε, β, c).
 """
 
 from functools import cache
 from importlib import import_module
 
-from minipg.kernels.reference import mlp, surrogate
+from minipg.kernels.reference import head, mlp, optimizer, surrogate
 from minipg.kernels.reference._namespace import namespace
 
 
-def forward(theta, sizes, activation, obs, rows, x, out, hidden):
-    """theta (P,), obs (N, n₀), rows (B,) → x = obs[rows] (B, n₀), out (B, n), hidden as `mlp.forward` leaves it."""
-    x[...] = obs[rows]
-    mlp.forward(theta, sizes, activation, x, out, hidden)
-
-
 @cache
-def covector(family):
-    """A kernel for the distributions of that name, which have `options` beside their other arguments.
+def gradient(family):
+    """∇L over some rows, of a policy whose distributions have that name: a kernel.
 
-    form, bounds (low, high), options, out (B, n), log_std (A,) or (0,), rows (B,), and of the whole batch act (N, …),
-    adv (N,), old (N, D), logp_old (N,); terms (ε, β, c), `total` what the mean divides by
-    → g (B, n) of the outputs; added to log_std_grad, and to told (2,): Σ KL, and the number of ratios beyond ε.
-    acted (B, …) as act, work (4·B·(D + 1),).
+    theta (P,), rows (B,) → grad (P,), told (2,): the mean KL(old‖π_θ) if `wants_kl`, and the share of ratios beyond ε.
+    acted (m, …) as act, work (P + m·(n₀ + 2 n + Σ hidden + 2·max n + 4 (D + 1)),), for m rows at a time.
     """
     distribution = import_module(f"minipg.kernels.reference.{family}")
 
-    def _covector(
-        form, bounds, options, out, log_std, rows, act, adv, old, logp_old, terms, total, g, log_std_grad, told, acted,
-        work,
-    ):  # fmt: skip
-        xp, n, (clip_range, beta, entropy_weight) = namespace(out), out.shape[1], terms
-        params, slope = _distributions(xp, form, bounds, out, log_std)
-        acted[...], before, gain = act[rows], old[rows], adv[rows]
-        logp, weight, kl = (xp.empty_like(gain) for _ in range(3))
-        distribution.log_prob(params, acted, *options, logp)
-        surrogate.clipped_gradient(logp, logp_old[rows], gain, clip_range, weight)
+    def _gradient(policy, theta, batch, terms, rows, wants_kl, grad, told, acted, work):
+        form, bounds, options, sizes, activation = policy
+        obs, act, adv, old, logp_old = (array[rows] for array in batch)
+        xp, (clip_range, beta, entropy_weight) = namespace(obs), terms
+        count = sum(sizes[1:] * (sizes[:-1] + 1))
+        out, hidden = xp.empty((len(obs), sizes[-1]), obs.dtype), xp.empty(len(obs) * sum(sizes[1:-1]), obs.dtype)
+        mlp.forward(theta[:count], sizes, activation, obs, out, hidden)
+        params = xp.empty_like(old)
+        head.parameters(form, bounds, out, theta[count:], params)
 
+        logp, weight, kl = (xp.empty_like(adv) for _ in range(3))
+        distribution.log_prob(params, act, *options, logp)
+        surrogate.clipped_gradient(logp, logp_old, adv, clip_range, weight)
         score, kl_gradient, entropy_gradient = (xp.empty_like(params) for _ in range(3))
-        distribution.score(params, acted, *options, score)
-        distribution.kl_gradient(before, params, *options, kl_gradient)
+        distribution.score(params, act, *options, score)
+        distribution.kl_gradient(old, params, *options, kl_gradient)
         distribution.entropy_gradient(params, *options, entropy_gradient)
-        u = (weight[:, None] * score - beta * kl_gradient + entropy_weight * entropy_gradient) / total
+        u = (weight[:, None] * score - beta * kl_gradient + entropy_weight * entropy_gradient) / len(obs)
 
-        g[...] = (slope * u)[:, :n]
-        log_std_grad += u[:, n:].sum(axis=0)
-        distribution.kl(before, params, *options, kl)
-        told += xp.stack([kl.sum(), (abs(xp.exp(logp - logp_old[rows]) - 1) > clip_range).sum()])
+        g, grad[...] = xp.empty_like(out), 0
+        head.pull_back(form, bounds, out, u, g, grad[count:])
+        mlp.vjp(theta[:count], sizes, activation, obs, hidden, g, grad[:count], None)
+        distribution.kl(old, params, *options, kl)
+        told[...] = xp.stack([kl.mean(), (abs(xp.exp(logp - logp_old) - 1) > clip_range).mean()])
 
-    return _covector
+    return _gradient
 
 
-def _distributions(xp, form, bounds, out, log_std):
-    """The parameters of every row's distribution (B, D), and the slope of each in the output it is read off."""
-    if form == 0:
-        return out, 1
-    if form == 1:
-        return xp.concatenate([out, xp.broadcast_to(log_std, out.shape)], axis=1), 1
-    low, high = bounds
-    reach = xp.where(out > 0, high, -low).astype(out.dtype)
-    bent = xp.tanh(out / reach)
-    bounded = xp.arange(out.shape[1]) >= out.shape[1] // 2
-    return xp.where(bounded, reach * bent, out), xp.where(bounded, 1 - bent * bent, 1)
+@cache
+def climb(family):
+    """Minibatch Adam on L  (AC-3), every epoch: a kernel. It ends before a step from where a mean KL exceeds `max_kl`.
+
+    order (E, N) the rows as epochs visit them, adam (α, β₁, β₂, ε), limits (the KL, the norm to which gradients are
+    shortened), `step` the Adam steps taken before → theta, first, second (P,), changed in place, log σ in the tail of θ
+    kept in its bounds; told (2,): the steps taken, and the sum over them of the share of ratios beyond ε.
+    acted, work as for `gradient`, and P more of work.
+    """
+    slope = gradient(family)
+
+    def _climb(
+        policy, batch, terms, order, minibatch_size, adam, limits, step, theta, first, second, told, acted, work
+    ):  # fmt: skip
+        form, (low, high), _, sizes, _ = policy
+        learning_rate, beta1, beta2, epsilon = adam
+        max_kl, max_norm = limits
+        xp, grad, here = namespace(theta), 0 * theta, 0 * told
+        told[...] = 0
+        for rows in order:
+            for start in range(0, len(rows), minibatch_size):
+                slope(policy, theta, batch, terms, rows[start : start + minibatch_size], True, grad, here, acted, work)
+                if here[0] > max_kl:
+                    return
+                optimizer.clip_global_norm(grad, max_norm, grad)
+                told += xp.stack([xp.ones_like(here[1]), here[1]])
+                optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step + int(told[0]), theta, first, second)
+                if form == 1:
+                    theta[-sizes[-1] :] = xp.clip(theta[-sizes[-1] :], low, high)
+
+    return _climb

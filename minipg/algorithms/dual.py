@@ -16,7 +16,7 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples
 from minipg.algorithms.ascent import AdamState, all_finite
-from minipg.algorithms.proximal import Surrogate, climb
+from minipg.algorithms.proximal import Surrogate
 from minipg.checks import Array
 from minipg.fisher import forward_tiles
 from minipg.objective import surrogate_and_kl
@@ -70,11 +70,11 @@ def dual_update(
     obs, act, adv = samples.obs, samples.act, samples.adv
     old = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
     entropy = float(policy.distribution.entropy(old).mean())
-    measure = surrogate_and_kl(policy, obs, act, adv, old)
+    surrogate, measure = Surrogate.of(policy, obs, act, adv, old), surrogate_and_kl(policy, obs, act, adv, old)
     new, adam, multiplier, value, kl = theta, AdamState(*state[:3]), state.multiplier, math.nan, math.nan
     for epoch in order:
-        surrogate = Surrogate(policy, obs, act, adv, old, (math.inf, multiplier, 0.0), settings.minibatch_size)
-        found = climb(surrogate, new, adam, epoch[None], settings.minibatch_size, settings.learning_rate)
+        terms = (math.inf, multiplier, 0.0)
+        found = surrogate.climb(new, adam, terms, epoch[None], settings.minibatch_size, settings.learning_rate)
         new, adam = found.theta, found.adam
         value, kl = measure(new)
         if not (all_finite(new, adam.second) and math.isfinite(value) and math.isfinite(kl)):

@@ -23,7 +23,7 @@ from minipg.algorithms.agent import Agent
 from minipg.algorithms.ascent import AdamState, all_finite, begin_adam, scheduled
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
-from minipg.algorithms.proximal import Surrogate, climb
+from minipg.algorithms.proximal import Surrogate
 from minipg.checks import Array, require
 from minipg.fisher import forward_tiles
 from minipg.objective import adapted_beta
@@ -115,9 +115,8 @@ def update(
         beta if config.objective in ("kl", "adaptive-kl") else 0.0,
         config.ent_coef,
     )
-    found = climb(
-        Surrogate(policy, obs, act, adv, old, terms, config.minibatch_size),
-        theta, AdamState(*state[:3]), order, config.minibatch_size,
+    found = Surrogate.of(policy, obs, act, adv, old).climb(
+        theta, AdamState(*state[:3]), terms, order, config.minibatch_size,
         config.learning_rate * scheduled(config.schedule, progress),
         max_kl=1.5 * config.target_kl if config.objective != "adaptive-kl" else math.inf,
         max_grad_norm=config.max_grad_norm,

@@ -3,63 +3,85 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipg.algorithms.ascent import AdamState, adam_in_place
-from minipg.backend import TILE_ROWS
+from minipg.algorithms.ascent import AdamState
 from minipg.checks import Array
 from minipg.policy import LOG_STD_RANGE, Policy
 
+_ROWS = 128  # that stay in a core's fastest caches with all that is computed for them
 
-class Surrogate:
+
+class Surrogate(NamedTuple):
     """mean [min(r Â, clip(r) Â) − β KL(old‖θ) + c H] over rows of one batch  (PP-1, PP-2, PP-3).
 
-    obs (B, O), act (B, …), adv (B,), old (B, D) the distributions that acted, terms (ε, β, c). `grad` (P,) is the
-    gradient that was asked for last; up to `most` rows may be asked for, and their memory is used again.
+    obs (B, O), act (B, …), adv (B,), old (B, D) the distributions that acted, and what they made of act: log π (B,).
     """
 
-    def __init__(
-        self,
-        policy: Policy,
-        obs: Array,
-        act: Array,
-        adv: Array,
-        old: Array,
-        terms: tuple[float, float, float],
-        most: int,
-    ) -> None:
-        self.policy, self._obs = policy, obs
-        self._batch = (act, adv, old, policy.distribution.log_prob(old, act), terms)
-        sizes, rows = policy.mlp.sizes, min(most, TILE_ROWS)
-        empty = lambda *shape: np.empty(shape, obs.dtype)
-        self.grad, self._part = empty(policy.layout.size), empty(policy.mlp.layout.size)
-        self._x, self._out, self._g = empty(rows, sizes[0]), empty(rows, sizes[-1]), empty(rows, sizes[-1])
-        self._hidden, self._scratch = empty(rows * sum(sizes[1:-1])), empty(2 * rows * max(sizes))
-        self._acted, self._work = np.empty((rows, *act.shape[1:]), act.dtype), empty(4 * rows * (old.shape[1] + 1))
-        kernels = policy.backend.kernels("proximal")
-        self._forward, self._covector = kernels.forward, kernels.covector(policy.distribution.name)
-        self._vjp = policy.backend.kernels("mlp").vjp
+    policy: Policy
+    obs: Array
+    act: Array
+    adv: Array
+    old: Array
+    logp_old: Array
 
-    def gradient(self, theta: Array, rows: Array) -> tuple[float, float]:
-        """The gradient at theta (P,) over `rows` (M,) → `grad`; the mean KL, and the share of ratios beyond ε."""
-        policy, told = self.policy, np.zeros(2)
-        sizes, activation = policy.mlp.spec
-        count, units = policy.mlp.layout.size, sum(policy.mlp.sizes[1:-1])
-        network, log_std = theta[:count], theta[count:]
-        self.grad[:] = 0
-        for some in (rows[i : i + TILE_ROWS] for i in range(0, len(rows), TILE_ROWS)):
-            m = len(some)
-            x, out, g, hidden = self._x[:m], self._out[:m], self._g[:m], self._hidden[: m * units]
-            self._forward(network, sizes, activation, self._obs, some, x, out, hidden)
-            self._covector(
-                policy.form, LOG_STD_RANGE, policy.distribution.options, out, log_std, some, *self._batch,
-                float(len(rows)), g, self.grad[count:], told, self._acted[:m], self._work,
+    @classmethod
+    def of(cls, policy: Policy, obs: Array, act: Array, adv: Array, old: Array) -> Surrogate:
+        """The surrogate of a batch that `old` has acted in."""
+        return cls(policy, obs, act, adv, old, policy.distribution.log_prob(old, act))
+
+    def gradient(self, theta: Array, rows: Array, terms: tuple[float, float, float]) -> tuple[Array, float, float]:
+        """At theta (P,), over `rows` (M,), with terms (ε, β, c): ∇ (P,), the mean KL, the share of ratios beyond ε."""
+        kernel, grad, told = self._kernel("gradient"), np.empty_like(theta), np.empty(2)
+        kernel(self._spec, theta, self[1:], terms, rows, True, grad, told, *self._work(len(rows)))
+        return grad, float(told[0]), float(told[1])
+
+    def climb(
+        self,
+        theta: Array,
+        adam: AdamState,
+        terms: tuple[float, float, float],
+        order: Array,
+        minibatch_size: int,
+        learning_rate: float,
+        *,
+        max_kl: float = math.inf,
+        max_grad_norm: float = math.inf,
+    ) -> Climb:
+        """Adam's steps  (AC-3), minibatch by minibatch of `order` (E, B), the rows as epochs visit them.
+
+        theta (P,), terms (ε, β, c). It ends before a step from where a minibatch's mean KL(old‖θ) is beyond `max_kl`.
+        Nothing that came in is changed.
+        """
+        theta, first, second, told = theta.copy(), adam.first.copy(), adam.second.copy(), np.empty(2)
+        size = min(minibatch_size, order.shape[1])
+        with np.errstate(over="ignore"):  # of a square, which whoever called looks for
+            self._kernel("climb")(
+                self._spec, self[1:], terms, order, size, (learning_rate, 0.9, 0.999, 1e-8), (max_kl, max_grad_norm),
+                adam.step, theta, first, second, told, *self._work(size),
             )  # fmt: skip
-            self._vjp(network, sizes, activation, x, hidden, g, self._part, self._scratch)
-            self.grad[:count] += self._part
-        return float(told[0]) / len(rows), float(told[1]) / len(rows)
+        taken, wanted = int(told[0]), len(order) * -(-order.shape[1] // size)
+        return Climb(
+            theta,
+            AdamState(first, second, adam.step + taken),
+            float(told[1]) / max(taken, 1),
+            "ok" if taken == wanted else "target KL",
+        )
+
+    def _kernel(self, name: str) -> Any:
+        return getattr(self.policy.backend.kernels("proximal"), name)(self.policy.distribution.name)
+
+    @property
+    def _spec(self) -> tuple[Any, ...]:
+        return (self.policy.form, LOG_STD_RANGE, self.policy.distribution.options, *self.policy.mlp.spec)
+
+    def _work(self, rows: int) -> tuple[Array, Array]:
+        rows, sizes, width = min(rows, _ROWS), self.policy.mlp.sizes, self.old.shape[1]
+        numbers = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (width + 1)
+        work = np.empty(2 * self.policy.layout.size + rows * numbers, self.obs.dtype)
+        return np.empty((rows, *self.act.shape[1:]), self.act.dtype), work
 
 
 class Climb(NamedTuple):
@@ -69,34 +91,3 @@ class Climb(NamedTuple):
     adam: AdamState
     clip_fraction: float
     status: str
-
-
-def climb(
-    surrogate: Surrogate,
-    theta: Array,
-    adam: AdamState,
-    order: Array,
-    minibatch_size: int,
-    learning_rate: float,
-    *,
-    max_kl: float = math.inf,
-    max_grad_norm: float = math.inf,
-) -> Climb:
-    """Adam's steps up the surrogate  (AC-3), minibatch by minibatch of `order` (E, B), the rows as epochs visit them.
-
-    theta (P,). It ends before a step from where a minibatch's mean KL(old‖θ) is beyond `max_kl`. Nothing that came in
-    is changed.
-    """
-    policy, grad = surrogate.policy, surrogate.grad
-    theta, first, second, step = theta.copy(), adam.first.copy(), adam.second.copy(), adam.step
-    clipped, status = 0.0, "ok"
-    for rows in (epoch[i : i + minibatch_size] for epoch in order for i in range(0, len(epoch), minibatch_size)):
-        kl, beyond = surrogate.gradient(theta, rows)
-        if kl > max_kl:  # asked before the step it stops
-            status = "target KL"
-            break
-        step, clipped = step + 1, clipped + beyond
-        adam_in_place(policy.backend, theta, first, second, step, grad, learning_rate, max_grad_norm)
-        theta = policy.project(theta)
-    taken = step - adam.step
-    return Climb(theta, AdamState(first, second, step), clipped / max(taken, 1), status)

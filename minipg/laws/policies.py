@@ -208,9 +208,8 @@ def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> fl
     old, d = tapes[0].params, policy.distribution
     theta = theta + case.normal(len(theta), scale=0.1)
     clip_range, beta, c = case.one_of(math.inf, 0.1, 0.3), case.one_of(0.0, 2.0), case.one_of(0.0, 0.5)
-    surrogate = Surrogate(policy, obs, act, adv.astype(theta.dtype), old, (clip_range, beta, c), len(obs))
-    kl, _ = surrogate.gradient(theta, np.arange(len(obs)))
-    g = surrogate.grad
+    surrogate = Surrogate.of(policy, obs, act, adv.astype(theta.dtype), old)
+    g, kl, _ = surrogate.gradient(theta, np.arange(len(obs)), (clip_range, beta, c))
     old64, acted, terms = old.astype(float), act if act.dtype == np.int64 else act.astype(float), g * v
 
     def objective(x: Array) -> float:

@@ -43,7 +43,9 @@ class Collector:
         self.observations = ObservationCodec(envs.single_observation_space)
         self.actions = ActionCodec(envs.single_action_space, policy.distribution.name == "squashed")
         self.next_step_reset = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
-        self.steps = 0
+        from minipg.rollout.compiled import in_one_call  # it loads the compiled environments
+
+        self.steps, self._in_one_call = 0, in_one_call(envs, policy)
         if place is None:
             self._restart(seed)
         else:
@@ -92,6 +94,8 @@ class Collector:
     def collect(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None = None) -> Batch:
         """`n_steps` steps of every environment under π_θ; before step t, `passing(t)` finds them at rest."""
         with np.errstate(over="ignore"):  # a number too large for the dtype becomes infinite, and that is looked for
+            if passing is None and self._in_one_call is not None:
+                return self._collected_in_one_call(self._in_one_call, theta, n_steps)
             return self._collected(theta, n_steps, passing)
 
     def collect_episodes(self, theta: Array, episodes: int, n_steps: int) -> Batch:
@@ -112,6 +116,17 @@ class Collector:
             parts.append(self.collect(theta, n_steps))
             ended += (parts[-1].terminated | parts[-1].truncated).sum(axis=0)
         return first_episodes(joined(parts), episodes)
+
+    def _collected_in_one_call(self, rollout: Callable[..., Batch], theta: Array, n_steps: int) -> Batch:
+        noise = self.policy.distribution.noise(self.rng, (n_steps, self.envs.num_envs), self.dtype)
+        batch = rollout(theta, self._obs, noise, (self._returns, self._lengths), self.normalizer, self.scaler)
+        for values, what in ((batch.act, "action"), (batch.obs, "observation"), (batch.rew, "reward")):
+            if not np.isfinite(values.sum(dtype=np.float64)):
+                for row in values:
+                    self._checked(row, what)
+        self.steps += batch.rew.size
+        self._obs = batch.last_obs
+        return batch
 
     def _collected(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None) -> Batch:
         envs, policy = self.envs, self.policy

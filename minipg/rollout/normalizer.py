@@ -26,13 +26,18 @@ class Moments:
     def __post_init__(self) -> None:
         self.count, self.mean, self.square = np.zeros(1), np.zeros(self.size), np.zeros(self.size)
 
+    @property
+    def arrays(self) -> tuple[Array, Array, Array]:
+        """What the kernels take: count, mean, square, its own arrays."""
+        return self.count, self.mean, self.square
+
     def merge(self, x: Array) -> None:
         """Fold in the rows of x (B, O)."""
-        self.backend.kernels("moments").merge(x, self.count, self.mean, self.square)
+        self.backend.kernels("moments").merge(x, *self.arrays)
 
     def state(self) -> dict[str, Array]:
         """Copies of the three arrays, by name."""
-        return {"count": self.count.copy(), "mean": self.mean.copy(), "square": self.square.copy()}
+        return {name: array.copy() for name, array in zip(("count", "mean", "square"), self.arrays, strict=True)}
 
     def restore(self, state: dict[str, Array]) -> None:
         """The inverse of `state`."""
@@ -51,9 +56,8 @@ class ObservationNormalizer:
 
     def __call__(self, obs: Array) -> Array:
         """obs (B, O) → (B, O) of the same dtype."""
-        moments, out = self.moments, np.empty_like(obs)
-        kernels = moments.backend.kernels("moments")
-        kernels.standardize(obs, moments.count, moments.mean, moments.square, LIMIT, out)
+        out = np.empty_like(obs)
+        self.moments.backend.kernels("moments").standardize(obs, *self.moments.arrays, LIMIT, out)
         return out
 
 

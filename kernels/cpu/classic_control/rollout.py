@@ -1,0 +1,88 @@
+"""A whole rollout in one call: a policy and compiled environments, step after step.
+
+minipg/rollout/collector.py says the same in the plain way, for environments of every kind. These reset within the step
+that ends an episode, and take an action as it is or clipped to a bound.
+"""
+
+import math
+from functools import cache
+
+import numpy as np
+from minipg.kernels.cpu import head, mlp, moments
+from minipg.kernels.cpu._bind import compiled_with
+from minipg.kernels.cpu._jit import jit_exact
+from minipg.kernels.cpu.categorical import sample
+from minipg.kernels.cpu.classic_control.batch import advance, kernels, restart
+
+
+@cache
+def rollout(problem, family):
+    """`_rollout`, compiled for the problem in the file of that name and the distributions of that name."""
+    module = f"minipg.kernels.cpu.{family}"
+    return compiled_with(_rollout, module, ("sample",), jit_exact, f"_{problem}", **kernels(problem)._asdict())
+
+
+def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals, ended, work):
+    """T steps of N environments under π_θ, from where they stand; batch.obs[0] is what they show.
+
+    policy as in `proximal.py`, theta (P,), noise (T, N, …) for `sample`, actions clipped to ±bound;
+    envs: the time limit, state, elapsed, stream and obs as in `batch.py`, u (K,)
+    tally: each environment's return and length so far, (N,) each
+    seen: limit and moments (`moments.py`) that observations are standardised by, which grow; limit 0 leaves them alone
+    paid: limit, γ, discounted returns (N, 1) and their moments, by which rewards are divided; limit 0 likewise
+    → batch: obs (T + 1, N, O), act (T, N, …), rew, terminated, truncated (T, N), none both
+    → finals: (K, O) the last observations of truncated episodes, not standardised, (K,) the flat rows they followed
+    → ended: returns and lengths of the episodes that ended (T·N,); and their number, that of finals (2,)
+    work (N·(D + n + Σ hidden),).
+    """
+    form, bounds, options, sizes, activation = policy
+    time_limit, state, elapsed, stream, shown, u = envs
+    returns, lengths = tally
+    obs_limit, obs_count, obs_mean, obs_square = seen
+    rew_limit, gamma, discounted, rew_count, rew_mean, rew_square = paid
+    obs, act, rew, terminated, truncated = batch
+    last_obs, last_at = finals
+    ended_returns, ended_lengths, counts = ended
+
+    (steps, count), n, units = rew.shape, sizes[-1], sizes[1:-1].sum()
+    network = theta.shape[0] - (n if form == 1 else 0)
+    width = n + theta.shape[0] - network
+    params, rest = work[: count * width].reshape(count, width), work[count * width :]
+    out, hidden = rest[: count * n].reshape(count, n), rest[count * n : count * (n + units)]
+    everywhere, told, reward = np.ones(count, np.bool_), np.empty(count), np.empty(count)
+    told_by = act.reshape(steps, count)
+    counts[:] = 0
+    for t in range(steps):
+        mlp.forward(theta[:network], sizes, activation, obs[t], out, hidden)
+        head.parameters(form, bounds, out, theta[network:], params)
+        sample(params, noise[t], *options, act[t])
+        for i in range(count):
+            told[i] = min(max(np.float32(told_by[t, i]), -bound), bound)
+        advance(everywhere, told, time_limit, state, elapsed, shown, reward, terminated[t], truncated[t])
+        scale = 1.0
+        if rew_limit > 0:
+            for i in range(count):
+                discounted[i, 0] = gamma * discounted[i, 0] + reward[i]
+            moments.merge(discounted, rew_count, rew_mean, rew_square)
+            scale = math.sqrt(rew_square[0] / rew_count[0])
+        for i in range(count):
+            returns[i] += reward[i]
+            lengths[i] += 1
+            paid_now = reward[i] / scale if scale > 0 else reward[i]
+            rew[t, i] = min(max(paid_now, -rew_limit), rew_limit) if rew_limit > 0 else paid_now
+            if terminated[t, i] or truncated[t, i]:
+                discounted[i, 0] = 0
+                ended_returns[counts[0]], ended_lengths[counts[0]] = returns[i], lengths[i]
+                counts[0] += 1
+                returns[i], lengths[i] = 0, 0
+                if not terminated[t, i]:
+                    last_obs[counts[1]], last_at[counts[1]] = shown[i], t * count + i
+                    counts[1] += 1
+        restart(terminated[t] | truncated[t], stream, state, elapsed, shown, u)
+        for i in range(count):
+            truncated[t, i] = truncated[t, i] and not terminated[t, i]
+            for j in range(shown.shape[1]):
+                obs[t + 1, i, j] = shown[i, j]
+        if obs_limit > 0:
+            moments.merge(obs[t + 1], obs_count, obs_mean, obs_square)
+            moments.standardize(obs[t + 1], obs_count, obs_mean, obs_square, obs_limit, obs[t + 1])

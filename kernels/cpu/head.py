@@ -1,0 +1,34 @@
+"""Twin of `reference/head.py`."""
+
+import math
+
+from minipg.kernels.cpu._jit import jit
+
+
+@jit
+def parameters(form, bounds, out, log_std, params):
+    """out (B, n), log_std (A,), which is (0,) but for form 1 → params (B, D)."""
+    (low, high), n = bounds, out.shape[1]
+    for i in range(out.shape[0]):
+        for j in range(n):
+            z = out[i, j]
+            if form == 2 and j >= n // 2:
+                reach = high if z > 0 else -low
+                z = reach * math.tanh(z / reach)
+            params[i, j] = z
+        for j in range(n, params.shape[1]):
+            params[i, j] = log_std[j - n]
+
+
+@jit
+def pull_back(form, bounds, out, u, g, log_std_grad):
+    """Covectors of the parameters, u (B, D) → of the outputs, g (B, n); those of log σ are added to log_std_grad."""
+    (low, high), n = bounds, out.shape[1]
+    for i in range(out.shape[0]):
+        for j in range(n):
+            g[i, j] = u[i, j]
+            if form == 2 and j >= n // 2:
+                bent = math.tanh(out[i, j] / (high if out[i, j] > 0 else -low))
+                g[i, j] *= 1 - bent * bent
+        for j in range(n, u.shape[1]):
+            log_std_grad[j - n] += u[i, j]

@@ -1,0 +1,74 @@
+"""Rollouts of compiled environments, in one call of a kernel that steps policy and environments alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from minipg.checks import Array
+from minipg.envs.compiled import CompiledVectorEnv
+from minipg.kernels.cpu.classic_control.rollout import rollout
+from minipg.policy import LOG_STD_RANGE, Policy
+from minipg.rollout.batch import Batch
+from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
+
+
+def in_one_call(envs: VectorEnv[Any, Any, Any], policy: Policy) -> Callable[..., Batch] | None:
+    """`collect_in_one_call` of these environments under this policy, where there is a kernel for them."""
+    if (
+        type(envs) is CompiledVectorEnv
+        and envs.mode == AutoresetMode.SAME_STEP
+        and policy.backend.name == "numba"
+        and policy.distribution.name in ("categorical", "gaussian")
+    ):
+        return partial(collect_in_one_call, envs, policy)
+    return None
+
+
+def collect_in_one_call(
+    envs: CompiledVectorEnv,
+    policy: Policy,
+    theta: Array,
+    obs: Array,
+    noise: Array,
+    tally: tuple[Array, Array],
+    normalizer: ObservationNormalizer | None,
+    scaler: RewardScaler | None,
+) -> Batch:
+    """len(noise) steps of every environment from `obs` (N, O), as the policy sees it.   theta (P,), noise (T, N, …).
+
+    tally: return and length of every environment's episode so far, (N,) each; they and the statistics go on.
+    """
+    (steps, n), dtype, problem, distribution = noise.shape[:2], obs.dtype, envs.problem, policy.distribution
+    every_obs = np.empty((steps + 1, *obs.shape), dtype)
+    every_obs[0] = obs
+    act = np.empty(noise.shape, np.int64 if distribution.discrete else dtype)
+    rew, (terminated, truncated) = np.empty((steps, n), dtype), np.empty((2, steps, n), bool)
+    most = n * (steps // envs.time_limit + 1)  # episodes that may be cut
+    finals, final_at = np.empty((most, obs.shape[1]), dtype), np.empty(most, np.int64)
+    returns, lengths, counts = np.empty(steps * n), np.empty(steps * n, np.int64), np.zeros(2, np.int64)
+    none = np.zeros(0)
+    seen = (0.0, none, none, none) if normalizer is None else (LIMIT, *normalizer.moments.arrays)
+    paid = (
+        (0.0, 0.0, np.zeros((n, 1)), none, none, none)
+        if scaler is None
+        else (LIMIT, scaler.gamma, scaler.running, *scaler.moments.arrays)
+    )
+    outputs = policy.mlp.sizes[-1]
+    work = np.empty(n * (2 * distribution.n_params + outputs + sum(policy.mlp.sizes[1:-1])), dtype)
+    rollout(problem.file, distribution.name)(
+        (policy.form, LOG_STD_RANGE, distribution.options, *policy.mlp.spec), theta, noise,
+        np.inf if problem.actions else problem.act_high, envs.in_kernels(), tally, seen, paid,
+        (every_obs, act, rew, terminated, truncated), (finals, final_at), (returns, lengths, counts), work,
+    )  # fmt: skip
+    ends, cuts = counts.tolist()
+    last = finals[:cuts] if normalizer is None else normalizer(finals[:cuts])
+    everywhere, nowhere = np.ones((steps, n), bool), np.zeros((steps, n), bool)
+    return Batch(
+        every_obs[:-1], act, rew, terminated, truncated, everywhere, nowhere, every_obs[-1], last, final_at[:cuts],
+        returns[:ends].copy(), lengths[:ends].copy(),
+    )  # fmt: skip
