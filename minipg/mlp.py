@@ -85,7 +85,7 @@ class MLP:
         """Jᵀ g, summed over the batch: the gradient in θ of Σ g·out.   theta (P,), g (B, n_L) → (P,)."""
         theta = as_flat("theta", theta, self.layout.size)
         g = as_array("g", g, tape.out.shape, theta.dtype)
-        out, work = np.empty_like(theta), np.empty(2 * len(g) * max(self.sizes), theta.dtype)
+        out, work = np.empty_like(theta), np.empty(len(theta) + 2 * len(g) * max(self.sizes), theta.dtype)
         self.backend.kernels("mlp").vjp(theta, *self.spec, tape.obs, tape.hidden, g, out, work)
         return out
 

@@ -221,7 +221,7 @@ def _fused_product(
     v = as_array("v", v, theta.shape, theta.dtype)
     sizes, activation = policy.mlp.spec
     rows, out = len(tape.params), np.empty_like(theta)
-    work = np.empty(rows * (policy.mlp.sizes[-1] + 3 * max(policy.mlp.sizes)), theta.dtype)
+    work = np.empty(2 * len(theta) + rows * (policy.mlp.sizes[-1] + 3 * max(policy.mlp.sizes)), theta.dtype)
     product = getattr(policy.backend.kernels("fisher"), kernel)
     product(theta, sizes, activation, tape.mlp.obs, tape.mlp.hidden, tape.params, v, out, work)
     return out

@@ -76,7 +76,7 @@ class ValueNetwork:
         require(bool(inside), "order", f"at least one epoch of rows from 0 to {len(obs) - 1}", order.shape)
         require(minibatch_size >= 1, "minibatch_size", "an integer ≥ 1", minibatch_size)
         rows, (sizes, activation) = min(minibatch_size, len(obs)), self.mlp.spec
-        work = np.empty(len(state.theta) + rows * (sizes[0] + 2 + sizes[1:-1].sum() + 2 * sizes.max()), dtype)
+        work = np.empty(2 * len(state.theta) + rows * (sizes[0] + 2 + sizes[1:-1].sum() + 2 * sizes.max()), dtype)
         theta, first, second = state.theta.copy(), state.first.copy(), state.second.copy()
         loss = np.empty(len(order))
         adam = (float(learning_rate), float(betas[0]), float(betas[1]), float(epsilon))

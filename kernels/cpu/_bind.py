@@ -8,7 +8,7 @@ from typing import Any
 def compiled_with(
     function: Any, module: str, names: tuple[str, ...], jit: Any, variant: str = "", **others: Any
 ) -> Any:
-    """`function` compiled by `jit` with that module's functions of these names, and `others`, in the place of its globals.
+    """`function` compiled by `jit` with that module's functions of these names, and `others`, in place of its globals.
 
     Compiled code cannot be handed a module, a test at every step would have all of them compiled where one is needed,
     and Numba keeps no closure over compiled functions. Copies that differ in `others` alone differ in `variant`, too.

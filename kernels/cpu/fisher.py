@@ -1,4 +1,7 @@
-"""Twin of `reference/fisher.py`: a tile in one call, so that threads need the interpreter only between tiles."""
+"""Twin of `reference/fisher.py`: many rows in one call, so that threads need the interpreter only between calls.
+
+A tile of rows goes through J, M and Jᵀ before the next one begins: it never leaves the cache.
+"""
 
 import math
 
@@ -10,27 +13,42 @@ from minipg.kernels.cpu._jit import jit
 def categorical_product(theta, sizes, activation, obs, hidden, params, v, out, work):
     """Σ_rows Jᵀ (diag(p) − p pᵀ) J v  (TR-9, DI-3).   theta, v (P,), params (B, A) → out (P,).
 
-    work (B·(A + 3·max n),).
+    work (2 P + B·(A + 3·max n),).
     """
-    g, rest = work[: params.size].reshape(params.shape), work[params.size :]
-    mlp.jvp(theta, sizes, activation, obs, hidden, v, g, rest)
-    categorical.fisher_product(params, g, g)
-    mlp.vjp(theta, sizes, activation, obs, hidden, g, out, rest)
+    units, part, rest = sizes[1:-1].sum(), work[: theta.shape[0]], work[theta.shape[0] :]
+    out[:] = 0
+    for start in range(0, params.shape[0], mlp.TILE):
+        stop = min(start + mlp.TILE, params.shape[0])
+        x, h, logits = obs[start:stop], hidden[start * units : stop * units], params[start:stop]
+        g, scratch = rest[: logits.size].reshape(logits.shape), rest[logits.size :]
+        mlp.jvp(theta, sizes, activation, x, h, v, g, scratch)
+        categorical.fisher_product(logits, g, g)
+        mlp.vjp(theta, sizes, activation, x, h, g, part, scratch)
+        for i in range(part.shape[0]):
+            out[i] += part[i]
 
 
 @jit
 def gaussian_product(theta, sizes, activation, obs, hidden, params, v, out, work):
     """Σ_rows Jᵀ diag(1/σ², 2) J v  (TR-9, DI-5); the last A parameters are log σ.   theta, v (P,) → out (P,).
 
-    params (B, 2A).   work (B·(A + 3·max n),).
+    params (B, 2A).   work (2 P + B·(A + 3·max n),).
     """
-    rows, size = params.shape[0], params.shape[1] // 2
+    units, rows, size = sizes[1:-1].sum(), params.shape[0], params.shape[1] // 2
     network = theta.shape[0] - size
-    g, rest = work[: rows * size].reshape(rows, size), work[rows * size :]
-    mlp.jvp(theta[:network], sizes, activation, obs, hidden, v[:network], g, rest)
+    part, precision, rest = work[:network], work[network : network + size], work[network + size :]
+    out[:] = 0
     for j in range(size):
-        inverse_std = math.exp(-theta[network + j])
         out[network + j] = 2 * rows * v[network + j]
-        for i in range(rows):
-            g[i, j] *= inverse_std * inverse_std
-    mlp.vjp(theta[:network], sizes, activation, obs, hidden, g, out[:network], rest)
+        precision[j] = math.exp(-2 * theta[network + j])
+    for start in range(0, rows, mlp.TILE):
+        stop = min(start + mlp.TILE, rows)
+        x, h, m = obs[start:stop], hidden[start * units : stop * units], stop - start
+        g, scratch = rest[: m * size].reshape(m, size), rest[m * size :]
+        mlp.jvp(theta[:network], sizes, activation, x, h, v[:network], g, scratch)
+        for i in range(m):
+            for j in range(size):
+                g[i, j] *= precision[j]
+        mlp.vjp(theta[:network], sizes, activation, x, h, g, part, scratch)
+        for i in range(network):
+            out[i] += part[i]

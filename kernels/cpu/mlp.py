@@ -1,8 +1,13 @@
-"""Twin of `reference/mlp.py`: BLAS for the products, one fused vectorised pass for everything between them."""
+"""Twin of `reference/mlp.py`: BLAS for the products, one fused vectorised pass for everything between them.
+
+A batch goes through the network TILE rows at a time, so `hidden` holds tile after tile, in each layer after layer.
+"""
 
 import numpy as np
 from minipg.kernels.cpu._jit import jit
 from minipg.kernels.cpu._tanh import tanh
+
+TILE = 128  # rows whose activations stay in a core's fastest caches
 
 
 @jit
@@ -50,8 +55,22 @@ def _sum_rows(y, out):
 
 
 @jit
+def _units(sizes):
+    """Σ n_l over hidden layers."""
+    return sizes[1:-1].sum()
+
+
+@jit
 def forward(theta, sizes, activation, obs, out, hidden):
     """theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,)."""
+    units = _units(sizes)
+    for start in range(0, obs.shape[0], TILE):
+        stop = min(start + TILE, obs.shape[0])
+        _forward(theta, sizes, activation, obs[start:stop], out[start:stop], hidden[start * units : stop * units])
+
+
+@jit
+def _forward(theta, sizes, activation, obs, out, hidden):
     rows, last = obs.shape[0], sizes.shape[0] - 2
     h, p, k = obs, 0, 0
     for layer in range(last + 1):
@@ -72,6 +91,15 @@ def forward(theta, sizes, activation, obs, out, hidden):
 @jit
 def jvp(theta, sizes, activation, obs, hidden, v, out, work):
     """J v.   v (P,), hidden as `forward` left it → out (B, n_L).   work (3·B·max n_l,)."""
+    units = _units(sizes)
+    for start in range(0, obs.shape[0], TILE):
+        stop = min(start + TILE, obs.shape[0])
+        kept = hidden[start * units : stop * units]
+        _jvp(theta, sizes, activation, obs[start:stop], kept, v, out[start:stop], work)
+
+
+@jit
+def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
     rows, last, width = obs.shape[0], sizes.shape[0] - 2, sizes.max()
     third = rows * width
     h, p, k = obs, 0, 0
@@ -111,7 +139,21 @@ def _pull_back(g, w, h, activation, start, work):
 
 @jit
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
-    """Jᵀ g, summed over the batch.   g (B, n_L), hidden as `forward` left it → out (P,).   work (2·B·max n_l,)."""
+    """Jᵀ g, summed over the batch.   g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,)."""
+    units, part, rest = _units(sizes), work[: theta.shape[0]], work[theta.shape[0] :]
+    if obs.shape[0] == 0:
+        out[:] = 0
+    for start in range(0, obs.shape[0], TILE):
+        stop = min(start + TILE, obs.shape[0])
+        kept = hidden[start * units : stop * units]
+        _vjp(theta, sizes, activation, obs[start:stop], kept, g[start:stop], part if start else out, rest)
+        if start:
+            for i in range(theta.shape[0]):
+                out[i] += part[i]
+
+
+@jit
+def _vjp(theta, sizes, activation, obs, hidden, g, out, work):
     rows, last, width = obs.shape[0], sizes.shape[0] - 2, sizes.max()
     p, k = theta.shape[0], hidden.shape[0]
     for layer in range(last, -1, -1):
@@ -129,6 +171,14 @@ def vjp(theta, sizes, activation, obs, hidden, g, out, work):
 @jit
 def vjp_obs(theta, sizes, activation, hidden, g, out, work):
     """The gradient in obs of Σ g·output.   g (B, n_L) → out (B, n₀).   work (2·B·max n_l,)."""
+    units = _units(sizes)
+    for start in range(0, g.shape[0], TILE):
+        stop = min(start + TILE, g.shape[0])
+        _vjp_obs(theta, sizes, activation, hidden[start * units : stop * units], g[start:stop], out[start:stop], work)
+
+
+@jit
+def _vjp_obs(theta, sizes, activation, hidden, g, out, work):
     rows, last, width = g.shape[0], sizes.shape[0] - 2, sizes.max()
     p, k = theta.shape[0], hidden.shape[0]
     for layer in range(last, -1, -1):

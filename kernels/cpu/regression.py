@@ -14,7 +14,7 @@ def fit(
 
     obs (B, n₀), target, old (B,), order (E, B), adam (α, β₁, β₂, ε), limits (c, n)
     → theta, first, second (P,), loss (E,).
-    work (P + m·(n₀ + 2 + Σ hidden + 2·max n),) with m the minibatch size; the last of an epoch may be smaller.
+    work (2 P + m·(n₀ + 2 + Σ hidden + 2·max n),) with m the minibatch size; the last of an epoch may be smaller.
     """
     learning_rate, beta1, beta2, epsilon = adam
     clip_range, max_norm = limits

@@ -11,7 +11,7 @@ def categorical_product(theta, sizes, activation, obs, hidden, params, v, out, w
     """Of a categorical policy, whose network's outputs are the logits.
 
     theta, v (P,), obs (B, n₀), hidden as `mlp.forward` left it, params (B, A) the logits → out (P,).
-    work (B·(A + 3·max n),).
+    work (2 P + B·(A + 3·max n),).
     """
     Jv = namespace(v).empty_like(params)
     mlp.jvp(theta, sizes, activation, obs, hidden, v, Jv, work)
@@ -24,7 +24,7 @@ def gaussian_product(theta, sizes, activation, obs, hidden, params, v, out, work
     """Of a Gaussian policy, whose network's outputs are μ and whose last A parameters are log σ.
 
     theta, v (P,), obs (B, n₀), hidden as `mlp.forward` left it, params (B, 2A) = (μ, log σ) → out (P,).
-    work (B·(A + 3·max n),).
+    work (2 P + B·(A + 3·max n),).
     """
     size = params.shape[1] // 2
     Jv = namespace(v).empty_like(params)

@@ -67,7 +67,7 @@ def jvp(theta, sizes, activation, obs, hidden, v, out, work):
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch: the gradient in θ of Σ g·output (reverse mode).
 
-    g (B, n_L), hidden as `forward` left it → out (P,).   work (2·B·max n_l,).
+    g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,).
     """
     hs = [obs, *_hidden(hidden, sizes, len(obs))]
     layers = zip(hs, _layers(theta, sizes), _layers(out, sizes), strict=True)

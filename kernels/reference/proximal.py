@@ -19,7 +19,7 @@ def gradient(family):
     """∇L over some rows, of a policy whose distributions have that name: a kernel.
 
     theta (P,), rows (B,) → grad (P,), told (2,): the mean KL(old‖π_θ) if `wants_kl`, and the share of ratios beyond ε.
-    acted (m, …) as act, work (P + m·(n₀ + 2 n + Σ hidden + 2·max n + 4 (D + 1)),), for m rows at a time.
+    acted (m, …) as act, work (2 P + m·(n₀ + 2 n + Σ hidden + 2·max n + 4 (D + 1)),), for m rows at a time.
     """
     distribution = import_module(f"minipg.kernels.reference.{family}")
 

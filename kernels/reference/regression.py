@@ -14,7 +14,7 @@ def fit(
 
     obs (B, n₀), target, old (B,), order (E, B) int64 the rows as each epoch visits them, adam (α, β₁, β₂, ε), `step`
     the Adam steps taken before → theta, first, second (P,) changed in place, loss (E,) each epoch's mean squared error
-    as it was met.   work (P + m·(n₀ + 2 + Σ hidden + 2·max n),) with m the minibatch size; the last may be smaller.
+    as it was met.   work (2 P + m·(n₀ + 2 + Σ hidden + 2·max n),) with m the minibatch size; the last may be smaller.
     """
     xp = namespace(obs)
     learning_rate, beta1, beta2, epsilon = adam

@@ -80,7 +80,7 @@ class Surrogate(NamedTuple):
     def _work(self, rows: int) -> tuple[Array, Array]:
         rows, sizes, width = min(rows, _ROWS), self.policy.mlp.sizes, self.old.shape[1]
         numbers = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (width + 1)
-        work = np.empty(2 * self.policy.layout.size + rows * numbers, self.obs.dtype)
+        work = np.empty(3 * self.policy.layout.size + rows * numbers, self.obs.dtype)
         return np.empty((rows, *self.act.shape[1:]), self.act.dtype), work
 
 
