@@ -67,6 +67,9 @@ class Backend:
 
     def map(self, f: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """`[f(x) for x in items]`, taken by whichever thread is free; one that is busy elsewhere is not waited for."""
+        if self.threads == 1 or len(items) == 1:
+            with one_blas_thread():
+                return [f(item) for item in items]
         results: list[Any] = [None] * len(items)
         todo = deque(range(len(items)))
 

@@ -20,7 +20,10 @@ def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any) -
     """
     ready = isinstance(value, np.ndarray) and value.dtype == dtype and value.flags.carray
     array: Array = value if ready else np.require(value, dtype, ["C", "W"])
-    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
+    same = array.shape == shape or (array.shape[1:] == shape[1:] and shape[0] is None)  # the usual cases, soon told
+    if not same and (
+        array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True))
+    ):
         expected = (
             "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         )

@@ -165,16 +165,15 @@ class Agent(Generic[ConfigT]):
         self.steps += batch.rew.size
         self.updates += 1
         self._recent.extend(zip(batch.episode_returns.tolist(), batch.episode_lengths.tolist(), strict=True))
-        returns, lengths = zip(*self._recent, strict=True) if self._recent else ((np.nan,), (np.nan,))
-        ended = len(batch.episode_returns)
+        ended, recent = len(batch.episode_returns), len(self._recent)
         return {
             "update": self.updates,
             "steps": self.steps,
             "episodes": ended,
             "dropped": dropped,
             "batch_return": float(np.mean(batch.episode_returns)) if ended else float("nan"),
-            "mean_return": float(np.mean(returns)),
-            "mean_length": float(np.mean(lengths)),
+            "mean_return": sum(gained for gained, _ in self._recent) / recent if recent else float("nan"),
+            "mean_length": sum(length for _, length in self._recent) / recent if recent else float("nan"),
             **info,
             **self.actor.spread(self.theta),
         }
