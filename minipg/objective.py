@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -52,26 +53,40 @@ def adapted_beta(beta: float, kl: float, target: float) -> float:
     return 2 * beta if kl > 1.5 * target else beta
 
 
+class Worth(NamedTuple):
+    """What a policy is worth on a batch: L(θ) = mean r Â  (IS-3), mean KL(old‖θ)  (TR-5), and its mean entropy."""
+
+    surrogate: float
+    kl: float
+    entropy: float
+
+
+def worth(
+    policy: Policy, theta: Array, obs: Array, act: Array, adv: Array, old: Array, logp_old: Array, entropy: bool = True
+) -> Worth:
+    """Of π_θ, on what a policy did whose distributions `old` (B, D) gave its actions `logp_old` (B,).
+
+    theta (P,), obs (B, O), act (B, …), adv (B,). Without `entropy`, that one is 0.
+    """
+    evaluate = policy.backend.kernels("evaluation").evaluate(policy.distribution.name)
+    numbers = sum(policy.mlp.sizes[1:]) + old.shape[1] + 1
+
+    def on_tile(rows: slice) -> Array:
+        told, work = np.empty(3), np.empty(len(obs[rows]) * numbers, theta.dtype)
+        batch = (obs[rows], act[rows], adv[rows], old[rows], logp_old[rows])
+        evaluate(policy.in_kernels, theta, *batch, entropy, told, work)
+        return told
+
+    sums: Array = np.sum(policy.backend.map_rows(on_tile, len(obs)), axis=0)
+    return Worth(*(sums / len(obs)).tolist())
+
+
 def surrogate_and_kl(
     policy: Policy, obs: Array, act: Array, adv: Array, old_params: Array
 ) -> Callable[[Array], tuple[float, float]]:
-    """θ′ ↦ (L(θ′) = mean r Â  (IS-3), mean KL(old‖θ′)  (TR-5)), with the old policy given by its parameters.
+    """θ′ ↦ (L(θ′)  (IS-3), mean KL(old‖θ′)  (TR-5)), with the old policy given by its parameters.
 
     obs (B, O), act (B, …), adv (B,), old_params (B, D).
     """
-    distribution = policy.distribution
-    logp_old = distribution.log_prob(old_params, act)
-    ratio_times = policy.backend.kernels("surrogate").surrogate
-
-    def evaluate(theta: Array) -> tuple[float, float]:
-        def on_tile(rows: slice) -> tuple[float, float]:
-            params = policy.forward(theta, obs[rows]).params
-            gain = np.empty(len(params), params.dtype)
-            ratio_times(distribution.log_prob(params, act[rows]), logp_old[rows], adv[rows], gain)
-            kl = distribution.kl(old_params[rows], params)
-            return gain.sum(dtype=np.float64), kl.sum(dtype=np.float64)
-
-        gains, kls = zip(*policy.backend.map_rows(on_tile, len(obs)), strict=True)
-        return float(sum(gains)) / len(obs), float(sum(kls)) / len(obs)
-
-    return evaluate
+    logp_old = policy.distribution.log_prob(old_params, act)
+    return lambda theta: worth(policy, theta, obs, act, adv, old_params, logp_old, entropy=False)[:2]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -51,6 +51,11 @@ class NetworkPolicy:
     def layout(self) -> Layout:
         """Names and shapes inside θ."""
         return self.mlp.layout
+
+    @property
+    def in_kernels(self) -> tuple[Any, ...]:
+        """What kernels know it by: form, bounds of log σ, the distribution's options, sizes, activation."""
+        return (self.form, LOG_STD_RANGE, self.distribution.options, *self.mlp.spec)
 
     def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
         """θ (P,) of a nearly uniform policy: the last layer is small."""
@@ -159,6 +164,11 @@ class GaussianPolicy:
     def layout(self) -> Layout:
         """Names and shapes inside θ: the network's, then log_std (A,)."""
         return Layout((*self.mlp.layout.entries, ("log_std", (self.mlp.sizes[-1],))))
+
+    @property
+    def in_kernels(self) -> tuple[Any, ...]:
+        """What kernels know it by: form, bounds of log σ, the distribution's options, sizes, activation."""
+        return (self.form, LOG_STD_RANGE, self.distribution.options, *self.mlp.spec)
 
     def _split(self, theta: Array) -> tuple[Array, Array]:
         theta = as_flat("theta", theta, self.layout.size)

@@ -48,10 +48,24 @@ def _log_prob(z, act):
 
 
 @jit
-def _score(z, act, out):
-    m, s = _log_normalizer(z)
+def _softmax(z, out):
+    """Not e to the log-probability: one exponential a logit does, where there would be two."""
+    m = z[0]
+    for a in range(1, z.shape[0]):
+        m = z[a] if not z[a] <= m else m
+    total = 0.0
     for a in range(z.shape[0]):
-        out[a] = (a == act) - math.exp(z[a] - m - s)
+        out[a] = math.exp(z[a] - m)
+        total += out[a]
+    for a in range(z.shape[0]):
+        out[a] /= total
+
+
+@jit
+def _score(z, act, out):
+    _softmax(z, out)
+    for a in range(z.shape[0]):
+        out[a] = (a == act) - out[a]
 
 
 @jit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma:
 def normalize(adv: Array) -> Array:
     """(Â − mean)/std. Advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
     centred = adv - adv.mean()
-    deviation = adv.dtype.type(centred.std(dtype=np.float64))
+    deviation = adv.dtype.type(math.sqrt(_variance(centred)))
     # a spread of mere rounding errors is no spread
     negligible = deviation <= 4 * np.finfo(adv.dtype).eps * np.abs(adv).max(initial=0)
     return np.zeros_like(adv) if negligible else centred / deviation
@@ -65,5 +66,12 @@ def rescale(weight: Array) -> Array:
 
 def explained_variance(value: Array, ret: Array) -> float:
     """1 − Var(ret − V)/Var(ret): 1 is a perfect critic, 0 no better than a constant; NaN where ret is constant."""
-    spread = float(ret.var(dtype=np.float64))
-    return 1 - float((ret - value).var(dtype=np.float64)) / spread if spread > 0 else float("nan")
+    spread = _variance(ret)
+    return 1 - _variance(ret - value) / spread if spread > 0 else float("nan")
+
+
+def _variance(x: Array) -> float:
+    """x.var() in float64, sooner for the few hundred rows that a small batch has."""
+    centred = x.astype(np.float64)
+    centred -= centred.mean()
+    return float(centred @ centred) / len(x)

@@ -26,7 +26,7 @@ from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.proximal import Surrogate
 from minipg.checks import Array, require
 from minipg.fisher import forward_tiles
-from minipg.objective import adapted_beta
+from minipg.objective import adapted_beta, worth
 from minipg.policy import Policy
 from minipg.rollout import Batch
 
@@ -107,7 +107,7 @@ def update(
     obs, act, adv = samples.obs, samples.act, samples.adv
     if config.normalize_advantage:
         adv = normalize(adv)
-    distribution, beta = policy.distribution, state.beta
+    beta = state.beta
     old = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
     clip_range = config.clip_range * scheduled(config.clip_schedule, progress)
     terms = (
@@ -115,7 +115,8 @@ def update(
         beta if config.objective in ("kl", "adaptive-kl") else 0.0,
         config.ent_coef,
     )
-    found = Surrogate.of(policy, obs, act, adv, old).climb(
+    surrogate = Surrogate.of(policy, obs, act, adv, old)
+    found = surrogate.climb(
         theta, AdamState(*state[:3]), terms, order, config.minibatch_size,
         config.learning_rate * scheduled(config.schedule, progress),
         max_kl=1.5 * config.target_kl if config.objective != "adaptive-kl" else math.inf,
@@ -123,13 +124,10 @@ def update(
     )  # fmt: skip
     if not all_finite(found.theta, found.adam.second):
         return theta, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
-    new = np.concatenate([tape.params for tape in forward_tiles(policy, found.theta, obs)])
-    kl = float(distribution.kl(old, new).mean(dtype=np.float64))
-    taken = found.adam.step - state.step
+    after, taken = worth(policy, found.theta, *surrogate[1:]), found.adam.step - state.step
     if config.objective == "adaptive-kl" and taken:  # a batch that moved nothing says nothing about β
-        beta = adapted_beta(beta, kl, config.target_kl)
-    entropy = float(distribution.entropy(new).mean())
-    info = PPOInfo(found.status, kl, found.clip_fraction, taken, beta, entropy)
+        beta = adapted_beta(beta, after.kl, config.target_kl)
+    info = PPOInfo(found.status, after.kl, found.clip_fraction, taken, beta, after.entropy)
     return found.theta, PPOState(*found.adam, beta), info
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from minipg.algorithms.ascent import AdamState
 from minipg.checks import Array
-from minipg.policy import LOG_STD_RANGE, Policy
+from minipg.policy import Policy
 
 _ROWS = 128  # that stay in a core's fastest caches with all that is computed for them
 
@@ -35,7 +35,7 @@ class Surrogate(NamedTuple):
     def gradient(self, theta: Array, rows: Array, terms: tuple[float, float, float]) -> tuple[Array, float, float]:
         """At theta (P,), over `rows` (M,), with terms (ε, β, c): ∇ (P,), the mean KL, the share of ratios beyond ε."""
         kernel, grad, told = self._kernel("gradient"), np.empty_like(theta), np.empty(2)
-        kernel(self._spec, theta, self[1:], terms, rows, True, grad, told, *self._work(len(rows)))
+        kernel(self.policy.in_kernels, theta, self[1:], terms, rows, True, grad, told, *self._work(len(rows)))
         return grad, float(told[0]), float(told[1])
 
     def climb(
@@ -59,8 +59,8 @@ class Surrogate(NamedTuple):
         size = min(minibatch_size, order.shape[1])
         with np.errstate(over="ignore"):  # of a square, which whoever called looks for
             self._kernel("climb")(
-                self._spec, self[1:], terms, order, size, (learning_rate, 0.9, 0.999, 1e-8), (max_kl, max_grad_norm),
-                adam.step, theta, first, second, told, *self._work(size),
+                self.policy.in_kernels, self[1:], terms, order, size, (learning_rate, 0.9, 0.999, 1e-8),
+                (max_kl, max_grad_norm), adam.step, theta, first, second, told, *self._work(size),
             )  # fmt: skip
         taken, wanted = int(told[0]), len(order) * -(-order.shape[1] // size)
         return Climb(
@@ -72,10 +72,6 @@ class Surrogate(NamedTuple):
 
     def _kernel(self, name: str) -> Any:
         return getattr(self.policy.backend.kernels("proximal"), name)(self.policy.distribution.name)
-
-    @property
-    def _spec(self) -> tuple[Any, ...]:
-        return (self.policy.form, LOG_STD_RANGE, self.policy.distribution.options, *self.policy.mlp.spec)
 
     def _work(self, rows: int) -> tuple[Array, Array]:
         rows, sizes, width = min(rows, _ROWS), self.policy.mlp.sizes, self.old.shape[1]

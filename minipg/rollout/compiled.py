@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from minipg.checks import Array
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.kernels.cpu.classic_control.rollout import rollout
-from minipg.policy import LOG_STD_RANGE, Policy
+from minipg.policy import Policy
 from minipg.rollout.batch import Batch
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
 
@@ -61,7 +61,7 @@ def collect_in_one_call(
     outputs = policy.mlp.sizes[-1]
     work = np.empty(n * (2 * distribution.n_params + outputs + sum(policy.mlp.sizes[1:-1])), dtype)
     rollout(problem.file, distribution.name)(
-        (policy.form, LOG_STD_RANGE, distribution.options, *policy.mlp.spec), theta, noise,
+        policy.in_kernels, theta, noise,
         np.inf if problem.actions else problem.act_high, envs.in_kernels(), tally, seen, paid,
         (every_obs, act, rew, terminated, truncated), (finals, final_at), (returns, lengths, counts), work,
     )  # fmt: skip
