@@ -1,4 +1,4 @@
-"""The command line: `minipg train`, `evaluate`, `watch`, `plot`, `check`, `list`.
+"""The command line: `minipg train`, `evaluate`, `watch`, `plot`, `check`, `bench`, `list`.
 
 Errors a user can cause are one line on standard error and exit status 2.
 """
@@ -23,6 +23,7 @@ usage: minipg COMMAND ...
   minipg watch RUN                                                    look on while it trains
   minipg plot RUN... [-o FILE.png]                                    learning curves; of one run, its diagnostics
   minipg check [--examples N] [--json]                                hold the laws on this machine
+  minipg bench [--quick] [--only ROW...] [-o FILE.png] [--json] ...   how fast it is here, beside its peers
   minipg list [runs [DIR]]                                            algorithms and presets; the runs in a folder
 
 Each command explains its flags with --help; for `train`, name the algorithm first: minipg train trpo --help

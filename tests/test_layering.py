@@ -69,13 +69,21 @@ FLOORS = [
     ["minipg.laws.twins"],
     ["minipg.laws"],
     ["minipg.laws.report"],
+    ["minipg.bench"],
+    ["minipg.bench.turns", "minipg.bench.work"],
+    ["minipg.bench.machine", "minipg.bench.startup", "minipg.bench.table"],
+    ["minipg.bench.peers", "minipg.bench.picture"],
+    ["minipg.bench.products"],
+    ["minipg.bench.training"],
+    ["minipg.bench.rows", "minipg.bench.stages"],
     ["minipg.commands.parsing"],
-    [f"minipg.commands.{name}" for name in ("train", "evaluate", "plot", "watch", "check", "listing")],
+    [f"minipg.commands.{name}" for name in ("train", "evaluate", "plot", "watch", "check", "bench", "listing")],
     ["minipg.commands"],
     ["minipg.cli"],
 ]  # fmt: skip
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
-FORBIDDEN = {"torch", "jax", "tensorflow", "stable_baselines3", "kernels"}
+FRAMEWORKS = {"torch", "jax", "tensorflow", "stable_baselines3", "sb3_contrib"}
+PEERS = "minipg.bench.peers"
 
 
 def modules():
@@ -102,9 +110,19 @@ def test_every_module_has_its_floor():
 @pytest.mark.parametrize("name,path", list(modules()), ids=lambda value: str(value).rpartition("/")[2])
 def test_imports_point_down(name, path):
     for imported in imports(path):
-        assert imported.partition(".")[0] not in FORBIDDEN, f"{name} imports {imported}"
+        top = imported.partition(".")[0]
+        assert top != "kernels", f"{name} imports {imported}"
+        assert top not in FRAMEWORKS or name == PEERS, f"{name} imports {imported}"
         if imported in FLOOR and imported != "minipg":
             assert FLOOR[imported] < FLOOR[name], f"{name} imports {imported}, which is not below it"
+
+
+def test_the_peers_are_imported_only_inside_the_functions_that_measure_them():
+    path = dict(modules())[PEERS]
+    assert {name.partition(".")[0] for name in imports(path)} & FRAMEWORKS
+    code = "import sys, minipg.bench.rows, minipg.bench.stages, minipg.commands.bench; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
+    assert not FRAMEWORKS & set(loaded.split())
 
 
 def twin_files():

@@ -1,5 +1,6 @@
 """The commands of the command line: each a function of its arguments that returns an exit status."""
 
+from minipg.commands.bench import bench_command
 from minipg.commands.check import check_command
 from minipg.commands.evaluate import evaluate_command
 from minipg.commands.listing import list_command
@@ -13,5 +14,6 @@ COMMANDS = {
     "plot": plot_command,
     "watch": watch_command,
     "check": check_command,
+    "bench": bench_command,
     "list": list_command,
 }

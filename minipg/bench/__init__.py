@@ -1,0 +1,1 @@
+"""How fast minipg is on this machine, beside whatever peers are installed: what `minipg bench` runs."""

@@ -1,0 +1,92 @@
+"""The machine: what it can do at most, and what is installed on it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from statistics import median
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minipg.backend import available_threads
+from minipg.bench.turns import Bench, Samples, Side, seconds_per_call
+from minipg.checks import Array
+
+PACKAGES = ("numpy", "scipy", "numba", "gymnasium", "torch", "stable-baselines3", "sb3-contrib", "jax", "envpool")
+PRODUCT = "matrix product"
+_SIZE = 2048
+
+
+def installed(package: str) -> str | None:
+    """The version of a distribution, or None."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def thread_counts() -> list[int]:
+    """One, two, and as many as there are: what every side may have, as far as this machine has them."""
+    return sorted({1, min(2, available_threads()), available_threads()})
+
+
+@cache
+def _factor() -> Array:
+    return np.random.default_rng(0).standard_normal((_SIZE, _SIZE), np.float32)
+
+
+def matrix_rate(threads: int, seconds: float = 0.2) -> float:
+    """R: FLOP/s of a 2048² float32 matrix product in NumPy."""
+    a = _factor()
+    with threadpool_limits(threads):
+        return 2 * _SIZE**3 / seconds_per_call(lambda: a @ a, seconds)
+
+
+def bandwidth(seconds: float = 0.2, size: int = 1 << 26) -> float:
+    """Bytes a second that one thread moves to and fro, copying what no cache holds."""
+    a, b = np.zeros(size, np.uint8), np.ones(size, np.uint8)
+    return 2 * size / seconds_per_call(lambda: np.copyto(b, a), seconds)
+
+
+def rate_sides() -> dict[Side, Callable[[], float]]:
+    """R by threads, as sides that take their turns with what is held against them."""
+    return {Side(PRODUCT, n, "FLOP/s"): partial(matrix_rate, n) for n in thread_counts()}
+
+
+def rates_of(bench: Bench, samples: Samples) -> dict[int, float]:
+    """R by threads in one comparison; the samples are kept for the head of the table, too."""
+    values = {side.threads: samples[side] for side in samples if side.system == PRODUCT}
+    for threads, rates in values.items():
+        bench.rates.setdefault(threads, []).extend(rates)
+    return {threads: median(rates) for threads, rates in values.items()}
+
+
+def head(bench: Bench) -> dict[str, Any]:
+    """What was measured on: versions, threads, and R in FLOP/s."""
+    if not bench.rates:
+        bench.rates = {n: [matrix_rate(n)] for n in thread_counts()}
+    return {
+        "python": platform.python_version(),
+        "minipg": installed("minipg-rl"),
+        **{name: installed(name) for name in PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": available_threads(),
+        "flops_per_second": {str(n): median(values) for n, values in bench.rates.items()},
+    }
+
+
+def head_text(found: dict[str, Any]) -> str:
+    """The same in two sentences."""
+    versions = ", ".join(f"{name} {found[name] or '(not installed)'}" for name in ("python", "minipg", *PACKAGES))
+    rates = ", ".join(
+        f"{rate / 1e9:.0f} GFLOP/s on {n} thread{'' if n == '1' else 's'}"
+        for n, rate in found["flops_per_second"].items()
+    )
+    return (
+        f"{found['system']}, {found['threads']} CPU threads; {versions}.\n"
+        f"R, the rate of a 2048² float32 matrix product in NumPy: {rates}. Medians of samples taken in turns."
+    )

@@ -1,0 +1,115 @@
+"""Fisher–vector products of a Gaussian policy in float32: 11-64-64-3 of 2048 rows, 17-256-256-6 of 16 384."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from minipg.backend import Backend, one_blas_thread
+from minipg.bench import peers, work
+from minipg.bench.machine import PRODUCT, rate_sides, rates_of, thread_counts
+from minipg.bench.turns import Bench, Line, Samples, Side, best, line_of, seconds_per_call
+from minipg.checks import Array
+from minipg.errors import MinipgError
+from minipg.fisher import fisher_operator, forward_tiles
+from minipg.mlp import MLP
+from minipg.policy import GaussianPolicy
+
+KEPT, REBUILT = "PyTorch, retained graph", "PyTorch, rebuilt graph"
+SCALING = 1.6  # times faster on two threads than on one
+
+
+def product_row(
+    name: str, rows: int, sizes: tuple[int, ...], share: float, times: float, bench: Bench
+) -> Iterator[Line]:
+    """v ↦ F v by minipg and its peers: at least `share` of R, and so many `times` as fast as PyTorch.
+
+    Raises MinipgError where the sides disagree on F v.
+    """
+    what, block = f"Fisher–vector product, B = {rows}, {'-'.join(map(str, sizes))}", 0.1 if bench.quick else 0.3
+    problem = _Problem(rows, sizes)
+    products = problem.sides()
+    sides = {side: partial(_seconds, side, product, block) for side, product in products.items()}
+    samples = bench.in_turns(what, "s", {**rate_sides(), **sides}, 3 if bench.quick else 9)
+    rates, flops = rates_of(bench, samples), rows * work.fisher_product(sizes)
+    milliseconds = {side: [1e3 * s for s in values] for side, values in samples.items() if side.system != PRODUCT}
+
+    fastest = best(milliseconds, "minipg", at_most=True)
+    assert fastest is not None
+    for side in [side for side in milliseconds if side.system == "minipg"]:
+        percent = [100 * flops / (s * rates[side.threads]) for s in samples[side]]
+        yield line_of(name, what, side, milliseconds[side], "ms")
+        asked = 100 * share if side == fastest else None
+        yield line_of(name, what, f"share of R, {side}", percent, "%", asked, note=f"{flops / 1e6:,.0f} MFLOP")
+    yield from scaling(name, what, milliseconds, rates, at_most=True)
+    for system in ("minipg, NumPy twin", KEPT, REBUILT, "JAX"):
+        if (quickest := best(milliseconds, system, at_most=True)) is not None:
+            yield line_of(name, what, quickest, milliseconds[quickest], "ms")
+    kept, goal = best(milliseconds, KEPT, at_most=True), f"faster than {KEPT}"
+    if kept is None:
+        yield Line(name, what, goal, None, "×", times, note=peers.missing("torch"))
+    else:
+        yield Line(name, what, goal, median(milliseconds[kept]) / median(milliseconds[fastest]), "×", times)
+    if absent := peers.missing("jax"):
+        yield Line(name, what, "JAX", None, "ms", note=absent)
+
+
+def scaling(name: str, what: str, samples: Samples, rates: dict[int, float], at_most: bool = False) -> Iterator[Line]:
+    """How much faster two threads of minipg's are than one, beside what they are for a matrix product."""
+    one, two = samples.get(Side("minipg", 1)), samples.get(Side("minipg", 2))
+    if one is None or two is None:
+        yield Line(name, what, "2 threads against 1", None, "×", SCALING, note="this machine has one thread")
+    else:
+        ratio, note = median(two) / median(one), f"R: {rates[2] / rates[1]:.2f} ×"
+        yield Line(name, what, "2 threads against 1", 1 / ratio if at_most else ratio, "×", SCALING, note=note)
+
+
+class _Problem:
+    """One θ, one v and one batch, for all sides."""
+
+    def __init__(self, rows: int, sizes: tuple[int, ...]) -> None:
+        rng, self.sizes = np.random.default_rng(0), sizes
+        self.layout = GaussianPolicy(MLP(sizes)).layout
+        self.theta, self.v = 0.1 * rng.standard_normal((2, self.layout.size), np.float32)
+        self.obs = rng.standard_normal((rows, sizes[0]), np.float32)
+
+    def sides(self) -> dict[Side, Callable[[], Any]]:
+        """Everybody's product of the same v, after all were found to be the same."""
+        sides: dict[Side, Callable[[], Any]] = {}
+        for system, twin in (("minipg", "numba"), ("minipg, NumPy twin", "numpy")):
+            for n in thread_counts():
+                policy = GaussianPolicy(MLP(self.sizes, "tanh", Backend(twin, n)))
+                product = fisher_operator(policy, self.theta, forward_tiles(policy, self.theta, self.obs))
+                sides[Side(system, n)] = partial(product, self.v)
+        results = [product() for product in sides.values()]
+        if not peers.missing("torch"):
+            # where the entries of torch's parameters lie in θ: torch keeps W transposed
+            places = [p.T.astype(int) for p in self.layout.views(np.arange(self.layout.size, dtype=float)).values()]
+            order, parts = np.concatenate([p.ravel() for p in places]), [self.theta[place] for place in places]
+            vector = peers.torch_vector(self.v[order])
+            for system in (KEPT, REBUILT):
+                product = partial(peers.torch_product(parts, self.obs, system == REBUILT), vector)
+                results.append(product().numpy()[np.argsort(order)])
+                sides |= {Side(system, n): product for n in thread_counts()}
+        if not peers.missing("jax"):
+            sides[Side("JAX")] = partial(peers.jax_product(self.sizes, self.theta, self.obs), self.v)
+            results.append(np.asarray(sides[Side("JAX")]()))
+        _agree(results)
+        return sides
+
+
+def _seconds(side: Side, product: Callable[[], Any], block: float) -> float:
+    if side.system in (KEPT, REBUILT):
+        peers.torch_threads(side.threads)
+    with one_blas_thread():  # as in training
+        return seconds_per_call(product, block)
+
+
+def _agree(results: list[Array]) -> None:
+    difference = max(float(np.abs(Fv - results[0]).max() / np.abs(results[0]).max()) for Fv in results)
+    if not difference <= 1e-3:
+        raise MinipgError(f"the sides disagree on F v, by {difference:.1e} of its largest entry")

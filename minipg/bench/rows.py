@@ -1,0 +1,57 @@
+"""The rows of the table by name, and all of them, or some, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from minipg.bench import training
+from minipg.bench.products import product_row
+from minipg.bench.startup import memory_row, solved_row, startup_row
+from minipg.bench.turns import Bench, Line
+from minipg.errors import MinipgError, unknown_name
+
+_TRAINED = (training.PPO_SMALL, training.PPO_LARGE, training.TRPO_LARGE, training.A2C_SMALL)
+_HOPPER = (training.PPO_HOPPER, training.TRPO_HOPPER)
+ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
+    **{setting.name: partial(training.training_row, setting) for setting in _TRAINED},
+    "fisher-64": partial(product_row, "fisher-64", 2048, (11, 64, 64, 3), 0.60, 4),
+    "fisher-256": partial(product_row, "fisher-256", 16384, (17, 256, 256, 6), 0.75, 2),
+    **{setting.name: partial(training.hopper_row, setting) for setting in _HOPPER},
+    "ppo-gymnasium": partial(training.training_row, training.PPO_GYMNASIUM),
+    "startup": startup_row,
+    "solved": solved_row,
+    "memory": memory_row,
+}
+
+
+def check_rows(names: Iterable[str]) -> None:
+    """Raise UnknownNameError for the first that is no row's name."""
+    for name in names:
+        if name not in ROWS:
+            raise unknown_name("row", name, ROWS)
+
+
+def measure(names: Iterable[str], bench: Bench, lines: list[Line]) -> bool:
+    """Append the lines of the rows as they come; whether all were measured, rather than ended by Ctrl-C.
+
+    A row that cannot be measured here is a line that says why.
+    """
+    chosen, say = list(names), bench.say
+    for index, name in enumerate(chosen, start=1):
+        at = f"[{index}/{len(chosen)}] {name}  "
+        bench.say = partial(_beside, say, at)
+        try:
+            for line in ROWS[name](bench):
+                lines.append(line)
+        except MinipgError as error:
+            lines.append(Line(name, "", "", None, "", note=str(error)))
+        except KeyboardInterrupt:
+            return False
+        if bench.stopped:
+            return False
+    return True
+
+
+def _beside(say: Callable[[str], None], at: str, line: str) -> None:
+    say(at + line)

@@ -1,0 +1,145 @@
+"""Where the time of an update goes: each stage against the least time that its operations and its bytes take.
+
+The functions that an update calls are timed as it calls them, on one thread: on two, policy and critic learn side by
+side, and their times overlap. What is done between them is the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from statistics import median
+from typing import Any, NamedTuple
+
+from minipg.algorithms import ALGORITHMS, natural, ppo, trpo
+from minipg.bench import work
+from minipg.bench.machine import bandwidth, matrix_rate
+from minipg.bench.table import rendered
+from minipg.bench.training import PPO_SMALL, TRPO_LARGE, Training
+from minipg.bench.turns import Bench, Side, number
+
+SETTINGS = {setting.name: setting for setting in (PPO_SMALL, TRPO_LARGE)}
+# stage → the functions whose calls are its; one that gives back a product has its calls timed instead
+PLACES: dict[str, dict[str, list[tuple[Any, str]]]] = {
+    "ppo": {
+        "rollout": [(ppo.PPO, "_collect")],
+        "advantages": [(ppo, "estimate_advantages")],
+        "policy minibatches": [(ppo, "climb")],
+        "value minibatches": [(ppo, "fit_critic")],
+    },
+    "trpo": {
+        "rollout": [(trpo.TRPO, "_collect")],
+        "advantages": [(trpo, "estimate_advantages")],
+        "gradient": [(natural, "forward_tiles"), (natural, "policy_gradient")],
+        "Fisher products": [(natural, "fisher_operator")],
+        "conjugate gradient, rest": [(natural, "conjugate_gradient")],
+        "line search": [(trpo, "line_search")],
+        "value fit": [(trpo, "fit_critic")],
+    },
+}
+_PRODUCTS, _AROUND = "Fisher products", "conjugate gradient, rest"
+
+
+class Stage(NamedTuple):
+    """A stage of an update: operations, bytes, and seconds: the least there could be, and those it took."""
+
+    setting: str
+    stage: str
+    flops: float | None
+    bytes: float | None
+    floor: float | None
+    measured: float | None
+    note: str = ""
+
+
+def stage_rows(setting: Training, bench: Bench) -> list[Stage]:
+    """Every stage of an update of one setting; medians over samples that R and the bandwidth take turns with."""
+    config, name = setting.config, setting.algorithm
+    agent = ALGORITHMS[name](setting.env, config=config, threads=1)
+    rows, seconds, accounts = config.num_envs * config.n_steps, dict[str, list[float]](), list[dict[str, Any]]()
+    agent.learn(3 * rows, progress=False)
+    updates = 4 if bench.quick else 16
+
+    def sample() -> float:
+        with _timed(PLACES[name]) as spent:
+            began = time.perf_counter()
+            agent.learn(updates * rows, progress=False, on_update=lambda _, row: accounts.append(row))
+            spent["all"] = time.perf_counter() - began
+        spent["the rest"] = spent["all"] - sum(spent.get(stage, 0.0) for stage in PLACES[name] if stage != _PRODUCTS)
+        if _AROUND in spent:
+            spent[_AROUND] -= spent.get(_PRODUCTS, 0.0)
+        for stage, total in spent.items():
+            seconds.setdefault(stage, []).append(total / updates)
+        return updates * rows / spent["all"]
+
+    r, copy, update = Side("matrix product", 1, "FLOP/s"), Side("copy", 1, "B/s"), Side("minipg", 1)
+    sides: dict[Side, Callable[[], float]] = {r: lambda: matrix_rate(1), copy: bandwidth, update: sample}
+    samples = bench.in_turns(f"{setting.what}, by stages", "steps/s", sides, 3 if bench.quick else 9)
+    rate, speed = median(samples[r]), median(samples[copy])
+    bench.rates.setdefault(1, []).extend(samples[r])
+
+    shape = work.Shape(agent.actor.mlp.sizes, agent.critic.mlp.sizes, rows)
+    counts = {}
+    if name == "trpo":  # as many as there were, in the mean
+        counts["products"] = sum(row["cg_iterations"] for row in accounts) / len(accounts)
+        counts["trials"] = sum(row["line_search_trials"] for row in accounts) / len(accounts)
+    stages = []
+    for stage, (flops, moved) in work.STAGES[name](shape, config, **counts).items():
+        took = median(seconds[stage]) if stage in seconds else None
+        note = "" if took is not None else "not told apart from the rest"
+        stages.append(Stage(setting.name, stage, flops, moved, max(flops / rate, moved / speed), took, note))
+    floor = sum(stage.floor or 0.0 for stage in stages)
+    flops, moved = sum(stage.flops or 0.0 for stage in stages), sum(stage.bytes or 0.0 for stage in stages)
+    rest = "shuffling, distributions before and after, metrics"
+    return [
+        *stages,
+        Stage(setting.name, "the rest", None, None, None, median(seconds["the rest"]), rest),
+        Stage(setting.name, "all", flops, moved, floor, median(seconds["all"])),
+    ]
+
+
+def stage_table(stages: Sequence[Stage]) -> str:
+    """One line a stage, of an update's times in milliseconds."""
+    cells = [("setting", "stage", "MFLOP", "MB", "floor", "measured", "measured ÷ floor", "")]
+    for before, stage in zip([None, *stages], stages, strict=False):
+        new = before is None or before.setting != stage.setting
+        known = stage.floor is not None and stage.measured is not None
+        ratio = f"{number((stage.measured or 0.0) / (stage.floor or 1.0))}" if known else ""
+        cells.append((
+            stage.setting if new else "", stage.stage, _scaled(stage.flops, 1e-6), _scaled(stage.bytes, 1e-6),
+            _scaled(stage.floor, 1e3, " ms"), _scaled(stage.measured, 1e3, " ms"), ratio, stage.note,
+        ))  # fmt: skip
+    return rendered(cells)
+
+
+def _scaled(x: float | None, scale: float, unit: str = "") -> str:
+    return "" if x is None else f"{number(scale * x)}{unit}"
+
+
+@contextmanager
+def _timed(places: dict[str, list[tuple[Any, str]]]) -> Iterator[dict[str, float]]:
+    """Seconds spent in each stage's functions, while inside. A place that is no longer there is passed over."""
+    spent: dict[str, float] = {}
+
+    def clocked(stage: str, f: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return f(*args, **options)
+            finally:
+                spent[stage] = spent.get(stage, 0.0) + time.perf_counter() - began
+
+        return call
+
+    with ExitStack() as stack:
+        for stage, functions in places.items():
+            for owner, name in functions:
+                if (f := getattr(owner, name, None)) is None:
+                    continue
+                product = stage == _PRODUCTS
+                wrapped = (lambda *a, f=f, stage=stage: clocked(stage, f(*a))) if product else clocked(stage, f)
+                own = name in vars(owner)  # a method may be its base's
+                stack.callback(setattr, owner, name, f) if own else stack.callback(delattr, owner, name)
+                setattr(owner, name, wrapped)
+        yield spent

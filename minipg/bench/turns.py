@@ -1,0 +1,115 @@
+"""Samples that the sides take in turns, and the lines they end in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, NamedTuple
+
+Samples = dict["Side", list[float]]
+
+
+class Side(NamedTuple):
+    """One side of a comparison: a system, and the threads it was given; 0 are as many as it likes."""
+
+    system: str
+    threads: int = 0
+    unit: str = ""  # of its samples, where it is not that of the others
+
+    def __str__(self) -> str:
+        plural = "" if self.threads == 1 else "s"
+        return f"{self.system}, {self.threads} thread{plural}" if self.threads else self.system
+
+
+class Line(NamedTuple):
+    """One line of the table. A figure without a goal is for information, a goal without a figure was not measured."""
+
+    row: str
+    work: str
+    what: str
+    figure: float | None
+    unit: str
+    goal: float | None = None
+    at_most: bool = False
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the figure is at its goal or beyond; None where there is no goal or no figure."""
+        return None if self.share is None else self.share >= 1
+
+    @property
+    def share(self) -> float | None:
+        """How much of the goal is reached: 1 is all of it, whichever way is the better."""
+        if self.figure is None or self.goal is None:
+            return None
+        return self.goal / self.figure if self.at_most else self.figure / self.goal
+
+
+@dataclass
+class Bench:
+    """What every row is told: how long to measure, and whom to tell. `stopped` after Ctrl-C."""
+
+    quick: bool = False
+    say: Callable[[str], None] = lambda line: None
+    stopped: bool = False
+    rates: dict[int, list[float]] = field(default_factory=dict)
+    """Every sample of R, the FLOP/s of a matrix product, by threads."""
+
+    def in_turns(self, work: str, unit: str, sides: Mapping[Side, Callable[[], float]], rounds: int) -> Samples:
+        """`rounds` samples of every side, taken A B C A B C …
+
+        After Ctrl-C what there is, if every side has had a turn; otherwise, and of the next, KeyboardInterrupt.
+        """
+        if self.stopped:
+            raise KeyboardInterrupt
+        samples: Samples = {side: [] for side in sides}
+        try:
+            for turn in range(rounds):
+                for side, sample in sides.items():
+                    self.say(f"{work}: {side} ({turn + 1} of {rounds}) …")
+                    samples[side].append(sample())
+                    self.say(f"{work}: {side} ({turn + 1} of {rounds}): {said(samples[side][-1], side.unit or unit)}")
+        except KeyboardInterrupt:
+            self.stopped = True
+            if not all(samples.values()):
+                raise
+        return samples
+
+
+def seconds_per_call(f: Callable[[], Any], at_least: float) -> float:
+    """The mean over a block of calls that takes `at_least` so many seconds, after one call that is not counted."""
+    f()
+    calls, began = 0, time.perf_counter()
+    while calls < 2 or time.perf_counter() - began < at_least:
+        f()
+        calls += 1
+    return (time.perf_counter() - began) / calls
+
+
+def line_of(
+    row: str, work: str, what: object, values: list[float], unit: str, goal: float | None = None, **more: Any
+) -> Line:
+    """The median of some samples, and their range."""
+    return Line(row, work, str(what), median(values), unit, goal, low=min(values), high=max(values), **more)
+
+
+def best(samples: Samples, system: str, at_most: bool = False) -> Side | None:
+    """The side with the best median of a system's thread counts; None where it was not measured."""
+    sides = [side for side in samples if side.system == system]
+    choose = min if at_most else max
+    return choose(sides, key=lambda side: median(samples[side])) if sides else None
+
+
+def number(x: float | None) -> str:
+    """Three digits, or all before the point."""
+    return "" if x is None else f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.3g}"
+
+
+def said(x: float, unit: str) -> str:
+    """A number and its unit, billions as G."""
+    return f"{number(x / 1e9)} G{unit}" if x >= 1e9 else f"{number(x)} {unit}".rstrip()

@@ -1,0 +1,299 @@
+"""The bench: its counts of operations, its turns, its table and picture, and that what is absent is said."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import count, pairwise
+
+import numpy as np
+import pytest
+
+from minipg.bench import machine, peers, products, rows, stages, startup, training, work
+from minipg.bench.picture import draw_goals
+from minipg.bench.table import table, tally
+from minipg.bench.turns import Bench, Line, Side, best, line_of, seconds_per_call
+from minipg.cli import main
+from minipg.commands.bench import BenchFlags
+from minipg.errors import ConfigError, MinipgError
+
+NETWORK = (4, 64, 64, 2)
+
+
+def flops(setting):
+    return work.flops_per_step(setting.algorithm, setting.config, NETWORK)
+
+
+@pytest.mark.parametrize(
+    "counted,stated,digit",
+    [
+        (work.forward(NETWORK), 9e3, 1e3),
+        (work.forward_backward(NETWORK), 27e3, 1e3),
+        (work.fisher_product(NETWORK), 36e3, 1e3),
+        (flops(training.PPO_SMALL), 233e3, 1e3),
+        (flops(training.PPO_LARGE), 556e3, 1e3),
+        (flops(training.TRPO_LARGE), 870e3, 1e4),
+        (2048 * work.fisher_product((11, 64, 64, 3)), 82e6, 1e6),
+        (16384 * work.fisher_product((17, 256, 256, 6)), 9.4e9, 1e8),
+    ],
+)
+def test_the_operations_counted_are_those_stated_to_the_last_digit(counted, stated, digit):
+    assert abs(counted - stated) <= digit / 2
+
+
+def test_a_pass_costs_what_its_matrix_products_cost():
+    sizes, multiplied = (5, 7, 3, 2), []
+
+    def dot(a, b):
+        multiplied.append(2 * a.shape[0] * a.shape[1] * b.shape[1])
+        return a @ b
+
+    h, layers = [np.ones((1, 5))], [np.ones(shape) for shape in pairwise(sizes)]
+    for w in layers:
+        h.append(dot(h[-1], w))
+    assert sum(multiplied) == work.forward(sizes)
+    g = np.ones((1, 2))
+    for x, w in zip(h[-2::-1], layers[::-1], strict=True):
+        dot(x.T, g)
+        g = dot(g, w.T)  # the last of these, into the first layer's inputs, is counted by custom
+    assert sum(multiplied) == work.forward_backward(sizes)
+
+
+def test_critic_and_policy_have_the_same_epochs_and_minibatches_as_a_library_with_one_optimiser():
+    for setting in (training.PPO_SMALL, training.PPO_LARGE, training.PPO_GYMNASIUM, training.PPO_HOPPER):
+        config = setting.config
+        assert (config.n_epochs, config.minibatch_size) == (config.vf_epochs, config.vf_minibatch_size)
+    small = training.PPO_SMALL.config
+    assert small.num_envs * small.n_steps == 4 * small.minibatch_size
+
+
+def test_the_sides_take_turns():
+    order = []
+    sides = {Side(name): lambda name=name: order.append(name) or float(len(order)) for name in "ABC"}
+    samples = Bench().in_turns("work", "s", sides, 3)
+    assert "".join(order) == "ABCABCABC"
+    assert samples[Side("B")] == [2.0, 5.0, 8.0]
+    assert line_of("row", "work", "B", samples[Side("B")], "s")[3:8] == (5.0, "s", None, False, 2.0)
+
+
+@pytest.mark.parametrize("turns,kept", [(1, False), (5, True)])
+def test_after_ctrl_c_the_samples_are_kept_if_every_side_has_had_its_turn(turns, kept):
+    calls = count()
+
+    def sample():
+        if next(calls) == turns:
+            raise KeyboardInterrupt
+        return 1.0
+
+    bench = Bench()
+    run = lambda: bench.in_turns("work", "s", {Side("A"): sample, Side("B"): sample}, 9)
+    if kept:
+        assert {side.system: len(values) for side, values in run().items()} == {"A": 3, "B": 2}
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    with pytest.raises(KeyboardInterrupt):  # and no further comparison is begun
+        run()
+
+
+def test_the_fastest_thread_count_speaks_for_a_system():
+    samples = {Side("a", 1): [3.0, 1.0, 2.0], Side("a", 2): [2.5, 2.5, 9.0], Side("b", 1): [9.0]}
+    assert best(samples, "a") == Side("a", 2)
+    assert best(samples, "a", at_most=True) == Side("a", 1)
+    assert best(samples, "c") is None
+
+
+def test_a_call_is_timed_without_its_first():
+    calls = []
+    seconds = seconds_per_call(lambda: time.sleep(0.1 if len(calls) == 0 else 0.001) or calls.append(0), 0.02)
+    assert 0.001 <= seconds < 0.05
+
+
+LINES = [
+    Line("fisher", "a product", "minipg, 2 threads", 0.5, "ms", low=0.4, high=0.6),
+    Line("fisher", "a product", "faster than PyTorch", 8.0, "×", 4.0),
+    Line("start", "from the shell", "cache warm", 6.0, "s", 3.0, at_most=True),
+    Line("peer", "training", "faster than stable-baselines3", None, "×", 30.0, note="it is not installed"),
+]
+
+
+def test_a_goal_is_reached_from_its_own_side():
+    assert [line.reached for line in LINES] == [None, True, False, None]
+    assert [line.share for line in LINES] == [None, 2.0, 0.5, None]
+    assert tally(LINES) == "1 of 2 goals reached, 1 not measured"
+
+
+def test_the_table_says_figure_goal_and_verdict_and_what_was_not_measured():
+    text = table(LINES).splitlines()
+    assert len({len(line) for line in text}) == 1
+    cells = {line.split("|")[2].strip(): [cell.strip() for cell in line.split("|")[3:-1]] for line in text}
+    assert cells["minipg, 2 threads"] == ["0.5 ms", "0.4 – 0.6", "", "", ""]
+    assert cells["faster than PyTorch"] == ["8 ×", "", "≥ 4 ×", "yes", ""]
+    assert cells["cache warm"] == ["6 s", "", "≤ 3 s", "no", ""]
+    assert cells["faster than stable-baselines3"] == ["not measured", "", "≥ 30 ×", "?", "it is not installed"]
+
+
+def test_the_picture_has_a_bar_for_every_goal_that_was_measured(tmp_path):
+    draw_goals(LINES, tmp_path / "goals.svg", "a machine")
+    text = (tmp_path / "goals.svg").read_text()
+    assert "8 ×  (goal ≥ 4 ×): 2.00 of it" in text
+    assert "6 s  (goal ≤ 3 s): 0.50 of it" in text
+    assert "stable-baselines3" not in text
+    with pytest.raises(ConfigError, match="nothing to draw"):
+        draw_goals(LINES[:1], tmp_path / "none.png", "")
+
+
+def test_a_row_that_cannot_be_measured_is_a_line_that_says_why(monkeypatch):
+    def fails(bench):
+        raise MinipgError("no such thing here")
+        yield
+
+    monkeypatch.setitem(rows.ROWS, "startup", fails)
+    lines = []
+    assert rows.measure(["startup"], Bench(), lines)
+    assert [(line.row, line.figure, line.note) for line in lines] == [("startup", None, "no such thing here")]
+
+
+def quick_sides(monkeypatch):
+    monkeypatch.setattr(machine, "matrix_rate", lambda n: 1e9 * n)
+    monkeypatch.setattr(training, "minipg_training", lambda setting, threads, steps, backend="numba": 1000.0 * threads)
+    monkeypatch.setattr(training, "stepping", lambda setting, steps: 2000.0)
+
+
+@pytest.mark.parametrize("setting", [training.PPO_LARGE, training.TRPO_LARGE, training.A2C_SMALL], ids=lambda s: s.name)
+def test_an_absent_peer_is_a_line_of_its_own(monkeypatch, setting):
+    quick_sides(monkeypatch)
+    monkeypatch.setattr(peers, "installed", lambda package: None)
+    lines = list(training.training_row(setting, Bench(quick=True)))
+    (line,) = [line for line in lines if line.what == f"faster than {setting.peer}"]
+    assert (line.figure, line.goal, line.reached) == (None, setting.times, None)
+    assert line.note == f"{setting.peer} is not installed: pip install 'minipg-rl[bench]'"
+
+
+def test_without_envpool_hopper_is_measured_on_gymnasiums_own_vector_and_that_is_said(monkeypatch):
+    quick_sides(monkeypatch)
+    monkeypatch.setattr(peers, "installed", lambda package: "1.0" if package == "mujoco" else None)
+    lines = list(training.hopper_row(training.PPO_HOPPER, Bench(quick=True)))
+    assert lines[0].note == "envpool is not installed: pip install 'minipg-rl[envpool]'"
+    assert any(line.work.endswith("gymnasium") and line.what == "share of bare stepping" for line in lines)
+    monkeypatch.setattr(peers, "installed", lambda package: None)
+    (line,) = training.hopper_row(training.PPO_HOPPER, Bench(quick=True))
+    assert line.note == "mujoco is not installed: pip install 'minipg-rl[mujoco]'"
+
+
+def test_the_lesser_of_two_goals_is_asked(monkeypatch):
+    quick_sides(monkeypatch)
+    monkeypatch.setattr(peers, "installed", lambda package: None)
+    lines = list(training.training_row(training.PPO_SMALL, Bench(quick=True)))
+    (line,) = [line for line in lines if line.unit == "steps/s" and line.goal]
+    rate = 1e9 * machine.thread_counts()[-1]
+    assert line.goal == pytest.approx(0.45 * rate / flops(training.PPO_SMALL))
+
+
+def test_peak_memory_is_the_childs_own_and_not_its_parents(tmp_path):
+    held = np.ones(60_000_000)  # 480 MB in this process
+    small = startup.run(("-I", "-S", "-c", "pass"), tmp_path)
+    large = startup.run(("-I", "-S", "-c", "bytearray(200_000_000)"), tmp_path)
+    assert held.nbytes > 400e6
+    assert small.peak < 100e6 < 200e6 < large.peak < 300e6
+    assert small.seconds > 0
+
+
+def test_a_process_that_fails_is_an_error_with_its_last_line(tmp_path):
+    with pytest.raises(MinipgError, match="status 1: ValueError: no"):
+        startup.run(("-c", "raise ValueError('no')"), tmp_path)
+
+
+def test_every_stage_of_an_update_has_its_place_and_its_count():
+    for setting in stages.SETTINGS.values():
+        shape = work.Shape(NETWORK, (4, 64, 64, 1), 512)
+        assert list(work.STAGES[setting.algorithm](shape, setting.config)) == list(stages.PLACES[setting.algorithm])
+        for places in stages.PLACES[setting.algorithm].values():
+            assert all(callable(getattr(owner, name)) for owner, name in places)
+
+
+def test_the_stages_of_an_update_add_up_to_it_and_leave_the_functions_as_they_were(monkeypatch):
+    monkeypatch.setattr(stages, "matrix_rate", lambda n: 1e11)
+    monkeypatch.setattr(stages, "bandwidth", lambda: 1e10)
+    before = {(owner, name): vars(owner).get(name) for p in stages.PLACES["trpo"].values() for owner, name in p}
+    found = {stage.stage: stage for stage in stages.stage_rows(training.TRPO_LARGE, Bench(quick=True))}
+    assert before == {(owner, name): vars(owner).get(name) for owner, name in before}
+    whole = found.pop("all")
+    assert all(stage.measured >= 0 for stage in found.values())
+    assert sum(stage.measured for stage in found.values()) == pytest.approx(whole.measured, rel=0.5)
+    assert 10 < found["Fisher products"].flops / (2048 * work.fisher_product(NETWORK)) <= 15  # some updates need fewer
+    assert "Fisher products" in stages.stage_table([*found.values(), whole])
+
+
+def test_help_names_every_row(capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", "--help"])
+    said = capsys.readouterr().out
+    assert all(name in said for name in rows.ROWS)
+    assert BenchFlags().only == ()
+
+
+@pytest.mark.parametrize(
+    "args,says",
+    [
+        (["--only", "fisher"], "unknown row 'fisher'; did you mean fisher-64"),
+        (["--only", "ppo-4x128", "trpo"], "unknown row 'trpo'; did you mean trpo-8x256"),
+        (["--onyl", "memory"], "unknown flag '--onyl'"),
+        (["--stages", "-o", "a.png"], "stages: expected neither"),
+        (["--quick", "-o", "a.txt"], "output: expected a file that ends in"),
+        (["--quick", "-o", "nowhere/a.png"], "output: expected a file in a folder that exists"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(args, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", *args]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert says in err
+
+
+def test_the_cheapest_row_is_measured_told_as_json_and_drawn(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "installed", lambda package: None)
+    monkeypatch.setattr(machine, "_SIZE", 256)
+    machine._factor.cache_clear()
+    path = tmp_path / "bench.png"
+    try:
+        assert main(["bench", "--quick", "--only", "fisher-64", "--json", "-o", str(path)]) == 0
+    finally:
+        machine._factor.cache_clear()
+    out, err = capsys.readouterr()
+    found = json.loads(out.splitlines()[-1])
+    assert found["complete"]
+    assert found["machine"]["flops_per_second"]["1"] > 1e8
+    by_name = {line["what"]: line for line in found["rows"]}
+    assert by_name["minipg, 1 thread"]["figure"] > 0
+    assert by_name["faster than PyTorch, retained graph"] == {
+        **by_name["faster than PyTorch, retained graph"], "figure": None, "goal": 4, "reached": None,
+        "note": "torch is not installed: pip install 'minipg-rl[bench]'",
+    }  # fmt: skip
+    assert "matrix product, 1 thread (1 of 3)" in err
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGINT") or os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_prints_what_was_measured_so_far():
+    command = [sys.executable, "-m", "minipg.cli", "bench", "--only", "fisher-64", "fisher-256", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "[1/2]" in line and "(2 of 9)" in line:  # every side has had a turn
+            process.send_signal(signal.SIGINT)
+            break
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    found = json.loads(out.splitlines()[-1])
+    assert not found["complete"]
+    assert {line["row"] for line in found["rows"]} == {"fisher-64"}
+
+
+def test_the_sides_of_a_product_agree_or_nothing_is_measured():
+    products._agree([np.ones(3), np.ones(3) + 1e-5])
+    with pytest.raises(MinipgError, match="disagree"):
+        products._agree([np.ones(3), np.ones(3) + 1e-2])
