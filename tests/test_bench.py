@@ -1,5 +1,6 @@
 """The bench: its counts of operations, its turns, its table and picture, and that what is absent is said."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from itertools import count, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,6 +206,26 @@ def test_peak_memory_is_the_childs_own_and_not_its_parents(tmp_path):
 def test_a_process_that_fails_is_an_error_with_its_last_line(tmp_path):
     with pytest.raises(MinipgError, match="status 1: ValueError: no"):
         startup.run(("-c", "raise ValueError('no')"), tmp_path)
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent.parent / f"examples/benchmarks/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where its dataclasses look for their types
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_picture_of_costs_changes_one_thing_at_a_time_from_one_setting(tmp_path):
+    cost = example("cost")
+    for axis in cost.AXES:
+        assert axis.base in axis.values
+        for config in cost.BASES.values():
+            assert axis.change(config, axis.base) == config
+    point = {"median": 20.0, "low": 10.0, "high": 30.0, "flops": 1e5}
+    found = {a.name: {name: [{**point, "value": n} for n in a.values] for name in cost.BASES} for a in cost.AXES}
+    cost.draw(found, tmp_path / "cost.svg", "title")
+    assert "PPO, if linear in the operations" in (tmp_path / "cost.svg").read_text()
 
 
 def test_every_stage_of_an_update_has_its_place_and_its_count():

@@ -46,6 +46,8 @@ def measure(names: Iterable[str], bench: Bench, lines: list[Line]) -> bool:
                 lines.append(line)
         except MinipgError as error:
             lines.append(Line(name, "", "", None, "", note=str(error)))
+        except Exception as error:  # a peer of another version may raise anything
+            lines.append(Line(name, "", "", None, "", note=f"{type(error).__name__}: {error}"))
         except KeyboardInterrupt:
             return False
         if bench.stopped:
