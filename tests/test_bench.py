@@ -315,6 +315,26 @@ def test_ctrl_c_prints_what_was_measured_so_far():
     assert {line["row"] for line in found["rows"]} == {"fisher-64"}
 
 
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups of POSIX")
+def test_ctrl_c_ends_the_process_that_is_measured_too(tmp_path, monkeypatch):
+    beats = tmp_path / "beats"
+
+    def interrupted(process):
+        while not beats.exists() or beats.stat().st_size < 3:
+            time.sleep(0.01)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    code = "import time\nwhile True: open('beats', 'a').write('.'); time.sleep(0.02)"
+    with pytest.raises(KeyboardInterrupt):
+        startup.run(("-I", "-S", "-c", code), tmp_path)
+    time.sleep(0.1)
+    ended = beats.stat().st_size
+    time.sleep(0.3)
+    assert beats.stat().st_size == ended
+
+
 def test_the_sides_of_a_product_agree_or_nothing_is_measured():
     products._agree([np.ones(3), np.ones(3) + 1e-5])
     with pytest.raises(MinipgError, match="disagree"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,10 +48,17 @@ def run(arguments: tuple[str, ...], folder: Path) -> Child:
     """Python with these arguments, in a folder that holds Numba's cache too. Raises MinipgError where it fails."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")}
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, sys.executable, *arguments]
-    done = subprocess.run(launcher, cwd=folder, env=environment, capture_output=True, text=True)
-    account: dict[str, Any] = (
-        json.loads(done.stdout) if done.returncode == 0 else {"status": done.returncode, "said": done.stderr}
-    )
+    process = subprocess.Popen(
+        launcher, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        out, err = process.communicate()
+    except BaseException:  # Ctrl-C ends both at once
+        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+        process.communicate()
+        raise
+    account: dict[str, Any] = json.loads(out) if out else {"status": process.returncode, "said": err}
     if account["status"]:
         said = account["said"].strip().splitlines()[-1:] or ["it said nothing"]
         raise MinipgError(f"python {' '.join(arguments)} failed with status {account['status']}: {said[0]}")
@@ -112,7 +120,7 @@ def _seconds(arguments: tuple[str, ...], folder: Path) -> float:
 
 @contextlib.contextmanager
 def _folders(count: int) -> Iterator[list[Path]]:
-    with tempfile.TemporaryDirectory(prefix="minipg-bench-") as parent:
+    with tempfile.TemporaryDirectory(prefix="minipg-bench-", ignore_cleanup_errors=True) as parent:
         folders = [Path(parent) / str(n) for n in range(count)]
         for folder in folders:
             folder.mkdir()
