@@ -263,6 +263,8 @@ def test_help_names_every_row(capsys):
         (["--only", "fisher"], "unknown row 'fisher'; did you mean fisher-64"),
         (["--only", "ppo-4x128", "trpo"], "unknown row 'trpo'; did you mean trpo-8x256"),
         (["--onyl", "memory"], "unknown flag '--onyl'"),
+        (["--only"], "only: expected names of rows"),
+        (["memory"], "see minipg bench --help"),
         (["--stages", "-o", "a.png"], "stages: expected neither"),
         (["--quick", "-o", "a.txt"], "output: expected a file that ends in"),
         (["--quick", "-o", "nowhere/a.png"], "output: expected a file in a folder that exists"),

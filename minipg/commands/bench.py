@@ -42,6 +42,7 @@ def bench_command(args: list[str]) -> int:
     from minipg.runs.pictures import check_picture
 
     check_rows(options.only)
+    require(bool(options.only) or "--only" not in args, "only", "names of rows, see minipg bench --help", "none")
     if options.stages and (options.only or options.output):
         raise ConfigError("stages: expected neither --only nor --output beside it: it has neither rows nor picture")
     if options.output is not None:
@@ -62,7 +63,7 @@ def _rows(options: BenchFlags) -> int:
     began = time.perf_counter()
     with _shown() as say:
         bench = Bench(options.quick, say)
-        complete = measure(options.only or ROWS, bench, lines)
+        complete = measure(dict.fromkeys(options.only or ROWS), bench, lines)
     machine = head(bench)
     stopped = "" if complete else ", before it was stopped"
     text = f"{head_text(machine)}\n\n{table(lines)}\n\n{tally(lines)}{stopped}"
