@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
 
@@ -335,6 +336,19 @@ def test_ctrl_c_ends_the_process_that_is_measured_too(tmp_path, monkeypatch):
     ended = beats.stat().st_size
     time.sleep(0.3)
     assert beats.stat().st_size == ended
+
+
+def test_every_peer_that_is_installed_finds_the_same_product():
+    sides = products._Problem(64, (3, 8, 2)).sides()  # which raises where they do not
+    assert {"minipg", "minipg, NumPy twin"} <= {side.system for side in sides}
+    assert (products.KEPT in {side.system for side in sides}) == (not peers.missing("torch"))
+
+
+@pytest.mark.parametrize("setting", [training.PPO_LARGE, training.TRPO_LARGE, training.A2C_SMALL], ids=lambda s: s.name)
+def test_the_peers_train_at_the_same_settings(setting):
+    pytest.importorskip("sb3_contrib")
+    config = replace(setting.config, num_envs=2, n_steps=16, **({"vf_epochs": 1} if setting.algorithm != "a2c" else {}))
+    assert peers.sb3_training(setting.algorithm, setting.env, config, 1, 32) > 0
 
 
 def test_the_sides_of_a_product_agree_or_nothing_is_measured():
