@@ -17,7 +17,7 @@ import pytest
 from minipg.bench import machine, peers, products, rows, stages, startup, training, work
 from minipg.bench.picture import draw_goals
 from minipg.bench.table import table, tally
-from minipg.bench.turns import Bench, Line, Side, best, line_of, seconds_per_call
+from minipg.bench.turns import Bench, Line, Side, best, line_of, paired, seconds_per_call
 from minipg.cli import main
 from minipg.commands.bench import BenchFlags
 from minipg.errors import ConfigError, MinipgError
@@ -99,6 +99,17 @@ def test_after_ctrl_c_the_samples_are_kept_if_every_side_has_had_its_turn(turns,
             run()
     with pytest.raises(KeyboardInterrupt):  # and no further comparison is begun
         run()
+
+
+def test_what_slows_a_whole_turn_down_drops_out_of_the_ratios():
+    assert paired([10.0, 5.0, 1.0], [2.0, 1.0, 0.2]) == [5.0, 5.0, 5.0]
+    assert paired([3.0, 9.0], [6.0], 100) == [50.0]  # the last turn was not finished
+
+
+def test_a_machine_with_other_work_to_do_is_said():
+    quiet, busy = Bench(rates={1: [1e11, 0.9e11]}), Bench(rates={1: [1e11, 0.5e11]})
+    assert "other work" not in machine.head_text(machine.head(quiet))
+    assert "R on 1 thread went from 50 to 100 GFLOP/s" in machine.head_text(machine.head(busy))
 
 
 def test_the_fastest_thread_count_speaks_for_a_system():

@@ -76,6 +76,7 @@ def head(bench: Bench) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "threads": available_threads(),
         "flops_per_second": {str(n): median(values) for n, values in bench.rates.items()},
+        "flops_per_second_range": {str(n): (min(values), max(values)) for n, values in bench.rates.items()},
     }
 
 
@@ -86,7 +87,10 @@ def head_text(found: dict[str, Any]) -> str:
         f"{rate / 1e9:.0f} GFLOP/s on {n} thread{'' if n == '1' else 's'}"
         for n, rate in found["flops_per_second"].items()
     )
+    low, high = found["flops_per_second_range"]["1"]
+    busy = f"\nR on 1 thread went from {low / 1e9:.0f} to {high / 1e9:.0f} GFLOP/s: the machine has other work to do, "
     return (
         f"{found['system']}, {found['threads']} CPU threads; {versions}.\n"
         f"R, the rate of a 2048² float32 matrix product in NumPy: {rates}. Medians of samples taken in turns."
+        + (f"{busy}and neither figures nor verdicts hold for a quiet one." if high > 1.3 * low else "")
     )

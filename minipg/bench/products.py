@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from minipg.backend import Backend, one_blas_thread
 from minipg.bench import peers, work
 from minipg.bench.machine import PRODUCT, rate_sides, rates_of, thread_counts
-from minipg.bench.turns import Bench, Line, Samples, Side, best, line_of, seconds_per_call
+from minipg.bench.turns import Bench, Line, Samples, Side, best, line_of, paired, seconds_per_call
 from minipg.checks import Array
 from minipg.errors import MinipgError
 from minipg.fisher import fisher_operator, forward_tiles
@@ -43,7 +42,8 @@ def product_row(
     fastest = best(milliseconds, "minipg", at_most=True)
     assert fastest is not None
     for side in [side for side in milliseconds if side.system == "minipg"]:
-        percent = [100 * flops / (s * rates[side.threads]) for s in samples[side]]
+        achieved = [flops / s for s in samples[side]]
+        percent = paired(achieved, samples[Side(PRODUCT, side.threads, "FLOP/s")], 100)
         yield line_of(name, what, side, milliseconds[side], "ms")
         asked = 100 * share if side == fastest else None
         yield line_of(name, what, f"share of R, {side}", percent, "%", asked, note=f"{flops / 1e6:,.0f} MFLOP")
@@ -55,7 +55,7 @@ def product_row(
     if kept is None:
         yield Line(name, what, goal, None, "×", times, note=peers.missing("torch"))
     else:
-        yield Line(name, what, goal, median(milliseconds[kept]) / median(milliseconds[fastest]), "×", times)
+        yield line_of(name, what, goal, paired(milliseconds[kept], milliseconds[fastest]), "×", times)
     if absent := peers.missing("jax"):
         yield Line(name, what, "JAX", None, "ms", note=absent)
 
@@ -66,8 +66,8 @@ def scaling(name: str, what: str, samples: Samples, rates: dict[int, float], at_
     if one is None or two is None:
         yield Line(name, what, "2 threads against 1", None, "×", SCALING, note="this machine has one thread")
     else:
-        ratio, note = median(two) / median(one), f"R: {rates[2] / rates[1]:.2f} ×"
-        yield Line(name, what, "2 threads against 1", 1 / ratio if at_most else ratio, "×", SCALING, note=note)
+        ratios, note = paired(one, two) if at_most else paired(two, one), f"R: {rates[2] / rates[1]:.2f} ×"
+        yield line_of(name, what, "2 threads against 1", ratios, "×", SCALING, note=note)
 
 
 class _Problem:

@@ -18,7 +18,7 @@ from minipg.algorithms import A2CConfig, PPOConfig, TRPOConfig
 from minipg.bench import peers, work
 from minipg.bench.machine import rate_sides, rates_of, thread_counts
 from minipg.bench.products import scaling
-from minipg.bench.turns import Bench, Line, Samples, Side, best, line_of, number
+from minipg.bench.turns import Bench, Line, Samples, Side, best, line_of, number, paired
 from minipg.envs import make_vector
 
 CARTPOLE = (4, 64, 64, 2)
@@ -122,8 +122,8 @@ def hopper_row(setting: Training, bench: Bench) -> Iterator[Line]:
     assert fastest is not None
     yield line_of(setting.name, setting.what, fastest, samples[fastest], "steps/s")
     yield line_of(setting.name, setting.what, bare, samples[bare], "steps/s")
-    share = 100 * median(samples[fastest]) / median(samples[bare])
-    yield Line(setting.name, setting.what, "share of bare stepping", share, "%", SHARE_OF_STEPPING)
+    share = paired(samples[fastest], samples[bare], 100)
+    yield line_of(setting.name, setting.what, "share of bare stepping", share, "%", SHARE_OF_STEPPING)
     yield from _others(setting, samples, fastest)
 
 
@@ -184,5 +184,5 @@ def _others(setting: Training, samples: Samples, fastest: Side) -> Iterator[Line
     if peer is None:
         yield Line(setting.name, setting.what, what, None, "×", setting.times, note=peers.missing(setting.peer))
     else:
-        ratio = median(samples[fastest]) / median(samples[peer])
-        yield Line(setting.name, setting.what, what, ratio, "×", setting.times)
+        ratios = paired(samples[fastest], samples[peer])
+        yield line_of(setting.name, setting.what, what, ratios, "×", setting.times)

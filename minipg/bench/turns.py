@@ -98,6 +98,11 @@ def line_of(
     return Line(row, work, str(what), median(values), unit, goal, low=min(values), high=max(values), **more)
 
 
+def paired(above: list[float], below: list[float], scale: float = 1.0) -> list[float]:
+    """The ratios turn by turn: what slows a whole turn down drops out of them."""
+    return [scale * a / b for a, b in zip(above, below, strict=False)]
+
+
 def best(samples: Samples, system: str, at_most: bool = False) -> Side | None:
     """The side with the best median of a system's thread counts; None where it was not measured."""
     sides = [side for side in samples if side.system == system]
