@@ -25,7 +25,7 @@ PLACES: dict[str, dict[str, list[tuple[Any, str]]]] = {
     "ppo": {
         "rollout": [(ppo.PPO, "_collect")],
         "advantages": [(ppo, "estimate_advantages")],
-        "policy minibatches": [(ppo, "climb")],
+        "policy minibatches": [(ppo.Surrogate, "climb")],
         "value minibatches": [(ppo, "fit_critic")],
     },
     "trpo": {
