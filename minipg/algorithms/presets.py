@@ -31,7 +31,7 @@ _TRPO: dict[str, dict[str, Any]] = {
     "Hopper-v5": {**_TRPO_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97},
     "HalfCheetah-v5": {**_TRPO_MUJOCO, "max_kl": 0.04},
     "Walker2d-v5": _TRPO_WALKER,
-    "Swimmer-v5": {**_TRPO_MUJOCO, "gamma": 0.9999, "log_std_init": 0.0},
+    "Swimmer-v5": {**_TRPO_MUJOCO, "gamma": 0.9999, "gae_lambda": 0.98, "log_std_init": 0.0},
     "Ant-v5": _TRPO_MUJOCO,
     "InvertedPendulum-v5": _TRPO_MUJOCO,
     "InvertedDoublePendulum-v5": _TRPO_MUJOCO,
@@ -55,8 +55,8 @@ _PPO: dict[str, dict[str, Any]] = {
                     "vf_learning_rate": 2e-3},
     "LunarLander-v3": {"num_envs": 16, "n_steps": 1024, "gamma": 0.999, "gae_lambda": 0.98, "n_epochs": 4,
                        "vf_epochs": 4, "ent_coef": 0.01},
-    **{f"{name}-v5": _PPO_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant", "InvertedPendulum",
-                                              "Reacher")},
+    **{f"{name}-v5": _PPO_MUJOCO for name in ("Hopper", "Walker2d", "Ant", "InvertedPendulum", "Reacher")},
+    "HalfCheetah-v5": {**_PPO_MUJOCO, "num_envs": 8, "n_steps": 256},
     "InvertedDoublePendulum-v5": {**_PPO_MUJOCO, "log_std_init": 0.0, "target_kl": 0.02},
     "Swimmer-v5": {**_PPO_MUJOCO, "gamma": 0.9999, "gae_lambda": 0.98},
 }  # fmt: skip
@@ -86,7 +86,9 @@ _A2C: dict[str, dict[str, Any]] = {
                     "learning_rate": 4e-3, "vf_learning_rate": 4e-3, "schedule": "linear"},
     "LunarLander-v3": {**_NORMALIZED, "num_envs": 16, "n_steps": 32, "gamma": 0.999, "gae_lambda": 0.98,
                        "learning_rate": 8e-3, "vf_learning_rate": 8e-3, "schedule": "linear", "ent_coef": 0.01},
-    **{f"{name}-v5": _A2C_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
+    **{f"{name}-v5": _A2C_MUJOCO for name in ("HalfCheetah", "Ant")},
+    "Walker2d-v5": {**_A2C_MUJOCO, "learning_rate": 2e-3, "vf_learning_rate": 2e-3},
+    "Hopper-v5": {**_A2C_MUJOCO, "num_envs": 16, "n_steps": 80},
 }  # fmt: skip
 
 _REINFORCE_MUJOCO: dict[str, Any] = {
