@@ -2,15 +2,15 @@
 
 import math
 
-from minipg.kernels.cpu._jit import jit
+from minipg.kernels.cpu._jit import jit, part
 
 
-@jit
+@part
 def _softplus(z):
     return max(z, 0.0) + math.log1p(math.exp(-abs(z)))
 
 
-@jit
+@part
 def _sigmoid(z):
     small = math.exp(-abs(z))
     return (1 if z >= 0 else small) / (1 + small)

@@ -5,10 +5,10 @@ The functions of one row z (A,) serve `multicategorical.py` too.
 
 import math
 
-from minipg.kernels.cpu._jit import jit
+from minipg.kernels.cpu._jit import jit, part
 
 
-@jit
+@part
 def _log_normalizer(z):
     """(m, s): kept apart because z − m is exact where m + s would round."""
     m = z[0]
@@ -20,7 +20,7 @@ def _log_normalizer(z):
     return m, z.dtype.type(math.log(total))
 
 
-@jit
+@part
 def _sample(z, uniform):
     m, _ = _log_normalizer(z)
     total = 0.0
@@ -33,7 +33,7 @@ def _sample(z, uniform):
     return action
 
 
-@jit
+@part
 def _mode(z):
     best = 0
     for a in range(1, z.shape[0]):
@@ -41,13 +41,13 @@ def _mode(z):
     return best
 
 
-@jit
+@part
 def _log_prob(z, act):
     m, s = _log_normalizer(z)
     return z[act] - m - s
 
 
-@jit
+@part
 def _softmax(z, out):
     """Not e to the log-probability: one exponential a logit does, where there would be two."""
     m = z[0]
@@ -61,14 +61,14 @@ def _softmax(z, out):
         out[a] /= total
 
 
-@jit
+@part
 def _score(z, act, out):
     _softmax(z, out)
     for a in range(z.shape[0]):
         out[a] = (a == act) - out[a]
 
 
-@jit
+@part
 def _kl(old, new):
     m0, s0 = _log_normalizer(old)
     m1, s1 = _log_normalizer(new)
@@ -79,7 +79,7 @@ def _kl(old, new):
     return total
 
 
-@jit
+@part
 def _kl_gradient(old, new, out):
     m0, s0 = _log_normalizer(old)
     m1, s1 = _log_normalizer(new)
@@ -94,7 +94,7 @@ def kl_gradient(old, new, out):
         _kl_gradient(old[i], new[i], out[i])
 
 
-@jit
+@part
 def _entropy(z, m, s):
     total = 0.0
     for a in range(z.shape[0]):
@@ -103,7 +103,7 @@ def _entropy(z, m, s):
     return total
 
 
-@jit
+@part
 def _entropy_gradient(z, out):
     m, s = _log_normalizer(z)
     h = _entropy(z, m, s)
@@ -112,7 +112,7 @@ def _entropy_gradient(z, out):
         out[a] = -math.exp(log_p) * (log_p + h)
 
 
-@jit
+@part
 def _fisher_product(z, v, out):
     m, s = _log_normalizer(z)
     mean = 0.0

@@ -4,13 +4,13 @@ A batch goes through the network TILE rows at a time, so `hidden` holds tile aft
 """
 
 import numpy as np
-from minipg.kernels.cpu._jit import jit
+from minipg.kernels.cpu._jit import jit, part
 from minipg.kernels.cpu._tanh import tanh
 
 TILE = 128  # rows whose activations stay in a core's fastest caches
 
 
-@jit
+@part
 def _add_bias_activate(y, b, activation):
     """y ← φ(y + b)."""
     if activation == 0:
@@ -25,14 +25,14 @@ def _add_bias_activate(y, b, activation):
                 y[i, j] = zero if s < zero else s
 
 
-@jit
+@part
 def _add_bias(y, b):
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             y[i, j] += b[j]
 
 
-@jit
+@part
 def _times_slope(y, h, activation):
     """y ← φ′ y, the slope read off the activation's value h."""
     zero, one = y.dtype.type(0), y.dtype.type(1)
@@ -46,7 +46,7 @@ def _times_slope(y, h, activation):
                 y[i, j] = y[i, j] if h[i, j] > zero else zero
 
 
-@jit
+@part
 def _sum_rows(y, out):
     out[:] = 0
     for i in range(y.shape[0]):
@@ -54,7 +54,7 @@ def _sum_rows(y, out):
             out[j] += y[i, j]
 
 
-@jit
+@part
 def _units(sizes):
     """Σ n_l over hidden layers."""
     return sizes[1:-1].sum()
@@ -69,7 +69,7 @@ def forward(theta, sizes, activation, obs, out, hidden):
         _forward(theta, sizes, activation, obs[start:stop], out[start:stop], hidden[start * units : stop * units])
 
 
-@jit
+@part
 def _forward(theta, sizes, activation, obs, out, hidden):
     rows, last = obs.shape[0], sizes.shape[0] - 2
     h, p, k = obs, 0, 0
@@ -98,7 +98,7 @@ def jvp(theta, sizes, activation, obs, hidden, v, out, work):
         _jvp(theta, sizes, activation, obs[start:stop], kept, v, out[start:stop], work)
 
 
-@jit
+@part
 def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
     rows, last, width = obs.shape[0], sizes.shape[0] - 2, sizes.max()
     third = rows * width
@@ -128,7 +128,7 @@ def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
         k += rows * m
 
 
-@jit
+@part
 def _pull_back(g, w, h, activation, start, work):
     """φ′(h) (g Wᵀ), in the work array that begins at `start`."""
     y = work[start : start + h.size].reshape(h.shape)
@@ -152,7 +152,7 @@ def vjp(theta, sizes, activation, obs, hidden, g, out, work):
                 out[i] += part[i]
 
 
-@jit
+@part
 def _vjp(theta, sizes, activation, obs, hidden, g, out, work):
     rows, last, width = obs.shape[0], sizes.shape[0] - 2, sizes.max()
     p, k = theta.shape[0], hidden.shape[0]
@@ -177,7 +177,7 @@ def vjp_obs(theta, sizes, activation, hidden, g, out, work):
         _vjp_obs(theta, sizes, activation, hidden[start * units : stop * units], g[start:stop], out[start:stop], work)
 
 
-@jit
+@part
 def _vjp_obs(theta, sizes, activation, hidden, g, out, work):
     rows, last, width = g.shape[0], sizes.shape[0] - 2, sizes.max()
     p, k = theta.shape[0], hidden.shape[0]

@@ -5,7 +5,7 @@ from functools import cache
 
 from minipg.kernels.cpu import head, mlp, optimizer, surrogate
 from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit
+from minipg.kernels.cpu._jit import jit, part
 from minipg.kernels.cpu.categorical import entropy_gradient, kl, kl_gradient, log_prob, score
 
 _FUNCTIONS = ("log_prob", "score", "kl", "kl_gradient", "entropy_gradient")
@@ -14,14 +14,19 @@ _FUNCTIONS = ("log_prob", "score", "kl", "kl_gradient", "entropy_gradient")
 @cache
 def gradient(family):
     """`_gradient`, compiled for the distributions of that name."""
-    module = f"minipg.kernels.cpu.{family}"
-    return compiled_with(_gradient, module, (), jit, _covector=compiled_with(_covector, module, _FUNCTIONS, jit))
+    return _gradient_of(family, jit)
 
 
 @cache
 def climb(family):
     """`_climb`, compiled for the distributions of that name."""
-    return compiled_with(_climb, f"minipg.kernels.cpu.{family}", (), jit, _gradient=gradient(family))
+    return compiled_with(_climb, f"minipg.kernels.cpu.{family}", (), jit, _gradient=_gradient_of(family, part))
+
+
+def _gradient_of(family, how):
+    module = f"minipg.kernels.cpu.{family}"
+    covector = compiled_with(_covector, module, _FUNCTIONS, part)
+    return compiled_with(_gradient, module, (), how, _covector=covector)
 
 
 def _climb(policy, batch, terms, order, minibatch_size, adam, limits, step, theta, first, second, told, acted, work):
@@ -50,7 +55,7 @@ def _gradient(policy, theta, batch, terms, rows, wants_kl, grad, told, acted, wo
     obs, act, adv, old, logp_old = batch
     inputs, n, units, most = sizes[0], sizes[-1], sizes[1:-1].sum(), acted.shape[0]
     network = theta.shape[0] - (n if form == 1 else 0)
-    part, rest = work[:network], work[network:]
+    own, rest = work[:network], work[network:]
     grad[:] = 0
     told[:] = 0
     for start in range(0, rows.shape[0], most):
@@ -67,9 +72,9 @@ def _gradient(policy, theta, batch, terms, rows, wants_kl, grad, told, acted, wo
             form, bounds, options, out, theta[network:], some, act, adv, old, logp_old, terms, wants_kl, rows.shape[0],
             g, grad[network:], told, acted[:m], scratch,
         )  # fmt: skip
-        mlp.vjp(theta[:network], sizes, activation, x, hidden, g, part, scratch)
+        mlp.vjp(theta[:network], sizes, activation, x, hidden, g, own, scratch)
         for i in range(network):
-            grad[i] += part[i]
+            grad[i] += own[i]
 
 
 def _covector(
@@ -83,8 +88,10 @@ def _covector(
     params, before, u, more = work[: 4 * count * width].reshape(4, count, width)
     rest = work[4 * count * width : 4 * count * (width + 1)]
     logp, logp_before, gain, weight = rest.reshape(4, count)
+    chosen, choices = acted.reshape(count, -1), act.reshape(act.shape[0], -1)
     for i in range(count):
-        acted[i] = act[rows[i]]
+        for j in range(chosen.shape[1]):  # not a row at once: such an assignment takes seconds to compile
+            chosen[i, j] = choices[rows[i], j]
         gain[i] = adv[rows[i]]
         logp_before[i] = logp_old[rows[i]]
         for j in range(width):

@@ -30,7 +30,8 @@ def fit(
             x, out, g = rest[:a].reshape(m, inputs), rest[a:b].reshape(m, 1), rest[b:c].reshape(m, 1)
             hidden, scratch = rest[c:d], rest[d:]
             for i in range(m):
-                x[i] = obs[rows[i]]
+                for j in range(inputs):
+                    x[i, j] = obs[rows[i], j]
             mlp.forward(theta, sizes, activation, x, out, hidden)
             scale = theta.dtype.type(2 / m)
             for i in range(m):

@@ -49,7 +49,8 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     width = n + theta.shape[0] - network
     params, rest = work[: count * width].reshape(count, width), work[count * width :]
     out, hidden = rest[: count * n].reshape(count, n), rest[count * n : count * (n + units)]
-    everywhere, told, reward = np.ones(count, np.bool_), np.empty(count), np.empty(count)
+    everywhere, done = np.ones(count, np.bool_), np.empty(count, np.bool_)
+    told, reward = np.empty(count), np.empty(count)
     told_by = act.reshape(steps, count)
     counts[:] = 0
     for t in range(steps):
@@ -70,15 +71,18 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
             lengths[i] += 1
             paid_now = reward[i] / scale if scale > 0 else reward[i]
             rew[t, i] = min(max(paid_now, -rew_limit), rew_limit) if rew_limit > 0 else paid_now
-            if terminated[t, i] or truncated[t, i]:
+            done[i] = terminated[t, i] or truncated[t, i]
+            if done[i]:
                 discounted[i, 0] = 0
                 ended_returns[counts[0]], ended_lengths[counts[0]] = returns[i], lengths[i]
                 counts[0] += 1
                 returns[i], lengths[i] = 0, 0
                 if not terminated[t, i]:
-                    last_obs[counts[1]], last_at[counts[1]] = shown[i], t * count + i
+                    for j in range(shown.shape[1]):
+                        last_obs[counts[1], j] = shown[i, j]
+                    last_at[counts[1]] = t * count + i
                     counts[1] += 1
-        restart(terminated[t] | truncated[t], stream, state, elapsed, shown, u)
+        restart(done, stream, state, elapsed, shown, u)
         for i in range(count):
             truncated[t, i] = truncated[t, i] and not terminated[t, i]
             for j in range(shown.shape[1]):
