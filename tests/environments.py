@@ -162,6 +162,18 @@ class Dying(Counting):
         return super().step(act)
 
 
+class Roaming(Counting):
+    """Changes the working folder as it is made and in every step."""
+
+    def __init__(self):
+        os.chdir("/")
+        super().__init__()
+
+    def step(self, act):
+        os.chdir("/")
+        return super().step(act)
+
+
 class Uneven(Counting):
     """A Counting environment whose episodes take one step where it is reset with an even seed, ten with an odd one."""
 
@@ -277,6 +289,7 @@ gym.register("test/DyingAtOnce-v0", Dying, kwargs={"at": 1})
 gym.register("test/DyingInReset-v0", Dying, kwargs={"at": 0})
 gym.register("test/Endless-v0", Counting, kwargs={"script": (Ending(10**9, False, False),)})
 gym.register("test/Uneven-v0", Uneven)
+gym.register("test/Roaming-v0", Roaming)
 for name, (fault, at) in FAULTS.items():
     gym.register(f"test/{name}-v0", Faulty, kwargs={"fault": fault, "at": at})
 gym.register("test/NoMujoco-v0", NotInstalled, kwargs={"message": MUJOCO})

@@ -52,10 +52,19 @@ class Late(Drawing):
         return super().step(act)
 
 
+class RoamingDrawing(Drawing):
+    """Changes the working folder as it is made."""
+
+    def __init__(self, **options):
+        os.chdir("/")
+        super().__init__(**options)
+
+
 gym.register("test/Drawing-v0", Drawing)
 gym.register("test/Shapeless-v0", Drawing, kwargs={"fault": "shape"})
 gym.register("test/Screenless-v0", Drawing, kwargs={"fault": "crash"})
 gym.register("test/Late-v0", Late)
+gym.register("test/RoamingDrawing-v0", RoamingDrawing)
 
 
 @pytest.fixture
@@ -64,7 +73,7 @@ def agent(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def agent(env="test/Drawing-v0"):
-        TRPO(env, **SMALL).save("agent.npz")
+        TRPO(env, **SMALL).save(tmp_path / "agent.npz")
         return "agent.npz"
 
     return agent
@@ -98,6 +107,13 @@ def test_a_gif_shows_every_observation_from_the_first_to_the_last_of_every_episo
         assert np.abs(picture[5, 5].astype(int) - 40 * episode).max() < 8
         assert np.abs(picture[5, 15].astype(int) - 40 * time).max() < 8
     assert sorted(os.listdir()) == ["agent.npz", "film.gif"]
+
+
+def test_an_environment_that_goes_elsewhere_does_not_take_its_film_with_it(agent, capsys, tmp_path, monkeypatch):
+    path = agent("test/RoamingDrawing-v0")
+    monkeypatch.chdir(tmp_path)
+    evaluated(capsys, path, "--render", "film.gif")
+    assert sorted(os.listdir(tmp_path)) == ["agent.npz", "film.gif"]
 
 
 def test_an_mp4_has_a_frame_for_every_observation_at_the_environments_own_rate(agent, capsys):

@@ -275,6 +275,20 @@ def test_neither_threads_nor_json_nor_a_second_time_change_a_bit(tmp_path, monke
         assert table(tmp_path / number) == table(tmp_path / "0")
 
 
+def test_an_environment_that_goes_elsewhere_takes_no_file_with_it(tmp_path, monkeypatch):
+    flags = ["--num-envs", "1", "--n-steps", "16", "--hidden", "4", "--eval-every", "32", "--checkpoint-every", "16"]
+    for args in (
+        ["trpo", "test/Roaming-v0", *flags, "--steps", "64", "--out", "run"],
+        ["--resume", "run", "--steps", "96"],
+    ):
+        monkeypatch.chdir(tmp_path)
+        assert main(["train", *args]) == 0
+    assert os.listdir(tmp_path) == ["run"]
+    assert {"curve.png", "config.json", "metrics.csv"} < set(os.listdir(tmp_path / "run"))
+    assert minipg.load(tmp_path / "run").steps == 96
+    assert Checkpoints(tmp_path / "run").best.exists()
+
+
 # ---- what looks on -------------------------------------------------------------------------------------------------
 
 

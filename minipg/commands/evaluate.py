@@ -29,7 +29,7 @@ class EvaluateFlags:
 def evaluate_command(args: list[str]) -> int:
     """`minipg evaluate RUN [flags]`, and its exit status."""
     from minipg.runs import evaluate, load
-    from minipg.runs.render import check_target, render
+    from minipg.runs.render import render, target_of
 
     if (not args or args[0].startswith("-")) and not ("--help" in args or "-h" in args):
         return usage(
@@ -41,9 +41,9 @@ def evaluate_command(args: list[str]) -> int:
         episodes = 20 if options.episodes is None else options.episodes
         result = evaluate(load(run, options.env), episodes, options.seed, not options.stochastic)
     else:
-        check_target(options.render)
+        target = target_of(options.render)  # before there is an environment
         episodes = 1 if options.episodes is None else options.episodes
-        result = render(load(run, options.env), options.render, episodes, options.seed, not options.stochastic)
+        result = render(load(run, options.env), target, episodes, options.seed, not options.stochastic)
     if options.json:
         print(json.dumps(result))
     else:

@@ -47,7 +47,7 @@ def plot_command(args: list[str]) -> int:
     every = list(dict.fromkeys(run for runs in found.values() for run in runs))
     if len(every) == 1:
         folder = RunFolder.existing(every[0])
-        output = options.output or folder.path / "diagnostics.png"
+        output = options.output or folder.shown / "diagnostics.png"
         draw_diagnostics(folder, output)
         print(output)
         return 0

@@ -89,10 +89,11 @@ def train_command(args: list[str]) -> int:
     run, plan, config = parsed.run, parsed.plan, parsed.config
     if run.seeds is not None:
         return _train_seeds(algorithm.name, env, flags, run)
+    here = Path.cwd()  # before an environment goes elsewhere
     agent = algorithm(env, seed=run.seed, config=config, backend=run.backend, threads=run.threads)
-    folder = RunFolder.create(run.out, f"{algorithm.name}-{env}-seed{run.seed}")
+    folder = RunFolder.create(run.out, f"{algorithm.name}-{env}-seed{run.seed}", here)
     display = Progress(f"{algorithm.name} {env}", plan.steps, lasting_console(stderr=run.json))
-    display.say(f"{algorithm.name} on {env}, seed {run.seed}, into {folder.path}")
+    display.say(f"{algorithm.name} on {env}, seed {run.seed}, into {folder.shown}")
     return _told(train(agent, folder, display, plan), run.json)
 
 
@@ -112,9 +113,9 @@ def _train_seeds(algorithm: str, env: str, flags: list[str], run: TrainFlags) ->
         args += ["--threads", str(max(1, cores // jobs))]
     folder = RunFolder.create(run.out, f"{algorithm}-{env}-seeds{run.seeds}")
     say = Progress(f"{algorithm} {env}", len(seeds), lasting_console(stderr=run.json)).say
-    say(f"{algorithm} on {env}, seeds {run.seeds}, {jobs} at a time, into {folder.path}")
-    account, status = train_seeds(args, seeds, jobs, folder.path, say)
-    account = {"algorithm": algorithm, "env": env, **account, "run": str(folder.path)}
+    say(f"{algorithm} on {env}, seeds {run.seeds}, {jobs} at a time, into {folder.shown}")
+    account, status = train_seeds(args, seeds, jobs, folder.shown, say)
+    account = {"algorithm": algorithm, "env": env, **account, "run": str(folder.shown)}
     curves = []
     for path in account["runs"]:
         with contextlib.suppress(RunFolderError):  # no episode of it has ended
@@ -126,7 +127,7 @@ def _train_seeds(algorithm: str, env: str, flags: list[str], run: TrainFlags) ->
     elif account["mean_return"] is not None:
         count, mean, deviation = len(account["seeds"]), account["mean_return"], account["std_return"]
         say(f"{count} seeds in {account['seconds']:.0f} s: mean return {mean:.1f} ± {deviation:.1f}")
-        say(f"{folder.path / 'curves.png'}")
+        say(f"{folder.shown / 'curves.png'}")
     return status
 
 
@@ -144,7 +145,7 @@ def _resume(args: list[str]) -> int:
     def show(agent: Any, plan: Plan) -> Progress:
         display = Progress(f"{agent.name} {agent.env_id}", plan.steps, lasting_console(stderr=options.json))
         display.say(
-            f"{agent.name} on {agent.env_id}, seed {agent.seed}: {folder.path} goes on from step {agent.steps:,}"
+            f"{agent.name} on {agent.env_id}, seed {agent.seed}: {folder.shown} goes on from step {agent.steps:,}"
         )
         return display
 

@@ -56,6 +56,7 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         require(self.every >= 1, "every", "an integer ≥ 1", self.every)
+        self.best = None if self.best is None else Path(self.best).absolute()  # wherever an environment goes
 
     def __call__(self, agent: Agent[Any], row: dict[str, Any]) -> None:
         row["eval_return"] = math.nan

@@ -47,14 +47,14 @@ def curve_of(folder: RunFolder) -> Curve:
     config = folder.config()
     columns = read_columns(folder.metrics, "steps", "mean_return")
     if not {"steps", "mean_return"} <= columns.keys():
-        raise RunFolderError(f"{folder.path}: nothing to draw: no episode has ended yet")
+        raise RunFolderError(f"{folder.shown}: nothing to draw: no episode has ended yet")
     ended = np.isfinite(columns["mean_return"])
     steps, returns = columns["steps"][ended], columns["mean_return"][ended]
     try:
         settings = json.dumps(config["config"], sort_keys=True)
         return Curve(str(config["algorithm"]), str(config["env"]), int(config["seed"]), steps, returns, settings)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise RunFolderError(f"{folder.path / 'config.json'}: damaged ({error!r})") from error
+        raise RunFolderError(f"{folder.shown / 'config.json'}: damaged ({error!r})") from error
 
 
 def interquartile(curves: Sequence[Curve]) -> Band:

@@ -24,7 +24,7 @@ def draw_diagnostics(folder: RunFolder, path: Path) -> None:
     config = folder.config()
     columns = read_columns(folder.metrics)
     if "steps" not in columns:
-        raise RunFolderError(f"{folder.path}: nothing to draw: no update has been made yet")
+        raise RunFolderError(f"{folder.shown}: nothing to draw: no update has been made yet")
     settings = config.get("config")
     panels = panels_of(columns, settings if isinstance(settings, dict) else {})
     with picture(path, len(panels), columns=3, size=(5.2, 3.5)) as (figure, axes):

@@ -7,7 +7,7 @@ import json
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,19 +24,30 @@ except ImportError:  # not on this system: then two processes are not kept apart
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths inside one run's folder, and what is written there."""
+    """Paths inside one run's folder, and what is written there.
+
+    `path` is absolute, from the working folder or from `here`, as an environment may go elsewhere; `shown` is what the
+    caller called it.
+    """
 
     path: Path
+    here: InitVar[Path | None] = None
+    shown: Path = field(init=False, compare=False)
+
+    def __post_init__(self, here: Path | None) -> None:
+        object.__setattr__(self, "shown", self.path)
+        object.__setattr__(self, "path", (here or Path.cwd()) / self.path)
 
     @classmethod
-    def create(cls, path: Path | None, name: str) -> RunFolder:
+    def create(cls, path: Path | None, name: str, here: Path | None = None) -> RunFolder:
         """A new folder, never one that exists: `path`, or one under `runs/` called after `name` and the time."""
         stem = f"runs/{name.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
         numbered = [Path(stem), *(Path(f"{stem}-{k}") for k in range(2, 1000))]
         for candidate in [path] if path is not None else numbered:
+            folder = cls(candidate, here)
             try:
-                candidate.mkdir(parents=True)
-                return cls(candidate)
+                folder.path.mkdir(parents=True)
+                return folder
             except FileExistsError:
                 continue
             except OSError as error:
@@ -97,5 +108,5 @@ class RunFolder:
                         file, fcntl.LOCK_EX | fcntl.LOCK_NB
                     )  # until the file is closed, whatever ends the process
                 except BlockingIOError:
-                    raise RunFolderError(f"{self.path}: another process is training in this folder") from None
+                    raise RunFolderError(f"{self.shown}: another process is training in this folder") from None
             yield

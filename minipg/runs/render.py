@@ -23,8 +23,11 @@ T = TypeVar("T")
 HUMAN = "human"
 
 
-def check_target(target: str) -> None:
-    """Raise ConfigError for what is neither `human` nor a film that can be written, or where a package is missing."""
+def target_of(target: str) -> str:
+    """`human`, or the film's file from the root on, wherever an environment goes.
+
+    Raises ConfigError for what is neither, or where a package is missing.
+    """
     path = Path(target)
     require(
         target == HUMAN or path.suffix in _WRITERS,
@@ -44,6 +47,7 @@ def check_target(target: str) -> None:
             ) from error
         except RuntimeError as error:
             raise ConfigError(f"render: an mp4 needs ffmpeg: {describe(error)}") from error
+    return target if target == HUMAN else str(path.absolute())
 
 
 def render(
@@ -56,7 +60,7 @@ def render(
     """
     require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
     require(seed >= 0, "seed", "an integer ≥ 0", seed)
-    check_target(target)
+    target = target_of(target)
     env = make_drawn(agent.env_id, HUMAN if target == HUMAN else "rgb_array")
     rate = float(env.metadata.get("render_fps") or 30)
     returns: list[float] = []

@@ -192,7 +192,7 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
         "mean_return": _number(last["mean_return"]),
         "mean_length": _number(last["mean_length"]),
         "updates": agent.updates,
-        "run": str(folder.path),
+        "run": str(folder.shown),
         "signal": number,
     }
 
@@ -214,7 +214,7 @@ def _what_is_left(agent: Agent[Any], state: AgentState, folder: RunFolder, check
         kept = checkpoints.files()
         return f"{error}; " + (f"the last checkpoint is {kept[0]}" if kept else "nothing is saved")
     steps = int(checkpoints.newest().stem)
-    return f"the agent is saved, minipg train --resume {folder.path} goes on from step {steps:,}"
+    return f"the agent is saved, minipg train --resume {folder.shown} goes on from step {steps:,}"
 
 
 def _number(value: float) -> float | None:

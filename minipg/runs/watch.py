@@ -88,7 +88,7 @@ def view(watcher: Watcher) -> Group:
     from rich.text import Text
 
     config, row = watcher.config, watcher.row
-    title = f"{config.get('algorithm')} on {config.get('env')}, seed {config.get('seed')}, in {watcher.folder.path}"
+    title = f"{config.get('algorithm')} on {config.get('env')}, seed {config.get('seed')}, in {watcher.folder.shown}"
     steps = Table.grid(padding=(0, 1))
     share = f"{min(watcher.steps / watcher.total, 1):.0%}" if watcher.total else ""
     steps.add_row(
