@@ -174,6 +174,14 @@ class Roaming(Counting):
         return super().step(act)
 
 
+class Slow(Counting):
+    """Takes an hour for a step."""
+
+    def step(self, act):
+        time.sleep(3600)
+        return super().step(act)
+
+
 class Uneven(Counting):
     """A Counting environment whose episodes take one step where it is reset with an even seed, ten with an odd one."""
 
@@ -289,6 +297,7 @@ gym.register("test/DyingAtOnce-v0", Dying, kwargs={"at": 1})
 gym.register("test/DyingInReset-v0", Dying, kwargs={"at": 0})
 gym.register("test/Endless-v0", Counting, kwargs={"script": (Ending(10**9, False, False),)})
 gym.register("test/Uneven-v0", Uneven)
+gym.register("test/Slow-v0", Slow)
 gym.register("test/Roaming-v0", Roaming)
 for name, (fault, at) in FAULTS.items():
     gym.register(f"test/{name}-v0", Faulty, kwargs={"fault": fault, "at": at})

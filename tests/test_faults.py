@@ -237,6 +237,15 @@ def test_an_environment_in_line_that_does_not_answer_is_said_to(monkeypatch, cap
     )
 
 
+def test_an_evaluation_says_that_its_environment_does_not_answer(monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr(guard, "_SILENCE", 0.05)
+    monkeypatch.setattr("environments.time.sleep", lambda _, sleep=time.sleep: sleep(0.3))  # in place of an hour
+    REINFORCE("test/Slow-v0", num_envs=1, hidden=(4,), threads=1).save(tmp_path / "agent.npz")
+    assert main(["evaluate", str(tmp_path / "agent.npz"), "--episodes", "1"]) == 0
+    says = "the environments have not answered for 0.05 s in evaluation; Ctrl-C ends this"
+    assert says in [record.message for record in caplog.records]
+
+
 def test_processes_end_with_their_vector():
     envs = make_vector("test/Counting-v0", 2, "process")
     running = list(envs._processes)
@@ -273,12 +282,10 @@ def test_an_environment_that_raises_in_a_process_ends_the_run_with_status_2_and_
     assert minipg.load("run").steps == 16
 
 
-def test_evaluation_counts_whole_episodes_alone_and_only_those_that_end(monkeypatch):
-    evaluation = __import__("sys").modules["minipg.runs.evaluate"]
-    monkeypatch.setattr(evaluation, "_ENDLESS", 30)
+def test_evaluation_counts_whole_episodes_alone_and_only_those_that_end():
     agent = REINFORCE("test/Endless-v0", num_envs=1, hidden=(4,), threads=1)
     with pytest.raises(EnvironmentFault, match="environment 0 has not ended its episode in 30 steps of evaluation"):
-        evaluate(agent, 2)
+        evaluate(agent, 2, max_steps=30)
     lossy, sound = (TRPO(f"test/{name}-v0", vec=vec, num_envs=1, **SMALL)
                     for name, vec in (("Dying", "process"), ("Counting", "gymnasium")))  # fmt: skip
     sound.theta = lossy.theta

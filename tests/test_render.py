@@ -43,6 +43,14 @@ class Drawing(Counting):
         return picture
 
 
+class Endless(Drawing):
+    """Never ends an episode."""
+
+    def step(self, act):
+        self.time = 0
+        return super().step(act)
+
+
 class Late(Drawing):
     """Raises in its third step."""
 
@@ -64,6 +72,7 @@ gym.register("test/Drawing-v0", Drawing)
 gym.register("test/Shapeless-v0", Drawing, kwargs={"fault": "shape"})
 gym.register("test/Screenless-v0", Drawing, kwargs={"fault": "crash"})
 gym.register("test/Late-v0", Late)
+gym.register("test/EndlessDrawing-v0", Endless)
 gym.register("test/RoamingDrawing-v0", RoamingDrawing)
 
 
@@ -114,6 +123,13 @@ def test_an_environment_that_goes_elsewhere_does_not_take_its_film_with_it(agent
     monkeypatch.chdir(tmp_path)
     evaluated(capsys, path, "--render", "film.gif")
     assert sorted(os.listdir(tmp_path)) == ["agent.npz", "film.gif"]
+
+
+@pytest.mark.parametrize("render", [[], ["--render", "film.gif"]], ids=["", "film"])
+def test_an_episode_that_does_not_end_is_an_error_and_leaves_no_film(agent, capsys, tmp_path, render):
+    path = agent("test/EndlessDrawing-v0")
+    says = "environment 0 has not ended its episode in 30 steps of evaluation"
+    refused(capsys, tmp_path, "evaluate", path, "--max-steps", 30, *render, says=says)
 
 
 def test_an_mp4_has_a_frame_for_every_observation_at_the_environments_own_rate(agent, capsys):

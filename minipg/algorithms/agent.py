@@ -36,6 +36,7 @@ from minipg.value import ValueNetwork, ValueState
 ConfigT = TypeVar("ConfigT", bound=Any)
 A = TypeVar("A", bound="Agent[Any]")
 _RECENT = 100  # episodes
+_ADVICE = "Ctrl-C, twice, ends the run, or kill -9 where it does not: what was checkpointed is kept"
 
 
 class Agent(Generic[ConfigT]):
@@ -140,7 +141,7 @@ class Agent(Generic[ConfigT]):
         until = self.steps + total_steps
         with _shown(progress, f"{self.name} {self.env_id}", until) as display:
             say = display.say if isinstance(display, Progress) else lambda line: None
-            with one_blas_thread(), announce_compiling(say), silence_noticed():
+            with one_blas_thread(), announce_compiling(say), silence_noticed(_ADVICE):
                 began, first = time.perf_counter(), self.steps
                 while self.steps < until:
                     row = self._one_update(until)

@@ -18,6 +18,8 @@ class EvaluateFlags:
     """Seed of the environments."""
     env: str | None = None
     """The environment, by default the one it was trained on. An id module:name has to be given: it imports a module."""
+    max_steps: int = 100_000
+    """How many steps an episode may take; one that does not end by then is an error."""
     stochastic: bool = False
     """Sample actions instead of taking the likeliest."""
     render: str | None = None
@@ -28,22 +30,26 @@ class EvaluateFlags:
 
 def evaluate_command(args: list[str]) -> int:
     """`minipg evaluate RUN [flags]`, and its exit status."""
+    from minipg.envs import silence_noticed
     from minipg.runs import evaluate, load
     from minipg.runs.render import render, target_of
 
     if (not args or args[0].startswith("-")) and not ("--help" in args or "-h" in args):
         return usage(
-            "usage: minipg evaluate RUN [--episodes N] [--seed S] [--stochastic] [--render human|FILE] [--json]", False
+            "usage: minipg evaluate RUN [--episodes N] [--seed S] [--max-steps N] [--stochastic] [--render human|FILE] [--json]",
+            False,
         )
     run, flags = ("RUN", args) if args[0].startswith("-") else (args[0], args[1:])
     options = parse(EvaluateFlags, flags, f"minipg evaluate {run}", (EvaluateFlags,))
-    if options.render is None:
-        episodes = 20 if options.episodes is None else options.episodes
-        result = evaluate(load(run, options.env), episodes, options.seed, not options.stochastic)
-    else:
-        target = target_of(options.render)  # before there is an environment
-        episodes = 1 if options.episodes is None else options.episodes
-        result = render(load(run, options.env), target, episodes, options.seed, not options.stochastic)
+    alike = options.seed, not options.stochastic, options.max_steps
+    with silence_noticed("Ctrl-C ends this"):
+        if options.render is None:
+            episodes = 20 if options.episodes is None else options.episodes
+            result = evaluate(load(run, options.env), episodes, *alike)
+        else:
+            target = target_of(options.render)  # before there is an environment
+            episodes = 1 if options.episodes is None else options.episodes
+            result = render(load(run, options.env), target, episodes, *alike)
     if options.json:
         print(json.dumps(result))
     else:

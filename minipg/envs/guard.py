@@ -52,7 +52,7 @@ def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> 
 
 
 @contextmanager
-def silence_noticed() -> Iterator[None]:
+def silence_noticed(advice: str) -> Iterator[None]:
     """While inside, say so in one line where a guarded call does not return: it cannot be ended from here."""
     over = threading.Event()
 
@@ -63,8 +63,7 @@ def silence_noticed() -> Iterator[None]:
             if time.monotonic() - now.since >= _SILENCE and now != told:
                 told = now
                 logging.getLogger("minipg").warning(
-                    f"the environments have not answered for {_SILENCE:g} s {now.when}; Ctrl-C, twice, ends the run, "
-                    "or kill -9 where it does not: what was checkpointed is kept"
+                    f"the environments have not answered for {_SILENCE:g} s {now.when}; {advice}"
                 )
 
     threading.Thread(target=watch, daemon=True, name="minipg-silence").start()

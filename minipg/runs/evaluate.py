@@ -13,24 +13,37 @@ from minipg.envs import guarded, make_vector
 from minipg.errors import EnvironmentFault
 
 _SIDE_BY_SIDE = 8
-_ENDLESS = 100_000  # steps
+MAX_STEPS = 100_000
 
 
-def evaluate(agent: Agent[Any], episodes: int = 20, seed: int = 0, deterministic: bool = True) -> dict[str, Any]:
+def evaluate(
+    agent: Agent[Any],
+    episodes: int = 20,
+    seed: int = 0,
+    deterministic: bool = True,
+    max_steps: int = MAX_STEPS,
+) -> dict[str, Any]:
     """Returns of `episodes` whole episodes: their mean, standard deviation, minimum and maximum.
 
     Every environment plays a fixed share of the episodes, so short ones are not counted more often than long ones.
+    Raises EnvironmentFault for an episode that has not ended after `max_steps`.
     """
-    require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
-    require(seed >= 0, "seed", "an integer ≥ 0", seed)
+    require_sense(episodes, seed, max_steps)
     config = agent.config
     envs: VectorEnv[Any, Any, Any] = make_vector(
         agent.env_id, min(episodes, _SIDE_BY_SIDE), config.vec, config.env_timeout
     )
     try:
-        return summary(agent, _returns(agent, envs, episodes, seed, deterministic))
+        return summary(agent, _returns(agent, envs, episodes, seed, deterministic, max_steps))
     finally:
         envs.close()
+
+
+def require_sense(episodes: int, seed: int, max_steps: int) -> None:
+    """Raise ConfigError for numbers that no evaluation has."""
+    require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
+    require(seed >= 0, "seed", "an integer ≥ 0", seed)
+    require(max_steps >= 1, "max_steps", "an integer ≥ 1", max_steps)
 
 
 def first_seed(seed: int) -> int:
@@ -43,6 +56,14 @@ def require_finite(obs: Array, rew: Array) -> None:
     for what, values in (("observation", obs), ("reward", rew[:, None])):
         if bad := np.argwhere(~np.isfinite(values)).tolist():
             raise EnvironmentFault(f"{what} {values[tuple(bad[0])]} from environment {bad[0][0]} in evaluation")
+
+
+def endless(number: int, max_steps: int) -> EnvironmentFault:
+    """The error for environment `number`, whose episode has not ended."""
+    return EnvironmentFault(
+        f"environment {number} has not ended its episode in {max_steps:,} steps of evaluation: whole episodes have to "
+        "end; allow more (--max-steps), or set a time limit (max_episode_steps where it is registered)"
+    )
 
 
 def summary(agent: Agent[Any], returns: list[float]) -> dict[str, Any]:
@@ -59,7 +80,7 @@ def summary(agent: Agent[Any], returns: list[float]) -> dict[str, Any]:
 
 
 def _returns(
-    agent: Agent[Any], envs: VectorEnv[Any, Any, Any], episodes: int, seed: int, deterministic: bool
+    agent: Agent[Any], envs: VectorEnv[Any, Any, Any], episodes: int, seed: int, deterministic: bool, max_steps: int
 ) -> list[float]:
     n, returns = envs.num_envs, []
     left = np.array([episodes // n + (i < episodes % n) for i in range(n)])
@@ -79,9 +100,6 @@ def _returns(
             running[i], steps[i] = 0, 0
         for i in np.flatnonzero(infos.get("minipg.dropped", False)):
             running[i], steps[i] = 0, 0
-        if (endless := np.flatnonzero((steps >= _ENDLESS) & (left > 0))).size:
-            raise EnvironmentFault(
-                f"environment {endless[0]} has not ended its episode in {_ENDLESS:,} steps of evaluation: whole "
-                "episodes have to end; set a time limit (max_episode_steps where it is registered)"
-            )
+        if (long := np.flatnonzero((steps >= max_steps) & (left > 0))).size:
+            raise endless(long[0], max_steps)
     return returns

@@ -16,7 +16,7 @@ from minipg.checks import Array, require
 from minipg.envs import guarded, make_drawn
 from minipg.envs.faults import describe
 from minipg.errors import ConfigError, EnvironmentFault, RunFolderError
-from minipg.runs.evaluate import first_seed, require_finite, summary
+from minipg.runs.evaluate import MAX_STEPS, endless, first_seed, require_finite, require_sense, summary
 from minipg.storage import write_whole
 
 T = TypeVar("T")
@@ -51,20 +51,24 @@ def target_of(target: str) -> str:
 
 
 def render(
-    agent: Agent[Any], target: str, episodes: int = 1, seed: int = 0, deterministic: bool = True
+    agent: Agent[Any],
+    target: str,
+    episodes: int = 1,
+    seed: int = 0,
+    deterministic: bool = True,
+    max_steps: int = MAX_STEPS,
 ) -> dict[str, Any]:
     """Play `episodes`, as `evaluate` does but one after the other, in a window or into the file `target`.
 
     The file is written whole or not at all. Raises ConfigError, EnvironmentFault, or RunFolderError where it cannot be
     written, before anything is played.
     """
-    require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
-    require(seed >= 0, "seed", "an integer ≥ 0", seed)
+    require_sense(episodes, seed, max_steps)
     target = target_of(target)
     env = make_drawn(agent.env_id, HUMAN if target == HUMAN else "rgb_array")
     rate = float(env.metadata.get("render_fps") or 30)
     returns: list[float] = []
-    frames = _play(agent, env, episodes, seed, deterministic, returns)
+    frames = _play(agent, env, episodes, seed, deterministic, max_steps, returns)
     try:
         if target == HUMAN:
             for _ in frames:
@@ -78,18 +82,26 @@ def render(
 
 
 def _play(
-    agent: Agent[Any], env: gym.Env[Any, Any], episodes: int, seed: int, deterministic: bool, returns: list[float]
+    agent: Agent[Any],
+    env: gym.Env[Any, Any],
+    episodes: int,
+    seed: int,
+    deterministic: bool,
+    max_steps: int,
+    returns: list[float],
 ) -> Iterator[Any]:
     """What the environment shows, from first to last observation of every episode; what it paid goes into `returns`."""
     for episode in range(episodes):
         obs, _ = guarded("when it was reset", env.reset, seed=None if episode else first_seed(seed))
-        total, ended = 0.0, False
+        total, steps, ended = 0.0, 0, False
         yield guarded("when it was drawn", env.render)
         while not ended:
+            if steps == max_steps:
+                raise endless(0, max_steps)
             act, _ = agent.predict(obs, deterministic)
             obs, rew, terminated, truncated, _ = guarded("in evaluation", env.step, act)
             require_finite(agent.observations.read(obs)[0], np.array([rew]))
-            total, ended = total + float(rew), terminated or truncated
+            total, steps, ended = total + float(rew), steps + 1, terminated or truncated
             yield guarded("when it was drawn", env.render)
         returns.append(total)
 
