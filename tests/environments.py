@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import sys
 import time
 from typing import NamedTuple
@@ -104,7 +105,22 @@ WRONG = {
     "truncated in an array": (3, np.zeros(2, bool)),
 }
 OTHER = ("none", "raises", "raises in reset", "raises SystemExit", "returns four things", "ends", "is killed", "hangs")
-MISDEEDS = [*OTHER, *WRONG]
+MISDEEDS = [*OTHER, *WRONG, "answers half", "cannot be sent"]
+
+
+class Unsendable(np.ndarray):
+    """An array that cannot be pickled."""
+
+    def __reduce__(self):
+        raise TypeError("a thing of this process alone")
+
+
+def is_socket(fd):
+    """Whether this is the number of an open socket."""
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:
+        return False
 
 
 class Choosing(Counting):
@@ -135,8 +151,13 @@ class Choosing(Counting):
             os._exit(7)
         if self.misdeed == "is killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.misdeed == "hangs":
+        if self.misdeed == "answers half":
+            for fd in filter(is_socket, map(int, os.listdir("/proc/self/fd"))):
+                os.write(fd, bytes(3))
+        if self.misdeed in ("hangs", "answers half"):
             time.sleep(3600)
+        if self.misdeed == "cannot be sent":
+            return (outcome[0].view(Unsendable), *outcome[1:])
         if self.misdeed in WRONG:
             at, wrong = WRONG[self.misdeed]
             return (*outcome[:at], wrong, *outcome[at + 1 :])

@@ -41,7 +41,7 @@ FLOORS = [
     ["minipg.policy", "minipg.value", "minipg.gradient_check.strategies"],
     ["minipg.fisher", "minipg.objective"],
     ["minipg.envs.faults"],
-    ["minipg.envs.guard", "minipg.envs.problems", "minipg.envs.register", "minipg.envs.spaces"],
+    ["minipg.envs.guard", "minipg.envs.messages", "minipg.envs.problems", "minipg.envs.register", "minipg.envs.spaces"],
     ["minipg.envs.compiled", "minipg.envs.pool", "minipg.envs.processes"],
     ["minipg.envs.make", "minipg.envs.snapshots"],
     ["minipg.envs"],

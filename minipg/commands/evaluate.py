@@ -35,12 +35,10 @@ def evaluate_command(args: list[str]) -> int:
     from minipg.runs.render import render, target_of
 
     if (not args or args[0].startswith("-")) and not ("--help" in args or "-h" in args):
-        return usage(
-            "usage: minipg evaluate RUN [--episodes N] [--seed S] [--max-steps N] [--stochastic] [--render human|FILE] [--json]",
-            False,
-        )
-    run, flags = ("RUN", args) if args[0].startswith("-") else (args[0], args[1:])
-    options = parse(EvaluateFlags, flags, f"minipg evaluate {run}", (EvaluateFlags,))
+        flags = "[--episodes N] [--seed S] [--max-steps N] [--stochastic] [--render human|FILE] [--json]"
+        return usage(f"usage: minipg evaluate RUN {flags}", False)
+    run, given = ("RUN", args) if args[0].startswith("-") else (args[0], args[1:])
+    options = parse(EvaluateFlags, given, f"minipg evaluate {run}", (EvaluateFlags,))
     alike = options.seed, not options.stochastic, options.max_steps
     with silence_noticed("Ctrl-C ends this"):
         if options.render is None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -20,9 +21,11 @@ from gymnasium.vector.utils import CloudpickleWrapper, batch_space, concatenate,
 
 from minipg.checks import Array
 from minipg.envs.faults import Checked, Misbehaviour, describe
+from minipg.envs.messages import packed, receive, send
 from minipg.errors import EnvironmentFault
 
 _STARTING = 300.0  # seconds to begin in, which may take the import of a simulator
+_ENDING = 1.0  # seconds for the rest of an answer that has begun
 _RESTARTS = 10  # of one environment, with no episode ended between them
 
 _say = logging.getLogger("minipg").warning
@@ -126,7 +129,7 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
 
     def _start(self, numbers: Iterable[int]) -> None:
         for n in numbers:
-            ours, theirs = self._context.Pipe()
+            ours, theirs = socket.socketpair()
             process = self._context.Process(target=_serve, args=(n, self._make, theirs), daemon=True)
             process.start()
             theirs.close()
@@ -144,9 +147,10 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
     def _ask(self, requests: dict[int, tuple[str, Any]]) -> dict[int, Any]:
         """What each environment answers to its request, or why it does not, as _Lost."""
         self._busy |= set(requests)
+        until = time.monotonic() + self.patience
         for n, request in requests.items():
-            with suppress(OSError):  # it died since: the end of its pipe says so
-                self._pipes[n].send(request)
+            with suppress(OSError):  # it died since, which the end of its pipe says, or does not listen
+                send(self._pipes[n], packed(request), until)
         return self._answers(set(requests), self.patience)
 
     def _answers(self, numbers: set[int], patience: float) -> dict[int, Any]:
@@ -157,7 +161,9 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
             ready = wait(list(pipes), None if until == np.inf else max(0, until - time.monotonic()))
             for pipe in ready or list(pipes):
                 n = pipes.pop(pipe)
-                answers[n] = self._received(n) if ready else _Lost(f"did not answer for {patience:g} s")
+                # an answer that has begun may still come while others' were waited for
+                begun = max(until, time.monotonic() + _ENDING) if ready else 0.0
+                answers[n] = self._received(n, begun, patience)
                 if not isinstance(answers[n], _Lost):
                     self._busy.discard(n)
         for n in sorted(numbers):
@@ -165,9 +171,11 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
                 raise answers[n]
         return answers
 
-    def _received(self, n: int) -> Any:
+    def _received(self, n: int, until: float, patience: float) -> Any:
         try:
-            return self._pipes[n].recv()
+            return receive(self._pipes[n], until)
+        except TimeoutError:
+            return _Lost(f"did not answer for {patience:g} s")
         except (EOFError, OSError):
             self._processes[n].join(1)
             code = self._processes[n].exitcode
@@ -205,31 +213,34 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         return seed
 
 
-def _serve(number: int, make: Callable[[], gym.Env[Any, Any]], pipe: Connection) -> None:
+def _serve(number: int, make: Callable[[], gym.Env[Any, Any]], pipe: socket.socket) -> None:
     """The life of a process: answer one call after the other until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
     try:
         env = Checked(make(), number)
     except Exception as error:  # an environment may raise anything
         what = f"environment {number} raised {type(error).__name__} as it was made in a process of its own"
-        pipe.send(Misbehaviour(what, describe(error)))
+        send(pipe, packed(Misbehaviour(what, describe(error))))
         return
-    pipe.send(None)
+    send(pipe, packed(None))
     with suppress(EOFError, OSError):  # nobody asks any more
         while True:
-            pipe.send(_answer(env, *pipe.recv()))
+            send(pipe, _answer(env, *receive(pipe)))
     with suppress(Exception):
         env.close()
 
 
-def _answer(env: Checked, command: str, told: Any) -> Any:
+def _answer(env: Checked, command: str, told: Any) -> bytes:
     try:
         if command == "reset":
-            return env.reset(**told)[0]
+            return packed(env.reset(**told)[0])
         obs, rew, terminated, truncated, _ = env.step(told)
         final = None
         if terminated or truncated:
             final, (obs, _) = obs, env.reset()
-        return obs, rew, terminated, truncated, final
+        return packed((obs, rew, terminated, truncated, final))
     except Misbehaviour as fault:
-        return Misbehaviour(fault.what, fault.detail)
+        return packed(Misbehaviour(fault.what, fault.detail))
+    except Exception as error:
+        what = f"environment {env.number} showed what cannot be sent from its process"
+        return packed(Misbehaviour(what, f"{type(error).__name__}: {describe(error)}"))
