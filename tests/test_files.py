@@ -293,6 +293,16 @@ def test_an_agent_of_other_layers_than_its_description_says_is_refused(path):
     refused(path, "theta: test/Counting-v0 expects")
 
 
+@pytest.mark.parametrize("vec", ["auto", "gymnasium", "process"])
+@pytest.mark.parametrize("count", [10**4, 10**9])
+def test_no_crowd_of_environments_is_made_on_the_word_of_a_file(path, count, vec, monkeypatch):
+    rewrite(path, config={**load_arrays(path)[1]["config"], "num_envs": count, "vec": vec})
+    monkeypatch.setattr(Counting, "__init__", None)  # none may be made
+    with pytest.raises(MinipgError, match="num_envs: expected") as caught:
+        minipg.load(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_an_unknown_algorithm_is_refused_by_name(path):
     rewrite(path, algorithm="alphago")
     refused(path, "alphago")

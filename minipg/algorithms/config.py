@@ -26,8 +26,9 @@ def _among(*names: str) -> tuple[Callable[[Any], bool], str]:
 # what a field of this name has to be, in whichever config it stands
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
-        ("num_envs", "n_steps", "episodes", "n_epochs", "minibatch_size", "cg_iters", "backtrack_iters",
+        ("n_steps", "episodes", "n_epochs", "minibatch_size", "cg_iters", "backtrack_iters",
          "fisher_subsample", "vf_minibatch_size", "vine_states", "vine_length"), _AT_LEAST_ONE),
+    "num_envs": (lambda x: 1 <= x <= 2**20, f"an integer from 1 to {2**20}"),
     "vine_branches": (lambda x: x >= 2, "an integer ≥ 2: one branch has no other to be compared with"),
     **dict.fromkeys(("vf_epochs",), _AT_LEAST_NONE),
     **dict.fromkeys(("gamma", "gae_lambda", "rms_decay"), _UNIT),

@@ -16,6 +16,8 @@ from minipg.envs.register import compiled_name
 from minipg.errors import ConfigError, EnvironmentFault, unknown_name
 from minipg.kernels.cpu.classic_control import PROBLEMS
 
+# of how many environments at most something is made for each: whoever asks for more, by mistake or in a file, is told
+_MOST = {"process": 512, "envpool": 4096, "gymnasium": 4096}
 VECTORS = ("auto", "compiled", "gymnasium", "process", "envpool")
 
 
@@ -55,6 +57,8 @@ def make_vector(
         from minipg.envs.compiled import CompiledVectorEnv
 
         return CompiledVectorEnv(name, num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+    vec = "gymnasium" if vec == "auto" else vec
+    require(num_envs <= _MOST[vec], "num_envs", f"at most {_MOST[vec]} of {env} ({vec})", num_envs)
     if vec == "envpool":
         from minipg.envs.pool import EnvPoolVectorEnv
 
