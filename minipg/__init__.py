@@ -1,5 +1,6 @@
 """minipg: policy gradients from scratch, in NumPy and Numba. Every derivative is a formula you can read."""
 
+import minipg.interrupts  # noqa: F401  (first: it is for the time that all that follows takes)
 from minipg.algorithms import (
     A2C,
     ALGORITHMS,

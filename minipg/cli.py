@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from minipg.commands import COMMANDS
 from minipg.errors import MinipgError, unknown_name
+from minipg.runs.signals import signals_raised
 
 USAGE = """\
 usage: minipg COMMAND ...
@@ -33,7 +35,7 @@ Each command explains its flags with --help; for `train`, name the algorithm fir
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0, 1 for a law that does not hold, 2 for an error of the caller's, 130 after Ctrl-C.
+    0, 1 for a law that does not hold, 2 for an error of the caller's, 130 after Ctrl-C, 143 after SIGTERM.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
@@ -43,14 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(USAGE, end="")
         return 0 if args else 2
     try:
-        if args[0] == "--version":
-            from minipg import __version__
-
-            print(f"minipg {__version__}")
-            return 0
-        if args[0] not in COMMANDS:
-            raise unknown_name("command", args[0], COMMANDS)
-        return COMMANDS[args[0]](args[1:])
+        with signals_raised():
+            return _run(args)
     except MinipgError as error:
         print(f"minipg: {error}", file=sys.stderr)
         return 2
@@ -64,9 +60,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"minipg: not enough memory: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("minipg: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        with contextlib.suppress(OSError):
+            print("minipg: interrupted", file=sys.stderr)
+        return 128 + next((number for number in stop.args if isinstance(number, int)), signal.SIGINT)
+
+
+def _run(args: list[str]) -> int:
+    if args[0] == "--version":
+        from minipg import __version__
+
+        print(f"minipg {__version__}")
+        return 0
+    if args[0] not in COMMANDS:
+        raise unknown_name("command", args[0], COMMANDS)
+    return COMMANDS[args[0]](args[1:])
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ FLOORS = [
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
     ["minipg.kernels.cpu.classic_control.batch"],
     ["minipg.kernels.cpu.classic_control.rollout"],
-    ["minipg.errors"],
+    ["minipg.errors", "minipg.interrupts"],
     ["minipg.checks"],
     ["minipg.backend", "minipg.storage", "minipg.progress"],
     ["minipg.parameters", "minipg.conjugate_gradient", "minipg.line_search"],

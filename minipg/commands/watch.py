@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import signal
 from pathlib import Path
 
 from minipg.commands.parsing import usage
@@ -17,6 +17,9 @@ def watch_command(args: list[str]) -> int:
 
     if len(args) != 1 or args[0].startswith("-"):
         return usage("usage: minipg watch RUN", "--help" in args or "-h" in args)
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         watch(RunFolder.existing(Path(args[0])), Console())
+    except KeyboardInterrupt as stop:
+        if stop.args not in ((), (signal.SIGINT,)):
+            raise
     return 0

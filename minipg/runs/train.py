@@ -135,7 +135,8 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
     began, first, interrupted = time.perf_counter(), agent.steps, False
     # what ends learning in the midst of an update leaves the agent in the midst of one: then this is kept
     state, taken, cost = agent.whole_state(), began, 0.0
-    with Recorder(folder.metrics, agent.updates) as metrics, signals_heard(display.say) as signal_came:
+    words = f"ended by force; minipg train --resume {folder.shown} goes on from the last checkpoint"
+    with Recorder(folder.metrics, agent.updates) as metrics, signals_heard(display.say, words) as signal_came:
 
         def record(agent: Agent[Any], row: dict[str, Any]) -> None:
             nonlocal state, taken, cost
