@@ -1,9 +1,11 @@
 """The command line: what a good run leaves, and that bad input costs one line and nothing else."""
 
+import contextlib
 import csv
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -664,3 +666,78 @@ def test_seeds_that_are_none_are_refused(run, seeds):
 @pytest.mark.parametrize("flags,says", [(["--jobs", "0"], "jobs: expected"), (["--seed", "1"], "either")])
 def test_flags_that_do_not_go_with_several_seeds_are_refused(run, flags, says):
     refused(run, "train", "a2c", "CartPole-v1", "--seeds", "0-1", *flags, says=says)
+
+
+# ---- several seeds that stopped ------------------------------------------------------------------------------------
+
+SEEDS = ["a2c", "CartPole-v1", "--steps", "400", "--hidden", "4"]
+
+
+def test_several_seeds_go_on_where_they_stopped_and_begin_where_they_had_not(run):
+    assert run("train", *SEEDS, "--seeds", "0-3", "--jobs", "2", "--out", "whole", "--json").status == 0
+    part = run("train", *SEEDS, "--seeds", "0-3", "--jobs", "2", "--out", "part", "--json", "--steps", "200")
+    shutil.rmtree("part/seed1")  # not begun
+    Path("part/seed1.json").unlink()
+    Path("part/seed2/config.json").unlink()  # killed before there was a run
+    result = run("train", "--resume", "part", "--steps", "400", "--json")
+    assert result.status == 0, result
+    account = strictly(result.out[-1])
+    assert account.keys() == strictly(part.out[-1]).keys()
+    assert (account["seeds"], account["failed"], account["steps"]) == ([0, 1, 2, 3], [], 1600)
+    for seed in range(4):
+        assert newest(f"part/seed{seed}").read_bytes() == newest(f"whole/seed{seed}").read_bytes()
+    again = run("train", "--resume", "part", "--steps", "400", "--json")
+    assert again.err[0] == "part: all 4 seeds have their steps; --steps with a larger number goes on"
+    assert {**strictly(again.out[-1]), "seconds": 0} == {**account, "seconds": 0}
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"seeds": 3}', "[" * 5000])
+def test_a_folder_of_seeds_that_is_damaged_is_refused(run, damage):
+    Path("many").mkdir()
+    Path("many/seeds.json").write_text(damage)
+    refused(run, "train", "--resume", "many", says="seeds.json: damaged")
+
+
+def test_a_folder_of_seeds_does_not_import_what_it_names(run):
+    Path("many").mkdir()
+    write_json(Path("many/seeds.json"), {"algorithm": "a2c", "env": "evil:X-v0", "flags": [], "seeds": [0], "jobs": 1})
+    refused(run, "train", "--resume", "many", says="if you trust its environment, --env evil:X-v0")
+
+
+def test_resuming_a_run_that_has_ended_is_one_line(run):
+    assert run(*small("test/Counting-v0", "--target-return", "1e9")).status == 0
+    said = "run has its 64 steps; --steps with a larger number goes on"
+    assert run("train", "--resume", "run") == (0, [said], [])
+    assert run("train", "--resume", "run", "--json").err == [said]
+    assert run(*small("test/Counting-v0", "--eval-every", "16", "--target-return", "-9", out="other")).status == 0
+    assert run("train", "--resume", "other") == (0, ["other has reached its target, a return of -9"], [])
+    assert minipg.load("other").steps == 16
+
+
+def training(folder):
+    """The number of the process that trains in this folder."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if b"train" in words and str(folder).encode() in words and b"--seed" in words:
+                return int(path.parent.name)
+    return None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to tell the children")
+def test_a_seed_that_is_killed_is_named_and_seeds_whose_parent_is_killed_save_all_and_end(tmp_path):
+    many, flags = tmp_path / "many", ["--steps", str(10**9), "--seeds", "0-1", "--jobs", "2"]
+    process, patience = start("train", *SEEDS[:2], *flags, "--out", str(many)), time.monotonic() + 60
+    while any(len(RunFolder(many / f"seed{seed}").rows()) < 4 for seed in range(2)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < patience
+        time.sleep(0.05)
+    os.kill(training(many / "seed0"), signal.SIGKILL)
+    line = next(line for line in process.stdout if line.startswith("seed 0"))
+    assert line == "seed 0: killed by signal 9 (Killed)   (1 of 2)\n"
+    process.kill()
+    process.communicate()
+    while training(many / "seed1"):
+        assert time.monotonic() < patience
+        time.sleep(0.05)
+    assert minipg.load(many / "seed1").updates == len(RunFolder(many / "seed1").rows())

@@ -77,6 +77,7 @@ FLOORS = [
     ["minipg.bench.training"],
     ["minipg.bench.rows", "minipg.bench.stages"],
     ["minipg.commands.parsing"],
+    ["minipg.commands.seeds"],
     [f"minipg.commands.{name}" for name in ("train", "evaluate", "plot", "watch", "check", "bench", "listing")],
     ["minipg.commands"],
     ["minipg.cli"],

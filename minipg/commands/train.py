@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import sys
@@ -13,8 +12,9 @@ from typing import Annotated, Any
 import tyro
 
 from minipg.checks import require
-from minipg.commands.parsing import parse, usage, value_of, without
-from minipg.errors import ConfigError, RunFolderError, unknown_name
+from minipg.commands.parsing import parse, usage, value_of
+from minipg.commands.seeds import is_of_seeds, resume_seeds_command, train_seeds_command
+from minipg.errors import unknown_name
 from minipg.progress import Progress, lasting_console
 from minipg.runs.train import Plan
 
@@ -51,6 +51,8 @@ class ResumeFlags:
     """The environment, by default the one it was begun on. An id module:name has to be given: it imports a module."""
     threads: int | None = None
     """Threads to use; by default every core this process may use."""
+    jobs: int | None = None
+    """Of a folder of several seeds, how many go on at a time; by default as many as there were."""
     json: bool = False
     """Print one JSON object as the last line of standard output."""
 
@@ -88,7 +90,7 @@ def train_command(args: list[str]) -> int:
     parsed = parse(options, flags, f"minipg train {algorithm.name} {env}", (TrainFlags, Plan, algorithm.Config))
     run, plan, config = parsed.run, parsed.plan, parsed.config
     if run.seeds is not None:
-        return _train_seeds(algorithm.name, env, flags, run)
+        return train_seeds_command(algorithm.name, env, flags, run)
     here = Path.cwd()  # before an environment goes elsewhere
     agent = algorithm(env, seed=run.seed, config=config, backend=run.backend, threads=run.threads)
     folder = RunFolder.create(run.out, f"{algorithm.name}-{env}-seed{run.seed}", here)
@@ -97,57 +99,22 @@ def train_command(args: list[str]) -> int:
     return _told(train(agent, folder, display, plan), run.json)
 
 
-def _train_seeds(algorithm: str, env: str, flags: list[str], run: TrainFlags) -> int:
-    from minipg.backend import available_threads
-    from minipg.runs import RunFolder
-    from minipg.runs.curves import curve_of, draw_curves
-    from minipg.runs.seeds import seeds_of, train_seeds
-
-    seeds, cores = seeds_of(run.seeds or ""), available_threads()
-    jobs = min(len(seeds), cores) if run.jobs is None else run.jobs
-    require(jobs >= 1, "jobs", "an integer ≥ 1", jobs)
-    if value_of("--seed", flags) is not None:
-        raise ConfigError("seed: give either --seed or --seeds")
-    args = [algorithm, env, *without(("--seeds", "--jobs", "--out"), ("--json", "--no-json"), flags)]
-    if run.threads is None:
-        args += ["--threads", str(max(1, cores // jobs))]
-    folder = RunFolder.create(run.out, f"{algorithm}-{env}-seeds{run.seeds}")
-    say = Progress(f"{algorithm} {env}", len(seeds), lasting_console(stderr=run.json)).say
-    say(f"{algorithm} on {env}, seeds {run.seeds}, {jobs} at a time, into {folder.shown}")
-    account, status = train_seeds(args, seeds, jobs, folder.shown, say)
-    account = {"algorithm": algorithm, "env": env, **account, "run": str(folder.shown)}
-    curves = []
-    for path in account["runs"]:
-        with contextlib.suppress(RunFolderError):  # no episode of it has ended
-            curves.append(curve_of(RunFolder(Path(path))))
-    if curves:
-        draw_curves(curves, folder.path / "curves.png")
-    if run.json:
-        print(json.dumps(account))
-    elif account["mean_return"] is not None:
-        count, mean, deviation = len(account["seeds"]), account["mean_return"], account["std_return"]
-        say(f"{count} seeds in {account['seconds']:.0f} s: mean return {mean:.1f} ± {deviation:.1f}")
-        say(f"{folder.shown / 'curves.png'}")
-    return status
-
-
 def _resume(args: list[str]) -> int:
     from minipg.runs import RunFolder, resume
 
     wants_help = "--help" in args or "-h" in args
     run = value_of("--resume", args)
     if (run is None or run.startswith("-")) and not wants_help:
-        return usage("usage: minipg train --resume RUN [--steps N] [--threads N] [--json]", False)
+        return usage("usage: minipg train --resume RUN [--steps N] [--threads N] [--jobs N] [--json]", False)
     flags = args[1 if "=" in args[0] else 2 :] if run is not None and not run.startswith("-") else args[1:]
     options = parse(ResumeFlags, flags, f"minipg train --resume {run or 'RUN'}", (ResumeFlags,))
+    if is_of_seeds(Path(run or "")):
+        return resume_seeds_command(Path(run or ""), options)
+    require(options.jobs is None, "jobs", "none: it is one run", options.jobs)
     folder = RunFolder.existing(Path(run or ""))
 
     def show(agent: Any, plan: Plan) -> Progress:
-        display = Progress(f"{agent.name} {agent.env_id}", plan.steps, lasting_console(stderr=options.json))
-        display.say(
-            f"{agent.name} on {agent.env_id}, seed {agent.seed}: {folder.shown} goes on from step {agent.steps:,}"
-        )
-        return display
+        return Progress(f"{agent.name} {agent.env_id}", plan.steps, lasting_console(stderr=options.json))
 
     changes = {} if options.steps is None else {"steps": options.steps}
     return _told(resume(folder, show, threads=options.threads, env=options.env, **changes), options.json)
@@ -155,12 +122,12 @@ def _resume(args: list[str]) -> int:
 
 def _told(summary: dict[str, Any], as_json: bool) -> int:
     """Print the account of a run; the exit status, by custom 128 and the signal that ended it."""
-    number = summary.pop("signal")
+    number, learnt = summary.pop("signal"), summary.pop("learnt")
     if number:
         print(f"minipg: interrupted; minipg train --resume {summary['run']} goes on", file=sys.stderr)
     if as_json:
         print(json.dumps(summary))
-    else:
+    elif learnt:
         mean = summary["mean_return"]
         print(
             f"{summary['steps']:,} steps in {summary['seconds']:.1f} s ({summary['steps_per_second']:,.0f} steps/s), "

@@ -30,6 +30,7 @@ class Recorder:
             self._columns = next(csv.reader(lines[:1]), None)
             rows = list(csv.DictReader([*lines[:1], *kept[-1:]]))
             self.last = {name: float(row[name]) for row in rows for name in _LAST}
+            self.last |= {name: float(row[name]) for row in rows for name in ("eval_return",) if name in row}
             self._file = path.open("a", newline="", encoding="utf-8")
         except OSError as error:
             raise cannot_write(path, error) from error

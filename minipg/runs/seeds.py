@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +20,10 @@ from minipg.errors import ConfigError
 from minipg.runs.signals import signals_heard
 
 _MOST = 10_000
+_ENDS_WITH_PARENT: Callable[[], Any] | None = None
+if sys.platform == "linux":
+    # PR_SET_PDEATHSIG: a run whose parent is gone, however that ended, is told to save everything and end
+    _ENDS_WITH_PARENT = partial(ctypes.CDLL(None).prctl, 1, signal.SIGTERM)
 
 
 class Ended(NamedTuple):
@@ -41,21 +48,24 @@ def seeds_of(text: str) -> list[int]:
 
 
 def train_seeds(
-    args: Sequence[str], seeds: Sequence[int], jobs: int, folder: Path, say: Callable[[str], None]
+    commands: Mapping[int, Sequence[str]], jobs: int, folder: Path, say: Callable[[str], None]
 ) -> tuple[dict[str, Any], int]:
-    """Run `minipg train *args` once a seed, `jobs` at a time, into folder/seed0 …; an account of all, and a status.
+    """Run `minipg train *commands[seed]` for each seed, `jobs` at a time; an account of all, and a status.
 
-    A signal is handed on to every run, none is begun after it. The status is that of the first run that failed.
+    What each prints goes to folder/seed0.json and seed0.log; one without a command has ended before, and its account is
+    there. A signal is handed on to every run, none is begun after it; on Linux they end by themselves, as after
+    SIGTERM, where this process is killed. The status is that of the first run that failed.
     """
     began, ended = time.perf_counter(), []
-    for end in _ends(args, seeds, jobs, folder, say):
+    for end in _ends(commands, jobs, folder, say):
         ended.append(end)
         mean = end.account.get("mean_return")
         told = f"mean return {mean:.1f}" if mean is not None else "no episode ended"
         told = end.said if end.status and end.said else told
-        say(f"seed {end.seed}: {told}   ({len(ended)} of {len(seeds)})")
-    if left := [str(seed) for seed in seeds if seed not in {end.seed for end in ended}]:
-        say(f"not begun: --seeds {','.join(left)}")
+        say(f"seed {end.seed}: {told}   ({len(ended)} of {len(commands)})")
+    failed = sorted({*commands} - {end.seed for end in ended if not end.status})
+    if failed:
+        say(f"not ended: seeds {', '.join(map(str, failed))}; minipg train --resume {folder} goes on with them")
     accounts = [end.account for end in sorted(ended) if end.account]
     returns = [account["mean_return"] for account in accounts if account["mean_return"] is not None]
     account = {
@@ -65,30 +75,34 @@ def train_seeds(
         "mean_return": float(np.mean(returns)) if returns else None,
         "std_return": float(np.std(returns)) if returns else None,
         "runs": [account["run"] for account in accounts],
+        "failed": failed,
     }
     return account, next((end.status for end in ended if end.status), 0)
 
 
 def _ends(
-    args: Sequence[str], seeds: Sequence[int], jobs: int, folder: Path, say: Callable[[str], None]
+    commands: Mapping[int, Sequence[str]], jobs: int, folder: Path, say: Callable[[str], None]
 ) -> Iterator[Ended]:
     running: dict[int, subprocess.Popen[bytes]] = {}
-    left, told = list(seeds), 0
+    left, told = [seed for seed in commands if commands[seed]], 0
+    for seed in sorted(commands.keys() - left):
+        yield Ended(seed, 0, account_of(folder, seed), "")
     with signals_heard(say) as signal_came:
         try:
             while running or (left and not told):
                 while left and len(running) < jobs and not told:
                     seed = left.pop(0)
-                    running[seed] = _start([*args, "--seed", str(seed)], folder / f"seed{seed}")
+                    running[seed] = _start(commands[seed], folder / f"seed{seed}")
                 if signal_came() and not told:
                     told = signal_came()
                     for process in running.values():
                         process.send_signal(told)
                 for seed in [seed for seed, process in running.items() if process.poll() is not None]:
-                    run, process = folder / f"seed{seed}", running.pop(seed)
-                    said = run.with_suffix(".log").read_text(encoding="utf-8", errors="replace").splitlines()
-                    status = process.returncode if process.returncode >= 0 else 128 - process.returncode
-                    yield Ended(seed, status, _account_in(run.with_suffix(".json")), "".join(said[-1:]))
+                    code = running.pop(seed).returncode
+                    said = (folder / f"seed{seed}.log").read_text(encoding="utf-8", errors="replace").splitlines()
+                    if code < 0:
+                        said = [f"killed by signal {-code} ({signal.strsignal(-code)})"]
+                    yield Ended(seed, code if code >= 0 else 128 - code, account_of(folder, seed), "".join(said[-1:]))
                 time.sleep(0.05)
         finally:
             for process in running.values():
@@ -96,15 +110,16 @@ def _ends(
 
 
 def _start(args: Sequence[str], run: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "minipg.cli", "train", *args, "--out", str(run), "--json"]
+    command = [sys.executable, "-m", "minipg.cli", "train", *args, "--json"]
     with run.with_suffix(".json").open("wb") as out, run.with_suffix(".log").open("wb") as log:
         # a session of its own: a terminal's Ctrl-C comes to this process alone, which hands it on once
-        return subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True)
+        return subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True, preexec_fn=_ENDS_WITH_PARENT)
 
 
-def _account_in(path: Path) -> dict[str, Any]:
+def account_of(folder: Path, seed: int) -> dict[str, Any]:
     """The account that a run printed, among whatever else its environment did; empty where there is none."""
-    for line in reversed(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+    path = folder / f"seed{seed}.json"
+    for line in reversed(path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []):
         with contextlib.suppress(ValueError):
             account = json.loads(line)
             if isinstance(account, dict) and {"mean_return", "run", "seed", "steps"} <= account.keys():

@@ -103,12 +103,8 @@ def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **ch
         checkpoints.tidy()
         agent, wrong = checkpoints.newest_sound(**options)
         display = show(agent, plan)
-        if agent.steps >= plan.steps:
-            display.say(f"it has its {plan.steps:,} steps; --steps with a larger number goes on")
         for line in wrong:
             display.say(f"passed over: {line}")
-        if agent.updates and not agent.mid_episode:
-            display.say("new episodes begin: these environments cannot say where they stood")
         _write_plan(agent, folder, plan)
         if folder.config()["config"] != config.get("config"):
             display.say("the settings in config.json were changed; those of the checkpoint are used, and written back")
@@ -155,6 +151,14 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
                 if plan.eval_every is None and math.isfinite(value := score(agent, row)):
                     checkpoints.write_best(agent, value)
 
+        if ended := _ended(agent, plan, metrics.last):
+            display.say(f"{folder.shown} {ended}")
+        elif first:
+            what = f"{agent.name} on {agent.env_id}, seed {agent.seed}"
+            display.say(f"{what}: {folder.shown} goes on from step {first:,}")
+            if not agent.mid_episode:
+                display.say("new episodes begin: these environments cannot say where they stood")
+
         last: dict[str, Any] = {"mean_return": math.nan, "mean_length": math.nan, "seconds": 0.0, **metrics.last}
         before = last["seconds"]
         callbacks = [record, keep, lambda agent, row: not signal_came()]
@@ -168,7 +172,7 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
 
             callbacks.append(Events(folder.path, first))
         try:
-            if first < plan.steps:
+            if not ended:
                 agent.learn(plan.steps - first, on_update=in_turn(*callbacks), progress=display)
             state = agent.whole_state()
         except KeyboardInterrupt:
@@ -195,7 +199,17 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
         "updates": agent.updates,
         "run": str(folder.shown),
         "signal": number,
+        "learnt": agent.steps > first,
     }
+
+
+def _ended(agent: Agent[Any], plan: Plan, last: dict[str, float]) -> str:
+    """Why there is nothing more to learn, after the `last` row; empty where there is."""
+    if agent.steps >= plan.steps:
+        return f"has its {plan.steps:,} steps; --steps with a larger number goes on"
+    if last and plan.target_return is not None and score(agent, last) >= plan.target_return:
+        return f"has reached its target, a return of {plan.target_return:g}"
+    return ""
 
 
 def _draw(agent: Agent[Any], folder: RunFolder) -> None:
