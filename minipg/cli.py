@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -47,23 +46,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with signals_raised():
             return _run(args)
-    except MinipgError as error:
-        print(f"minipg: {error}", file=sys.stderr)
-        return 2
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the flush at exit has somewhere to go
         return 0
-    except (OSError, OverflowError) as error:
-        with contextlib.suppress(OSError):  # a terminal that was closed
-            print(f"minipg: {error}", file=sys.stderr)
-        return 2
+    except (MinipgError, OSError, OverflowError) as error:
+        return _told(str(error), 2)
     except MemoryError as error:
-        print(f"minipg: not enough memory: {error}", file=sys.stderr)
-        return 2
+        return _told(f"not enough memory: {error}", 2)
     except KeyboardInterrupt as stop:
-        with contextlib.suppress(OSError):
-            print("minipg: interrupted", file=sys.stderr)
-        return 128 + next((number for number in stop.args if isinstance(number, int)), signal.SIGINT)
+        return _told("interrupted", 128 + next((number for number in stop.args if isinstance(number, int)), 2))
+
+
+def _told(line: str, status: int) -> int:
+    """One line on standard error, whatever names are in it and whether or not it can be read; the exit status."""
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        print("minipg: " + line.replace("\n", "\\n"), file=sys.stderr)
+    return status
 
 
 def _run(args: list[str]) -> int:

@@ -704,6 +704,18 @@ def test_a_folder_of_seeds_does_not_import_what_it_names(run):
     refused(run, "train", "--resume", "many", says="if you trust its environment, --env evil:X-v0")
 
 
+@pytest.mark.parametrize(
+    "name", ["ünï côdé 漢字", "a  b", "new\nline", "[x]*?", "[b]x[/b]", "-dash", "qu'o\"te", "bad\udcff"]
+)
+def test_a_run_folder_may_have_any_name(run, name):
+    assert run(*small("test/Counting-v0")[:-2], f"--out={name}").status == 0
+    assert run("train", f"--resume={name}", "--steps", "80").status == 0
+    assert run("evaluate", f"./{name}", "--episodes", "1").status == 0
+    assert run("plot", f"./{name}").status == 0
+    assert minipg.load(name).steps == 80
+    refused(run, *small("test/Counting-v0")[:-2], f"--out={name}", says="exists already")
+
+
 def test_resuming_a_run_that_has_ended_is_one_line(run):
     assert run(*small("test/Counting-v0", "--target-return", "1e9")).status == 0
     said = "run has its 64 steps; --steps with a larger number goes on"

@@ -104,9 +104,10 @@ def _resume(args: list[str]) -> int:
 
     wants_help = "--help" in args or "-h" in args
     run = value_of("--resume", args)
-    if (run is None or run.startswith("-")) and not wants_help:
+    joined = "=" in args[0]
+    if (run is None or (run.startswith("-") and not joined)) and not wants_help:
         return usage("usage: minipg train --resume RUN [--steps N] [--threads N] [--jobs N] [--json]", False)
-    flags = args[1 if "=" in args[0] else 2 :] if run is not None and not run.startswith("-") else args[1:]
+    flags = args[1 if joined or run is None or run.startswith("-") else 2 :]
     options = parse(ResumeFlags, flags, f"minipg train --resume {run or 'RUN'}", (ResumeFlags,))
     if is_of_seeds(Path(run or "")):
         return resume_seeds_command(Path(run or ""), options)

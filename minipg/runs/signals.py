@@ -67,14 +67,14 @@ def _reacting(react: Callable[[int], None], last_words: str) -> Iterator[None]:
 def _installed() -> Iterator[None]:
     ours = (signal.default_int_handler, signal.SIG_DFL)
     before = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) in ours}
-    watched, told = socket.socketpair()
+    (watched, told), heard = socket.socketpair(), _heard
     told.setblocking(False)
     for number in before:
         signal.signal(number, _handler)
     # the system's own handler writes there, whatever the main thread is in
     told_before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
     if hasattr(signal, "pthread_kill"):
-        threading.Thread(target=_watch, args=(watched, {*before}), daemon=True, name="minipg-signals").start()
+        threading.Thread(target=_watch, args=(watched, {*before}, heard), daemon=True, name="minipg-signals").start()
     try:
         yield
     finally:
@@ -90,13 +90,13 @@ def _handler(number: int, frame: Any) -> None:
     _reactions[-1][0](number)
 
 
-def _watch(watched: socket.socket, numbers: set[int]) -> None:
+def _watch(watched: socket.socket, numbers: set[int], heard: int) -> None:
     """End the process where the main thread stays deaf to a second signal: it is in C, and does not return."""
-    came, before = 0, _heard
+    came = 0
     with watched:
         while byte := watched.recv(1):
             came += byte[0] in numbers
-            if came > 1 and _deaf(byte[0], before + 1):
+            if came > 1 and _deaf(byte[0], heard + 1):
                 shown = "\x1b[?25h\n" * sys.stderr.isatty()  # a live display hides the cursor
                 os.write(2, f"{shown}minipg: {_reactions[-1][1]}\n".encode())
                 os._exit(128 + byte[0])
