@@ -423,6 +423,8 @@ def test_a_run_folder_that_cannot_be_made_is_refused(run):
     Path("file").write_text("precious")
     refused(run, *small("test/Counting-v0", out="file/run"), says="file/run")
     refused(run, *small("test/Counting-v0", out="x" * 300), says="xxx")
+    Path("runs").write_text("precious")
+    refused(run, "train", "trpo", "test/Counting-v0", *SMALL, says="Not a directory")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")

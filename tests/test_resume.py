@@ -208,6 +208,24 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
     assert go_on(run.path, steps=600)["steps"] == 648
 
 
+def test_of_processes_that_resume_a_run_at_the_same_moment_one_does(tmp_path):
+    start(tmp_path / "run")
+    command = [sys.executable, "-m", "minipg.cli", "train", "--resume", "run", "--steps", str(10**9)]
+    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)]  # fmt: skip
+    patience = time.monotonic() + 60
+    while all(process.poll() is None for process in both):
+        assert time.monotonic() < patience
+        time.sleep(0.05)
+    (loser,) = [process for process in both if process.poll() is not None]
+    (winner,) = [process for process in both if process is not loser]
+    assert (loser.returncode, loser.stderr.read()) == (2, "minipg: run: another process is training in this folder\n")
+    winner.send_signal(signal.SIGTERM)
+    winner.communicate(timeout=60)
+    assert winner.returncode == 143
+    assert [int(row["update"]) for row in table(tmp_path / "run")] == list(range(1, len(table(tmp_path / "run")) + 1))
+
+
 @pytest.mark.parametrize("damage", [{"steps": None}, {"backend": None}, {"checkpoint_every": 3}, {"steps": "many"}])
 def test_a_config_that_is_none_is_refused(tmp_path, damage):
     _, run = start(tmp_path / "run")

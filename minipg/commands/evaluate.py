@@ -40,7 +40,7 @@ def evaluate_command(args: list[str]) -> int:
     run, given = ("RUN", args) if args[0].startswith("-") else (args[0], args[1:])
     options = parse(EvaluateFlags, given, f"minipg evaluate {run}", (EvaluateFlags,))
     alike = options.seed, not options.stochastic, options.max_steps
-    with silence_noticed("Ctrl-C ends this"):
+    with silence_noticed("Ctrl-C, or a second one, ends this"):
         if options.render is None:
             episodes = 20 if options.episodes is None else options.episodes
             result = evaluate(load(run, options.env), episodes, *alike)
