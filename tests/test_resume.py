@@ -400,6 +400,19 @@ def test_a_second_signal_stops_what_does_not_come_to_its_end(tmp_path, monkeypat
     assert minipg.load(run.path).steps == 0
 
 
+def test_an_error_that_an_interrupt_leaves_behind_is_that_interrupt(tmp_path, monkeypatch):
+    def cut_off(agent, *args):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("no compiled object yet")
+
+    monkeypatch.setattr(TRPO, "_update", cut_off)
+    agent, run = start(tmp_path / "run")
+    assert agent.updates == 0
+    assert minipg.load(run.path).steps == 0
+
+
 # ---- what must not be lost -----------------------------------------------------------------------------------------
 
 

@@ -49,6 +49,13 @@ def signals_heard(say: Callable[[str], None], last_words: str = "ended by force"
         yield lambda: came[0] if came else 0
 
 
+def of_an_interrupt(error: BaseException | None) -> bool:
+    """Whether this is a KeyboardInterrupt, or was raised where one unwound, as a compiler does that is cut off."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
 @contextlib.contextmanager
 def _reacting(react: Callable[[int], None], last_words: str) -> Iterator[None]:
     """Outside the main thread, and where somebody else handles them, signals are left alone."""

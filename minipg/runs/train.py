@@ -19,7 +19,7 @@ from minipg.runs.callbacks import Evaluation, in_turn, score, stop_at
 from minipg.runs.checkpoints import Checkpoints
 from minipg.runs.folder import RunFolder
 from minipg.runs.recorder import Recorder
-from minipg.runs.signals import signals_heard
+from minipg.runs.signals import of_an_interrupt, signals_heard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,13 +175,13 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
             if not ended:
                 agent.learn(plan.steps - first, on_update=in_turn(*callbacks), progress=display)
             state = agent.whole_state()
-        except KeyboardInterrupt:
-            interrupted = True
         except MinipgError as error:
             raise type(error)(f"{error}; {_what_is_left(agent, state, folder, checkpoints)}") from error
-        except BaseException:
-            _what_is_left(agent, state, folder, checkpoints)
-            raise
+        except BaseException as error:
+            interrupted = of_an_interrupt(error)
+            if not interrupted:
+                _what_is_left(agent, state, folder, checkpoints)
+                raise
         metrics.sync()
         checkpoints.write(state)
         _draw(agent, folder)
