@@ -278,6 +278,15 @@ def test_epochs_stop_before_the_step_once_the_kl_is_beyond_its_target(case):
         assert info.policy_steps == 2 or (info.status == "target KL" and info.kl > 0.015)
 
 
+@settings(max_examples=10)
+@given(policies())
+def test_ppo_tells_the_kl_to_and_the_entropy_of_the_policy_it_ends_with_DI6_DI7(case):
+    theta, _, info = ppo_update(case, learning_rate=0.05)
+    old, new = (case.policy.forward(x, case.obs).params for x in (case.theta, theta))
+    close(info.kl, case.policy.distribution.kl(old, new).mean(), 1e-10)
+    close(info.entropy, case.policy.distribution.entropy(new).mean(), 1e-10)
+
+
 @pytest.mark.parametrize("twin", ["numpy", "numba"])
 @pytest.mark.parametrize("box", [False, True])
 def test_the_gradient_of_many_tiles_is_the_mean_over_their_rows_PP1(twin, box):

@@ -137,9 +137,9 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         self._restart(resetting)
         return self._obs.copy(), rew, terminated, truncated, infos
 
-    def in_kernels(self) -> tuple[int, Array, Array, Array, Array, Array]:
-        """What kernels step it by: time limit, state, elapsed, stream, obs, and room for uniforms; its own arrays."""
-        return self.time_limit, self._state, self._elapsed, self._stream, self._obs, self._draws
+    def in_kernels(self) -> tuple[int, Array, Array, Array, Array, Array, Array]:
+        """What kernels step it by: time limit, state, elapsed, stream, obs, done, room for uniforms; its own arrays."""
+        return self.time_limit, self._state, self._elapsed, self._stream, self._obs, self._done, self._draws
 
     def save_state(self) -> dict[str, Array]:
         """Everything that decides what happens next; `restore_state` takes it back to the bit."""

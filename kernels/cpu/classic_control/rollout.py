@@ -26,7 +26,7 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     """T steps of N environments under π_θ, from where they stand; batch.obs[0] is what they show.
 
     policy as in `proximal.py`, theta (P,), noise (T, N, …) for `sample`, actions clipped to ±bound;
-    envs: the time limit, state, elapsed, stream and obs as in `batch.py`, u (K,)
+    envs: the time limit, state, elapsed, stream and obs as in `batch.py`, whose episode has ended (N,), u (K,)
     tally: each environment's return and length so far, (N,) each
     seen: limit and moments (`moments.py`) that observations are standardised by, which grow; limit 0 leaves them alone
     paid: limit, γ, discounted returns (N, 1) and their moments, by which rewards are divided; limit 0 likewise
@@ -36,7 +36,7 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     work (N·(D + n + Σ hidden),).
     """
     form, bounds, options, sizes, activation = policy
-    time_limit, state, elapsed, stream, shown, u = envs
+    time_limit, state, elapsed, stream, shown, done, u = envs
     returns, lengths = tally
     obs_limit, obs_count, obs_mean, obs_square = seen
     rew_limit, gamma, discounted, rew_count, rew_mean, rew_square = paid
@@ -49,8 +49,7 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     width = n + theta.shape[0] - network
     params, rest = work[: count * width].reshape(count, width), work[count * width :]
     out, hidden = rest[: count * n].reshape(count, n), rest[count * n : count * (n + units)]
-    everywhere, done = np.ones(count, np.bool_), np.empty(count, np.bool_)
-    told, reward = np.empty(count), np.empty(count)
+    everywhere, told, reward = np.ones(count, np.bool_), np.empty(count), np.empty(count)
     told_by = act.reshape(steps, count)
     counts[:] = 0
     for t in range(steps):
