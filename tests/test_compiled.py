@@ -326,6 +326,8 @@ def test_actions_that_do_not_fit_are_refused(name, act, message):
 def test_other_mistakes_are_named_too():
     with pytest.raises(UnknownNameError, match="CartPole-v1"):
         CompiledEnv("CartPole-v0")
+    with pytest.raises(ConfigError, match="max_episode_steps: expected an integer ≥ 1, got 0"):
+        compiled("CartPole-v1", max_episode_steps=0)
     with pytest.raises(ConfigError, match="num_envs: expected an integer ≥ 1, got 0"):
         compiled("CartPole-v1", 0)
     with pytest.raises(ConfigError, match=r"options: expected none .* got low"):

@@ -88,6 +88,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         self.problem, self.num_envs, self.mode = problem_of(name), num_envs, AutoresetMode(autoreset_mode)
         self._kernels = kernels(self.problem.file)
         self.time_limit = self.problem.time_limit if max_episode_steps is None else max_episode_steps
+        require(self.time_limit >= 1, "max_episode_steps", "an integer ≥ 1", max_episode_steps)
         self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
         self.single_observation_space, self.single_action_space = spaces_of(self.problem)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
