@@ -355,7 +355,7 @@ SLIPS = {
 "minipg/algorithms/proximal.py": [
     ("ended early, said to be whole", "\"ok\" if taken == wanted else \"target KL\"", "\"ok\"",
      "algorithms beyond_its_target"),
-    ("Adam begins anew", "adam.step, theta, first", "0, theta, first", "algorithms beyond_its_target"),
+    ("Adam begins anew", "adam.step, theta, first", "0, theta, first", "algorithms AC3"),
 ],
 "kernels/reference/proximal.py": [
     ("penalty's sign", "- beta * kl_gradient", "+ beta * kl_gradient", "laws PP3"),

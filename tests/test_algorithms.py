@@ -280,6 +280,20 @@ def test_epochs_stop_before_the_step_once_the_kl_is_beyond_its_target(case):
 
 @settings(max_examples=10)
 @given(policies())
+def test_two_epochs_at_once_are_one_after_the_other_AC3(case):
+    old = case.policy.forward(case.theta, case.obs).params
+    climb = Surrogate.of(case.policy, case.obs, case.act, case.adv, old).climb
+    rows, terms, begin = order(len(case.obs), 2), (0.2, 0.5, 0.1), begin_adam(case.theta)
+    both = climb(case.theta, begin, terms, rows, 3, 0.01)
+    first = climb(case.theta, begin, terms, rows[:1], 3, 0.01)
+    second = climb(first.theta, first.adam, terms, rows[1:], 3, 0.01)
+    close(both.theta, second.theta, 1e-12)
+    close(both.adam.second, second.adam.second, 1e-12)
+    assert both.adam.step == second.adam.step == 2 * -(-len(case.obs) // 3)
+
+
+@settings(max_examples=10)
+@given(policies())
 def test_ppo_tells_the_kl_to_and_the_entropy_of_the_policy_it_ends_with_DI6_DI7(case):
     theta, _, info = ppo_update(case, learning_rate=0.05)
     old, new = (case.policy.forward(x, case.obs).params for x in (case.theta, theta))
