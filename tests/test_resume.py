@@ -400,6 +400,20 @@ def test_a_second_signal_stops_what_does_not_come_to_its_end(tmp_path, monkeypat
     assert minipg.load(run.path).steps == 0
 
 
+def test_a_request_to_stop_that_is_sent_twice_at_once_is_one_request(tmp_path, monkeypatch):
+    # as the end of a parent is told, once for each of its threads
+    update = TRPO._update
+
+    def told_twice(agent, *args):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        return update(agent, *args)
+
+    monkeypatch.setattr(TRPO, "_update", told_twice)
+    agent, run = start(tmp_path / "run")
+    assert agent.updates == minipg.load(run.path).updates == 1
+
+
 def test_an_error_that_an_interrupt_leaves_behind_is_that_interrupt(tmp_path, monkeypatch):
     def cut_off(agent, *args):
         try:

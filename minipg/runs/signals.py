@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_TOGETHER = 1.0  # seconds: signals that nobody types, so near each other, are one wish
 _PATIENCE = 4  # times that a second signal is repeated to a thread that does not notice it
 
 _reactions: list[tuple[Callable[[int], None], str]] = []  # of the contexts that are open, the innermost last
@@ -37,16 +38,19 @@ def signals_heard(say: Callable[[str], None], last_words: str = "ended by force"
     A second one raises KeyboardInterrupt at once, for whatever does not come to its end; and where that is code in C
     that never returns, the process ends with these last words.
     """
-    came: list[int] = []
+    first, since = 0, 0.0
 
     def react(number: int) -> None:
-        came.append(number)
-        if len(came) > 1:
+        nonlocal first, since
+        if not first:
+            first, since = number, time.monotonic()
+            say("stopping after this update; Ctrl-C again stops at once")
+        # the end of a parent is told once for each of its threads; nobody presses Ctrl-C by mistake twice
+        elif number == signal.SIGINT or time.monotonic() - since > _TOGETHER:
             raise KeyboardInterrupt(number)
-        say("stopping after this update; Ctrl-C again stops at once")
 
     with _reacting(react, last_words):
-        yield lambda: came[0] if came else 0
+        yield lambda: first
 
 
 def of_an_interrupt(error: BaseException | None) -> bool:
