@@ -29,10 +29,13 @@ from minipg.policy import policy_for
 
 
 @given_kinds(policies(), st.integers(1, 4))
-def test_tiles_do_not_change_gradient_or_fisher_product(case, tile):
+def test_tiles_do_not_change_gradient_fisher_product_or_worth(case, tile):
     product = fisher_vector_product(case.policy, case.theta, case.obs, case.v)
     tapes = forward_tiles(case.policy, case.theta, case.obs)
     gradient = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv)
+    old = np.concatenate([tape.params for tape in tapes])
+    measure, moved = surrogate_and_kl(case.policy, case.obs, case.act, case.adv, old), case.theta + 0.1 * case.v
+    whole = np.array(measure(moved))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backend_module, "TILE_ROWS", tile)
         tapes = forward_tiles(case.policy, case.theta, case.obs)
@@ -40,6 +43,7 @@ def test_tiles_do_not_change_gradient_or_fisher_product(case, tile):
         close(fisher_operator(case.policy, case.theta, tapes)(case.v), product, 1e-12, scale=np.abs(product).max() + 1)
         tiled = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv)
         close(tiled, gradient, 1e-12, scale=np.abs(gradient).max() + 1)
+        close(np.array(measure(moved)), whole, 1e-12, scale=np.abs(whole).max() + 1)
 
 
 @given_kinds(policies())
