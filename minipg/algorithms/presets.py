@@ -27,7 +27,8 @@ _TRPO: dict[str, dict[str, Any]] = {
                        "vf_epochs": 20},
     "MountainCarContinuous-v0": {**_PUSHING, "max_kl": 0.04},
     "Pendulum-v1": {"num_envs": 2, "n_steps": 1024, "gamma": 0.9, "vf_epochs": 30},
-    "LunarLander-v3": {"num_envs": 2, "n_steps": 512, "gae_lambda": 0.98, "damping": 0.01, "vf_epochs": 15},
+    "LunarLander-v3": {"num_envs": 16, "n_steps": 64, "gamma": 0.995, "gae_lambda": 0.98, "damping": 0.1,
+                       "vf_epochs": 15},
     "Hopper-v5": {**_TRPO_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97},
     "HalfCheetah-v5": {**_TRPO_MUJOCO, "max_kl": 0.04},
     "Walker2d-v5": _TRPO_WALKER,
@@ -66,7 +67,7 @@ _NPG: dict[str, dict[str, Any]] = {
     **{name: settings for name, settings in _TRPO.items() if not name.endswith("-v5")},
     "mujoco": _NPG_MUJOCO,
     "CartPole-v1": {**_CARTPOLE, "damping": 0.1},
-    "LunarLander-v3": {**_TRPO["LunarLander-v3"], "damping": 0.1},
+    "LunarLander-v3": {"num_envs": 2, "n_steps": 512, "gae_lambda": 0.98, "damping": 0.1, "vf_epochs": 15},
     **{f"{name}-v5": _NPG_MUJOCO for name in ("Hopper", "HalfCheetah", "Ant")},
     "Walker2d-v5": _TRPO_WALKER,
 }
