@@ -89,7 +89,7 @@ _A2C: dict[str, dict[str, Any]] = {
                        "learning_rate": 8e-3, "vf_learning_rate": 8e-3, "schedule": "linear", "ent_coef": 0.01},
     **{f"{name}-v5": _A2C_MUJOCO for name in ("HalfCheetah", "Ant")},
     "Walker2d-v5": {**_A2C_MUJOCO, "learning_rate": 2e-3, "vf_learning_rate": 2e-3},
-    "Hopper-v5": {**_A2C_MUJOCO, "num_envs": 16},
+    "Hopper-v5": {**_A2C_MUJOCO, "num_envs": 16, "learning_rate": 2e-3},
 }  # fmt: skip
 
 _REINFORCE_MUJOCO: dict[str, Any] = {
