@@ -20,7 +20,8 @@ def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any) -
     """
     ready = isinstance(value, np.ndarray) and value.dtype == dtype and value.flags.carray
     array: Array = value if ready else np.require(value, dtype, ["C", "W"])
-    same = array.shape == shape or (array.shape[1:] == shape[1:] and shape[0] is None)  # the usual cases, soon told
+    # the usual cases, soon told
+    same = array.shape == shape or (array.ndim > 0 and shape == (None, *array.shape[1:]))
     if not same and (
         array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True))
     ):

@@ -6,6 +6,7 @@ from cases import TWINS, close, networks
 from hypothesis import given
 
 from minipg import MLP, Backend
+from minipg.checks import as_array
 from minipg.errors import MinipgError, ShapeError
 
 
@@ -74,6 +75,10 @@ def test_wrong_shapes_are_named():
         mlp.forward(theta[:-1], np.zeros((5, 3)))
     with pytest.raises(ShapeError, match="expected float32 or float64, got int64"):
         mlp.forward(np.zeros(26, int), np.zeros((5, 3)))
+    with pytest.raises(ShapeError, match=r"steps: expected shape \(\), got \(1,\)"):
+        as_array("steps", np.zeros(1), (), float)
+    with pytest.raises(ShapeError, match=r"adv: expected shape \(any,\), got \(\)"):
+        as_array("adv", np.zeros(()), (None,), float)
     with pytest.raises(MinipgError, match="two or more layer sizes"):
         MLP((3, 0, 2))
     with pytest.raises(MinipgError, match="did you mean tanh"):
