@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipg.checks import Array
+from minipg.checks import Array, as_array, as_flat
 from minipg.policy import Policy, PolicyTape
 
 
@@ -66,10 +66,17 @@ def worth(
 ) -> Worth:
     """Of π_θ, on what a policy did whose distributions `old` (B, D) gave its actions `logp_old` (B,).
 
-    theta (P,), obs (B, O), act (B, …), adv (B,). Without `entropy`, that one is 0.
+    theta (P,), obs (B, O), act (B, …), adv (B,). Without `entropy`, that one is 0. Raises ShapeError.
     """
-    evaluate = policy.backend.kernels("evaluation").evaluate(policy.distribution.name)
-    numbers = sum(policy.mlp.sizes[1:]) + old.shape[1] + 1
+    theta, distribution, count = as_flat("theta", theta, policy.layout.size), policy.distribution, len(obs)
+    obs = as_array("obs", obs, (count, policy.mlp.sizes[0]), theta.dtype)
+    act = as_array("act", act, (count, *distribution.act_shape), np.int64 if distribution.discrete else theta.dtype)
+    old = as_array("old", old, (count, distribution.n_params), theta.dtype)
+    adv, logp_old = (
+        as_array(name, rows, (count,), theta.dtype) for name, rows in (("adv", adv), ("logp_old", logp_old))
+    )
+    evaluate = policy.backend.kernels("evaluation").evaluate(distribution.name)
+    numbers = sum(policy.mlp.sizes[1:]) + distribution.n_params + 1
 
     def on_tile(rows: slice) -> Array:
         told, work = np.empty(3), np.empty(len(obs[rows]) * numbers, theta.dtype)

@@ -21,7 +21,7 @@ from minipg import (
     squashed,
 )  # fmt: skip
 from minipg import backend as backend_module
-from minipg.errors import ConfigError
+from minipg.errors import ConfigError, ShapeError
 from minipg.fisher import fisher_vector_product, forward_tiles
 from minipg.line_search import step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
@@ -51,6 +51,23 @@ def test_the_region_bounds_the_kl_from_the_old_policy_to_the_new(case):
     params = [case.policy.forward(theta, case.obs).params for theta in (case.theta, case.theta + 0.3 * case.v)]
     _, kl = surrogate_and_kl(case.policy, case.obs, case.act, case.adv, params[0])(case.theta + 0.3 * case.v)
     close(kl, case.policy.distribution.kl(*params).mean(), 1e-12, scale=abs(kl) + 1)
+
+
+@pytest.mark.parametrize("name", ["theta", "obs", "adv", "old"])
+def test_what_a_policy_is_worth_on_arrays_of_other_sizes_is_refused(name):
+    policy = CategoricalPolicy(MLP((3, 4, 3), "tanh", Backend("numba", 1)))
+    theta, obs = policy.init(np.random.default_rng(0)), np.ones((5, 3), np.float32)
+    given = {"theta": theta, "obs": obs, "adv": np.ones(5, np.float32), "old": policy.forward(theta, obs).params}
+    arrays = {**given, name: given[name][..., :-1]}
+    with pytest.raises(ShapeError, match=f"{name if name != 'old' else 'params'}: expected shape"):
+        surrogate_and_kl(policy, arrays["obs"], np.zeros(5, int), arrays["adv"], arrays["old"])(arrays["theta"])
+
+
+def test_what_a_policy_is_worth_does_not_ask_for_one_precision():
+    policy = CategoricalPolicy(MLP((3, 4, 3), "tanh", Backend("numba", 1)))
+    theta, obs = policy.init(np.random.default_rng(0)), np.ones((5, 3))
+    value, kl = surrogate_and_kl(policy, obs, np.zeros(5, int), np.ones(5), policy.forward(theta, obs).params)(theta)
+    assert (value, kl) == (1, 0)
 
 
 @pytest.mark.parametrize("kind", [CategoricalPolicy, GaussianPolicy])
