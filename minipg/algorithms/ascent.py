@@ -42,27 +42,12 @@ def adam_step(
     backend: Backend, theta: Array, state: AdamState, g: Array, learning_rate: float, max_grad_norm: float = math.inf
 ) -> tuple[Array, AdamState]:
     """θ′ uphill along g  (AC-3), shortened to `max_grad_norm` first: new arrays, the old ones stay.   all (P,)."""
+    kernels, shortened = backend.kernels("optimizer"), np.empty_like(g)
     theta, first, second, step = theta.copy(), state.first.copy(), state.second.copy(), state.step + 1
-    adam_in_place(backend, theta, first, second, step, g.copy(), learning_rate, max_grad_norm)
-    return theta, AdamState(first, second, step)
-
-
-def adam_in_place(
-    backend: Backend,
-    theta: Array,
-    first: Array,
-    second: Array,
-    step: int,
-    g: Array,
-    learning_rate: float,
-    max_grad_norm: float,
-) -> None:
-    """The step of that number, for many in a row: all arrays (P,) are changed, g where it is shortened  (AC-3)."""
-    kernels = backend.kernels("optimizer")
-    if max_grad_norm < math.inf:
-        kernels.clip_global_norm(g, max_grad_norm, g)
     with np.errstate(over="ignore"):  # of a square, which whoever called looks for
-        kernels.adam(g, learning_rate, 0.9, 0.999, 1e-8, step, theta, first, second)
+        kernels.clip_global_norm(g, max_grad_norm, shortened)
+        kernels.adam(shortened, learning_rate, 0.9, 0.999, 1e-8, step, theta, first, second)
+    return theta, AdamState(first, second, step)
 
 
 def all_finite(*arrays: Array) -> bool:
