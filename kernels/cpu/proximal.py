@@ -75,13 +75,15 @@ def _gradient(policy, theta, batch, terms, rows, wants_kl, grad, told, acted, wo
         mlp.vjp(theta[:network], sizes, activation, x, hidden, g, own, scratch)
         for i in range(network):
             grad[i] += own[i]
+    for i in range(2):
+        told[i] /= rows.shape[0]
 
 
 def _covector(
     form, bounds, options, out, log_std, rows, act, adv, old, logp_old, terms, wants_kl, total, g, log_std_grad, told,
     acted, work,
 ):  # fmt: skip
-    """What a change of the outputs is worth → g (B, n); added to log_std_grad, and to told (2,), its share of them."""
+    """What a change of the outputs is worth → g (B, n); added to log_std_grad, and to told (2,), sums."""
     clip_range, beta, entropy_weight = terms
     count, width, share = rows.shape[0], old.shape[1], out.dtype.type(1 / total)
     lowest, highest = math.log1p(-min(clip_range, 1.0)), math.log1p(clip_range)
@@ -102,7 +104,7 @@ def _covector(
     score(params, acted, *options, u)
     surrogate.clipped_gradient(logp, logp_before, gain, clip_range, weight)
     for i in range(count):
-        told[1] += share * (not lowest <= logp[i] - logp_before[i] <= highest)
+        told[1] += not lowest <= logp[i] - logp_before[i] <= highest
         weight[i] *= share
         for j in range(width):
             u[i, j] *= weight[i]
@@ -119,5 +121,5 @@ def _covector(
     if wants_kl:
         kl(before, params, *options, logp)
         for i in range(count):
-            told[0] += share * logp[i]
+            told[0] += logp[i]
     head.pull_back(form, bounds, out, u, g, log_std_grad)
