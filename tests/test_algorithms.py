@@ -9,6 +9,7 @@ from cases import close, networks, policies
 from environments import Counting, Ending
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from minipg.kernels.cpu import proximal
 
 import minipg
 from minipg import (
@@ -318,6 +319,32 @@ def test_the_gradient_of_many_tiles_is_the_mean_over_their_rows_PP1(twin, box):
     close(kl, shares @ [part[1] for part in parts], 1e-12)
     close(beyond, shares @ [part[2] for part in parts], 1e-12)
     assert 0 < beyond < 1
+
+
+def three_rows():
+    """A surrogate over three rows in single precision, and a θ far from the one that acted."""
+    rng, policy = np.random.default_rng(0), policy_for(categorical(3, Backend("numba", 1)), (4, 8))
+    theta, obs = policy.init(rng), rng.normal(size=(3, 4)).astype(np.float32)
+    old, act = policy.forward(theta, obs).params, np.zeros(3, np.int64)
+    return Surrogate.of(policy, obs, act, np.ones(3, np.float32), old), theta + np.float32(2)
+
+
+def test_of_three_rows_beyond_the_clip_range_the_share_is_one_and_no_more():
+    surrogate, moved = three_rows()
+    assert surrogate.gradient(moved, np.arange(3), (1e-9, 0.0, 0.0))[2] == 1
+
+
+def test_whole_numbers_among_the_settings_compile_nothing_anew():
+    surrogate, moved = three_rows()
+    kernels = [getattr(proximal, name)("categorical") for name in ("gradient", "climb")]
+
+    def compiled_for(one):
+        surrogate.gradient(moved, np.arange(3), (one, 0 * one, 0 * one))
+        surrogate.climb(moved, begin_adam(moved), (one, 0 * one, 0 * one), order(3), 2, one, max_kl=one,
+                        max_grad_norm=one)  # fmt: skip
+        return [kernel.signatures[:] for kernel in kernels]
+
+    assert compiled_for(1.0) == compiled_for(1)
 
 
 @given(policies(), st.sampled_from([1e-3, float("inf")]))

@@ -34,7 +34,7 @@ class Surrogate(NamedTuple):
 
     def gradient(self, theta: Array, rows: Array, terms: tuple[float, float, float]) -> tuple[Array, float, float]:
         """At theta (P,), over `rows` (M,), with terms (ε, β, c): ∇ (P,), the mean KL, the share of ratios beyond ε."""
-        kernel, grad, told = self._kernel("gradient"), np.empty_like(theta), np.empty(2)
+        kernel, grad, told, terms = self._kernel("gradient"), np.empty_like(theta), np.empty(2), _floats(terms)
         kernel(self.policy.in_kernels, theta, self[1:], terms, rows, True, grad, told, *self._work(len(rows)))
         return grad, float(told[0]), float(told[1])
 
@@ -59,8 +59,9 @@ class Surrogate(NamedTuple):
         size = min(minibatch_size, order.shape[1])
         with np.errstate(over="ignore"):  # of a square, which whoever called looks for
             self._kernel("climb")(
-                self.policy.in_kernels, self[1:], terms, order, size, (learning_rate, 0.9, 0.999, 1e-8),
-                (max_kl, max_grad_norm), adam.step, theta, first, second, told, *self._work(size),
+                self.policy.in_kernels, self[1:], _floats(terms), order, size,
+                _floats((learning_rate, 0.9, 0.999, 1e-8)), _floats((max_kl, max_grad_norm)), adam.step,
+                theta, first, second, told, *self._work(size),
             )  # fmt: skip
         taken, wanted = int(told[0]), len(order) * -(-order.shape[1] // size)
         return Climb(
@@ -78,6 +79,11 @@ class Surrogate(NamedTuple):
         numbers = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (width + 1)
         work = np.empty(3 * self.policy.layout.size + rows * numbers, self.obs.dtype)
         return np.empty((rows, *self.act.shape[1:]), self.act.dtype), work
+
+
+def _floats(numbers: tuple[float, ...]) -> Any:
+    """A setting may be an integer, for which a kernel would be compiled anew."""
+    return tuple(map(float, numbers))
 
 
 class Climb(NamedTuple):

@@ -56,10 +56,9 @@ def collect_in_one_call(
     paid = (
         (0.0, 0.0, np.zeros((n, 1)), none, none, none)
         if scaler is None
-        else (LIMIT, scaler.gamma, scaler.running, *scaler.moments.arrays)
+        else (LIMIT, float(scaler.gamma), scaler.running, *scaler.moments.arrays)
     )
-    outputs = policy.mlp.sizes[-1]
-    work = np.empty(n * (2 * distribution.n_params + outputs + sum(policy.mlp.sizes[1:-1])), dtype)
+    work = np.empty(n * (distribution.n_params + sum(policy.mlp.sizes[1:])), dtype)
     rollout(problem.file, distribution.name)(
         policy.in_kernels, theta, noise,
         np.inf if problem.actions else problem.act_high, envs.in_kernels(), tally, seen, paid,
