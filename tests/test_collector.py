@@ -22,6 +22,7 @@ from minipg import (
     GaussianPolicy,
     ValueNetwork,
     bernoulli,
+    gaussian,
     multicategorical,
     squashed,
 )  # fmt: skip
@@ -664,3 +665,20 @@ def test_a_rollout_in_one_call_is_the_one_that_goes_step_by_step(name, statistic
     assert name != "CartPole-v1" or all(batch.terminated.any() for batch in batches[1:])
     for got, wanted in zip(after, expected_after, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_a_rollout_in_one_call_that_is_not_finite_leaves_the_statistics_as_they_were():
+    envs = make_vector("Pendulum-v1", 3)
+    policy = policy_for(gaussian(1, Backend("numba", 1)), (3, 5))
+    theta = policy.init(np.random.default_rng(0), np.float64)
+    normalizer, scaler = ObservationNormalizer(3, policy.backend), RewardScaler(3, 0.9, policy.backend)
+    collect = Collector(envs, policy, seed=1, rng=np.random.default_rng(2), dtype=np.float64,
+                        normalizer=normalizer, scaler=scaler)  # fmt: skip
+    collect.collect(theta, 4)
+    before = [*normalizer.moments.state().values(), *scaler.moments.state().values()]
+    with pytest.raises(EnvironmentFault, match="action nan from environment 0, component 0 at step 12"):
+        collect.collect(np.where(np.arange(len(theta)) == 0, np.nan, theta), 4)
+    after = [*normalizer.moments.arrays, *scaler.moments.arrays]
+    for got, wanted in zip(after, before, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    assert collect.steps == 12

@@ -119,11 +119,18 @@ class Collector:
 
     def _collected_in_one_call(self, rollout: Callable[..., Batch], theta: Array, n_steps: int) -> Batch:
         noise = self.policy.distribution.noise(self.rng, (n_steps, self.envs.num_envs), self.dtype)
+        statistics = [one.moments for one in (self.normalizer, self.scaler) if one is not None]
+        before = [moments.state() for moments in statistics]
         batch = rollout(theta, self._obs, noise, (self._returns, self._lengths), self.normalizer, self.scaler)
-        for values, what in ((batch.act, "action"), (batch.obs, "observation"), (batch.rew, "reward")):
-            if not np.isfinite(values.sum(dtype=np.float64)):
-                for row in values:
-                    self._checked(row, what)
+        try:
+            for values, what in ((batch.act, "action"), (batch.obs, "observation"), (batch.rew, "reward")):
+                if not np.isfinite(values.sum(dtype=np.float64)):
+                    for t, row in enumerate(values):
+                        self._checked(row, what, after=t * len(row))
+        except EnvironmentFault:  # by then it has entered them
+            for moments, state in zip(statistics, before, strict=True):
+                moments.restore(state)
+            raise
         self.steps += batch.rew.size
         self._obs = batch.last_obs
         return batch
@@ -207,13 +214,13 @@ class Collector:
         self.normalizer.update(acted_in)
         return self.normalizer(obs)
 
-    def _checked(self, values: Array, what: str, first: int = 0) -> Array:
+    def _checked(self, values: Array, what: str, first: int = 0, after: int = 0) -> Array:
         # a sum is not finite where an entry is not: the exact look is taken only then
         if not np.isfinite(values.sum(dtype=np.float64)) and not np.isfinite(values).all():
             bad = np.argwhere(~np.isfinite(values))[0]
             place = f"environment {first + bad[0]}" + (f", component {bad[1]}" if len(bad) > 1 else "")
             raise EnvironmentFault(
-                f"{what} {values[tuple(bad)]} from {place} at step {self.steps}: expected finite numbers; "
+                f"{what} {values[tuple(bad)]} from {place} at step {self.steps + after}: expected finite numbers; "
                 "nothing was learnt from it"
             )
         return values
