@@ -28,7 +28,7 @@ from minipg import (
 )  # fmt: skip
 from minipg.algorithms.advantages import estimate_advantages
 from minipg.envs import ActionCodec, ObservationCodec, make_vector
-from minipg.errors import EnvironmentFault
+from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import policy_for
 from minipg.rollout import Batch, Collector, Moments, ObservationNormalizer, RewardScaler
 from minipg.rollout.compiled import in_one_call
@@ -682,3 +682,16 @@ def test_a_rollout_in_one_call_that_is_not_finite_leaves_the_statistics_as_they_
     for got, wanted in zip(after, before, strict=True):
         np.testing.assert_array_equal(got, wanted)
     assert collect.steps == 12
+
+
+def test_a_rollout_in_one_call_takes_parameters_of_its_policy_alone_and_of_either_precision():
+    def collector():
+        return Collector(make_vector("Pendulum-v1", 3), policy, seed=1, rng=np.random.default_rng(2))
+
+    policy = policy_for(gaussian(1, Backend("numba", 1)), (3, 5))
+    theta = policy.init(np.random.default_rng(0))
+    for other in (theta[:-1], np.zeros(len(theta) + 1, np.float32)):
+        with pytest.raises(ShapeError, match=r"theta: expected shape \(27,\)"):
+            collector().collect(other, 4)
+    acts = [collector().collect(precise, 4).act for precise in (theta, theta.astype(np.float64))]
+    np.testing.assert_array_equal(*acts)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from minipg.checks import Array
+from minipg.checks import Array, as_array
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.kernels.cpu.classic_control.rollout import rollout
 from minipg.policy import Policy
@@ -42,8 +42,10 @@ def collect_in_one_call(
     """len(noise) steps of every environment from `obs` (N, O), as the policy sees it.   theta (P,), noise (T, N, …).
 
     tally: return and length of every environment's episode so far, (N,) each; they and the statistics go on.
+    Raises ShapeError where θ is that of another policy.
     """
     (steps, n), dtype, problem, distribution = noise.shape[:2], obs.dtype, envs.problem, policy.distribution
+    theta = as_array("theta", theta, (policy.layout.size,), dtype)
     every_obs = np.empty((steps + 1, *obs.shape), dtype)
     every_obs[0] = obs
     act = np.empty(noise.shape, np.int64 if distribution.discrete else dtype)
