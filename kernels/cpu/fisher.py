@@ -15,7 +15,7 @@ def categorical_product(theta, sizes, activation, obs, hidden, params, v, out, w
 
     work (2 P + B·(A + 3·max n),).
     """
-    units, part, rest = sizes[1:-1].sum(), work[: theta.shape[0]], work[theta.shape[0] :]
+    units, own, rest = sizes[1:-1].sum(), work[: theta.shape[0]], work[theta.shape[0] :]
     out[:] = 0
     for start in range(0, params.shape[0], mlp.TILE):
         stop = min(start + mlp.TILE, params.shape[0])
@@ -23,9 +23,9 @@ def categorical_product(theta, sizes, activation, obs, hidden, params, v, out, w
         g, scratch = rest[: logits.size].reshape(logits.shape), rest[logits.size :]
         mlp.jvp(theta, sizes, activation, x, h, v, g, scratch)
         categorical.fisher_product(logits, g, g)
-        mlp.vjp(theta, sizes, activation, x, h, g, part, scratch)
-        for i in range(part.shape[0]):
-            out[i] += part[i]
+        mlp.vjp(theta, sizes, activation, x, h, g, own, scratch)
+        for i in range(own.shape[0]):
+            out[i] += own[i]
 
 
 @jit
@@ -36,7 +36,7 @@ def gaussian_product(theta, sizes, activation, obs, hidden, params, v, out, work
     """
     units, rows, size = sizes[1:-1].sum(), params.shape[0], params.shape[1] // 2
     network = theta.shape[0] - size
-    part, precision, rest = work[:network], work[network : network + size], work[network + size :]
+    own, precision, rest = work[:network], work[network : network + size], work[network + size :]
     out[:] = 0
     for j in range(size):
         out[network + j] = 2 * rows * v[network + j]
@@ -49,6 +49,6 @@ def gaussian_product(theta, sizes, activation, obs, hidden, params, v, out, work
         for i in range(m):
             for j in range(size):
                 g[i, j] *= precision[j]
-        mlp.vjp(theta[:network], sizes, activation, x, h, g, part, scratch)
+        mlp.vjp(theta[:network], sizes, activation, x, h, g, own, scratch)
         for i in range(network):
-            out[i] += part[i]
+            out[i] += own[i]

@@ -140,16 +140,16 @@ def _pull_back(g, w, h, activation, start, work):
 @jit
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch.   g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,)."""
-    units, part, rest = _units(sizes), work[: theta.shape[0]], work[theta.shape[0] :]
+    units, own, rest = _units(sizes), work[: theta.shape[0]], work[theta.shape[0] :]
     if obs.shape[0] == 0:
         out[:] = 0
     for start in range(0, obs.shape[0], TILE):
         stop = min(start + TILE, obs.shape[0])
         kept = hidden[start * units : stop * units]
-        _vjp(theta, sizes, activation, obs[start:stop], kept, g[start:stop], part if start else out, rest)
+        _vjp(theta, sizes, activation, obs[start:stop], kept, g[start:stop], own if start else out, rest)
         if start:
             for i in range(theta.shape[0]):
-                out[i] += part[i]
+                out[i] += own[i]
 
 
 @part
