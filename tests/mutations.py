@@ -281,7 +281,6 @@ SLIPS = {
     ("β halved above, doubled below", "if kl < target / 1.5", "if kl > target / 1.5", "laws PP4"),
     ("β adapts at once", "kl > 1.5 * target", "kl > target", "laws PP4"),
     ("β doubled twice", "return 2 * beta", "return 4 * beta", "laws PP4"),
-    ("KL summed, not averaged", "float(sum(kls)) / len(obs)", "float(sum(kls))", "policy region"),
 ],
 "minipg/conjugate_gradient.py": [
     ("β inverted", "rr_next / rr", "rr / rr_next", "trust_region TR10"),
@@ -335,7 +334,7 @@ SLIPS = {
 "minipg/algorithms/ascent.py": [
     ("Adam's step counted from 0", "state.second.copy(), state.step + 1", "state.second.copy(), max(state.step, 1)",
      "algorithms adam_counts"),
-    ("gradient never shortened", "if max_grad_norm < math.inf", "if False", "algorithms adam_counts"),
+    ("gradient never shortened", "kernels.adam(shortened,", "kernels.adam(g,", "algorithms adam_counts"),
     ("schedule upwards", "max(0.0, 1.0 - progress)", "min(1.0, progress)", "algorithms schedule"),
     ("RMSProp on the unclipped gradient", "kernels.rmsprop(shortened,", "kernels.rmsprop(g,", "algorithms rmsprop"),
 ],
@@ -355,7 +354,7 @@ SLIPS = {
 "minipg/algorithms/proximal.py": [
     ("ended early, said to be whole", "\"ok\" if taken == wanted else \"target KL\"", "\"ok\"",
      "algorithms beyond_its_target"),
-    ("Adam begins anew", "adam.step, theta, first", "0, theta, first", "algorithms AC3"),
+    ("Adam begins anew", "(max_kl, max_grad_norm)), adam.step,", "(max_kl, max_grad_norm)), 0,", "algorithms AC3"),
 ],
 "kernels/reference/proximal.py": [
     ("penalty's sign", "- beta * kl_gradient", "+ beta * kl_gradient", "laws PP3"),
