@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -53,8 +54,9 @@ class Distribution:
         dtype = np.float32 if np.asarray(value).dtype == np.float32 else np.float64
         return as_array(name, value, (None, self.n_params), dtype)
 
-    def _act(self, act: Array, params: Array) -> Array:
-        act = as_array("act", act, (len(params), *self.act_shape), np.int64 if self.discrete else params.dtype)
+    def actions(self, act: Array, rows: int, dtype: Any) -> Array:
+        """`act` (rows, *act_shape) as kernels take it: whole numbers, or numbers of `dtype`. Raises ShapeError."""
+        act = as_array("act", act, (rows, *self.act_shape), np.int64 if self.discrete else dtype)
         if self.discrete and act.size:
             options = self.sizes or (2 if self.name == "bernoulli" else self.size)
             if act.min() < 0 or (act >= options).any():
@@ -89,14 +91,14 @@ class Distribution:
         """log π(a)  (DI-4).   params (B, D), act (B, *act_shape) → (B,)."""
         params = self._params("params", params)
         out = np.empty(len(params), params.dtype)
-        self._kernels.log_prob(params, self._act(act, params), *self.options, out)
+        self._kernels.log_prob(params, self.actions(act, len(params), params.dtype), *self.options, out)
         return out
 
     def score(self, params: Array, act: Array) -> Array:
         """∇ log π(a) in the parameters of the row  (DI-1, DI-4).   → (B, D)."""
         params = self._params("params", params)
         out = np.empty_like(params)
-        self._kernels.score(params, self._act(act, params), *self.options, out)
+        self._kernels.score(params, self.actions(act, len(params), params.dtype), *self.options, out)
         return out
 
     def kl(self, old: Array, new: Array) -> Array:

@@ -17,33 +17,29 @@ def log_probs(policy: Policy, theta: Array, obs: Array, act: Array) -> Array:
     return np.concatenate(policy.backend.map_rows(on_tile, len(obs)))
 
 
-def pulled_back(
-    policy: Policy, theta: Array, tapes: Sequence[PolicyTape], covector: Callable[[Array, slice], Array]
-) -> Array:
-    """(1/B) Σ Jᵀ u: the gradient of a mean over rows whose gradient in the distribution's parameters is u.
-
-    `covector(params, rows)` is u (b, D) of the rows of a tile. One backward sweep a tile.   theta (P,) → (P,).
-    """
-    stops = np.cumsum([len(tape.params) for tape in tapes])
-    tiles = [(tape, slice(stop - len(tape.params), stop)) for tape, stop in zip(tapes, stops, strict=True)]
-    on_tile = lambda tile: policy.vjp(theta, tile[0], covector(tile[0].params, tile[1]))
-    return sum(policy.backend.map(on_tile, tiles)) / theta.dtype.type(stops[-1])
-
-
 def policy_gradient(
     policy: Policy, theta: Array, tapes: Sequence[PolicyTape], act: Array, weight: Array, ent_coef: float = 0.0
 ) -> Array:
     """g = (1/B) Σ [weight ∇log π_θ(a|s) + c ∇H]  (PG-9; with weight r Â, the gradient of IS-3), c the `ent_coef`.
 
-    theta (P,), act (B, …), weight (B,), tapes of the same B rows in order → (P,).
+    theta (P,), act (B, …), weight (B,), tapes of the same B rows in order → (P,). One backward sweep a tile.
     """
-    distribution = policy.distribution
+    stops = np.cumsum([len(tape.params) for tape in tapes])
+    theta, act = as_flat("theta", theta, policy.layout.size), policy.distribution.actions(act, stops[-1], theta.dtype)
+    weight = as_array("weight", weight, act.shape[:1], theta.dtype)
+    kernel = policy.backend.kernels("policy_gradient").gradient(policy.distribution.name)
+    numbers = policy.mlp.sizes[-1] + 2 * policy.distribution.n_params + 2 * max(policy.mlp.sizes)
 
-    def covector(params: Array, rows: slice) -> Array:
-        u = distribution.score(params, act[rows]) * weight[rows, None]
-        return u + params.dtype.type(ent_coef) * distribution.entropy_gradient(params) if ent_coef else u
+    def on_tile(tile: tuple[PolicyTape, int]) -> Array:
+        (forward, params), stop = tile
+        rows, grad = slice(stop - len(params), stop), np.empty_like(theta)
+        work = np.empty(len(theta) + len(params) * numbers, theta.dtype)
+        passed = (forward.obs, forward.hidden, forward.out, params)
+        kernel(policy.in_kernels, theta, passed, act[rows], weight[rows], float(ent_coef), grad, work)
+        return grad
 
-    return pulled_back(policy, theta, tapes, covector)
+    tiles = list(zip(tapes, stops.tolist(), strict=True))
+    return sum(policy.backend.map(on_tile, tiles)) / theta.dtype.type(stops[-1])
 
 
 def adapted_beta(beta: float, kl: float, target: float) -> float:
@@ -70,7 +66,7 @@ def worth(
     """
     theta, distribution, count = as_flat("theta", theta, policy.layout.size), policy.distribution, len(obs)
     obs = as_array("obs", obs, (count, policy.mlp.sizes[0]), theta.dtype)
-    act = as_array("act", act, (count, *distribution.act_shape), np.int64 if distribution.discrete else theta.dtype)
+    act = distribution.actions(act, count, theta.dtype)
     old = as_array("old", old, (count, distribution.n_params), theta.dtype)
     adv, logp_old = (
         as_array(name, rows, (count,), theta.dtype) for name, rows in (("adv", adv), ("logp_old", logp_old))

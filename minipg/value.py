@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipg.checks import Array, as_array, require
+from minipg.checks import Array, as_array, as_flat, require
 from minipg.mlp import MLP
 
 
@@ -40,10 +40,16 @@ class ValueNetwork:
     def loss_and_gradient(self, theta: Array, obs: Array, target: Array, l2: float = 0.0) -> tuple[float, Array]:
         """mean (V(s) − target)² + l2·‖θ‖², and its gradient in θ  (AC-1).   obs (B, O), target (B,) → float, (P,)."""
 
+        theta = as_flat("theta", theta, self.mlp.layout.size)
+        obs = as_array("obs", obs, (None, self.mlp.sizes[0]), theta.dtype)
+        target = as_array("target", target, (len(obs),), theta.dtype)
+        kernel = self.mlp.backend.kernels("regression").loss_and_gradient
+        numbers = 2 + sum(self.mlp.sizes[1:-1]) + 2 * max(self.mlp.sizes)
+
         def on_tile(rows: slice) -> tuple[float, Array]:
-            tape = self.mlp.forward(theta, obs[rows])
-            error = tape.out[:, 0] - target[rows]
-            return float(error @ error), self.mlp.vjp(theta, tape, 2 * error[:, None])
+            told, grad, x = np.empty(1), np.empty_like(theta), obs[rows]
+            kernel(*self.mlp.spec, theta, x, target[rows], grad, told, np.empty(len(theta) + len(x) * numbers, x.dtype))
+            return float(told[0]), grad
 
         losses, gradients = zip(*self.mlp.backend.map_rows(on_tile, len(obs)), strict=True)
         return sum(losses) / len(obs) + l2 * float(theta @ theta), sum(gradients) / len(obs) + 2 * l2 * theta

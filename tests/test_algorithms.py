@@ -32,7 +32,7 @@ from minipg.algorithms.dual import DualState, dual_update, next_multiplier
 from minipg.algorithms.proximal import Surrogate
 from minipg.backend import Backend
 from minipg.distribution import categorical, gaussian
-from minipg.errors import EnvironmentFault
+from minipg.errors import EnvironmentFault, ShapeError
 from minipg.fisher import forward_tiles
 from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import policy_for
@@ -319,6 +319,29 @@ def test_the_gradient_of_many_tiles_is_the_mean_over_their_rows_PP1(twin, box):
     close(kl, shares @ [part[1] for part in parts], 1e-12)
     close(beyond, shares @ [part[2] for part in parts], 1e-12)
     assert 0 < beyond < 1
+
+
+@pytest.mark.parametrize("twin", ["numpy", "numba"])
+@pytest.mark.parametrize("box", [False, True])
+def test_the_policy_gradient_of_many_rows_is_the_mean_over_them_PG9(twin, box):
+    rng, backend = np.random.default_rng(0), Backend(twin)
+    policy = policy_for((gaussian if box else categorical)(3, backend), (4, 8))
+    theta, obs, weight = rng.normal(size=policy.layout.size) / 2, rng.normal(size=(1300, 4)), rng.normal(size=1300)
+    act = policy.distribution.sample(policy.forward(theta, obs).params, rng.random((1300, *[3] * box)))
+
+    def over(rows):
+        return policy_gradient(policy, theta, forward_tiles(policy, theta, obs[rows]), act[rows], weight[rows], 0.1)
+
+    parts = [len(rows) / 1300 * over(rows) for rows in np.split(np.arange(1300), [100, 500, 900])]
+    close(over(slice(None)), sum(parts), 1e-12)
+
+
+@pytest.mark.parametrize("act", [np.full(5, 3), np.zeros(4, int)])
+def test_a_policy_gradient_of_actions_that_are_none_is_refused(act):
+    policy = policy_for(categorical(3, Backend("numba", 1)), (4, 8))
+    theta, obs = policy.init(np.random.default_rng(0)), np.ones((5, 4), np.float32)
+    with pytest.raises(ShapeError, match="act"):
+        policy_gradient(policy, theta, forward_tiles(policy, theta, obs), act, np.ones(5))
 
 
 def three_rows():

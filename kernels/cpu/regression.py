@@ -7,6 +7,25 @@ from minipg.kernels.cpu._jit import jit
 
 
 @jit
+def loss_and_gradient(sizes, activation, theta, obs, target, grad, told, work):
+    """Σ (V(s) − target)² → told (1,), and its gradient in θ → grad (P,)  (AC-1).
+
+    theta (P,), obs (B, n₀), target (B,).   work (P + B·(2 + Σ hidden + 2·max n),).
+    """
+    rows, units = obs.shape[0], sizes[1:-1].sum()
+    a, b, c = rows, 2 * rows, rows * (2 + units)
+    out, g, hidden, scratch = work[:a].reshape(rows, 1), work[a:b].reshape(rows, 1), work[b:c], work[c:]
+    mlp.forward(theta, sizes, activation, obs, out, hidden)
+    squares = 0.0
+    for i in range(rows):
+        error = out[i, 0] - target[i]
+        squares += error * error
+        g[i, 0] = 2 * error
+    told[0] = squares
+    mlp.vjp(theta, sizes, activation, obs, hidden, g, grad, scratch)
+
+
+@jit
 def fit(
     sizes, activation, obs, target, old, order, minibatch_size, adam, limits, step, theta, first, second, loss, work
 ):

@@ -4,6 +4,19 @@ from minipg.kernels.reference import mlp, optimizer
 from minipg.kernels.reference._namespace import namespace
 
 
+def loss_and_gradient(sizes, activation, theta, obs, target, grad, told, work):
+    """Σ (V(s) − target)² → told (1,), and its gradient in θ → grad (P,)  (AC-1).
+
+    theta (P,), obs (B, n₀), target (B,).   work (P + B·(2 + Σ hidden + 2·max n),).
+    """
+    xp = namespace(obs)
+    out, hidden = xp.empty_like(target)[:, None], xp.empty(len(obs) * sum(sizes[1:-1]), obs.dtype)
+    mlp.forward(theta, sizes, activation, obs, out, hidden)
+    error = out - target[:, None]
+    told[...] = (error * error).sum()
+    mlp.vjp(theta, sizes, activation, obs, hidden, 2 * error, grad, None)
+
+
 def fit(
     sizes, activation, obs, target, old, order, minibatch_size, adam, limits, step, theta, first, second, loss, work
 ):

@@ -8,6 +8,7 @@ algorithm's own file.
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
 from collections import deque
@@ -167,14 +168,15 @@ class Agent(Generic[ConfigT]):
         self.updates += 1
         self._recent.extend(zip(batch.episode_returns.tolist(), batch.episode_lengths.tolist(), strict=True))
         ended, recent = len(batch.episode_returns), len(self._recent)
+        gained, lasted = map(sum, zip(*self._recent, strict=True)) if recent else (math.nan, math.nan)
         return {
             "update": self.updates,
             "steps": self.steps,
             "episodes": ended,
             "dropped": dropped,
-            "batch_return": float(np.mean(batch.episode_returns)) if ended else float("nan"),
-            "mean_return": sum(gained for gained, _ in self._recent) / recent if recent else float("nan"),
-            "mean_length": sum(length for _, length in self._recent) / recent if recent else float("nan"),
+            "batch_return": float(np.mean(batch.episode_returns)) if ended else math.nan,
+            "mean_return": gained / max(recent, 1),
+            "mean_length": lasted / max(recent, 1),
             **info,
             **self.actor.spread(self.theta),
         }

@@ -103,16 +103,19 @@ def the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6(case: Case) -> floa
 
 
 def the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9(case: Case) -> float:
-    """⟨g, v⟩ = d/dt L(θ + t v), and there L is the mean advantage and the KL zero."""
+    """⟨g, v⟩ = d/dt [L + c mean H](θ + t v), and there L is the mean advantage and the KL zero."""
     policy, theta, v, obs, act, adv, tapes = _draw(case)
-    terms = policy_gradient(policy, theta, tapes, act, adv) * v
-    theta64 = theta.astype(float)
-    old, acted = policy.forward(theta64, obs).params, act if act.dtype == np.int64 else act.astype(float)
-    L = surrogate_and_kl(policy, obs.astype(float), acted, adv.astype(float), old)
-    size = np.abs(terms).sum() + _amplified(policy.distribution, old) * (1 + np.abs(v).sum()) * np.abs(adv).mean()
+    c = case.one_of(0.0, 0.5)
+    terms = policy_gradient(policy, theta, tapes, act, adv, c) * v
+    theta64, obs64 = theta.astype(float), obs.astype(float)
+    old, acted = policy.forward(theta64, obs64).params, act if act.dtype == np.int64 else act.astype(float)
+    L = surrogate_and_kl(policy, obs64, acted, adv.astype(float), old)
+    H = lambda x: policy.distribution.entropy(policy.forward(x, obs64).params).mean()
+    amplified = _amplified(policy.distribution, old) * (1 + np.abs(v).sum())
+    size = np.abs(terms).sum() + amplified * (c + np.abs(adv).mean())
     value, kl = surrogate_and_kl(policy, obs, act, adv, tapes[0].params)(theta)
     return max(
-        apart_from_slope(case, [terms.sum(dtype=float)], lambda x: L(x)[0], theta, v, size),
+        apart_from_slope(case, [terms.sum(dtype=float)], lambda x: L(x)[0] + c * H(x), theta, v, size),
         apart(case, value, adv.mean(dtype=float), np.abs(adv).max()),
         apart(case, kl, 0.0),
     )

@@ -1,0 +1,32 @@
+"""The gradient of the log-probability of what was done, over some rows, from a forward pass that is already made."""
+
+from functools import cache
+from importlib import import_module
+
+from minipg.kernels.reference import head, mlp
+from minipg.kernels.reference._namespace import namespace
+
+
+@cache
+def gradient(family):
+    """Σ over rows of weight ∇log π(a|s) + c ∇H  (PG-9), of a policy whose distributions have that name: a kernel.
+
+    policy as in `proximal.py`, theta (P,), forward: obs (B, n₀), hidden and out (B, n) as `mlp.forward` left them, and
+    params (B, D) as `head.parameters` did; act (B, …), weight (B,), c the entropy's weight → grad (P,).
+    work (P + B·(n + 2 D + 2·max n),).
+    """
+    distribution = import_module(f"minipg.kernels.reference.{family}")
+
+    def _gradient(policy, theta, forward, act, weight, entropy_weight, grad, work):
+        form, bounds, options, sizes, activation = policy
+        obs, hidden, out, params = forward
+        xp, count = namespace(obs), sum(sizes[1:] * (sizes[:-1] + 1))
+        score, entropy_gradient, g = xp.empty_like(params), xp.empty_like(params), xp.empty_like(out)
+        distribution.score(params, act, *options, score)
+        distribution.entropy_gradient(params, *options, entropy_gradient)
+        u = weight[:, None] * score + entropy_weight * entropy_gradient
+        grad[...] = 0
+        head.pull_back(form, bounds, out, u, g, grad[count:])
+        mlp.vjp(theta[:count], sizes, activation, obs, hidden, g, grad[:count], None)
+
+    return _gradient
