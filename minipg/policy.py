@@ -36,7 +36,7 @@ class NetworkPolicy:
     mlp: MLP
     distribution: Distribution
     form: ClassVar[int] = 0
-    """How kernels get from the network to a distribution: 0 its outputs, 1 and log σ from θ, 2 its outputs, bounded."""
+    """How the parameters come from the outputs, as kernels/*/head.py tells."""
 
     def __post_init__(self) -> None:
         outputs = self.mlp.sizes[-1]
@@ -71,16 +71,27 @@ class NetworkPolicy:
 
     def forward(self, theta: Array, obs: Array) -> PolicyTape:
         """theta (P,), obs (B, O) → the distributions of every row."""
-        tape = self.mlp.forward(theta, obs)
-        return PolicyTape(tape, tape.out)
+        network, log_std = self._split(theta)
+        tape = self.mlp.forward(network, obs)
+        if self.form == 0:
+            return PolicyTape(tape, tape.out)
+        params: Array = np.empty((len(obs), self.distribution.n_params), theta.dtype)
+        self.backend.kernels("head").parameters(self.form, LOG_STD_RANGE, tape.out, log_std, params)
+        return PolicyTape(tape, params)
 
     def jvp(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
         """J v.   v (P,) → (B, D)."""
-        return self.mlp.jvp(theta, tape.mlp, v)
+        (network, _), (v_network, v_log_std) = self._split(theta), self._split(v)
+        d_out, d_params = self.mlp.jvp(network, tape.mlp, v_network), np.empty_like(tape.params)
+        self.backend.kernels("head").push_forward(self.form, LOG_STD_RANGE, tape.mlp.out, d_out, v_log_std, d_params)
+        return d_params
 
     def vjp(self, theta: Array, tape: PolicyTape, g: Array) -> Array:
         """Jᵀ g, summed over the batch.   g (B, D) → (P,)."""
-        return self.mlp.vjp(theta, tape.mlp, g)
+        (network, _), log_std_grad = self._split(theta), np.zeros(self.layout.size - self.mlp.layout.size, theta.dtype)
+        g, g_out = as_array("g", g, tape.params.shape, theta.dtype), np.empty_like(tape.mlp.out)
+        self.backend.kernels("head").pull_back(self.form, LOG_STD_RANGE, tape.mlp.out, g, g_out, log_std_grad)
+        return np.concatenate([self.mlp.vjp(network, tape.mlp, g_out), log_std_grad])
 
     def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
         """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
@@ -88,6 +99,10 @@ class NetworkPolicy:
             return _fused_product("categorical_product", self, theta, tape, v)
         MJv = self.distribution.fisher_product(tape.params, self.jvp(theta, tape, v))
         return self.vjp(theta, tape, MJv)
+
+    def _split(self, theta: Array) -> tuple[Array, Array]:
+        theta = as_flat("theta", theta, self.layout.size)
+        return theta[: self.mlp.layout.size], theta[self.mlp.layout.size :]
 
 
 @dataclass(frozen=True)
@@ -98,6 +113,46 @@ class CategoricalPolicy(NetworkPolicy):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "distribution", categorical(self.mlp.sizes[-1], self.backend))
+
+
+@dataclass(frozen=True)
+class GaussianPolicy(NetworkPolicy):
+    """π(a|s) = N(f_θ(s), diag σ²), squashed or not: log σ, the same in every state, is the tail of θ."""
+
+    distribution: Distribution = field(init=False)
+    log_std_init: float = 0.0
+    squash: bool = False
+    form: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        made = (squashed if self.squash else gaussian)(self.mlp.sizes[-1], self.backend)
+        object.__setattr__(self, "distribution", made)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Names and shapes inside θ: the network's, then log_std (A,)."""
+        return Layout((*self.mlp.layout.entries, ("log_std", (self.mlp.sizes[-1],))))
+
+    def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
+        """θ (P,) with means near 0 (the last layer is small) and log σ = log_std_init."""
+        log_std: Array = np.full(self.mlp.sizes[-1], self.log_std_init, dtype)
+        return np.concatenate([super().init(rng, dtype), log_std])
+
+    def project(self, theta: Array) -> Array:
+        """The nearest θ with log σ in LOG_STD_RANGE: applied after a step, so that no derivative has a kink there."""
+        network, log_std = self._split(theta)
+        return np.concatenate([network, np.clip(log_std, *LOG_STD_RANGE)])
+
+    def spread(self, theta: Array) -> dict[str, float]:
+        """σ of each action, before any squashing, by the name of its column; of more than 8 their extremes and mean."""
+        std = [math.exp(value) for value in self._split(theta)[1].tolist()]
+        if len(std) <= 8:
+            return {f"std_{action}": value for action, value in enumerate(std)}
+        return {"std_min": min(std), "std_mean": sum(std) / len(std), "std_max": max(std)}
+
+    def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
+        """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
+        return _fused_product("gaussian_product", self, theta, tape, v)
 
 
 @dataclass(frozen=True)
@@ -114,119 +169,14 @@ class StateGaussianPolicy(NetworkPolicy):
 
     def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
         """θ (P,) with means near 0 and log σ near log_std_init, which is kept 0.1 inside its range."""
-        theta, size = super().init(rng, dtype), self.distribution.size
-        inside = np.clip(self.log_std_init, LOG_STD_RANGE[0] + 0.1, LOG_STD_RANGE[1] - 0.1)
-        theta[-size:] = _reach(inside) * np.arctanh(inside / _reach(inside))
+        theta, (low, high) = super().init(rng, dtype), LOG_STD_RANGE
+        inside = min(max(self.log_std_init, low + 0.1), high - 0.1)
+        reach = high if inside > 0 else -low
+        theta[-self.distribution.size :] = reach * math.atanh(inside / reach)
         return theta
 
-    def forward(self, theta: Array, obs: Array) -> PolicyTape:
-        """theta (P,), obs (B, O) → the distributions of every row."""
-        tape, size = self.mlp.forward(theta, obs), self.distribution.size
-        params, z = tape.out.copy(), tape.out[:, size:]
-        params[:, size:] = _reach(z) * np.tanh(z / _reach(z))
-        return PolicyTape(tape, params)
 
-    def jvp(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
-        """J v.   v (P,) → (B, D)."""
-        return self._slope(tape) * super().jvp(theta, tape, v)
-
-    def vjp(self, theta: Array, tape: PolicyTape, g: Array) -> Array:
-        """Jᵀ g, summed over the batch.   g (B, D) → (P,)."""
-        return super().vjp(theta, tape, self._slope(tape) * g)
-
-    def _slope(self, tape: PolicyTape) -> Array:
-        """∂(μ, log σ)/∂(μ, z), a diagonal (B, D)."""
-        slope, z = np.ones_like(tape.params), tape.mlp.out[:, self.distribution.size :]
-        slope[:, -z.shape[1] :] = 1 - np.tanh(z / _reach(z)) ** 2
-        return slope
-
-
-@dataclass(frozen=True)
-class GaussianPolicy:
-    """π(a|s) = N(f_θ(s), diag σ²), squashed or not: log σ, the same in every state, is the tail of θ."""
-
-    mlp: MLP
-    log_std_init: float = 0.0
-    squash: bool = False
-    form: ClassVar[int] = 1
-
-    @property
-    def backend(self) -> Backend:
-        """The twin that computes."""
-        return self.mlp.backend
-
-    @cached_property
-    def distribution(self) -> Distribution:
-        """The diagonal Gaussian whose mean is the network's output, or its tanh."""
-        return (squashed if self.squash else gaussian)(self.mlp.sizes[-1], self.backend)
-
-    @cached_property
-    def layout(self) -> Layout:
-        """Names and shapes inside θ: the network's, then log_std (A,)."""
-        return Layout((*self.mlp.layout.entries, ("log_std", (self.mlp.sizes[-1],))))
-
-    @property
-    def in_kernels(self) -> tuple[Any, ...]:
-        """What kernels know it by: form, bounds of log σ, the distribution's options, sizes, activation."""
-        return (self.form, LOG_STD_RANGE, self.distribution.options, *self.mlp.spec)
-
-    def _split(self, theta: Array) -> tuple[Array, Array]:
-        theta = as_flat("theta", theta, self.layout.size)
-        return theta[: self.mlp.layout.size], theta[self.mlp.layout.size :]
-
-    def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
-        """θ (P,) with means near 0 (the last layer is small) and log σ = log_std_init."""
-        log_std: Array = np.full(self.mlp.sizes[-1], self.log_std_init, dtype)
-        return np.concatenate([self.mlp.init(rng, last_gain=0.01, dtype=dtype), log_std])
-
-    def project(self, theta: Array) -> Array:
-        """The nearest θ with log σ in LOG_STD_RANGE: applied after a step, so that no derivative has a kink there."""
-        network, log_std = self._split(theta)
-        return np.concatenate([network, np.clip(log_std, *LOG_STD_RANGE)])
-
-    def spread(self, theta: Array) -> dict[str, float]:
-        """σ of each action, before any squashing, by the name of its column; of more than 8 their extremes and mean."""
-        std = [math.exp(value) for value in theta[-self.mlp.sizes[-1] :].tolist()]
-        if len(std) <= 8:
-            return {f"std_{action}": value for action, value in enumerate(std)}
-        return {"std_min": min(std), "std_mean": sum(std) / len(std), "std_max": max(std)}
-
-    def forward(self, theta: Array, obs: Array) -> PolicyTape:
-        """theta (P,), obs (B, O) → the distributions of every row."""
-        network, log_std = self._split(theta)
-        tape = self.mlp.forward(network, obs)
-        return PolicyTape(tape, self._beside(tape.out, log_std))
-
-    def jvp(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
-        """J v.   v (P,) → (B, D)."""
-        (network, _), (v_network, v_log_std) = self._split(theta), self._split(v)
-        return self._beside(self.mlp.jvp(network, tape.mlp, v_network), v_log_std)
-
-    def vjp(self, theta: Array, tape: PolicyTape, g: Array) -> Array:
-        """Jᵀ g, summed over the batch.   g (B, D) → (P,)."""
-        size = self.mlp.sizes[-1]
-        network = self.mlp.vjp(self._split(theta)[0], tape.mlp, g[:, :size])
-        return np.concatenate([network, g[:, size:].sum(axis=0)])
-
-    def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
-        """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
-        return _fused_product("gaussian_product", self, theta, tape, v)
-
-    def _beside(self, mean: Array, log_std: Array) -> Array:
-        params = np.empty((len(mean), 2 * len(log_std)), mean.dtype)
-        params[:, : len(log_std)] = mean
-        params[:, len(log_std) :] = log_std
-        return params
-
-
-def _reach(z: Array) -> Array:
-    """The distance from 0 to the end of LOG_STD_RANGE on the side of each z."""
-    return np.where(z < 0, -LOG_STD_RANGE[0], LOG_STD_RANGE[1]).astype(z.dtype)
-
-
-def _fused_product(
-    kernel: str, policy: NetworkPolicy | GaussianPolicy, theta: Array, tape: PolicyTape, v: Array
-) -> Array:
+def _fused_product(kernel: str, policy: NetworkPolicy, theta: Array, tape: PolicyTape, v: Array) -> Array:
     theta = as_flat("theta", theta, policy.layout.size)
     v = as_array("v", v, theta.shape, theta.dtype)
     sizes, activation = policy.mlp.spec
@@ -237,7 +187,7 @@ def _fused_product(
     return out
 
 
-Policy: TypeAlias = NetworkPolicy | GaussianPolicy
+Policy: TypeAlias = NetworkPolicy
 
 
 def policy_for(

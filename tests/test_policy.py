@@ -97,8 +97,8 @@ def test_projection_clamps_log_std_and_nothing_else():
     np.testing.assert_array_equal(policy.project(theta), [30, -30, 40, -40, 2, -20])
 
 
-def of_state(size, log_std_init=0.0, layers=(3, 4), family=gaussian):
-    return policy_for(family(size), layers, state_dependent_std=True, log_std_init=log_std_init)
+def of_state(size, log_std_init=0.0, layers=(3, 4), family=gaussian, twin="numba"):
+    return policy_for(family(size, Backend(twin)), layers, state_dependent_std=True, log_std_init=log_std_init)
 
 
 def test_the_policy_of_a_distribution_is_the_one_asked_for():
@@ -128,9 +128,10 @@ def test_a_fresh_deviation_of_the_state_is_log_std_init_kept_inside_its_range(lo
     np.testing.assert_allclose(params[:, 2:], np.clip(log_std, -19.9, 1.9), atol=0.05)
 
 
+@pytest.mark.parametrize("twin", ["numpy", "numba"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_deviation_of_the_state_never_leaves_its_range_and_its_slope_is_exact_even_there(dtype):
-    policy = of_state(1, layers=(1,))
+def test_a_deviation_of_the_state_never_leaves_its_range_and_its_slope_is_exact_even_there(twin, dtype):
+    policy = of_state(1, layers=(1,), twin=twin)
     theta = np.array([0, 1, 0, 0], dtype)  # z is the observation
     obs = np.array([[-1e6], [-300], [-30], [-1], [0], [1], [3], [30], [1e6]], dtype)
     tape = policy.forward(theta, obs)

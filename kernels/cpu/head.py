@@ -2,7 +2,7 @@
 
 import math
 
-from minipg.kernels.cpu._jit import jit
+from minipg.kernels.cpu._jit import jit, part
 
 
 @jit
@@ -21,14 +21,33 @@ def parameters(form, bounds, out, log_std, params):
 
 
 @jit
+def push_forward(form, bounds, out, d_out, d_log_std, d_params):
+    """d_out (B, n), d_log_std (A,) → d_params (B, D)."""
+    n = out.shape[1]
+    for i in range(out.shape[0]):
+        for j in range(n):
+            d_params[i, j] = d_out[i, j]
+            if form == 2 and j >= n // 2:
+                d_params[i, j] *= _slope(bounds, out[i, j])
+        for j in range(n, d_params.shape[1]):
+            d_params[i, j] = d_log_std[j - n]
+
+
+@jit
 def pull_back(form, bounds, out, u, g, log_std_grad):
     """Covectors of the parameters, u (B, D) → of the outputs, g (B, n); those of log σ are added to log_std_grad."""
-    (low, high), n = bounds, out.shape[1]
+    n = out.shape[1]
     for i in range(out.shape[0]):
         for j in range(n):
             g[i, j] = u[i, j]
             if form == 2 and j >= n // 2:
-                bent = math.tanh(out[i, j] / (high if out[i, j] > 0 else -low))
-                g[i, j] *= 1 - bent * bent
+                g[i, j] *= _slope(bounds, out[i, j])
         for j in range(n, u.shape[1]):
             log_std_grad[j - n] += u[i, j]
+
+
+@part
+def _slope(bounds, z):
+    low, high = bounds
+    bent = math.tanh(z / (high if z > 0 else -low))
+    return 1 - bent * bent
