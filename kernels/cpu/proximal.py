@@ -53,13 +53,13 @@ def _climb(policy, batch, terms, order, minibatch_size, adam, limits, step, thet
 def _gradient(policy, theta, batch, terms, rows, wants_kl, grad, told, acted, work):
     form, bounds, options, sizes, activation = policy
     obs, act, adv, old, logp_old = batch
-    inputs, n, units, most = sizes[0], sizes[-1], sizes[1:-1].sum(), acted.shape[0]
+    inputs, n, units = sizes[0], sizes[-1], sizes[1:-1].sum()
     network = theta.shape[0] - (n if form == 1 else 0)
     own, rest = work[:network], work[network:]
     grad[:] = 0
     told[:] = 0
-    for start in range(0, rows.shape[0], most):
-        some = rows[start : start + most]
+    for start in range(0, rows.shape[0], mlp.TILE):
+        some = rows[start : start + mlp.TILE]
         m = some.shape[0]
         a, b, c = m * inputs, m * (inputs + n), m * (inputs + 2 * n)
         x, out, g = rest[:a].reshape(m, inputs), rest[a:b].reshape(m, n), rest[b:c].reshape(m, n)

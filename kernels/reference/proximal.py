@@ -19,7 +19,7 @@ def gradient(family):
     """∇L over some rows, of a policy whose distributions have that name: a kernel.
 
     theta (P,), rows (B,) → grad (P,), told (2,): the mean KL(old‖π_θ) if `wants_kl`, and the share of ratios beyond ε.
-    acted (m, …) as act, work (2 P + m·(n₀ + 2 n + Σ hidden + 2·max n + 4 (D + 1)),), for m rows at a time.
+    acted (B, …) as act, work (2 P + B·(n₀ + 2 n + Σ hidden + 2·max n + 4 (D + 1)),).
     """
     distribution = import_module(f"minipg.kernels.reference.{family}")
 
@@ -58,7 +58,7 @@ def climb(family):
     order (E, N) the rows as epochs visit them, adam (α, β₁, β₂, ε), limits (the KL, the norm to which gradients are
     shortened), `step` the Adam steps taken before → theta, first, second (P,), changed in place, log σ in the tail of θ
     kept in its bounds; told (2,): the steps taken, and the sum over them of the share of ratios beyond ε.
-    acted, work as for `gradient`, and P more of work.
+    acted, work as for `gradient` of a minibatch, and P more of work.
     """
     slope = gradient(family)
 

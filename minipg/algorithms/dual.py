@@ -19,7 +19,6 @@ from minipg.algorithms.ascent import AdamState, all_finite
 from minipg.algorithms.proximal import Surrogate
 from minipg.checks import Array
 from minipg.fisher import forward_tiles
-from minipg.objective import surrogate_and_kl
 from minipg.policy import Policy
 
 
@@ -70,13 +69,13 @@ def dual_update(
     obs, act, adv = samples.obs, samples.act, samples.adv
     old = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
     entropy = float(policy.distribution.entropy(old).mean())
-    surrogate, measure = Surrogate.of(policy, obs, act, adv, old), surrogate_and_kl(policy, obs, act, adv, old)
+    surrogate = Surrogate.of(policy, obs, act, adv, old)
     new, adam, multiplier, value, kl = theta, AdamState(*state[:3]), state.multiplier, math.nan, math.nan
     for epoch in order:
         terms = (math.inf, multiplier, 0.0)
         found = surrogate.climb(new, adam, terms, epoch[None], settings.minibatch_size, settings.learning_rate)
         new, adam = found.theta, found.adam
-        value, kl = measure(new)
+        value, kl, _ = surrogate.worth(new, entropy=False)
         if not (all_finite(new, adam.second) and math.isfinite(value) and math.isfinite(kl)):
             return theta, state, DualInfo("step not finite", 0.0, 0.0, state.multiplier, entropy)
         multiplier = next_multiplier(multiplier, kl, settings.max_kl, settings.dual_learning_rate)

@@ -26,7 +26,7 @@ from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.proximal import Surrogate
 from minipg.checks import Array, require
 from minipg.fisher import forward_tiles
-from minipg.objective import adapted_beta, worth
+from minipg.objective import adapted_beta
 from minipg.policy import Policy
 from minipg.rollout import Batch
 
@@ -124,7 +124,7 @@ def update(
     )  # fmt: skip
     if not all_finite(found.theta, found.adam.second):
         return theta, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
-    after, taken = worth(policy, found.theta, *surrogate[1:]), found.adam.step - state.step
+    after, taken = surrogate.worth(found.theta), found.adam.step - state.step
     if config.objective == "adaptive-kl" and taken:  # a batch that moved nothing says nothing about β
         beta = adapted_beta(beta, after.kl, config.target_kl)
     info = PPOInfo(found.status, after.kl, found.clip_fraction, taken, beta, after.entropy)

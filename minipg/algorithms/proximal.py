@@ -9,9 +9,8 @@ import numpy as np
 
 from minipg.algorithms.ascent import AdamState
 from minipg.checks import Array
+from minipg.objective import Worth, worth
 from minipg.policy import Policy
-
-_ROWS = 128  # that stay in a core's fastest caches with all that is computed for them
 
 
 class Surrogate(NamedTuple):
@@ -71,11 +70,15 @@ class Surrogate(NamedTuple):
             "ok" if taken == wanted else "target KL",
         )
 
+    def worth(self, theta: Array, *, entropy: bool = True) -> Worth:
+        """What π_θ is worth on all rows, by the plain surrogate.   theta (P,)."""
+        return worth(self.policy, theta, *self[1:], entropy=entropy)
+
     def _kernel(self, name: str) -> Any:
         return getattr(self.policy.backend.kernels("proximal"), name)(self.policy.distribution.name)
 
     def _work(self, rows: int) -> tuple[Array, Array]:
-        rows, sizes, width = min(rows, _ROWS), self.policy.mlp.sizes, self.old.shape[1]
+        sizes, width = self.policy.mlp.sizes, self.old.shape[1]
         numbers = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (width + 1)
         work = np.empty(3 * self.policy.layout.size + rows * numbers, self.obs.dtype)
         return np.empty((rows, *self.act.shape[1:]), self.act.dtype), work
