@@ -11,12 +11,6 @@ from minipg.checks import Array, as_array, as_flat
 from minipg.policy import Policy, PolicyTape
 
 
-def log_probs(policy: Policy, theta: Array, obs: Array, act: Array) -> Array:
-    """log π_θ(a|s).   theta (P,), obs (B, O), act (B, …) → (B,)."""
-    on_tile = lambda rows: policy.distribution.log_prob(policy.forward(theta, obs[rows]).params, act[rows])
-    return np.concatenate(policy.backend.map_rows(on_tile, len(obs)))
-
-
 def policy_gradient(
     policy: Policy, theta: Array, tapes: Sequence[PolicyTape], act: Array, weight: Array, ent_coef: float = 0.0
 ) -> Array:

@@ -684,6 +684,18 @@ def test_a_rollout_in_one_call_that_is_not_finite_leaves_the_statistics_as_they_
     assert collect.steps == 12
 
 
+@pytest.mark.parametrize("vec", ["auto", "gymnasium"])
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_an_action_that_is_not_finite_is_named_however_the_environment_is_stepped(vec, number):
+    policy = policy_for(gaussian(1, Backend("numba", 1)), (3,))
+    theta = policy.init(np.random.default_rng(0))
+    collect = Collector(make_vector("Pendulum-v1", 3, vec), policy, seed=1, rng=np.random.default_rng(2))
+    collect.collect(theta, 4)
+    theta[3] = number  # the mean's bias
+    with pytest.raises(EnvironmentFault, match=f"action {number} from environment 0, component 0 at step 12"):
+        collect.collect(theta, 4)
+
+
 def test_a_rollout_in_one_call_takes_parameters_of_its_policy_alone_and_of_either_precision():
     def collector():
         return Collector(make_vector("Pendulum-v1", 3), policy, seed=1, rng=np.random.default_rng(2))

@@ -21,7 +21,8 @@ FLOORS = [
                   "head")],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("regression", "fisher", "multicategorical", "squashed")],
-    [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu") for name in ("proximal", "evaluation")],
+    [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
+     for name in ("policy_gradient", "proximal", "evaluation")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("_square", "stream")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("cartpole", "acrobot", "mountain_car", "pendulum")],
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],

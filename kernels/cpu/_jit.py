@@ -71,7 +71,7 @@ def _sources() -> tuple[Any, ...]:
 
 jit = _kept(numba.njit(fastmath=_VISIBLE_NAN, **_OPTIONS))
 # For the parts of a kernel: written apart, compiled with it alone, where each by itself would cost seconds more.
-part = _kept(numba.njit(fastmath=_VISIBLE_NAN, inline="always", **_OPTIONS))
+part = numba.njit(fastmath=_VISIBLE_NAN, inline="always", **_OPTIONS)
 # For sums over a long axis: the order of additions is the compiler's (fixed once compiled), so they vectorise.
 jit_sum = _kept(numba.njit(fastmath=_VISIBLE_NAN | {"reassoc"}, **_OPTIONS))
 # For dynamics that repeat another program's numbers: every operation as it is written, rounded by itself.

@@ -54,16 +54,10 @@ def _sum_rows(y, out):
             out[j] += y[i, j]
 
 
-@part
-def _units(sizes):
-    """Σ n_l over hidden layers."""
-    return sizes[1:-1].sum()
-
-
 @jit
 def forward(theta, sizes, activation, obs, out, hidden):
     """theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,)."""
-    units = _units(sizes)
+    units = sizes[1:-1].sum()
     for start in range(0, obs.shape[0], TILE):
         stop = min(start + TILE, obs.shape[0])
         _forward(theta, sizes, activation, obs[start:stop], out[start:stop], hidden[start * units : stop * units])
@@ -91,7 +85,7 @@ def _forward(theta, sizes, activation, obs, out, hidden):
 @jit
 def jvp(theta, sizes, activation, obs, hidden, v, out, work):
     """J v.   v (P,), hidden as `forward` left it → out (B, n_L).   work (3·B·max n_l,)."""
-    units = _units(sizes)
+    units = sizes[1:-1].sum()
     for start in range(0, obs.shape[0], TILE):
         stop = min(start + TILE, obs.shape[0])
         kept = hidden[start * units : stop * units]
@@ -140,7 +134,7 @@ def _pull_back(g, w, h, activation, start, work):
 @jit
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch.   g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,)."""
-    units, own, rest = _units(sizes), work[: theta.shape[0]], work[theta.shape[0] :]
+    units, own, rest = sizes[1:-1].sum(), work[: theta.shape[0]], work[theta.shape[0] :]
     if obs.shape[0] == 0:
         out[:] = 0
     for start in range(0, obs.shape[0], TILE):
@@ -171,7 +165,7 @@ def _vjp(theta, sizes, activation, obs, hidden, g, out, work):
 @jit
 def vjp_obs(theta, sizes, activation, hidden, g, out, work):
     """The gradient in obs of Σ g·output.   g (B, n_L) → out (B, n₀).   work (2·B·max n_l,)."""
-    units = _units(sizes)
+    units = sizes[1:-1].sum()
     for start in range(0, g.shape[0], TILE):
         stop = min(start + TILE, g.shape[0])
         _vjp_obs(theta, sizes, activation, hidden[start * units : stop * units], g[start:stop], out[start:stop], work)

@@ -43,9 +43,7 @@ class Collector:
         self.observations = ObservationCodec(envs.single_observation_space)
         self.actions = ActionCodec(envs.single_action_space, policy.distribution.name == "squashed")
         self.next_step_reset = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
-        from minipg.rollout.compiled import in_one_call  # it loads the compiled environments
-
-        self.steps, self._in_one_call = 0, in_one_call(envs, policy)
+        self.steps, self._in_one_call = 0, _in_one_call(envs, policy)
         if place is None:
             self._restart(seed)
         else:
@@ -123,10 +121,16 @@ class Collector:
         before = [moments.state() for moments in statistics]
         batch = rollout(theta, self._obs, noise, (self._returns, self._lengths), self.normalizer, self.scaler)
         try:
-            for values, what in ((batch.act, "action"), (batch.obs, "observation"), (batch.rew, "reward")):
+            for values, what, first in (
+                (batch.act, "action", 0),
+                (batch.obs, "observation", 0),
+                (batch.last_obs[None], "observation", n_steps),
+                (batch.final_obs[None], "final observation", n_steps),
+                (batch.rew, "reward", 0),
+            ):
                 if not np.isfinite(values.sum(dtype=np.float64)):
-                    for t, row in enumerate(values):
-                        self._checked(row, what, after=t * len(row))
+                    for t, row in enumerate(values, first):
+                        self._checked(row, what, after=t * self.envs.num_envs)
         except EnvironmentFault:  # by then it has entered them
             for moments, state in zip(statistics, before, strict=True):
                 moments.restore(state)
@@ -152,7 +156,7 @@ class Collector:
             if passing is not None:
                 passing(t)
             obs[t] = self._obs
-            act[t] = distribution.sample(policy.forward(theta, self._obs).params, noise[t])
+            act[t] = self._checked(distribution.sample(policy.forward(theta, self._obs).params, noise[t]), "action")
             self.steps += n
             shown, reward, ended, cut, infos = self._guarded(self._step, self.actions.to_env(act[t]))
             following = self._rows(shown, "observation")
@@ -224,3 +228,11 @@ class Collector:
                 "nothing was learnt from it"
             )
         return values
+
+
+def _in_one_call(envs: VectorEnv[Any, Any, Any], policy: Policy) -> Callable[..., Batch] | None:
+    if not hasattr(envs, "in_kernels"):
+        return None
+    from minipg.rollout.compiled import in_one_call  # kernels that other environments need not load
+
+    return in_one_call(envs, policy)

@@ -25,7 +25,7 @@ def rollout(problem, family):
 def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals, ended, work):
     """T steps of N environments under π_θ, from where they stand; batch.obs[0] is what they show.
 
-    policy as in `proximal.py`, theta (P,), noise (T, N, …) for `sample`, actions clipped to ±bound;
+    policy as in `reference/proximal.py`, theta (P,), noise (T, N, …) for `sample`, actions clipped to ±bound;
     envs: the time limit, state, elapsed, stream and obs as in `batch.py`, whose episode has ended (N,), u (K,)
     tally: each environment's return and length so far, (N,) each
     seen: limit and moments (`moments.py`) that observations are standardised by, which grow; limit 0 leaves them alone
