@@ -51,7 +51,7 @@ _PPO: dict[str, dict[str, Any]] = {
     "Acrobot-v1": {**_NORMALIZED, "num_envs": 16, "n_steps": 256, "gamma": 0.995, "gae_lambda": 0.94},
     "MountainCar-v0": {**_NORMALIZED, "num_envs": 16, "n_steps": 128, "gae_lambda": 0.98, "n_epochs": 4,
                        "vf_epochs": 4, "learning_rate": 1e-3, "schedule": "linear"},
-    "MountainCarContinuous-v0": {**_PUSHING, "learning_rate": 1e-3},
+    "MountainCarContinuous-v0": {**_PUSHING, "num_envs": 8, "n_steps": 256, "learning_rate": 1e-3},
     "Pendulum-v1": {"num_envs": 4, "n_steps": 1024, "gamma": 0.9, "schedule": "linear", "learning_rate": 2e-3,
                     "vf_learning_rate": 2e-3},
     "LunarLander-v3": {"num_envs": 16, "n_steps": 1024, "gamma": 0.999, "gae_lambda": 0.98, "n_epochs": 4,
@@ -98,6 +98,7 @@ _REINFORCE_MUJOCO: dict[str, Any] = {
 _REINFORCE: dict[str, dict[str, Any]] = {
     "default": {},
     "mujoco": _REINFORCE_MUJOCO,
+    "Acrobot-v1": {"ent_coef": 0.01},  # while no episode reaches the height, all are equal and noise is learnt
     **{f"{name}-v5": _REINFORCE_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }
 
