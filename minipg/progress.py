@@ -46,9 +46,8 @@ class Progress:
             self._plain(self._last)
 
     def say(self, line: str) -> None:
-        """A line that stays. A terminal that was closed, or a reader that has gone, is no reason to stop."""
-        with contextlib.suppress(OSError):
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        """A line that stays."""
+        say_on(self.console, line)
 
     def update(self, row: dict[str, Any]) -> None:
         """Show the row of one update."""
@@ -81,6 +80,12 @@ def figures(row: dict[str, Any]) -> str:
     if "step_fraction" in row:
         parts.append(f"step {row['step_fraction']:.2f}" if row["step_fraction"] else f"no step ({row['status']})")
     return "  ".join(parts)
+
+
+def say_on(console: Console, line: str) -> None:
+    """A line as it is. A terminal that was closed, or a reader that has gone, is no reason to stop."""
+    with contextlib.suppress(OSError):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def lasting_console(stderr: bool = False) -> Console:

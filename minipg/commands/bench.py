@@ -104,7 +104,7 @@ def _stages(options: BenchFlags) -> int:
 @contextlib.contextmanager
 def _shown() -> Iterator[Callable[[str], None]]:
     """What is going on, on standard error: a line that changes on a terminal, plain lines elsewhere."""
-    from minipg.progress import lasting_console
+    from minipg.progress import lasting_console, say_on
 
     console = lasting_console(stderr=True)
     if console.is_terminal:
@@ -116,7 +116,6 @@ def _shown() -> Iterator[Callable[[str], None]]:
 
         def say(line: str) -> None:
             if not line.endswith("…"):
-                with contextlib.suppress(OSError):
-                    console.print(line, highlight=False, markup=False, soft_wrap=True)
+                say_on(console, line)
 
         yield say

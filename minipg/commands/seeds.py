@@ -6,13 +6,14 @@ import contextlib
 import json
 import shutil
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minipg.checks import require
 from minipg.commands.parsing import value_of, without
 from minipg.errors import ConfigError, RunFolderError
-from minipg.progress import Progress, lasting_console
+from minipg.progress import lasting_console, say_on
 from minipg.storage import write_json
 
 _FILE = "seeds.json"
@@ -107,7 +108,7 @@ def _train(
     from minipg.runs.seeds import train_seeds
 
     share = str(max(1, available_threads() // jobs) if threads is None else threads)
-    say = Progress(f"{asked.algorithm} {asked.env}", len(commands), lasting_console(stderr=as_json)).say
+    say = partial(say_on, lasting_console(stderr=as_json))
     if not any(commands.values()):
         say(f"{folder.shown}: all {len(commands)} seeds have their steps; --steps with a larger number goes on")
     else:
