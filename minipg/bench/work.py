@@ -13,7 +13,6 @@ the environments are not counted either: a floor is what the matrix products alo
 An update of B rows needs one forward pass of the policy (rollout) and one of the critic (advantages), then
 
     PPO     epochs · forward and backward, of policy and critic
-    A2C     the same, once
     TRPO    one forward and backward (gradient), a Fisher product an iteration of conjugate gradient, a forward pass for
             each candidate of the line search (two, unless told), and the critic's epochs
 
@@ -81,15 +80,6 @@ def ppo(shape: Shape, config: Any) -> dict[str, Work]:
     }
 
 
-def a2c(shape: Shape, config: Any) -> dict[str, Work]:
-    """An update of A2C, stage by stage."""
-    return {
-        **_collected(shape),
-        "policy step": _minibatches(shape.policy, shape, 1, shape.rows),
-        "value step": _minibatches(shape.critic, shape, 1, shape.rows),
-    }
-
-
 def trpo(shape: Shape, config: Any, products: float | None = None, trials: float = 2) -> dict[str, Work]:
     """An update of TRPO, stage by stage; a Fisher product each iteration of conjugate gradient, unless told."""
     products = config.cg_iters if products is None else products
@@ -108,7 +98,7 @@ def trpo(shape: Shape, config: Any, products: float | None = None, trials: float
     }
 
 
-STAGES: dict[str, Callable[..., dict[str, Work]]] = {"ppo": ppo, "trpo": trpo, "a2c": a2c}
+STAGES: dict[str, Callable[..., dict[str, Work]]] = {"ppo": ppo, "trpo": trpo}
 
 
 def flops_per_step(algorithm: str, config: Any, sizes: tuple[int, ...]) -> float:
