@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from minipg.algorithms import ALGORITHMS, natural, ppo, trpo
 from minipg.bench import work
-from minipg.bench.machine import bandwidth, matrix_rate
+from minipg.bench.machine import PRODUCT, bandwidth, matrix_rate, rates_of
 from minipg.bench.table import rendered
 from minipg.bench.training import PPO_SMALL, TRPO_LARGE, Training
 from minipg.bench.turns import Bench, Side, number
@@ -73,11 +73,10 @@ def stage_rows(setting: Training, bench: Bench) -> list[Stage]:
             seconds.setdefault(stage, []).append(total / updates)
         return updates * rows / spent["all"]
 
-    r, copy, update = Side("matrix product", 1, "FLOP/s"), Side("copy", 1, "B/s"), Side("minipg", 1)
+    r, copy, update = Side(PRODUCT, 1, "FLOP/s"), Side("copy", 1, "B/s"), Side("minipg", 1)
     sides: dict[Side, Callable[[], float]] = {r: lambda: matrix_rate(1), copy: bandwidth, update: sample}
     samples = bench.in_turns(f"{setting.what}, by stages", "steps/s", sides, 3 if bench.quick else 9)
-    rate, speed = median(samples[r]), median(samples[copy])
-    bench.rates.setdefault(1, []).extend(samples[r])
+    rate, speed = rates_of(bench, samples)[1], median(samples[copy])
 
     shape = work.Shape(agent.actor.mlp.sizes, agent.critic.mlp.sizes, rows)
     counts = {}
