@@ -49,7 +49,7 @@ class Stage(NamedTuple):
     flops: float | None
     bytes: float | None
     floor: float | None
-    measured: float | None
+    measured: float
     note: str = ""
 
 
@@ -85,9 +85,8 @@ def stage_rows(setting: Training, bench: Bench) -> list[Stage]:
         counts["trials"] = sum(row["line_search_trials"] for row in accounts) / len(accounts)
     stages = []
     for stage, (flops, moved) in work.STAGES[name](shape, config, **counts).items():
-        took = median(seconds[stage]) if stage in seconds else None
-        note = "" if took is not None else "not told apart from the rest"
-        stages.append(Stage(setting.name, stage, flops, moved, max(flops / rate, moved / speed), took, note))
+        floor, took = max(flops / rate, moved / speed), median(seconds[stage])
+        stages.append(Stage(setting.name, stage, flops, moved, floor, took))
     floor = sum(stage.floor or 0.0 for stage in stages)
     flops, moved = sum(stage.flops or 0.0 for stage in stages), sum(stage.bytes or 0.0 for stage in stages)
     rest = "shuffling, distributions before and after, metrics"
@@ -103,8 +102,7 @@ def stage_table(stages: Sequence[Stage]) -> str:
     cells = [("setting", "stage", "MFLOP", "MB", "floor", "measured", "measured ÷ floor", "")]
     for before, stage in zip([None, *stages], stages, strict=False):
         new = before is None or before.setting != stage.setting
-        known = stage.floor is not None and stage.measured is not None
-        ratio = f"{number((stage.measured or 0.0) / (stage.floor or 1.0))}" if known else ""
+        ratio = "" if stage.floor is None else number(stage.measured / stage.floor)
         cells.append((
             stage.setting if new else "", stage.stage, _scaled(stage.flops, 1e-6), _scaled(stage.bytes, 1e-6),
             _scaled(stage.floor, 1e3, " ms"), _scaled(stage.measured, 1e3, " ms"), ratio, stage.note,
@@ -118,7 +116,7 @@ def _scaled(x: float | None, scale: float, unit: str = "") -> str:
 
 @contextmanager
 def _timed(places: dict[str, list[tuple[Any, str]]]) -> Iterator[dict[str, float]]:
-    """Seconds spent in each stage's functions, while inside. A place that is no longer there is passed over."""
+    """Seconds spent in each stage's functions, while inside."""
     spent: dict[str, float] = {}
 
     def clocked(stage: str, f: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,9 +132,7 @@ def _timed(places: dict[str, list[tuple[Any, str]]]) -> Iterator[dict[str, float
     with ExitStack() as stack:
         for stage, functions in places.items():
             for owner, name in functions:
-                if (f := getattr(owner, name, None)) is None:
-                    continue
-                product = stage == _PRODUCTS
+                f, product = getattr(owner, name), stage == _PRODUCTS
                 wrapped = (lambda *a, f=f, stage=stage: clocked(stage, f(*a))) if product else clocked(stage, f)
                 own = name in vars(owner)  # a method may be its base's
                 stack.callback(setattr, owner, name, f) if own else stack.callback(delattr, owner, name)
