@@ -2,8 +2,9 @@
 
 Kernels run on one thread each. What uses several cores is `map_rows`: a batch is cut into tiles of a fixed number of
 rows, free threads take tiles, and the caller adds up what comes back in the order of the tiles. Neither the tiles nor
-the order depend on the number of threads, so neither does a single bit of the result. A tile's activations also fit
-in a core's cache. No threading layer of Numba or OpenMP is involved, so none of their rules about forks and nesting.
+the order depend on the number of threads, so neither does a single bit of the result. What has to stay in a core's
+cache is less than a tile, and the kernels' own affair (TILE in kernels/cpu/mlp.py). No threading layer of Numba or
+OpenMP is involved, so none of their rules about forks and nesting.
 """
 
 from __future__ import annotations
