@@ -170,6 +170,15 @@ def test_a_row_that_cannot_be_measured_is_a_line_that_says_why(monkeypatch):
     assert [(line.row, line.figure, line.note) for line in lines] == [("startup", None, "no such thing here")]
 
 
+def test_of_the_rows_of_new_processes_those_without_a_goal_are_the_ones_that_are_not_drawn(monkeypatch):
+    monkeypatch.setattr(startup, "run", lambda arguments, folder: startup.Child(1.0, 1e8))
+    without = {
+        name for name in ("startup", "solved", "memory")
+        if not any(line.goal for line in rows.ROWS[name](Bench(quick=True)))
+    }  # fmt: skip
+    assert without == rows.INFORMATIVE
+
+
 def quick_sides(monkeypatch):
     monkeypatch.setattr(machine, "matrix_rate", lambda n: 1e9 * n)
     monkeypatch.setattr(training, "minipg_training", lambda setting, threads, steps, backend="numba": 1000.0 * threads)
@@ -280,6 +289,7 @@ def test_help_names_every_row(capsys):
         (["--stages", "-o", "a.png"], "stages: expected neither"),
         (["--quick", "-o", "a.txt"], "output: expected a file that ends in"),
         (["--quick", "-o", "nowhere/a.png"], "output: expected a file in a folder that exists"),
+        (["--only", "startup", "-o", "a.png"], "output: expected a row with a goal to draw, got 'startup'"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(args, says, capsys, tmp_path, monkeypatch):

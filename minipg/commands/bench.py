@@ -38,7 +38,7 @@ def bench_command(args: list[str]) -> int:
     """`minipg bench [flags]`, and its exit status: 130 after Ctrl-C, of what was measured until then."""
     options = parse(BenchFlags, args, "minipg bench", (BenchFlags,))
 
-    from minipg.bench.rows import check_rows
+    from minipg.bench.rows import INFORMATIVE, check_rows
     from minipg.runs.pictures import check_picture
 
     check_rows(options.only)
@@ -49,6 +49,8 @@ def bench_command(args: list[str]) -> int:
         check_picture(options.output)
         # before minutes are spent on it
         require(options.output.parent.is_dir(), "output", "a file in a folder that exists", str(options.output))
+        drawn = not options.only or not INFORMATIVE.issuperset(options.only)
+        require(drawn, "output", "a row with a goal to draw", " ".join(options.only))
     return _stages(options) if options.stages else _rows(options)
 
 
