@@ -498,11 +498,12 @@ def test_a_file_that_names_a_module_is_refused_until_the_caller_names_it_too(tmp
         minipg.load(path)
 
 
-def test_a_file_of_few_parameters_does_not_make_a_large_network(tmp_path):
+@pytest.mark.parametrize("hidden", [[100_000, 100_000], [1_000_000]])
+def test_a_file_of_few_parameters_does_not_make_a_large_network(tmp_path, hidden):
     path = tmp_path / "agent.npz"
     TRPO("CartPole-v1", **SMALL).save(path)
     arrays, meta = load_arrays(path)
-    save_arrays(path, arrays, {**meta, "config": {**meta["config"], "hidden": [100_000, 100_000]}})
+    save_arrays(path, arrays, {**meta, "config": {**meta["config"], "hidden": hidden}})
     with pytest.raises(AgentFileError, match="hidden layers"):
         minipg.load(path)
 

@@ -98,9 +98,11 @@ class AgentFile(NamedTuple):
 
     def require_room(self, hidden: tuple[int, ...]) -> None:
         """Refuse a description of a network that the file's parameters cannot fill, before one is made."""
-        needed, there = sum(n * m for n, m in pairwise(hidden)), self._named("theta").size
+        # a bias for each unit, and the weights between hidden layers; those of the ends need the environment
+        needed, there = sum(hidden) + sum(n * m for n, m in pairwise(hidden)), self._named("theta").size
         if needed > there:
-            raise AgentFileError(f"{self.path}: theta: hidden layers {hidden} have {needed} weights, the file {there}")
+            what = f"hidden layers {hidden} have at least {needed} parameters, the file {there}"
+            raise AgentFileError(f"{self.path}: theta: {what}")
 
     def array(self, name: str, like: Array, env: str) -> Array:
         """The array of that name, of the shape and dtype that an agent on `env` has, its numbers finite."""
