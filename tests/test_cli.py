@@ -706,6 +706,17 @@ def test_a_folder_of_seeds_does_not_import_what_it_names(run):
     refused(run, "train", "--resume", "many", says="if you trust its environment, --env evil:X-v0")
 
 
+def test_a_folder_of_seeds_goes_on_with_a_module_that_is_loaded_already(run):
+    asked = {"algorithm": "a2c", "env": "pytest:CartPole-v1", "flags": SEEDS[2:], "seeds": [0, 1], "jobs": 2}
+    Path("many").mkdir()
+    write_json(Path("many/seeds.json"), asked)
+    assert run("train", "--resume", "many", "--steps", "40").status == 0
+    Path("many/seed1.json").unlink()
+    shutil.rmtree("many/seed1")
+    assert run("train", "--resume", "many", "--steps", "80").status == 0
+    assert [minipg.load(f"many/seed{seed}").steps for seed in range(2)] == [80, 80]
+
+
 @pytest.mark.parametrize(
     "name", ["ünï côdé 漢字", "a  b", "new\nline", "[x]*?", "[b]x[/b]", "-dash", "qu'o\"te", "bad\udcff"]
 )

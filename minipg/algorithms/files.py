@@ -26,6 +26,12 @@ class Streams(NamedTuple):
     branching: np.random.Generator
 
 
+def unknown_module(env: str) -> str | None:
+    """The module that making this environment would import and so run; None where it names none, or one in use."""
+    module, colon, _ = env.partition(":")
+    return module if colon and module not in sys.modules else None
+
+
 def words_of(stream: np.random.Generator) -> Array:
     """The place of a stream → (6,) uint64: PCG64's four words, and the half of a word that it may hold back."""
     place = stream.bit_generator.state
@@ -88,9 +94,8 @@ class AgentFile(NamedTuple):
             raise AgentFileError(f"{self.path}: damaged description ({error})") from error
 
     def require_known_module(self, env: str) -> None:
-        """Refuse the id of an environment in a module that is not loaded: to import it would run whatever is in it."""
-        module, colon, _ = env.partition(":")
-        if colon and module not in sys.modules:
+        """Refuse the id of an environment that is in an `unknown_module`."""
+        if (module := unknown_module(env)) is not None:
             raise AgentFileError(
                 f"{self.path}: its environment is {env}, and nothing in a file is executed; if you trust the module "
                 f"{module}, say so: env={env!r} (--env {env})"

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from minipg.algorithms.files import unknown_module
 from minipg.checks import require
 from minipg.commands.parsing import value_of, without
 from minipg.errors import ConfigError, RunFolderError
@@ -74,7 +75,7 @@ def resume_seeds_command(path: Path, options: Any) -> int:
     from minipg.runs import RunFolder
 
     folder, asked = RunFolder(path), Seeds.read(path)
-    if ":" in asked.env and options.env is None:
+    if options.env is None and unknown_module(asked.env) is not None:
         raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its environment, --env {asked.env}")
     jobs = asked.jobs if options.jobs is None else options.jobs
     require(jobs >= 1, "jobs", "an integer ≥ 1", jobs)
@@ -89,13 +90,14 @@ def _rest(asked: Seeds, seed: int, path: Path, options: Any) -> list[str]:
     from minipg.runs.seeds import account_of
 
     run, steps = RunFolder(path), [] if options.steps is None else ["--steps", str(options.steps)]
+    env = asked.env if options.env is None and ":" in asked.env else options.env  # what is loaded here is not there
     if not (run.path / "config.json").is_file():  # it was killed before there was a run, or not begun
         shutil.rmtree(run.path, ignore_errors=True)
         return [*asked.command(seed, path), *steps]
     total = run.config().get("steps") if options.steps is None else options.steps
     if isinstance(total, int) and account_of(path.parent, seed).get("steps", -1) >= total:
         return []
-    return ["--resume", str(path), *steps, *([] if options.env is None else ["--env", options.env])]
+    return ["--resume", str(path), *steps, *([] if env is None else ["--env", env])]
 
 
 def _train(
