@@ -706,6 +706,21 @@ def test_a_folder_of_seeds_does_not_import_what_it_names(run):
     refused(run, "train", "--resume", "many", says="if you trust its environment, --env evil:X-v0")
 
 
+def test_a_folder_of_seeds_goes_on_with_the_environment_that_the_caller_names(run):
+    Path("evil.py").write_text("raise SystemExit('executed')\n")
+    flags = [*SEEDS[2:], "--steps", "40"]
+    asked = {"algorithm": "a2c", "env": "evil:X-v0", "flags": flags, "seeds": [0, 1], "jobs": 1}
+    Path("many").mkdir()
+    assert run("train", "a2c", "CartPole-v1", *flags, "--out", "many/seed0").status == 0
+    write_json(Path("many/seeds.json"), asked)
+    result = run("train", "--resume", "many", "--env", "CartPole-v1", "--steps", "80", "--json")
+    assert result.status == 0, result
+    assert strictly(result.out[-1])["env"] == "CartPole-v1"
+    for seed in range(2):
+        agent = minipg.load(f"many/seed{seed}")
+        assert (agent.env_id, agent.steps) == ("CartPole-v1", 80)
+
+
 def test_a_folder_of_seeds_goes_on_with_a_module_that_is_loaded_already(run):
     asked = {"algorithm": "a2c", "env": "pytest:CartPole-v1", "flags": SEEDS[2:], "seeds": [0, 1], "jobs": 2}
     Path("many").mkdir()

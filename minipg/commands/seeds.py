@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ def resume_seeds_command(path: Path, options: Any) -> int:
     folder, asked = RunFolder(path), Seeds.read(path)
     if options.env is None and unknown_module(asked.env) is not None:
         raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its environment, --env {asked.env}")
+    if options.env is not None:
+        asked = replace(asked, env=options.env)
     jobs = asked.jobs if options.jobs is None else options.jobs
     require(jobs >= 1, "jobs", "an integer ≥ 1", jobs)
     with folder.locked():
@@ -90,14 +92,14 @@ def _rest(asked: Seeds, seed: int, path: Path, options: Any) -> list[str]:
     from minipg.runs.seeds import account_of
 
     run, steps = RunFolder(path), [] if options.steps is None else ["--steps", str(options.steps)]
-    env = asked.env if options.env is None and ":" in asked.env else options.env  # what is loaded here is not there
     if not (run.path / "config.json").is_file():  # it was killed before there was a run, or not begun
         shutil.rmtree(run.path, ignore_errors=True)
         return [*asked.command(seed, path), *steps]
     total = run.config().get("steps") if options.steps is None else options.steps
     if isinstance(total, int) and account_of(path.parent, seed).get("steps", -1) >= total:
         return []
-    return ["--resume", str(path), *steps, *([] if env is None else ["--env", env])]
+    named = options.env is not None or ":" in asked.env  # a module that is loaded here is not in its process
+    return ["--resume", str(path), *steps, *(["--env", asked.env] if named else [])]
 
 
 def _train(
