@@ -54,7 +54,7 @@ def train_seeds_command(algorithm: str, env: str, flags: list[str], run: Any) ->
     """`minipg train ALGORITHM ENV --seeds ... [flags]`, parsed into `run`, and its exit status."""
     from minipg.backend import available_threads
     from minipg.runs import RunFolder
-    from minipg.runs.seeds import seeds_of
+    from minipg.runs.seeds import place_of, seeds_of
 
     seeds = seeds_of(run.seeds or "")
     jobs = min(len(seeds), available_threads()) if run.jobs is None else run.jobs
@@ -65,7 +65,7 @@ def train_seeds_command(algorithm: str, env: str, flags: list[str], run: Any) ->
     asked = Seeds(algorithm, env, kept, seeds, jobs)
     folder = RunFolder.create(run.out, f"{algorithm}-{env}-seeds{run.seeds}")
     write_json(folder.path / _FILE, asdict(asked))
-    commands = {seed: asked.command(seed, folder.shown / f"seed{seed}") for seed in seeds}
+    commands = {seed: asked.command(seed, place_of(folder.shown, seed)) for seed in seeds}
     with folder.locked():
         return _train(folder, asked, commands, jobs, run.threads, run.json)
 
@@ -82,21 +82,22 @@ def resume_seeds_command(path: Path, options: Any) -> int:
     jobs = asked.jobs if options.jobs is None else options.jobs
     require(jobs >= 1, "jobs", "an integer ≥ 1", jobs)
     with folder.locked():
-        commands = {seed: _rest(asked, seed, folder.shown / f"seed{seed}", options) for seed in asked.seeds}
+        commands = {seed: _rest(asked, seed, folder.shown, options) for seed in asked.seeds}
         return _train(folder, asked, commands, jobs, options.threads, options.json)
 
 
-def _rest(asked: Seeds, seed: int, path: Path, options: Any) -> list[str]:
+def _rest(asked: Seeds, seed: int, folder: Path, options: Any) -> list[str]:
     """The arguments of `minipg train` for what one of them has yet to do; none where it has its steps."""
     from minipg.runs import RunFolder
-    from minipg.runs.seeds import account_of
+    from minipg.runs.seeds import account_of, place_of
 
-    run, steps = RunFolder(path), [] if options.steps is None else ["--steps", str(options.steps)]
+    path, steps = place_of(folder, seed), [] if options.steps is None else ["--steps", str(options.steps)]
+    run = RunFolder(path)
     if not (run.path / "config.json").is_file():  # it was killed before there was a run, or not begun
         shutil.rmtree(run.path, ignore_errors=True)
         return [*asked.command(seed, path), *steps]
     total = run.config().get("steps") if options.steps is None else options.steps
-    if isinstance(total, int) and account_of(path.parent, seed).get("steps", -1) >= total:
+    if isinstance(total, int) and account_of(folder, seed).get("steps", -1) >= total:
         return []
     named = options.env is not None or ":" in asked.env  # a module that is loaded here is not in its process
     return ["--resume", str(path), *steps, *(["--env", asked.env] if named else [])]

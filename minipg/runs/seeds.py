@@ -47,6 +47,11 @@ def seeds_of(text: str) -> list[int]:
     return seeds
 
 
+def place_of(folder: Path, seed: int, ending: str = "") -> Path:
+    """Where the run of a seed is in `folder`: its own folder or, with an ending, what it said, beside it."""
+    return folder / f"seed{seed}{ending}"
+
+
 def train_seeds(
     commands: Mapping[int, Sequence[str]], jobs: int, folder: Path, say: Callable[[str], None]
 ) -> tuple[dict[str, Any], int]:
@@ -92,14 +97,14 @@ def _ends(
             while running or (left and not told):
                 while left and len(running) < jobs and not told:
                     seed = left.pop(0)
-                    running[seed] = _start(commands[seed], folder / f"seed{seed}")
+                    running[seed] = _start(commands[seed], folder, seed)
                 if signal_came() and not told:
                     told = signal_came()
                     for process in running.values():
                         process.send_signal(told)
                 for seed in [seed for seed, process in running.items() if process.poll() is not None]:
                     code = running.pop(seed).returncode
-                    said = (folder / f"seed{seed}.log").read_text(encoding="utf-8", errors="replace").splitlines()
+                    said = place_of(folder, seed, ".log").read_text(encoding="utf-8", errors="replace").splitlines()
                     if code < 0:
                         said = [f"killed by signal {-code} ({signal.strsignal(-code)})"]
                     yield Ended(seed, code if code >= 0 else 128 - code, account_of(folder, seed), "".join(said[-1:]))
@@ -109,16 +114,16 @@ def _ends(
                 process.kill()
 
 
-def _start(args: Sequence[str], run: Path) -> subprocess.Popen[bytes]:
+def _start(args: Sequence[str], folder: Path, seed: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "minipg.cli", "train", *args, "--json"]
-    with run.with_suffix(".json").open("wb") as out, run.with_suffix(".log").open("wb") as log:
+    with place_of(folder, seed, ".json").open("wb") as out, place_of(folder, seed, ".log").open("wb") as log:
         # a session of its own: a terminal's Ctrl-C comes to this process alone, which hands it on once
         return subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True, preexec_fn=_ENDS_WITH_PARENT)
 
 
 def account_of(folder: Path, seed: int) -> dict[str, Any]:
     """The account that a run printed, among whatever else its environment did; empty where there is none."""
-    path = folder / f"seed{seed}.json"
+    path = place_of(folder, seed, ".json")
     for line in reversed(path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []):
         with contextlib.suppress(ValueError):
             account = json.loads(line)
