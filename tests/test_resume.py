@@ -468,6 +468,19 @@ def test_an_update_that_is_cut_off_leaves_the_state_and_the_rows_from_before_it(
     assert table(tmp_path / "run") == table(tmp_path / "whole")
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_the_account_of_a_run_that_was_cut_off_tells_what_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["minipg.runs.callbacks"], "evaluate", interrupt)
+    run = RunFolder.create(tmp_path / "run", "name")
+    account = train(TRPO("CartPole-v1", **SMALL), run, quiet(72), Plan(steps=72, eval_every=72))
+    assert minipg.load(run.path).steps == 0
+    told = [account[name] for name in ("steps", "updates", "steps_per_second", "learnt")]
+    assert told == [0, 0, 0.0, False]
+
+
 def test_an_evaluation_that_fails_is_made_again(tmp_path, monkeypatch):
     flags = {"eval_every": 150, "eval_episodes": 2}
     start(tmp_path / "whole", **flags)

@@ -74,7 +74,7 @@ class Plan:
 
 
 def train(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -> dict[str, Any]:
-    """Learn by the plan, into a folder that was made for it. Returns an account of the run.
+    """Learn by the plan, into a folder that was made for it. Returns an account of the run, as far as it is kept.
 
     Whatever ends it, the agent and the curve as they then stand are in the folder. A signal ends it early and is
     named in `signal`; a fault of the environment is raised again with what to do next in its message.
@@ -186,20 +186,20 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
         checkpoints.write(state)
         _draw(agent, folder)
         number = signal_came() or 2 * interrupted
-    seconds = time.perf_counter() - began
+    seconds, steps = time.perf_counter() - began, state.meta["steps"]
     return {
         "algorithm": agent.name,
         "env": agent.env_id,
         "seed": agent.seed,
-        "steps": agent.steps,
+        "steps": steps,
         "seconds": round(seconds, 3),
-        "steps_per_second": round((agent.steps - first) / seconds, 1),
+        "steps_per_second": round((steps - first) / seconds, 1),
         "mean_return": _number(last["mean_return"]),
         "mean_length": _number(last["mean_length"]),
-        "updates": agent.updates,
+        "updates": state.meta["updates"],
         "run": str(folder.shown),
         "signal": number,
-        "learnt": agent.steps > first,
+        "learnt": steps > first,
     }
 
 
