@@ -481,6 +481,21 @@ def test_the_account_of_a_run_that_was_cut_off_tells_what_is_kept(tmp_path, monk
     assert told == [0, 0, 0.0, False]
 
 
+def test_a_run_that_is_cut_off_keeps_no_state_that_is_older_than_its_checkpoints(tmp_path, monkeypatch):
+    collect, whole_state = TRPO._collect, TRPO.whole_state
+
+    def slow(agent):  # so that states are taken for checkpoints alone
+        time.sleep(0.05)
+        return whole_state(agent)
+
+    monkeypatch.setattr(TRPO, "whole_state", slow)
+    monkeypatch.setattr(TRPO, "_collect", lambda agent, c: (interrupt if agent.updates == 5 else collect)(agent, c))
+    run = RunFolder.create(tmp_path / "run", "name")
+    plan = Plan(steps=432, checkpoint_every="72", keep_checkpoints=2)
+    assert train(TRPO("CartPole-v1", **SMALL), run, quiet(432), plan)["steps"] == 360
+    assert [int(path.stem) for path in Checkpoints(run.path).files()] == [360, 288]
+
+
 def test_an_evaluation_that_fails_is_made_again(tmp_path, monkeypatch):
     flags = {"eval_every": 150, "eval_episodes": 2}
     start(tmp_path / "whole", **flags)

@@ -45,15 +45,14 @@ class Checkpoints:
         return files[0]
 
     def write(self, state: AgentState) -> None:
-        """A state of the agent, unless there is one of this very step; older ones than `keep` go."""
+        """A state no older than those on file, unless there is one of this very step; of all, the last `keep` stay."""
         path = self.folder / f"{state.meta['steps']:012d}.npz"
         try:
             self.folder.mkdir(exist_ok=True)
             if not path.exists():
                 save_arrays(path, *state)
             for old in self.files()[self.keep :]:
-                if old != path:
-                    old.unlink(missing_ok=True)
+                old.unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(path, error) from error
 

@@ -145,9 +145,12 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
                 cost = taken - now
 
         def keep(agent: Agent[Any], row: dict[str, Any]) -> None:
+            nonlocal state
             if due(agent.steps):
                 metrics.sync()
-                checkpoints.write(agent.whole_state())
+                if state.meta["steps"] < agent.steps:
+                    state = agent.whole_state()
+                checkpoints.write(state)
                 if plan.eval_every is None and math.isfinite(value := score(agent, row)):
                     checkpoints.write_best(agent, value)
 
