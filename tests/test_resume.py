@@ -481,19 +481,31 @@ def test_the_account_of_a_run_that_was_cut_off_tells_what_is_kept(tmp_path, monk
     assert told == [0, 0, 0.0, False]
 
 
-def test_a_run_that_is_cut_off_keeps_no_state_that_is_older_than_its_checkpoints(tmp_path, monkeypatch):
+def cut_off_after_five_updates(folder, monkeypatch, **plan):
+    """The account of a run whose state takes so long that it is taken after the first update and for checkpoints."""
     collect, whole_state = TRPO._collect, TRPO.whole_state
 
-    def slow(agent):  # so that states are taken for checkpoints alone
+    def slow(agent):
         time.sleep(0.05)
         return whole_state(agent)
 
     monkeypatch.setattr(TRPO, "whole_state", slow)
     monkeypatch.setattr(TRPO, "_collect", lambda agent, c: (interrupt if agent.updates == 5 else collect)(agent, c))
-    run = RunFolder.create(tmp_path / "run", "name")
-    plan = Plan(steps=432, checkpoint_every="72", keep_checkpoints=2)
-    assert train(TRPO("CartPole-v1", **SMALL), run, quiet(432), plan)["steps"] == 360
-    assert [int(path.stem) for path in Checkpoints(run.path).files()] == [360, 288]
+    run = RunFolder.create(folder, "name")
+    return train(TRPO("CartPole-v1", **SMALL), run, quiet(432), Plan(steps=432, **plan))
+
+
+def test_a_run_that_is_cut_off_keeps_no_state_that_is_older_than_its_checkpoints(tmp_path, monkeypatch):
+    account = cut_off_after_five_updates(tmp_path / "run", monkeypatch, checkpoint_every="72", keep_checkpoints=2)
+    assert account["steps"] == 360
+    assert [int(path.stem) for path in Checkpoints(tmp_path / "run").files()] == [360, 288]
+
+
+def test_the_means_in_the_account_of_a_run_are_those_of_the_state_that_is_kept(tmp_path, monkeypatch):
+    account = cut_off_after_five_updates(tmp_path / "run", monkeypatch)
+    rows = [{k: float(row[k]) for k in ("mean_return", "mean_length")} for row in RunFolder(tmp_path / "run").rows()]
+    assert (account["updates"], len(rows)) == (1, 5)
+    assert {k: account[k] for k in rows[0]} == rows[0] != rows[-1]
 
 
 def test_an_evaluation_that_fails_is_made_again(tmp_path, monkeypatch):

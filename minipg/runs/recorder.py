@@ -11,7 +11,7 @@ from typing import Any
 from minipg.errors import RunFolderError
 from minipg.storage import cannot_write, write_whole
 
-_LAST = ("seconds", "mean_return", "mean_length")
+_LAST = ("seconds", "mean_return")
 
 
 class Recorder:

@@ -138,7 +138,6 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
             nonlocal state, taken, cost
             row["seconds"] += before
             metrics.append(row)
-            last.update(row)
             if (now := time.perf_counter()) - taken >= 50 * cost:
                 state = agent.whole_state()
                 taken = time.perf_counter()
@@ -162,8 +161,7 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
             if not agent.mid_episode:
                 display.say("new episodes begin: these environments cannot say where they stood")
 
-        last: dict[str, Any] = {"mean_return": math.nan, "mean_length": math.nan, "seconds": 0.0, **metrics.last}
-        before = last["seconds"]
+        before = metrics.last.get("seconds", 0.0)
         callbacks = [record, keep, lambda agent, row: not signal_came()]
         if plan.eval_every is not None:
             highest = checkpoints.best_score()
@@ -190,6 +188,7 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
         _draw(agent, folder)
         number = signal_came() or 2 * interrupted
     seconds, steps = time.perf_counter() - began, state.meta["steps"]
+    returns, lengths = state.arrays["recent"].T.tolist()
     return {
         "algorithm": agent.name,
         "env": agent.env_id,
@@ -197,8 +196,8 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
         "steps": steps,
         "seconds": round(seconds, 3),
         "steps_per_second": round((steps - first) / seconds, 1),
-        "mean_return": _number(last["mean_return"]),
-        "mean_length": _number(last["mean_length"]),
+        "mean_return": _mean(returns),
+        "mean_length": _mean(lengths),
         "updates": state.meta["updates"],
         "run": str(folder.shown),
         "signal": number,
@@ -235,6 +234,7 @@ def _what_is_left(agent: Agent[Any], state: AgentState, folder: RunFolder, check
     return f"the agent is saved, minipg train --resume {folder.shown} goes on from step {steps:,}"
 
 
-def _number(value: float) -> float | None:
+def _mean(values: list[float]) -> float | None:
     """None where there is no number yet: JSON has no NaN."""
-    return value if math.isfinite(value) else None
+    mean = sum(values) / len(values) if values else math.nan
+    return mean if math.isfinite(mean) else None
