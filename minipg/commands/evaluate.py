@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from minipg.commands.parsing import parse, usage
+from minipg.runs.evaluate import MAX_STEPS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class EvaluateFlags:
     """Seed of the environments."""
     env: str | None = None
     """The environment, by default the one it was trained on. An id module:name has to be given: it imports a module."""
-    max_steps: int = 100_000
+    max_steps: int = MAX_STEPS
     """How many steps an episode may take; one that does not end by then is an error."""
     stochastic: bool = False
     """Sample actions instead of taking the likeliest."""
