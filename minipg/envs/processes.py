@@ -156,14 +156,15 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
     def _answers(self, numbers: set[int], patience: float) -> dict[int, Any]:
         self._busy |= numbers
         answers: dict[int, Any] = {}
+        silent = _Lost(f"did not answer for {patience:g} s")
         until, pipes = time.monotonic() + patience, {self._pipes[n]: n for n in numbers}
         while pipes:
             ready = wait(list(pipes), None if until == np.inf else max(0, until - time.monotonic()))
             for pipe in ready or list(pipes):
                 n = pipes.pop(pipe)
                 # an answer that has begun may still come while others' were waited for
-                begun = max(until, time.monotonic() + _ENDING) if ready else 0.0
-                answers[n] = self._received(n, begun, patience)
+                ending = max(until, time.monotonic() + _ENDING)
+                answers[n] = self._received(n, ending, silent) if ready else silent
                 if not isinstance(answers[n], _Lost):
                     self._busy.discard(n)
         for n in sorted(numbers):
@@ -171,11 +172,11 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
                 raise answers[n]
         return answers
 
-    def _received(self, n: int, until: float, patience: float) -> Any:
+    def _received(self, n: int, until: float, silent: _Lost) -> Any:
         try:
             return receive(self._pipes[n], until)
         except TimeoutError:
-            return _Lost(f"did not answer for {patience:g} s")
+            return silent
         except (EOFError, OSError):
             self._processes[n].join(1)
             code = self._processes[n].exitcode
