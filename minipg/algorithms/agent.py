@@ -238,8 +238,9 @@ class Agent(Generic[ConfigT]):
 
     @classmethod
     def load(cls: type[A], path: str | Path, env: Any = None, **options: Any) -> A:
-        """The agent that `save` wrote, on the environment it was trained on or, from new episodes, on `env`.
+        """The agent that `save` wrote, on the environment it was trained on or on `env`.
 
+        On another one than it was trained on, and on any instance, new episodes begin.
         Raises AgentFileError for a file that is damaged, of another algorithm, or made for other shapes.
         """
         return cls.of_file(AgentFile.read(Path(path)), env, **options)
