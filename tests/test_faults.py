@@ -296,6 +296,21 @@ def test_an_environment_that_raises_in_a_process_ends_the_run_with_status_2_and_
     assert minipg.load("run").steps == 16
 
 
+def test_an_environment_that_raises_as_it_is_closed_undoes_nothing(tmp_path, monkeypatch, caplog, capsys):
+    def close(self):
+        raise RuntimeError("the environment's own bug")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("environments.Counting.close", close)
+    assert train("test/Counting-v0", "--vec", "gymnasium") == 0
+    assert main(["train", "--resume", "run", "--steps", "80"]) == 0
+    assert main(["evaluate", "run", "--episodes", "1"]) == 0
+    assert minipg.load("run").steps == 80
+    says = "the environment raised RuntimeError as it was closed: the environment's own bug"
+    assert [record.message.startswith(says) for record in caplog.records] == [True] * 3
+    assert capsys.readouterr().err == ""
+
+
 def test_evaluation_counts_whole_episodes_alone_and_only_those_that_end():
     agent = REINFORCE("test/Endless-v0", num_envs=1, hidden=(4,), threads=1)
     with pytest.raises(EnvironmentFault, match="environment 0 has not ended its episode in 30 steps of evaluation"):

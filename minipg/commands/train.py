@@ -61,6 +61,7 @@ def train_command(args: list[str]) -> int:
     """`minipg train ALGORITHM ENV [flags]`, and its exit status."""
     from minipg.algorithms import ALGORITHMS
     from minipg.algorithms.presets import preset_for
+    from minipg.envs import closed_after
     from minipg.runs import RunFolder, train
 
     if args and args[0].partition("=")[0] == "--resume":
@@ -93,10 +94,11 @@ def train_command(args: list[str]) -> int:
         return train_seeds_command(algorithm.name, env, flags, run)
     here = Path.cwd()  # before an environment goes elsewhere
     agent = algorithm(env, seed=run.seed, config=config, backend=run.backend, threads=run.threads)
-    folder = RunFolder.create(run.out, f"{algorithm.name}-{env}-seed{run.seed}", here)
-    display = Progress(f"{algorithm.name} {env}", plan.steps, lasting_console(stderr=run.json))
-    display.say(f"{algorithm.name} on {env}, seed {run.seed}, into {folder.shown}")
-    return _told(train(agent, folder, display, plan), run.json)
+    with closed_after(agent.envs):
+        folder = RunFolder.create(run.out, f"{algorithm.name}-{env}-seed{run.seed}", here)
+        display = Progress(f"{algorithm.name} {env}", plan.steps, lasting_console(stderr=run.json))
+        display.say(f"{algorithm.name} on {env}, seed {run.seed}, into {folder.shown}")
+        return _told(train(agent, folder, display, plan), run.json)
 
 
 def _resume(args: list[str]) -> int:

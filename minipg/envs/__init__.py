@@ -1,7 +1,7 @@
 """Environments: made from an id, an instance or a vector environment, and read through their spaces."""
 
 from minipg.envs.faults import column
-from minipg.envs.guard import guarded, silence_noticed
+from minipg.envs.guard import closed_after, guarded, silence_noticed
 from minipg.envs.make import VECTORS, make_drawn, make_vector
 from minipg.envs.register import register
 from minipg.envs.spaces import ActionCodec, ObservationCodec
@@ -10,6 +10,7 @@ __all__ = [
     "VECTORS",
     "ActionCodec",
     "ObservationCodec",
+    "closed_after",
     "column",
     "guarded",
     "make_drawn",

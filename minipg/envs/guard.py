@@ -73,6 +73,19 @@ def silence_noticed(advice: str) -> Iterator[None]:
         over.set()
 
 
+@contextmanager
+def closed_after(envs: Any) -> Iterator[None]:
+    """Close the environments on the way out; what they raise then is said in one line, and undoes nothing."""
+    try:
+        yield
+    finally:
+        try:
+            envs.close()
+        except Exception as error:  # an environment may raise anything
+            what = f"the environment raised {type(error).__name__} as it was closed: {describe(error)}"
+            logging.getLogger("minipg").warning(what)
+
+
 def missing_extra(what: str, reason: str) -> EnvironmentFault:
     """The error that says what to install, where the `reason` names it."""
     extra = next((extra for word, extra in _EXTRAS.items() if word in reason.lower()), None)

@@ -9,7 +9,7 @@ from gymnasium.vector import VectorEnv
 
 from minipg.algorithms import Agent
 from minipg.checks import Array, require
-from minipg.envs import guarded, make_vector
+from minipg.envs import closed_after, guarded, make_vector
 from minipg.errors import EnvironmentFault
 
 _SIDE_BY_SIDE = 8
@@ -33,10 +33,8 @@ def evaluate(
     envs: VectorEnv[Any, Any, Any] = make_vector(
         agent.env_id, min(episodes, _SIDE_BY_SIDE), config.vec, config.env_timeout
     )
-    try:
+    with closed_after(envs):
         return summary(agent, _returns(agent, envs, episodes, seed, deterministic, max_steps))
-    finally:
-        envs.close()
 
 
 def require_sense(episodes: int, seed: int, max_steps: int) -> None:

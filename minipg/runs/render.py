@@ -13,7 +13,7 @@ import numpy as np
 
 from minipg.algorithms import Agent
 from minipg.checks import Array, require
-from minipg.envs import guarded, make_drawn
+from minipg.envs import closed_after, guarded, make_drawn
 from minipg.envs.faults import describe
 from minipg.errors import ConfigError, EnvironmentFault, RunFolderError
 from minipg.runs.evaluate import MAX_STEPS, endless, first_seed, require_finite, require_sense, summary
@@ -69,15 +69,13 @@ def render(
     rate = float(env.metadata.get("render_fps") or 30)
     returns: list[float] = []
     frames = _play(agent, env, episodes, seed, deterministic, max_steps, returns)
-    try:
+    with closed_after(env):
         if target == HUMAN:
             for _ in frames:
                 pass
         else:
             path = Path(target)
             write_whole(path, lambda file: _WRITERS[path.suffix](file, map(_picture, frames), rate))
-    finally:
-        env.close()
     return summary(agent, returns)
 
 

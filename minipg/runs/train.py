@@ -13,6 +13,7 @@ from typing import Any
 from minipg.algorithms import Agent
 from minipg.algorithms.files import AgentState
 from minipg.checks import require, require_types
+from minipg.envs import closed_after
 from minipg.errors import ConfigError, MinipgError, RunFolderError
 from minipg.progress import Progress
 from minipg.runs.callbacks import Evaluation, in_turn, score, stop_at
@@ -102,13 +103,14 @@ def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **ch
         checkpoints = Checkpoints(folder.path, plan.keep_checkpoints)
         checkpoints.tidy()
         agent, wrong = checkpoints.newest_sound(**options)
-        display = show(agent, plan)
-        for line in wrong:
-            display.say(f"passed over: {line}")
-        _write_plan(agent, folder, plan)
-        if folder.config()["config"] != config.get("config"):
-            display.say("the settings in config.json were changed; those of the checkpoint are used, and written back")
-        return _learn(agent, folder, display, plan)
+        with closed_after(agent.envs):
+            display = show(agent, plan)
+            for line in wrong:
+                display.say(f"passed over: {line}")
+            _write_plan(agent, folder, plan)
+            if folder.config()["config"] != config.get("config"):
+                display.say("config.json was changed; the settings of the checkpoint are used, and written back")
+            return _learn(agent, folder, display, plan)
 
 
 def _write_plan(agent: Agent[Any], folder: RunFolder, plan: Plan) -> None:
