@@ -36,6 +36,30 @@ def policy_gradient(
     return sum(policy.backend.map(on_tile, tiles)) / theta.dtype.type(stops[-1])
 
 
+def gradient_and_entropy(
+    policy: Policy, theta: Array, obs: Array, act: Array, weight: Array, ent_coef: float = 0.0
+) -> tuple[Array, float]:
+    """The policy gradient  (PG-9) where nothing else needs the forward pass, and the mean entropy  (DI-7).
+
+    theta (P,), obs (B, O), act (B, …), weight (B,) → (P,), float.
+    """
+    theta, sizes = as_flat("theta", theta, policy.layout.size), policy.mlp.sizes
+    obs = as_array("obs", obs, (None, sizes[0]), theta.dtype)
+    act = policy.distribution.actions(act, len(obs), theta.dtype)
+    weight = as_array("weight", weight, (len(obs),), theta.dtype)
+    kernel = policy.backend.kernels("policy_gradient").from_observations(policy.distribution.name)
+    numbers = sum(sizes[1:]) + sizes[-1] + 3 * policy.distribution.n_params + 2 * max(sizes)
+
+    def on_tile(rows: slice) -> tuple[Array, float]:
+        grad, told, x = np.empty_like(theta), np.empty(1), obs[rows]
+        work = np.empty(len(theta) + len(x) * numbers, theta.dtype)
+        kernel(policy.in_kernels, theta, x, act[rows], weight[rows], float(ent_coef), grad, told, work)
+        return grad, float(told[0])
+
+    gradients, entropies = zip(*policy.backend.map_rows(on_tile, len(obs)), strict=True)
+    return sum(gradients) / theta.dtype.type(len(obs)), sum(entropies) / len(obs)
+
+
 def adapted_beta(beta: float, kl: float, target: float) -> float:
     """The next penalty β: halved where KL < d/1.5, doubled where KL > 1.5 d  (PP-4)."""
     if kl < target / 1.5:

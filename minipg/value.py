@@ -52,7 +52,8 @@ class ValueNetwork:
             return float(told[0]), grad
 
         losses, gradients = zip(*self.mlp.backend.map_rows(on_tile, len(obs)), strict=True)
-        return sum(losses) / len(obs) + l2 * float(theta @ theta), sum(gradients) / len(obs) + 2 * l2 * theta
+        loss, gradient = sum(losses) / len(obs), sum(gradients) / len(obs)
+        return (loss + l2 * float(theta @ theta), gradient + 2 * l2 * theta) if l2 else (loss, gradient)
 
     def fit_adam(
         self,

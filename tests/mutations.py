@@ -226,6 +226,10 @@ SLIPS = {
     ("score without its weight", "weight[:, None] * score", "score", "laws IS3"),
     ("entropy bonus's sign", "score + entropy_weight", "score - entropy_weight", "laws IS3"),
     ("log σ not learnt", "u, g, grad[count:])", "u, g, 0 * grad[count:])", "laws IS3"),
+    ("of the observations: entropy averaged twice", "entropy.sum(dtype=told.dtype)", "entropy.mean(dtype=told.dtype)",
+     "algorithms only_climbed"),
+    ("of the observations: no entropy bonus", "act, weight, entropy_weight, grad, work)\n        entropy",
+     "act, weight, 0.0, grad, work)\n        entropy", "algorithms only_climbed"),
 ],
 "kernels/reference/regression.py": [
     ("gradient's sign", "out - target[:, None]", "target[:, None] - out", "laws AC1"),

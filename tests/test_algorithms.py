@@ -5,7 +5,7 @@ import dataclasses
 import gymnasium as gym
 import numpy as np
 import pytest
-from cases import close, networks, policies
+from cases import close, given_kinds, networks, policies
 from environments import Counting, Ending
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -34,7 +34,7 @@ from minipg.backend import Backend
 from minipg.distribution import categorical, gaussian
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.fisher import forward_tiles
-from minipg.objective import policy_gradient, surrogate_and_kl
+from minipg.objective import gradient_and_entropy, policy_gradient, surrogate_and_kl
 from minipg.policy import policy_for
 from minipg.rollout.batch import Batch, episode_starts, joined
 from minipg.value import ValueState
@@ -334,6 +334,15 @@ def test_the_policy_gradient_of_many_rows_is_the_mean_over_them_PG9(twin, box):
 
     parts = [len(rows) / 1300 * over(rows) for rows in np.split(np.arange(1300), [100, 500, 900])]
     close(over(slice(None)), sum(parts), 1e-12)
+
+
+@given_kinds(policies(), st.sampled_from([0.0, 0.1]))
+def test_the_gradient_of_a_policy_that_is_only_climbed_is_the_policy_gradient_PG9_DI7(case, ent_coef):
+    g, entropy = gradient_and_entropy(case.policy, case.theta, case.obs, case.act, case.adv, ent_coef)
+    tapes = forward_tiles(case.policy, case.theta, case.obs)
+    expected = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv, ent_coef)
+    close(g, expected, 1e-12, scale=np.abs(expected).max() + 1)
+    close(entropy, case.policy.distribution.entropy(tapes[0].params).mean(), 1e-12)
 
 
 @pytest.mark.parametrize("act", [np.full(5, 3), np.zeros(4, int)])

@@ -4,14 +4,25 @@ from functools import cache
 
 from minipg.kernels.cpu import head, mlp
 from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit
-from minipg.kernels.cpu.categorical import entropy_gradient, score
+from minipg.kernels.cpu._jit import jit, part
+from minipg.kernels.cpu.categorical import entropy, entropy_gradient, score
 
 
 @cache
 def gradient(family):
     """`_gradient`, compiled for the distributions of that name."""
-    return compiled_with(_gradient, f"minipg.kernels.cpu.{family}", ("score", "entropy_gradient"), jit)
+    return _gradient_of(family, jit)
+
+
+@cache
+def from_observations(family):
+    """`_from_observations`, compiled for the distributions of that name."""
+    module = f"minipg.kernels.cpu.{family}"
+    return compiled_with(_from_observations, module, ("entropy",), jit, _gradient=_gradient_of(family, part))
+
+
+def _gradient_of(family, how):
+    return compiled_with(_gradient, f"minipg.kernels.cpu.{family}", ("score", "entropy_gradient"), how)
 
 
 def _gradient(policy, theta, forward, act, weight, entropy_weight, grad, work):
@@ -33,3 +44,20 @@ def _gradient(policy, theta, forward, act, weight, entropy_weight, grad, work):
     grad[network:] = 0
     head.pull_back(form, bounds, out, u, g, grad[network:])
     mlp.vjp(theta[:network], sizes, activation, obs, hidden, g, grad[:network], work[c:])
+
+
+def _from_observations(policy, theta, obs, act, weight, entropy_weight, grad, told, work):
+    form, bounds, options, sizes, activation = policy
+    rows, n, units = obs.shape[0], sizes[-1], sizes[1:-1].sum()
+    network = theta.shape[0] - (n if form == 1 else 0)
+    width = n + theta.shape[0] - network
+    a, b, c = rows * n, rows * (n + width), rows * (n + width + units)
+    out, params, hidden, rest = work[:a].reshape(rows, n), work[a:b].reshape(rows, width), work[b:c], work[c:]
+    mlp.forward(theta[:network], sizes, activation, obs, out, hidden)
+    head.parameters(form, bounds, out, theta[network:], params)
+    _gradient(policy, theta, (obs, hidden, out, params), act, weight, entropy_weight, grad, rest)
+    each = rest[:rows]
+    entropy(params, *options, each)
+    told[0] = 0
+    for i in range(rows):
+        told[0] += each[i]

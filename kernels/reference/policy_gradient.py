@@ -1,4 +1,4 @@
-"""The gradient of the log-probability of what was done, over some rows, from a forward pass that is already made."""
+"""The gradient of the log-probability of what was done, over some rows."""
 
 from functools import cache
 from importlib import import_module
@@ -30,3 +30,27 @@ def gradient(family):
         mlp.vjp(theta[:count], sizes, activation, obs, hidden, g, grad[:count], None)
 
     return _gradient
+
+
+@cache
+def from_observations(family):
+    """The same with its forward pass, and what their entropies add up to: a kernel.
+
+    policy, theta (P,), obs (B, n₀), act (B, …), weight (B,), c → grad (P,), told (1,): Σ H.
+    work (P + B·(2 n + 3 D + Σ hidden + 2·max n),).
+    """
+    distribution, of_forward = import_module(f"minipg.kernels.reference.{family}"), gradient(family)
+
+    def _from_observations(policy, theta, obs, act, weight, entropy_weight, grad, told, work):
+        form, bounds, options, sizes, activation = policy
+        xp, count, dtype = namespace(obs), sum(sizes[1:] * (sizes[:-1] + 1)), obs.dtype
+        out, hidden = xp.empty((len(obs), sizes[-1]), dtype), xp.empty(len(obs) * sum(sizes[1:-1]), dtype)
+        mlp.forward(theta[:count], sizes, activation, obs, out, hidden)
+        params = xp.empty((len(obs), out.shape[1] + len(theta) - count), dtype)
+        head.parameters(form, bounds, out, theta[count:], params)
+        of_forward(policy, theta, (obs, hidden, out, params), act, weight, entropy_weight, grad, work)
+        entropy = xp.empty_like(weight)
+        distribution.entropy(params, *options, entropy)
+        told[...] = entropy.sum(dtype=told.dtype)
+
+    return _from_observations

@@ -10,8 +10,7 @@ import numpy as np
 
 from minipg.backend import Backend
 from minipg.checks import Array
-from minipg.fisher import forward_tiles
-from minipg.objective import policy_gradient
+from minipg.objective import gradient_and_entropy
 from minipg.policy import Policy
 
 
@@ -77,15 +76,14 @@ def policy_step(
 
     theta (P,), obs (B, O), act (B, …), weight (B,) → θ′ (P,), the optimizer's state after it, and an account.
     """
-    tapes = forward_tiles(policy, theta, obs)
-    g = policy_gradient(policy, theta, tapes, act, weight, ent_coef)
-    entropy = float(np.concatenate([policy.distribution.entropy(tape.params) for tape in tapes]).mean())
-    if not all_finite(g):
+    g, entropy = gradient_and_entropy(policy, theta, obs, act, weight, ent_coef)
+    norm = float(np.linalg.norm(g.astype(np.float64)))
+    if not math.isfinite(norm):
         return theta, state, StepInfo("gradient not finite", math.nan, entropy)
     new, after = climb(g)
     if not all_finite(new, after.second):
         return theta, state, StepInfo("step not finite", math.nan, entropy)
-    return policy.project(new), after, StepInfo("ok", float(np.linalg.norm(g.astype(np.float64))), entropy)
+    return policy.project(new), after, StepInfo("ok", norm, entropy)
 
 
 def scheduled(schedule: str, progress: float) -> float:

@@ -115,22 +115,14 @@ class Collector:
             ended += (parts[-1].terminated | parts[-1].truncated).sum(axis=0)
         return first_episodes(joined(parts), episodes)
 
-    def _collected_in_one_call(self, rollout: Callable[..., Batch], theta: Array, n_steps: int) -> Batch:
+    def _collected_in_one_call(self, rollout: Callable[..., tuple[Batch, bool]], theta: Array, n_steps: int) -> Batch:
         noise = self.policy.distribution.noise(self.rng, (n_steps, self.envs.num_envs), self.dtype)
         statistics = [one.moments for one in (self.normalizer, self.scaler) if one is not None]
         before = [moments.state() for moments in statistics]
-        batch = rollout(theta, self._obs, noise, (self._returns, self._lengths), self.normalizer, self.scaler)
+        batch, sound = rollout(theta, self._obs, noise, (self._returns, self._lengths), self.normalizer, self.scaler)
         try:
-            for values, what, first in (
-                (batch.act, "action", 0),
-                (batch.obs, "observation", 0),
-                (batch.last_obs[None], "observation", n_steps),
-                (batch.final_obs[None], "final observation", n_steps),
-                (batch.rew, "reward", 0),
-            ):
-                if not np.isfinite(values.sum(dtype=np.float64)):
-                    for t, row in enumerate(values, first):
-                        self._checked(row, what, after=t * self.envs.num_envs)
+            if not sound:
+                self._look_over(batch)
         except EnvironmentFault:  # by then it has entered them
             for moments, state in zip(statistics, before, strict=True):
                 moments.restore(state)
@@ -138,6 +130,18 @@ class Collector:
         self.steps += batch.rew.size
         self._obs = batch.last_obs
         return batch
+
+    def _look_over(self, batch: Batch) -> None:
+        after = len(batch.rew)
+        for values, what, first in (
+            (batch.act, "action", 0),
+            (batch.obs, "observation", 0),
+            (batch.last_obs[None], "observation", after),
+            (batch.final_obs[None], "final observation", after),
+            (batch.rew, "reward", 0),
+        ):
+            for t, row in enumerate(values, first):
+                self._checked(row, what, after=t * self.envs.num_envs)
 
     def _collected(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None) -> Batch:
         envs, policy = self.envs, self.policy
@@ -230,7 +234,7 @@ class Collector:
         return values
 
 
-def _in_one_call(envs: VectorEnv[Any, Any, Any], policy: Policy) -> Callable[..., Batch] | None:
+def _in_one_call(envs: VectorEnv[Any, Any, Any], policy: Policy) -> Callable[..., tuple[Batch, bool]] | None:
     if not hasattr(envs, "in_kernels"):
         return None
     from minipg.rollout.compiled import in_one_call  # kernels that other environments need not load

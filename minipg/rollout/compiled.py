@@ -17,7 +17,7 @@ from minipg.rollout.batch import Batch
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
 
 
-def in_one_call(envs: VectorEnv[Any, Any, Any], policy: Policy) -> Callable[..., Batch] | None:
+def in_one_call(envs: VectorEnv[Any, Any, Any], policy: Policy) -> Callable[..., tuple[Batch, bool]] | None:
     """`collect_in_one_call` of these environments under this policy, where there is a kernel for them."""
     if (
         type(envs) is CompiledVectorEnv
@@ -38,8 +38,10 @@ def collect_in_one_call(
     tally: tuple[Array, Array],
     normalizer: ObservationNormalizer | None,
     scaler: RewardScaler | None,
-) -> Batch:
+) -> tuple[Batch, bool]:
     """len(noise) steps of every environment from `obs` (N, O), as the policy sees it.   theta (P,), noise (T, N, …).
+
+    Besides the batch: whether all numbers in it are finite for certain.
 
     tally: return and length of every environment's episode so far, (N,) each; they and the statistics go on.
     Raises ShapeError where θ is that of another policy.
@@ -52,7 +54,7 @@ def collect_in_one_call(
     rew, (terminated, truncated) = np.empty((steps, n), dtype), np.empty((2, steps, n), bool)
     most = n * (steps // envs.time_limit + 1)  # episodes that may be cut
     finals, final_at = np.empty((most, obs.shape[1]), dtype), np.empty(most, np.int64)
-    returns, lengths, counts = np.empty(steps * n), np.empty(steps * n, np.int64), np.zeros(2, np.int64)
+    returns, lengths, counts = np.empty(steps * n), np.empty(steps * n, np.int64), np.zeros(3, np.int64)
     none = np.zeros(0)
     seen = (0.0, none, none, none) if normalizer is None else (LIMIT, *normalizer.moments.arrays)
     paid = (
@@ -66,10 +68,11 @@ def collect_in_one_call(
         np.inf if problem.actions else problem.act_high, envs.in_kernels(), tally, seen, paid,
         (every_obs, act, rew, terminated, truncated), (finals, final_at), (returns, lengths, counts), work,
     )  # fmt: skip
-    ends, cuts = counts.tolist()
+    ends, cuts, sound = counts.tolist()
     last = finals[:cuts] if normalizer is None else normalizer(finals[:cuts])
     everywhere, nowhere = np.ones((steps, n), bool), np.zeros((steps, n), bool)
-    return Batch(
+    batch = Batch(
         every_obs[:-1], act, rew, terminated, truncated, everywhere, nowhere, every_obs[-1], last, final_at[:cuts],
         returns[:ends].copy(), lengths[:ends].copy(),
     )  # fmt: skip
+    return batch, bool(sound)

@@ -32,7 +32,8 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     paid: limit, γ, discounted returns (N, 1) and their moments, by which rewards are divided; limit 0 likewise
     → batch: obs (T + 1, N, O), act (T, N, …), rew, terminated, truncated (T, N), none both
     → finals: (K, O) the last observations of truncated episodes, not standardised, (K,) the flat rows they followed
-    → ended: returns and lengths of the episodes that ended (T·N,); and their number, that of finals (2,)
+    → ended: returns and lengths of the episodes that ended (T·N,); and their number, that of finals, and whether all
+    that is in batch and finals adds up to a finite number (3,)
     work (N·(D + n + Σ hidden),).
     """
     form, bounds, options, sizes, activation = policy
@@ -51,13 +52,14 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     out, hidden = rest[: count * n].reshape(count, n), rest[count * n : count * (n + units)]
     everywhere, told, reward = np.ones(count, np.bool_), np.empty(count), np.empty(count)
     told_by = act.reshape(steps, count)
-    counts[:] = 0
+    counts[:], total = 0, 0.0
     for t in range(steps):
         mlp.forward(theta[:network], sizes, activation, obs[t], out, hidden)
         head.parameters(form, bounds, out, theta[network:], params)
         sample(params, noise[t], *options, act[t])
         for i in range(count):
             told[i] = min(max(np.float32(told_by[t, i]), -bound), bound)
+            total += told_by[t, i]
         advance(everywhere, told, time_limit, state, elapsed, shown, reward, terminated[t], truncated[t])
         scale = 1.0
         if rew_limit > 0:
@@ -79,6 +81,7 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
                 if not terminated[t, i]:
                     for j in range(shown.shape[1]):
                         last_obs[counts[1], j] = shown[i, j]
+                        total += shown[i, j]
                     last_at[counts[1]] = t * count + i
                     counts[1] += 1
         restart(done, stream, state, elapsed, shown, u)
@@ -89,3 +92,8 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
         if obs_limit > 0:
             moments.merge(obs[t + 1], obs_count, obs_mean, obs_square)
             moments.standardize(obs[t + 1], obs_count, obs_mean, obs_square, obs_limit, obs[t + 1])
+        for i in range(count):
+            total += rew[t, i]
+            for j in range(shown.shape[1]):
+                total += obs[t + 1, i, j]
+    counts[2] = math.isfinite(total)
