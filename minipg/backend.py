@@ -69,7 +69,7 @@ class Backend:
     def map(self, f: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """`[f(x) for x in items]`, taken by whichever thread is free; one that is busy elsewhere is not waited for."""
         if self.threads == 1 or len(items) == 1:
-            with one_blas_thread():
+            with OneBlasThread():
                 return [f(item) for item in items]
         results: list[Any] = [None] * len(items)
         todo = deque(range(len(items)))
@@ -82,7 +82,7 @@ class Backend:
                     return
                 results[index] = f(items[index])
 
-        with one_blas_thread():
+        with OneBlasThread():
             helpers = [_pool(self.threads).submit(drain) for _ in range(min(self.threads, len(items)) - 1)]
             try:
                 drain()
@@ -96,7 +96,7 @@ class Backend:
 
     def both(self, f: Callable[[], T], g: Callable[[], R]) -> tuple[T, R]:
         """`(f(), g())`, side by side where there is a second thread."""
-        with one_blas_thread():
+        with OneBlasThread():
             if self.threads == 1:
                 return f(), g()
             second = _pool(self.threads).submit(g)
@@ -158,21 +158,25 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """BLAS on one thread while inside, as it was afterwards: tiles already use the cores. May be nested."""
-    global _blas_depth, _blas_limit, _blas_controller
-    with _blas_lock:
-        if _blas_controller is None:
-            import scipy.linalg.cython_blas  # noqa: F401  the BLAS that compiled code calls, loaded before it is looked for
+class OneBlasThread:
+    """BLAS on one thread while inside, as it was afterwards: tiles already use the cores. May be nested.
 
-            _blas_controller = ThreadpoolController()
-        if _blas_depth == 0:
-            _blas_limit = _blas_controller.limit(limits=1, user_api="blas")
-        _blas_depth += 1
-    try:
-        yield
-    finally:
+    A class, because it is entered several times an update, and costs a third of a generator.
+    """
+
+    def __enter__(self) -> None:
+        global _blas_depth, _blas_limit, _blas_controller
+        with _blas_lock:
+            if _blas_controller is None:
+                import scipy.linalg.cython_blas  # noqa: F401  the BLAS that compiled code calls, before it is looked for
+
+                _blas_controller = ThreadpoolController()
+            if _blas_depth == 0:
+                _blas_limit = _blas_controller.limit(limits=1, user_api="blas")
+            _blas_depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        global _blas_depth
         with _blas_lock:
             _blas_depth -= 1
             if _blas_depth == 0:

@@ -12,7 +12,7 @@ import pytest
 import threadpoolctl
 
 from minipg import Backend
-from minipg.backend import TILE_ROWS, announce_compiling, one_blas_thread
+from minipg.backend import TILE_ROWS, OneBlasThread, announce_compiling
 from minipg.errors import MinipgError
 
 
@@ -58,16 +58,16 @@ def blas_threads():
 
 
 def test_blas_keeps_to_one_thread_inside_and_is_as_before_afterwards():
-    with one_blas_thread():
+    with OneBlasThread():
         pass
     before = blas_threads()
-    with one_blas_thread():
+    with OneBlasThread():
         assert set(blas_threads()) == {1}
-        with one_blas_thread():
+        with OneBlasThread():
             assert set(blas_threads()) == {1}
         assert set(blas_threads()) == {1}
     assert blas_threads() == before
-    with pytest.raises(ValueError, match="out"), one_blas_thread():
+    with pytest.raises(ValueError, match="out"), OneBlasThread():
         raise ValueError("out")
     assert blas_threads() == before
 

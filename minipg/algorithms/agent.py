@@ -23,7 +23,7 @@ from gymnasium.vector import VectorEnv
 
 from minipg.algorithms.files import FILE_FORMAT, AgentFile, AgentState, Streams, set_stream, words_of
 from minipg.algorithms.presets import preset_for
-from minipg.backend import Backend, announce_compiling, one_blas_thread
+from minipg.backend import Backend, OneBlasThread, announce_compiling
 from minipg.checks import Array, require
 from minipg.envs import ActionCodec, ObservationCodec, make_vector, silence_noticed
 from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
@@ -142,7 +142,7 @@ class Agent(Generic[ConfigT]):
         until = self.steps + total_steps
         with _shown(progress, f"{self.name} {self.env_id}", until) as display:
             say = display.say if isinstance(display, Progress) else lambda line: None
-            with one_blas_thread(), announce_compiling(say), silence_noticed(_ADVICE):
+            with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
                 began, first = time.perf_counter(), self.steps
                 while self.steps < until:
                     row = self._one_update(until)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minipg.backend import Backend, one_blas_thread
+from minipg.backend import Backend, OneBlasThread
 from minipg.bench import peers, work
 from minipg.bench.machine import PRODUCT, rate_sides, rates_of, thread_counts
 from minipg.bench.turns import Bench, Line, Samples, Side, best, line_of, paired, seconds_per_call
@@ -107,7 +107,7 @@ class _Problem:
 def _seconds(side: Side, product: Callable[[], Any], block: float) -> float:
     if side.threads and side.system in _PEERS:
         peers.torch_threads(side.threads)
-    with nullcontext() if side.system in _PEERS else one_blas_thread():  # which is how minipg trains
+    with nullcontext() if side.system in _PEERS else OneBlasThread():  # which is how minipg trains
         return seconds_per_call(product, block)
 
 
