@@ -76,4 +76,8 @@ def _run(args: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    exec(
+        ""
+    )  # a KeyboardInterrupt that went through an exec is recalled until the next one: `python -m` would die of it
+    sys.exit(status)
