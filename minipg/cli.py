@@ -77,7 +77,5 @@ def _run(args: list[str]) -> int:
 
 if __name__ == "__main__":
     status = main()
-    exec(
-        ""
-    )  # a KeyboardInterrupt that went through an exec is recalled until the next one: `python -m` would die of it
+    exec("")  # a KeyboardInterrupt that met an exec is recalled until the next one: `python -m` would die of it
     sys.exit(status)

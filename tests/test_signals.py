@@ -93,10 +93,9 @@ def test_a_program_that_imports_minipg_keeps_its_own_ctrl_c(tmp_path):
 def test_a_signal_that_meets_an_exec_of_source_has_its_own_status_too(tmp_path, number):
     source = f"import os; os.kill(os.getpid(), {int(number)})"
     (tmp_path / "meeting.py").write_text(f"exec({source!r})\n")
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-m", "minipg.cli", "train", "ppo", "meeting:Any-v0", "--steps", "1"]
-    process = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert (process.returncode, process.stderr) == (STATUS[number], "minipg: interrupted\n")
+    process = start("train", "ppo", "meeting:Any-v0", "--steps", "1", path=tmp_path, cwd=tmp_path)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (STATUS[number], "minipg: interrupted\n")
 
 
 @pytest.mark.parametrize("number", STATUS)
