@@ -15,7 +15,7 @@ _TRPO_MUJOCO: dict[str, Any] = {
     **_MUJOCO, "num_envs": 2, "n_steps": 1024, "gae_lambda": 0.95, "cg_iters": 25, "damping": 0.1, "vf_epochs": 20,
 }  # fmt: skip
 # what a balanced pendulum shows hardly varies: standardised by that, one that falls is far outside
-_TRPO_PENDULUM: dict[str, Any] = {**_TRPO_MUJOCO, "normalize_obs": False}
+_TRPO_PENDULUM: dict[str, Any] = {**_TRPO_MUJOCO, "normalize_obs": False, "num_envs": 4}
 _TRPO_WALKER: dict[str, Any] = {**_TRPO_MUJOCO, "num_envs": 4, "vf_epochs": 10}
 _CARTPOLE: dict[str, Any] = {
     "num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20, "vf_minibatch_size": 512,
@@ -36,7 +36,7 @@ _TRPO: dict[str, dict[str, Any]] = {
     "Walker2d-v5": _TRPO_WALKER,
     "Swimmer-v5": {**_TRPO_MUJOCO, "gamma": 0.9999, "gae_lambda": 0.98, "log_std_init": 0.0},
     "Ant-v5": _TRPO_MUJOCO,
-    "InvertedPendulum-v5": {**_TRPO_PENDULUM, "num_envs": 4},
+    "InvertedPendulum-v5": _TRPO_PENDULUM,
     "InvertedDoublePendulum-v5": _TRPO_PENDULUM,
     "Reacher-v5": _TRPO_MUJOCO,
 }  # fmt: skip
