@@ -24,11 +24,8 @@ def parameters(form, bounds, out, log_std, params):
 def push_forward(form, bounds, out, d_out, d_log_std, d_params):
     """d_out (B, n), d_log_std (A,) → d_params (B, D)."""
     n = out.shape[1]
+    _times_slope(form, bounds, out, d_out, d_params)
     for i in range(out.shape[0]):
-        for j in range(n):
-            d_params[i, j] = d_out[i, j]
-            if form == 2 and j >= n // 2:
-                d_params[i, j] *= _slope(bounds, out[i, j])
         for j in range(n, d_params.shape[1]):
             d_params[i, j] = d_log_std[j - n]
 
@@ -37,17 +34,19 @@ def push_forward(form, bounds, out, d_out, d_log_std, d_params):
 def pull_back(form, bounds, out, u, g, log_std_grad):
     """Covectors of the parameters, u (B, D) → of the outputs, g (B, n); those of log σ are added to log_std_grad."""
     n = out.shape[1]
+    _times_slope(form, bounds, out, u, g)
     for i in range(out.shape[0]):
-        for j in range(n):
-            g[i, j] = u[i, j]
-            if form == 2 and j >= n // 2:
-                g[i, j] *= _slope(bounds, out[i, j])
         for j in range(n, u.shape[1]):
             log_std_grad[j - n] += u[i, j]
 
 
 @part
-def _slope(bounds, z):
-    low, high = bounds
-    bent = math.tanh(z / (high if z > 0 else -low))
-    return 1 - bent * bent
+def _times_slope(form, bounds, out, x, y):
+    """y ← the derivative of h tanh(z/h), a diagonal and so its own transpose, times x; in the first n columns of both."""
+    (low, high), n = bounds, out.shape[1]
+    for i in range(out.shape[0]):
+        for j in range(n):
+            y[i, j] = x[i, j]
+            if form == 2 and j >= n // 2:
+                bent = math.tanh(out[i, j] / (high if out[i, j] > 0 else -low))
+                y[i, j] *= 1 - bent * bent
