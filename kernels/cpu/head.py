@@ -42,7 +42,7 @@ def pull_back(form, bounds, out, u, g, log_std_grad):
 
 @part
 def _times_slope(form, bounds, out, x, y):
-    """y ← the derivative of h tanh(z/h), a diagonal and so its own transpose, times x; in the first n columns of both."""
+    """The first n columns: y ← x times the derivative of h tanh(z/h), a diagonal and so its own transpose."""
     (low, high), n = bounds, out.shape[1]
     for i in range(out.shape[0]):
         for j in range(n):
