@@ -9,7 +9,6 @@ arm. Every line is one station of the picture in the README, and prints what pas
 import numpy as np
 
 from minipg import MLP, CategoricalPolicy, conjugate_gradient, fisher_operator, line_search
-from minipg.fisher import forward_tiles
 from minipg.line_search import step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
 
@@ -28,8 +27,8 @@ shapes = ", ".join(f"{name} {view.shape}" for name, view in policy.layout.views(
 say("θ", f"{len(theta)} numbers: {shapes}")
 
 obs = rng.normal(size=(1000, 2)).astype(np.float32)
-tapes = forward_tiles(policy, theta, obs)
-logits = np.concatenate([tape.params for tape in tapes])
+tape = policy.forward(theta, obs)
+logits = tape.params
 act = policy.distribution.sample(logits, policy.distribution.noise(rng, (len(obs),)))
 say("obs → mlp", f"logits {logits.shape}; the fresh policy draws the arms {np.bincount(act) / len(act)}")
 
@@ -38,10 +37,10 @@ rew = (act == best).astype(np.float32)
 adv = rew - rew.mean()
 say("reward", f"{rew.mean():.3f} on average; a baseline leaves advantages from {adv.min():.2f} to {adv.max():.2f}")
 
-g = policy_gradient(policy, theta, tapes, act, adv)
+g = policy_gradient(policy, theta, tape, act, adv)
 say("gradient", f"‖g‖ = {np.linalg.norm(g):.3f}")
 
-fisher = fisher_operator(policy, theta, tapes, DAMPING)
+fisher = fisher_operator(policy, theta, tape, DAMPING)
 cg = conjugate_gradient(fisher, g, iterations=10)
 angle = np.degrees(np.arccos(g @ cg.x / (np.linalg.norm(g) * np.linalg.norm(cg.x))))
 say("F⁻¹g", f"{cg.iterations} products, residual {cg.residual:.1e}; {angle:.0f}° away from g")

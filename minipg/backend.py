@@ -1,10 +1,10 @@
 """Which twin computes, and how its work is spread over the cores.
 
-Kernels run on one thread each. What uses several cores is `map_rows`: a batch is cut into tiles of a fixed number of
-rows, free threads take tiles, and the caller adds up what comes back in the order of the tiles. Neither the tiles nor
-the order depend on the number of threads, so neither does a single bit of the result. What has to stay in a core's
-cache is less than a tile, and the kernels' own affair (TILE in kernels/cpu/mlp.py). No threading layer of Numba or
-OpenMP is involved, so none of their rules about forks and nesting.
+Kernels run on one thread each. What uses several cores is `map_rows`: a batch is cut into tiles, free threads take
+tiles, and the caller adds up what comes back in the order of the tiles. Neither the tiles nor the order depend on the
+number of threads, so neither does a single bit of the result. What has to stay in a core's cache is less than a tile,
+and the kernels' own affair (TILE in kernels/cpu/mlp.py). No threading layer of Numba or OpenMP is involved, so none of
+their rules about forks and nesting.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,7 +26,7 @@ from threadpoolctl import ThreadpoolController
 from minipg.checks import require
 from minipg.errors import unknown_name
 
-TILE_ROWS = 512
+TILE_ROWS, MOST_TILES = 128, 8  # more tiles would keep more threads busy, and leave more sums to add up
 _TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference"}
 
 _import = cache(importlib.import_module)
@@ -43,6 +43,12 @@ def available_threads() -> int:
 def installed_backends() -> list[str]:
     """The twins that can compute on this machine."""
     return list(_TWINS)
+
+
+def tiles_of(rows: int) -> list[slice]:
+    """A batch of `rows` rows in at most MOST_TILES tiles, of as many times TILE_ROWS rows as that takes."""
+    size = TILE_ROWS * max(1, -(-rows // (TILE_ROWS * MOST_TILES)))
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,7 @@ class Backend:
 
     def map_rows(self, f: Callable[[slice], R], rows: int) -> list[R]:
         """`f` of each tile of a batch of `rows` rows, in order."""
-        starts = range(0, rows, TILE_ROWS)
-        return self.map(f, [slice(start, min(start + TILE_ROWS, rows)) for start in starts])
+        return self.map(f, tiles_of(rows))
 
     def map(self, f: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """`[f(x) for x in items]`, taken by whichever thread is free; one that is busy elsewhere is not waited for."""
@@ -107,6 +112,10 @@ class Backend:
                 if not second.cancelled():
                     second.exception()
             return first, g() if second.cancelled() else second.result()
+
+    def submit(self, f: Callable[..., R], *args: Any) -> Future[R]:
+        """`f(*args)` on one of the other threads, as soon as one is free."""
+        return _pool(self.threads).submit(f, *args)
 
 
 @contextmanager

@@ -7,31 +7,25 @@ done with a tile of rows stands in kernels/reference/fisher.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 
 from minipg.checks import Array
+from minipg.crew import Crew
 from minipg.policy import Policy, PolicyTape
 
 
-def forward_tiles(policy: Policy, theta: Array, obs: Array) -> list[PolicyTape]:
-    """The forward passes of every row tile: what gradient and Fisher products share.   theta (P,), obs (B, O)."""
-    return policy.backend.map_rows(lambda rows: policy.forward(theta, obs[rows]), len(obs))
-
-
-def fisher_operator(
-    policy: Policy, theta: Array, tapes: Sequence[PolicyTape], damping: float = 0.0
-) -> Callable[[Array], Array]:
-    """v ↦ (F + damping·I) v, over forward passes already made.   theta, v (P,)."""
-    rows = sum(len(tape.params) for tape in tapes)
+def fisher_operator(policy: Policy, theta: Array, tape: PolicyTape, damping: float = 0.0) -> Callable[[Array], Array]:
+    """v ↦ (F + damping·I) v, over a forward pass already made.   theta, v (P,)."""
+    rows, shared = len(tape.params), policy.backend.name == "numba" and policy.fused_product
+    total = Crew(policy, theta, tape) if shared else partial(policy.fisher_product, theta, tape)
 
     def product(v: Array) -> Array:
-        on_tile = lambda tape: policy.fisher_product(theta, tape, v)
-        Fv = sum(policy.backend.map(on_tile, tapes)) / v.dtype.type(rows)
-        return Fv + v.dtype.type(damping) * v
+        return total(v) / v.dtype.type(rows) + v.dtype.type(damping) * v
 
     return product
 
 
 def fisher_vector_product(policy: Policy, theta: Array, obs: Array, v: Array, damping: float = 0.0) -> Array:
     """F v = (1/B) Jᵀ M (J v), plus damping·v  (TR-9).   theta, v (P,), obs (B, O) → (P,)."""
-    return fisher_operator(policy, theta, forward_tiles(policy, theta, obs), damping)(v)
+    return fisher_operator(policy, theta, policy.forward(theta, obs), damping)(v)

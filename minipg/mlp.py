@@ -1,4 +1,4 @@
-"""The network: floor 3 over `kernels/*/mlp.py`, where the equations are."""
+"""The network: floor 3 over `kernels/*/mlp.py`, where the equations are, a tile of rows at a time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ ACTIVATIONS = ("tanh", "relu")
 
 
 class Tape(NamedTuple):
-    """What a forward pass leaves for the derivatives: obs (B, n₀), hidden (flat), out (B, n_L)."""
+    """What a forward pass leaves for the derivatives: obs (B, n₀), hidden (flat, tile after tile), out (B, n_L)."""
 
     obs: Array
     hidden: Array
     out: Array
+
+    def tile(self, rows: slice) -> Tape:
+        """What it has left of one tile, as views."""
+        units = self.hidden.size // len(self.obs)
+        return Tape(self.obs[rows], self.hidden[rows.start * units : rows.stop * units], self.out[rows])
 
 
 @dataclass(frozen=True)
@@ -68,31 +73,52 @@ class MLP:
         """The output and what its derivatives need.   theta (P,), obs (B, n₀) → Tape with out (B, n_L)."""
         theta = as_flat("theta", theta, self.layout.size)
         obs = as_array("obs", obs, (None, self.sizes[0]), theta.dtype)
-        out = np.empty((len(obs), self.sizes[-1]), theta.dtype)
-        hidden = np.empty(len(obs) * self._units, theta.dtype)
-        self.backend.kernels("mlp").forward(theta, *self.spec, obs, out, hidden)
-        return Tape(obs, hidden, out)
+        hidden, out = np.empty(len(obs) * self._units, theta.dtype), np.empty((len(obs), self.sizes[-1]), theta.dtype)
+        tape, kernel = Tape(obs, hidden, out), self.backend.kernels("mlp").forward
+
+        def on_tile(rows: slice) -> None:
+            x, h, y = tape.tile(rows)
+            kernel(theta, *self.spec, x, y, h)
+
+        self.backend.map_rows(on_tile, len(obs))
+        return tape
 
     def jvp(self, theta: Array, tape: Tape, v: Array) -> Array:
         """J v: the output's change as θ moves along v.   theta, v (P,) → (B, n_L)."""
         theta = as_flat("theta", theta, self.layout.size)
         v = as_array("v", v, theta.shape, theta.dtype)
-        out, work = np.empty_like(tape.out), np.empty(3 * len(tape.obs) * max(self.sizes), theta.dtype)
-        self.backend.kernels("mlp").jvp(theta, *self.spec, tape.obs, tape.hidden, v, out, work)
+        out, kernel = np.empty_like(tape.out), self.backend.kernels("mlp").jvp
+
+        def on_tile(rows: slice) -> None:
+            x, h, _ = tape.tile(rows)
+            kernel(theta, *self.spec, x, h, v, out[rows], np.empty(3 * len(x) * max(self.sizes), theta.dtype))
+
+        self.backend.map_rows(on_tile, len(out))
         return out
 
     def vjp(self, theta: Array, tape: Tape, g: Array) -> Array:
         """Jᵀ g, summed over the batch: the gradient in θ of Σ g·out.   theta (P,), g (B, n_L) → (P,)."""
         theta = as_flat("theta", theta, self.layout.size)
         g = as_array("g", g, tape.out.shape, theta.dtype)
-        out, work = np.empty_like(theta), np.empty(len(theta) + 2 * len(g) * max(self.sizes), theta.dtype)
-        self.backend.kernels("mlp").vjp(theta, *self.spec, tape.obs, tape.hidden, g, out, work)
-        return out
+        kernel = self.backend.kernels("mlp").vjp
+
+        def on_tile(rows: slice) -> Array:
+            (x, h, _), out = tape.tile(rows), np.empty_like(theta)
+            work = np.empty(len(theta) + 2 * len(x) * max(self.sizes), theta.dtype)
+            kernel(theta, *self.spec, x, h, g[rows], out, work)
+            return out
+
+        return sum(self.backend.map_rows(on_tile, len(g)), start=np.zeros_like(theta))
 
     def vjp_obs(self, theta: Array, tape: Tape, g: Array) -> Array:
         """The gradient in obs of Σ g·out.   theta (P,), g (B, n_L) → (B, n₀)."""
         theta = as_flat("theta", theta, self.layout.size)
         g = as_array("g", g, tape.out.shape, theta.dtype)
-        out, work = np.empty_like(tape.obs), np.empty(2 * len(g) * max(self.sizes), theta.dtype)
-        self.backend.kernels("mlp").vjp_obs(theta, *self.spec, tape.hidden, g, out, work)
+        out, kernel = np.empty_like(tape.obs), self.backend.kernels("mlp").vjp_obs
+
+        def on_tile(rows: slice) -> None:
+            x, h, _ = tape.tile(rows)
+            kernel(theta, *self.spec, h, g[rows], out[rows], np.empty(2 * len(x) * max(self.sizes), theta.dtype))
+
+        self.backend.map_rows(on_tile, len(g))
         return out

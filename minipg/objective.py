@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,28 +12,26 @@ from minipg.policy import Policy, PolicyTape
 
 
 def policy_gradient(
-    policy: Policy, theta: Array, tapes: Sequence[PolicyTape], act: Array, weight: Array, ent_coef: float = 0.0
+    policy: Policy, theta: Array, tape: PolicyTape, act: Array, weight: Array, ent_coef: float = 0.0
 ) -> Array:
     """g = (1/B) Σ [weight ∇log π_θ(a|s) + c ∇H]  (PG-9; with weight r Â, the gradient of IS-3), c the `ent_coef`.
 
-    theta (P,), act (B, …), weight (B,), tapes of the same B rows in order → (P,). One backward sweep a tile.
+    theta (P,), tape of B rows, act (B, …), weight (B,) → (P,). One backward sweep.
     """
-    stops = np.cumsum([len(tape.params) for tape in tapes])
-    theta, act = as_flat("theta", theta, policy.layout.size), policy.distribution.actions(act, stops[-1], theta.dtype)
+    count = len(tape.params)
+    theta, act = as_flat("theta", theta, policy.layout.size), policy.distribution.actions(act, count, theta.dtype)
     weight = as_array("weight", weight, act.shape[:1], theta.dtype)
     kernel = policy.backend.kernels("policy_gradient").gradient(policy.distribution.name)
     numbers = policy.mlp.sizes[-1] + 2 * policy.distribution.n_params + 2 * max(policy.mlp.sizes)
 
-    def on_tile(tile: tuple[PolicyTape, int]) -> Array:
-        (forward, params), stop = tile
-        rows, grad = slice(stop - len(params), stop), np.empty_like(theta)
+    def on_tile(rows: slice) -> Array:
+        (forward, params), grad = tape.tile(rows), np.empty_like(theta)
         work = np.empty(len(theta) + len(params) * numbers, theta.dtype)
         passed = (forward.obs, forward.hidden, forward.out, params)
         kernel(policy.in_kernels, theta, passed, act[rows], weight[rows], float(ent_coef), grad, work)
         return grad
 
-    tiles = list(zip(tapes, stops.tolist(), strict=True))
-    return sum(policy.backend.map(on_tile, tiles)) / theta.dtype.type(stops[-1])
+    return sum(policy.backend.map_rows(on_tile, count)) / theta.dtype.type(count)
 
 
 def gradient_and_entropy(

@@ -28,6 +28,10 @@ class PolicyTape(NamedTuple):
     mlp: Tape
     params: Array
 
+    def tile(self, rows: slice) -> PolicyTape:
+        """What it has of one tile, as views."""
+        return PolicyTape(self.mlp.tile(rows), self.params[rows])
+
 
 @dataclass(frozen=True)
 class NetworkPolicy:
@@ -93,12 +97,34 @@ class NetworkPolicy:
         self.backend.kernels("head").pull_back(self.form, LOG_STD_RANGE, tape.mlp.out, g, g_out, log_std_grad)
         return np.concatenate([self.mlp.vjp(network, tape.mlp, g_out), log_std_grad])
 
+    @property
+    def fused_product(self) -> str:
+        """The kernel in kernels/*/fisher.py that does a tile's product in one go; empty where there is none."""
+        if self.form == 1:
+            return "gaussian_product"
+        return "categorical_product" if self.distribution.name == "categorical" else ""
+
     def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
         """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
-        if self.distribution.name == "categorical":
-            return _fused_product("categorical_product", self, theta, tape, v)
-        MJv = self.distribution.fisher_product(tape.params, self.jvp(theta, tape, v))
-        return self.vjp(theta, tape, MJv)
+        if not self.fused_product:
+            return self.vjp(theta, tape, self.distribution.fisher_product(tape.params, self.jvp(theta, tape, v)))
+        theta = as_flat("theta", theta, self.layout.size)
+        v, kernel = (
+            as_array("v", v, theta.shape, theta.dtype),
+            getattr(self.backend.kernels("fisher"), self.fused_product),
+        )
+
+        def on_tile(rows: slice) -> Array:
+            (forward, params), out = tape.tile(rows), np.empty_like(theta)
+            work = self.fused_work(len(params), theta.dtype)
+            kernel(theta, *self.mlp.spec, forward.obs, forward.hidden, params, v, out, work)
+            return out
+
+        return sum(self.backend.map_rows(on_tile, len(tape.params)), start=np.zeros_like(theta))
+
+    def fused_work(self, rows: int, dtype: Any) -> Array:
+        """The work array of a fused product over so many rows."""
+        return np.empty(2 * self.layout.size + rows * (self.mlp.sizes[-1] + 3 * max(self.mlp.sizes)), dtype)
 
     def _split(self, theta: Array) -> tuple[Array, Array]:
         theta = as_flat("theta", theta, self.layout.size)
@@ -150,10 +176,6 @@ class GaussianPolicy(NetworkPolicy):
             return {f"std_{action}": value for action, value in enumerate(std)}
         return {"std_min": min(std), "std_mean": sum(std) / len(std), "std_max": max(std)}
 
-    def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
-        """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
-        return _fused_product("gaussian_product", self, theta, tape, v)
-
 
 @dataclass(frozen=True)
 class StateGaussianPolicy(NetworkPolicy):
@@ -174,17 +196,6 @@ class StateGaussianPolicy(NetworkPolicy):
         reach = high if inside > 0 else -low
         theta[-self.distribution.size :] = reach * math.atanh(inside / reach)
         return theta
-
-
-def _fused_product(kernel: str, policy: NetworkPolicy, theta: Array, tape: PolicyTape, v: Array) -> Array:
-    theta = as_flat("theta", theta, policy.layout.size)
-    v = as_array("v", v, theta.shape, theta.dtype)
-    sizes, activation = policy.mlp.spec
-    rows, out = len(tape.params), np.empty_like(theta)
-    work = np.empty(2 * len(theta) + rows * (policy.mlp.sizes[-1] + 3 * max(policy.mlp.sizes)), theta.dtype)
-    product = getattr(policy.backend.kernels("fisher"), kernel)
-    product(theta, sizes, activation, tape.mlp.obs, tape.mlp.hidden, tape.params, v, out, work)
-    return out
 
 
 Policy: TypeAlias = NetworkPolicy

@@ -34,8 +34,7 @@ class ValueNetwork:
 
     def predict(self, theta: Array, obs: Array) -> Array:
         """V(s) of each row.   theta (P,), obs (B, O) → (B,)."""
-        parts = self.mlp.backend.map_rows(lambda rows: self.mlp.forward(theta, obs[rows]).out[:, 0], len(obs))
-        return np.concatenate(parts) if parts else np.zeros(0, theta.dtype)
+        return self.mlp.forward(theta, obs).out[:, 0]
 
     def loss_and_gradient(self, theta: Array, obs: Array, target: Array, l2: float = 0.0) -> tuple[float, Array]:
         """mean (V(s) − target)² + l2·‖θ‖², and its gradient in θ  (AC-1).   obs (B, O), target (B,) → float, (P,)."""

@@ -264,14 +264,11 @@ SLIPS = {
 ],
 "minipg/fisher.py": [
     ("missing 1/B", " / v.dtype.type(rows)", "", "laws TR9"),
-    ("1/B of the first tile", "sum(len(tape.params) for tape in tapes)", "len(tapes[0].params)", "policy tiles"),
-    ("damping dropped", "return Fv + v.dtype.type(damping) * v", "return Fv", "laws TR9"),
+    ("damping dropped", " + v.dtype.type(damping) * v", "", "laws TR9"),
 ],
 "minipg/objective.py": [
-    ("policy gradient without 1/B", " / theta.dtype.type(stops[-1])", "", "laws IS3"),
+    ("policy gradient without 1/B", " / theta.dtype.type(count)", "", "laws IS3"),
     ("advantages of the first tile for all", "weight[rows], float", "weight[: len(params)], float", "policy tiles"),
-    ("tiles off by one row", "slice(stop - len(params), stop)", "slice(stop - len(params) - 1, stop - 1)",
-     "policy tiles"),
     ("worth summed, not averaged", "(sums / len(obs)).tolist()", "sums.tolist()", "laws IS3"),
     ("worth of the first tile alone", "np.sum(policy.backend.map_rows(on_tile, len(obs)), axis=0)",
      "len(obs) * policy.backend.map_rows(on_tile, len(obs))[0]", "policy tiles"),

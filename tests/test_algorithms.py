@@ -33,7 +33,6 @@ from minipg.algorithms.proximal import Surrogate
 from minipg.backend import Backend
 from minipg.distribution import categorical, gaussian
 from minipg.errors import EnvironmentFault, ShapeError
-from minipg.fisher import forward_tiles
 from minipg.objective import gradient_and_entropy, policy_gradient, surrogate_and_kl
 from minipg.policy import policy_for
 from minipg.rollout.batch import Batch, episode_starts, joined
@@ -161,8 +160,8 @@ def test_an_update_changes_nothing_that_came_in(case):
 def test_vpg_takes_one_adam_step_along_the_policy_gradient_PG9_AC3(case, ent_coef):
     config = VPGConfig(learning_rate=0.01, ent_coef=ent_coef, normalize_advantage=False)
     theta, state, _ = vpg.update(case.policy, case.theta, begin_adam(case.theta), samples(case), config)
-    tapes = forward_tiles(case.policy, case.theta, case.obs)
-    g = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv, ent_coef)
+    tape = case.policy.forward(case.theta, case.obs)
+    g = policy_gradient(case.policy, case.theta, tape, case.act, case.adv, ent_coef)
     # the first step of Adam has the length of the learning rate in every coordinate
     close(theta, case.policy.project(case.theta + 0.01 * g / (np.abs(g) + 1e-8)), 1e-9)
     assert state.step == 1
@@ -172,8 +171,8 @@ def test_vpg_takes_one_adam_step_along_the_policy_gradient_PG9_AC3(case, ent_coe
 def test_a2c_takes_one_step_of_rmsprop_along_the_clipped_gradient_PG11_AC3(case):
     config, second = A2CConfig(learning_rate=0.1, max_grad_norm=0.05, ent_coef=0.2), np.full_like(case.theta, 0.3)
     theta, state, info = a2c.update(case.policy, case.theta, a2c.A2CState(second), samples(case), config, 0.5)
-    tapes = forward_tiles(case.policy, case.theta, case.obs)
-    g = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv, 0.2)
+    tape = case.policy.forward(case.theta, case.obs)
+    g = policy_gradient(case.policy, case.theta, tape, case.act, case.adv, 0.2)
     close(info.grad_norm, np.linalg.norm(g), 1e-12)
     g = g * min(1, 0.05 / max(np.linalg.norm(g), 1e-300))
     s = 0.99 * second + 0.01 * g * g
@@ -183,9 +182,9 @@ def test_a2c_takes_one_step_of_rmsprop_along_the_clipped_gradient_PG11_AC3(case)
 
 @given(policies(), st.sampled_from([1e-4, 1e-2]))
 def test_an_npg_step_is_the_damped_natural_step_of_length_delta_or_a_fixed_multiple_of_it_TR7(case, delta):
-    tapes = forward_tiles(case.policy, case.theta, case.obs)
-    fisher = fisher_operator(case.policy, case.theta, tapes, 0.1)
-    g = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv)
+    tape = case.policy.forward(case.theta, case.obs)
+    fisher = fisher_operator(case.policy, case.theta, tape, 0.1)
+    g = policy_gradient(case.policy, case.theta, tape, case.act, case.adv)
     x = conjugate_gradient(fisher, g, 100).x
     settings = {"damping": 0.1, "cg_iters": 100, "normalize_advantage": False}
     step = npg.update(case.policy, case.theta, samples(case), NPGConfig(max_kl=delta, **settings))[0] - case.theta
@@ -258,8 +257,8 @@ def test_the_first_step_is_the_same_for_every_objective_PP1_PP2_PP3(case, object
     state = ppo.PPOState(*begin_adam(case.theta), config.kl_coef)
     rows = order(len(case.obs), 1)
     theta, state, info = ppo.update(case.policy, case.theta, state, samples(case), config, rows)
-    tapes = forward_tiles(case.policy, case.theta, case.obs)
-    g = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv)
+    tape = case.policy.forward(case.theta, case.obs)
+    g = policy_gradient(case.policy, case.theta, tape, case.act, case.adv)
     assert info.policy_steps == state.step == 1
     clear = np.abs(g) > 1e-6 * np.abs(g).max(initial=1e-6)  # rows are added in another order: elsewhere g is rounding
     close(theta[clear], case.policy.project(case.theta + 1e-3 * g / (np.abs(g) + 1e-8))[clear], 1e-7)
@@ -330,7 +329,7 @@ def test_the_policy_gradient_of_many_rows_is_the_mean_over_them_PG9(twin, box):
     act = policy.distribution.sample(policy.forward(theta, obs).params, rng.random((1300, *[3] * box)))
 
     def over(rows):
-        return policy_gradient(policy, theta, forward_tiles(policy, theta, obs[rows]), act[rows], weight[rows], 0.1)
+        return policy_gradient(policy, theta, policy.forward(theta, obs[rows]), act[rows], weight[rows], 0.1)
 
     parts = [len(rows) / 1300 * over(rows) for rows in np.split(np.arange(1300), [100, 500, 900])]
     close(over(slice(None)), sum(parts), 1e-12)
@@ -339,10 +338,10 @@ def test_the_policy_gradient_of_many_rows_is_the_mean_over_them_PG9(twin, box):
 @given_kinds(policies(), st.sampled_from([0.0, 0.1]))
 def test_the_gradient_of_a_policy_that_is_only_climbed_is_the_policy_gradient_PG9_DI7(case, ent_coef):
     g, entropy = gradient_and_entropy(case.policy, case.theta, case.obs, case.act, case.adv, ent_coef)
-    tapes = forward_tiles(case.policy, case.theta, case.obs)
-    expected = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv, ent_coef)
+    tape = case.policy.forward(case.theta, case.obs)
+    expected = policy_gradient(case.policy, case.theta, tape, case.act, case.adv, ent_coef)
     close(g, expected, 1e-12, scale=np.abs(expected).max() + 1)
-    close(entropy, case.policy.distribution.entropy(tapes[0].params).mean(), 1e-12)
+    close(entropy, case.policy.distribution.entropy(tape.params).mean(), 1e-12)
 
 
 @pytest.mark.parametrize("act", [np.full(5, 3), np.zeros(4, int)])
@@ -350,7 +349,7 @@ def test_a_policy_gradient_of_actions_that_are_none_is_refused(act):
     policy = policy_for(categorical(3, Backend("numba", 1)), (4, 8))
     theta, obs = policy.init(np.random.default_rng(0)), np.ones((5, 4), np.float32)
     with pytest.raises(ShapeError, match="act"):
-        policy_gradient(policy, theta, forward_tiles(policy, theta, obs), act, np.ones(5))
+        policy_gradient(policy, theta, policy.forward(theta, obs), act, np.ones(5))
 
 
 def three_rows():
@@ -381,13 +380,13 @@ def test_whole_numbers_among_the_settings_compile_nothing_anew():
 
 @given(policies(), st.sampled_from([1e-3, float("inf")]))
 def test_minibatch_ascent_shortens_long_gradients_and_keeps_log_std_in_its_range_AC3(case, limit):
-    tapes = forward_tiles(case.policy, case.theta, case.obs)
-    old = np.concatenate([tape.params for tape in tapes])
+    tape = case.policy.forward(case.theta, case.obs)
+    old = tape.params
     terms = (float("inf"), 0.0, 0.0)
     surrogate = Surrogate.of(case.policy, case.obs, case.act, case.adv, old)
     begin, rows = begin_adam(case.theta), order(len(case.obs), 1)
     found = surrogate.climb(case.theta, begin, terms, rows, len(case.obs), 100.0, max_grad_norm=limit)
-    g = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv)
+    g = policy_gradient(case.policy, case.theta, tape, case.act, case.adv)
     close(found.adam.first, 0.1 * g * min(1, limit / max(np.linalg.norm(g), 1e-300)), 1e-12)
     np.testing.assert_array_equal(found.theta, case.policy.project(found.theta))
     assert found.adam.step == 1

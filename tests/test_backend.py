@@ -12,7 +12,7 @@ import pytest
 import threadpoolctl
 
 from minipg import Backend
-from minipg.backend import TILE_ROWS, OneBlasThread, announce_compiling
+from minipg.backend import MOST_TILES, TILE_ROWS, OneBlasThread, announce_compiling
 from minipg.errors import MinipgError
 
 
@@ -22,10 +22,13 @@ def test_results_come_in_the_order_of_the_items(threads):
     assert Backend("numpy", threads).map(lambda x: x, []) == []
 
 
-@pytest.mark.parametrize("rows", [0, 1, TILE_ROWS, TILE_ROWS + 1, 5 * TILE_ROWS - 3])
-def test_tiles_cover_every_row_once_in_order(rows):
+@pytest.mark.parametrize("rows", [0, 1, TILE_ROWS, TILE_ROWS + 1, 5 * TILE_ROWS - 3, 8 * TILE_ROWS + 1, 100_000])
+def test_few_tiles_cover_every_row_once_in_order(rows):
     tiles = Backend("numpy", 2).map_rows(lambda rows: rows, rows)
     assert [i for tile in tiles for i in range(tile.start, tile.stop)] == list(range(rows))
+    assert len(tiles) <= MOST_TILES
+    assert all(tile.start % TILE_ROWS == 0 for tile in tiles)
+    assert len(tiles) > 1 or rows <= TILE_ROWS
 
 
 def test_a_busy_helper_is_not_waited_for():
@@ -125,11 +128,11 @@ def test_many_python_threads_may_compute_at_once():
 
     mlp = MLP((8, 32, 4), "tanh", Backend("numba", 2))
     theta, obs = mlp.init(np.random.default_rng(0)), np.random.default_rng(1).normal(size=(2000, 8))
-    expected = np.concatenate(mlp.backend.map_rows(lambda rows: mlp.forward(theta, obs[rows]).out, len(obs)))
+    expected = mlp.forward(theta, obs).out
     results = [None] * 6
 
     def work(i):
-        results[i] = np.concatenate(mlp.backend.map_rows(lambda rows: mlp.forward(theta, obs[rows]).out, len(obs)))
+        results[i] = mlp.forward(theta, obs).out
 
     workers = [threading.Thread(target=work, args=(i,)) for i in range(6)]
     for worker in workers:

@@ -16,6 +16,7 @@ FLOORS = [
     ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu", "minipg.kernels.cpu.classic_control"],
     ["minipg.kernels._quadrature", "minipg.kernels.reference._namespace",
      "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh", "minipg.kernels.cpu._bind"],
+    ["minipg.kernels.cpu._board"],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments",
                   "head")],
@@ -23,6 +24,7 @@ FLOORS = [
      for name in ("regression", "fisher", "multicategorical", "squashed")],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("policy_gradient", "proximal", "evaluation")],
+    ["minipg.kernels.cpu._crew"],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("_square", "stream")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("cartpole", "acrobot", "mountain_car", "pendulum")],
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
@@ -40,6 +42,7 @@ FLOORS = [
     ["minipg.gradient_check"],
     ["minipg.mlp", "minipg.distribution", "minipg.returns", "minipg.tabular"],
     ["minipg.policy", "minipg.value", "minipg.gradient_check.strategies"],
+    ["minipg.crew"],
     ["minipg.fisher", "minipg.objective"],
     ["minipg.envs.faults"],
     ["minipg.envs.guard", "minipg.envs.messages", "minipg.envs.problems", "minipg.envs.register", "minipg.envs.spaces"],

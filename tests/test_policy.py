@@ -22,7 +22,7 @@ from minipg import (
 )  # fmt: skip
 from minipg import backend as backend_module
 from minipg.errors import ConfigError, ShapeError
-from minipg.fisher import fisher_vector_product, forward_tiles
+from minipg.fisher import fisher_vector_product
 from minipg.line_search import step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import policy_for
@@ -31,17 +31,17 @@ from minipg.policy import policy_for
 @given_kinds(policies(), st.integers(1, 4))
 def test_tiles_do_not_change_gradient_fisher_product_or_worth(case, tile):
     product = fisher_vector_product(case.policy, case.theta, case.obs, case.v)
-    tapes = forward_tiles(case.policy, case.theta, case.obs)
-    gradient = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv)
-    old = np.concatenate([tape.params for tape in tapes])
+    tape = case.policy.forward(case.theta, case.obs)
+    gradient = policy_gradient(case.policy, case.theta, tape, case.act, case.adv)
+    old = tape.params
     measure, moved = surrogate_and_kl(case.policy, case.obs, case.act, case.adv, old), case.theta + 0.1 * case.v
     whole = np.array(measure(moved))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backend_module, "TILE_ROWS", tile)
-        tapes = forward_tiles(case.policy, case.theta, case.obs)
-        assert len(tapes) == -(-len(case.obs) // tile)
-        close(fisher_operator(case.policy, case.theta, tapes)(case.v), product, 1e-12, scale=np.abs(product).max() + 1)
-        tiled = policy_gradient(case.policy, case.theta, tapes, case.act, case.adv)
+        tape = case.policy.forward(case.theta, case.obs)
+        assert len(case.obs) <= tile or len(backend_module.tiles_of(len(case.obs))) > 1
+        close(fisher_operator(case.policy, case.theta, tape)(case.v), product, 1e-12, scale=np.abs(product).max() + 1)
+        tiled = policy_gradient(case.policy, case.theta, tape, case.act, case.adv)
         close(tiled, gradient, 1e-12, scale=np.abs(gradient).max() + 1)
         close(np.array(measure(moved)), whole, 1e-12, scale=np.abs(whole).max() + 1)
 
@@ -75,12 +75,12 @@ def test_what_a_policy_is_worth_does_not_ask_for_one_precision():
 def test_the_kl_of_a_small_natural_step_is_delta_to_first_order_TR6_TR7(kind, seed, delta):
     rng, policy = np.random.default_rng(seed), kind(MLP((3, 4, 3), "tanh", Backend("numba", 1)))
     theta, obs = policy.init(rng, np.float64), rng.normal(size=(50, 3))
-    tapes = forward_tiles(policy, theta, obs)
-    fisher = fisher_operator(policy, theta, tapes, 0.0)
+    tape = policy.forward(theta, obs)
+    fisher = fisher_operator(policy, theta, tape, 0.0)
     cg = conjugate_gradient(fisher, fisher(rng.normal(size=len(theta))), 20)
     step = step_scale(cg.curvature, delta) * cg.x
-    act = policy.distribution.mode(tapes[0].params)
-    _, kl = surrogate_and_kl(policy, obs, act, np.ones(50), tapes[0].params)(theta + step)
+    act = policy.distribution.mode(tape.params)
+    _, kl = surrogate_and_kl(policy, obs, act, np.ones(50), tape.params)(theta + step)
     assert abs(kl / delta - 1) < 10 * np.sqrt(delta)
 
 

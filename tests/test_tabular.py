@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from minipg import MLP, Backend, CategoricalPolicy, conjugate_gradient
 from minipg.errors import ConfigError, MinipgError, ShapeError
-from minipg.fisher import forward_tiles
 from minipg.gradient_check.strategies import integers, mdps
 from minipg.gradient_check.strategies import mdps_with_policies as cases
 from minipg.gradient_check.strategies import probabilities as rows
@@ -610,15 +609,15 @@ def test_the_surrogate_is_the_local_objective_sampled_from_the_old_policy_IS3(ca
     policy = CategoricalPolicy(MLP(old.shape, "tanh", Backend("numpy", 1)))  # one-hot states in, logits out
     flat = lambda theta: np.concatenate([theta.ravel(), np.zeros(theta.shape[1])])
     obs, act = np.repeat(np.eye(len(old)), old.shape[1], axis=0), np.tile(np.arange(old.shape[1]), len(old))
-    tapes = forward_tiles(policy, flat(case.theta), obs)
+    tape = policy.forward(flat(case.theta), obs)
     adv = (old.size * d[:, None] * old * A).ravel()  # the mean over all (s, a) is then the mean under d and old
-    surrogate = surrogate_and_kl(policy, obs, act, adv, tapes[0].params)
+    surrogate = surrogate_and_kl(policy, obs, act, adv, tape.params)
     theta = case.theta[::-1] / 2
     new, scale = softmax_policy(theta), size(mdp, 2)
     gain = (local_objective(mdp, old, new) - start_value(mdp, old)) * (1 - mdp.gamma)
     close(surrogate(flat(theta))[0], gain, 1e-11, scale)
     close(surrogate(flat(theta))[1], kl(old, new).mean(), 1e-12, scale=1)
-    g = policy_gradient(policy, flat(case.theta), tapes, act, adv)[: old.size]
+    g = policy_gradient(policy, flat(case.theta), tape, act, adv)[: old.size]
     exact = start_value_gradient(mdp, old, softmax_jacobian(case.theta)) * (1 - mdp.gamma)
     close(g, exact, 1e-12, scale)
 

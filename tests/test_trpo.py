@@ -12,7 +12,7 @@ from minipg import MLP, TRPO, Backend, GaussianPolicy, TRPOConfig
 from minipg.algorithms.advantages import Samples, explained_variance, normalize
 from minipg.algorithms.trpo import update
 from minipg.errors import MinipgError
-from minipg.fisher import fisher_vector_product, forward_tiles
+from minipg.fisher import fisher_vector_product
 from minipg.objective import policy_gradient
 
 
@@ -48,8 +48,8 @@ def test_the_step_is_a_fraction_of_the_damped_natural_step_of_length_delta_TR7(c
     if info.status != "ok":
         return
     step = (theta - case.theta) / info.step_fraction
-    tapes = forward_tiles(case.policy, case.theta, case.obs)
-    g = policy_gradient(case.policy, case.theta, tapes, case.act, normalize(case.adv))
+    tape = case.policy.forward(case.theta, case.obs)
+    g = policy_gradient(case.policy, case.theta, tape, case.act, normalize(case.adv))
     Fx = fisher_vector_product(case.policy, case.theta, case.obs, step, damping)
     np.testing.assert_allclose(step @ Fx / 2, max_kl, rtol=1e-5)
     multiplier = g @ step / (2 * max_kl)  # g = λ (F + damping·I) Δ, and ΔᵀFΔ = 2δ

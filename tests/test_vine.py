@@ -20,7 +20,6 @@ from minipg.envs import make_vector
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.envs.snapshots import snapshots_of
 from minipg.errors import ConfigError, EnvironmentFault
-from minipg.fisher import forward_tiles
 from minipg.gradient_check.strategies import mdps_with_policies
 from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import policy_for
@@ -198,7 +197,7 @@ def test_where_branches_are_exact_so_are_the_surrogate_and_its_gradient_TR2_TR13
     value, kl = surrogate_and_kl(policy, vine.obs, vine.act, vine.adv, old)(other)
     close(value, ((new - pi) * Q).sum(axis=1)[at].mean(), 1e-10)
     close(kl, (pi * np.log(pi / new)).sum(axis=1)[at].mean(), 1e-10)
-    g = policy_gradient(policy, theta, forward_tiles(policy, theta, vine.obs), vine.act, vine.adv)
+    g = policy_gradient(policy, theta, policy.forward(theta, vine.obs), vine.act, vine.adv)
     by_logits = pi * (Q - (pi * Q).sum(axis=1, keepdims=True))  # Σ_a ∇π(a|s) Q(s,a)
     expected = policy.vjp(theta, policy.forward(theta, everywhere[at]), by_logits[at]) / 7
     close(g, expected, 1e-10, scale=np.abs(Q).max())

@@ -18,7 +18,6 @@ from minipg.algorithms.advantages import Samples
 from minipg.algorithms.ascent import AdamState, all_finite
 from minipg.algorithms.proximal import Surrogate
 from minipg.checks import Array
-from minipg.fisher import forward_tiles
 from minipg.policy import Policy
 
 
@@ -67,7 +66,7 @@ def dual_update(
     theta (P,), samples.adv as it is to be weighed, order (E, B) the rows as each pass visits them.
     """
     obs, act, adv = samples.obs, samples.act, samples.adv
-    old = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
+    old = policy.forward(theta, obs).params
     entropy = float(policy.distribution.entropy(old).mean())
     surrogate = Surrogate.of(policy, obs, act, adv, old)
     new, adam, multiplier, value, kl = theta, AdamState(*state[:3]), state.multiplier, math.nan, math.nan

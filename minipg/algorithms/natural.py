@@ -10,7 +10,7 @@ import numpy as np
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.checks import Array
 from minipg.conjugate_gradient import CGResult, conjugate_gradient
-from minipg.fisher import fisher_operator, forward_tiles
+from minipg.fisher import fisher_operator
 from minipg.objective import policy_gradient
 from minipg.policy import Policy
 
@@ -51,12 +51,11 @@ def natural_gradient(
 
     theta (P,), obs (B, O), act (B, …), adv (B,).
     """
-    tapes = forward_tiles(policy, theta, obs)
-    old = np.concatenate([tape.params for tape in tapes])
-    g = policy_gradient(policy, theta, tapes, act, adv)
+    tape = policy.forward(theta, obs)
+    old, g = tape.params, policy_gradient(policy, theta, tape, act, adv)
     if config.fisher_subsample > 1:
         # a fixed random choice: a stride might meet some of the environments only
         some = np.random.default_rng(0).permutation(len(obs))[: max(1, len(obs) // config.fisher_subsample)]
-        tapes = forward_tiles(policy, theta, obs[some])
-    fisher = fisher_operator(policy, theta, tapes, config.damping)
+        tape = policy.forward(theta, obs[some])
+    fisher = fisher_operator(policy, theta, tape, config.damping)
     return NaturalGradient(g, old, conjugate_gradient(fisher, g, config.cg_iters))

@@ -25,7 +25,6 @@ from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.proximal import Surrogate
 from minipg.checks import Array, require
-from minipg.fisher import forward_tiles
 from minipg.objective import adapted_beta
 from minipg.policy import Policy
 from minipg.rollout import Batch
@@ -108,7 +107,7 @@ def update(
     if config.normalize_advantage:
         adv = normalize(adv)
     beta = state.beta
-    old = np.concatenate([tape.params for tape in forward_tiles(policy, theta, obs)])
+    old = policy.forward(theta, obs).params
     clip_range = config.clip_range * scheduled(config.clip_schedule, progress)
     terms = (
         clip_range if config.objective == "clip" else math.inf,

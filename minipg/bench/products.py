@@ -15,7 +15,7 @@ from minipg.bench.machine import PRODUCT, rate_sides, rates_of, thread_counts
 from minipg.bench.turns import Bench, Line, Samples, Side, best, line_of, paired, seconds_per_call
 from minipg.checks import Array
 from minipg.errors import MinipgError
-from minipg.fisher import fisher_operator, forward_tiles
+from minipg.fisher import fisher_operator
 from minipg.mlp import MLP
 from minipg.policy import GaussianPolicy
 
@@ -85,7 +85,7 @@ class _Problem:
         for system, twin in (("minipg", "numba"), ("minipg, NumPy twin", "numpy")):
             for n in thread_counts():
                 policy = GaussianPolicy(MLP(self.sizes, "tanh", Backend(twin, n)))
-                product = fisher_operator(policy, self.theta, forward_tiles(policy, self.theta, self.obs))
+                product = fisher_operator(policy, self.theta, policy.forward(self.theta, self.obs))
                 sides[Side(system, n)] = partial(product, self.v)
         results = [product() for product in sides.values()]
         if not peers.missing("torch"):

@@ -18,6 +18,7 @@ from minipg.bench.machine import PRODUCT, bandwidth, matrix_rate, rates_of
 from minipg.bench.table import rendered
 from minipg.bench.training import PPO_SMALL, TRPO_LARGE, Training
 from minipg.bench.turns import Bench, Side, number
+from minipg.policy import NetworkPolicy
 
 SETTINGS = {setting.name: setting for setting in (PPO_SMALL, TRPO_LARGE)}
 # stage → the functions whose calls are its; one that gives back a product has its calls timed instead
@@ -31,7 +32,7 @@ PLACES: dict[str, dict[str, list[tuple[Any, str]]]] = {
     "trpo": {
         "rollout": [(trpo.TRPO, "_collect")],
         "advantages": [(trpo, "estimate_advantages")],
-        "gradient": [(natural, "forward_tiles"), (natural, "policy_gradient")],
+        "gradient": [(NetworkPolicy, "forward"), (natural, "policy_gradient")],
         "Fisher products": [(natural, "fisher_operator")],
         "conjugate gradient, rest": [(natural, "conjugate_gradient")],
         "line search": [(trpo, "line_search")],

@@ -11,7 +11,7 @@ from minipg.algorithms.proximal import Surrogate
 from minipg.checks import Array
 from minipg.conjugate_gradient import conjugate_gradient
 from minipg.distribution import Distribution
-from minipg.fisher import fisher_operator, fisher_vector_product, forward_tiles
+from minipg.fisher import fisher_operator, fisher_vector_product
 from minipg.gradient_check.numeric import second_derivative
 from minipg.laws.case import ROUNDING, Case, Law, apart, apart_from_slope
 from minipg.laws.distributions import FAMILIES, outcomes
@@ -32,7 +32,7 @@ class Draw(NamedTuple):
     obs: Array
     act: Array
     adv: Array
-    tapes: list[PolicyTape]
+    tape: PolicyTape
 
 
 def _draw(case: Case) -> Draw:
@@ -43,10 +43,10 @@ def _draw(case: Case) -> Draw:
     policy = policy_for(distribution, (case.count(4), *hidden), state_dependent_std=of_state)
     theta, v = case.normal(policy.layout.size, scale=0.5), case.normal(policy.layout.size, scale=0.5)
     obs = case.normal(1 + case.count(11), policy.mlp.sizes[0])
-    tapes = forward_tiles(policy, theta, obs)
+    tape = policy.forward(theta, obs)
     noise = policy.distribution.noise(case.rng, (len(obs),), case.dtype)
-    act = policy.distribution.sample(tapes[0].params, noise)
-    return Draw(policy, theta, v, obs, act, case.normal(len(obs)), tapes)
+    act = policy.distribution.sample(tape.params, noise)
+    return Draw(policy, theta, v, obs, act, case.normal(len(obs)), tape)
 
 
 def _jacobian(policy: Policy, theta: Array, obs: Array) -> Array:
@@ -70,8 +70,8 @@ def _amplified(distribution: Distribution, params: Array) -> float:
 
 def jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9(case: Case) -> float:
     """J v = d/dt params(θ + t v); ⟨g, J v⟩ = ⟨Jᵀ g, v⟩."""
-    policy, theta, v, obs, _, _, tapes = _draw(case)
-    tape, g = tapes[0], case.normal(*tapes[0].params.shape)
+    policy, theta, v, obs, _, _, tape = _draw(case)
+    g = case.normal(*tape.params.shape)
     Jv, JTg = policy.jvp(theta, tape, v), policy.vjp(theta, tape, g)
     reach = (1 + np.abs(v).sum()) * (1 + np.abs(theta).max()) ** 2
     return max(
@@ -82,8 +82,8 @@ def jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9(case: C
 
 def the_fisher_product_is_the_explicit_matrix_times_v_TR9(case: Case) -> float:
     """F v + damping v = (1/B) Σ Jᵀ M J v + damping v."""
-    policy, theta, v, obs, _, _, tapes = _draw(case)
-    J, params = _jacobian(policy, theta, obs), tapes[0].params.astype(float)
+    policy, theta, v, obs, _, _, tape = _draw(case)
+    J, params = _jacobian(policy, theta, obs), tape.params.astype(float)
     MJv = policy.distribution.fisher_product(params, J @ v.astype(float))
     explicit = np.einsum("bdp,bd->p", J, MJv) / len(obs)
     terms = np.einsum("bdp,bd->p", np.abs(J), np.abs(MJv)).max() + np.abs(v).max() + _size(params)
@@ -104,16 +104,16 @@ def the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6(case: Case) -> floa
 
 def the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9(case: Case) -> float:
     """⟨g, v⟩ = d/dt [L + c mean H](θ + t v), and there L is the mean advantage and the KL zero."""
-    policy, theta, v, obs, act, adv, tapes = _draw(case)
+    policy, theta, v, obs, act, adv, tape = _draw(case)
     c = case.one_of(0.0, 0.5)
-    terms = policy_gradient(policy, theta, tapes, act, adv, c) * v
+    terms = policy_gradient(policy, theta, tape, act, adv, c) * v
     theta64, obs64 = theta.astype(float), obs.astype(float)
     old, acted = policy.forward(theta64, obs64).params, act if act.dtype == np.int64 else act.astype(float)
     L = surrogate_and_kl(policy, obs64, acted, adv.astype(float), old)
     H = lambda x: policy.distribution.entropy(policy.forward(x, obs64).params).mean()
     amplified = _amplified(policy.distribution, old) * (1 + np.abs(v).sum())
     size = np.abs(terms).sum() + amplified * (c + np.abs(adv).mean())
-    value, kl = surrogate_and_kl(policy, obs, act, adv, tapes[0].params)(theta)
+    value, kl = surrogate_and_kl(policy, obs, act, adv, tape.params)(theta)
     return max(
         apart_from_slope(case, [terms.sum(dtype=float)], lambda x: L(x)[0] + c * H(x), theta, v, size),
         apart(case, value, adv.mean(dtype=float), np.abs(adv).max()),
@@ -123,21 +123,21 @@ def the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_P
 
 def a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6(case: Case) -> float:
     """E_a[b(s) ∇log π(a|s)] = 0 in every state s."""
-    policy, theta, _, obs, _, _, tapes = _draw(case)
-    params, act, weight = outcomes(policy.distribution, tapes[0].params[0])
+    policy, theta, _, obs, _, _, tape = _draw(case)
+    params, act, weight = outcomes(policy.distribution, tape.params[0])
     tape = policy.forward(theta, np.repeat(obs[:1], len(act), 0))
     b = case.normal(1)[0]
-    g = policy_gradient(policy, theta, [tape], act, (b * weight).astype(theta.dtype))
+    g = policy_gradient(policy, theta, tape, act, (b * weight).astype(theta.dtype))
     return apart(case, g, 0, _size(params) * (1 + np.abs(theta).max()) ** 2 * (1 + np.abs(obs).max()))
 
 
 def conjugate_gradient_solves_the_damped_fisher_system_TR10(case: Case) -> float:
     """(F + damping I) x = g: the residual and the curvature xᵀ(F + damping I) x are those of the x returned."""
-    policy, theta, v, _, _, _, tapes = _draw(case)
-    product = fisher_operator(policy, theta, tapes, 0.5)
+    policy, theta, v, _, _, _, tape = _draw(case)
+    product = fisher_operator(policy, theta, tape, 0.5)
     cg = conjugate_gradient(product, v, iterations=case.count(8))
     Ax, size = product(cg.x), np.linalg.norm(v) + np.linalg.norm(product(np.abs(cg.x)))
-    falls = math.inf if cg.residual > 1.5 * np.linalg.norm(v) * math.sqrt(_size(tapes[0].params)) else 0.0
+    falls = math.inf if cg.residual > 1.5 * np.linalg.norm(v) * math.sqrt(_size(tape.params)) else 0.0
     return max(
         falls,
         apart(case, cg.residual, np.linalg.norm(v - Ax), size),
@@ -147,8 +147,8 @@ def conjugate_gradient_solves_the_damped_fisher_system_TR10(case: Case) -> float
 
 def conjugate_gradient_is_the_best_of_its_krylov_space_TR10(case: Case) -> float:
     """After k products ½ xᵀA x − gᵀx is the least that g, A g, … Aᵏ⁻¹g span: no other error is smaller in A's norm."""
-    policy, theta, g, _, _, _, tapes = _draw(case)
-    product, k = fisher_operator(policy, theta, tapes, 0.5), int(case.rng.integers(1, 5))
+    policy, theta, g, _, _, _, tape = _draw(case)
+    product, k = fisher_operator(policy, theta, tape, 0.5), int(case.rng.integers(1, 5))
     A = np.stack([product(e) for e in np.eye(len(theta), dtype=theta.dtype)]).astype(float)
     g64, basis = g.astype(float), np.zeros((len(theta), 0))
     direction = g64
@@ -163,8 +163,8 @@ def conjugate_gradient_is_the_best_of_its_krylov_space_TR10(case: Case) -> float
 
 def the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5(case: Case) -> float:
     """L(θ′) = mean r Â and mean KL(old‖θ′), of a θ′ away from the old one."""
-    policy, theta, v, obs, act, adv, tapes = _draw(case)
-    old, d, theta = tapes[0].params, policy.distribution, theta + theta.dtype.type(0.2) * v
+    policy, theta, v, obs, act, adv, tape = _draw(case)
+    old, d, theta = tape.params, policy.distribution, theta + theta.dtype.type(0.2) * v
     value, kl = surrogate_and_kl(policy, obs, act, adv, old)(theta)
     new = policy.forward(theta, obs).params
     logp, logp_old, kls = d.log_prob(new, act).astype(float), d.log_prob(old, act).astype(float), d.kl(old, new)
@@ -178,23 +178,23 @@ def the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5(case: Case) -> flo
 
 def the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7(case: Case) -> float:
     """Δ = √(2δ/xᵀF x) x has ½ ΔᵀF Δ = δ."""
-    policy, theta, v, _, _, _, tapes = _draw(case)
-    product, delta = fisher_operator(policy, theta, tapes, 0.5), case.one_of(1e-4, 1e-2, 1.0)
+    policy, theta, v, _, _, _, tape = _draw(case)
+    product, delta = fisher_operator(policy, theta, tape, 0.5), case.one_of(1e-4, 1e-2, 1.0)
     cg = conjugate_gradient(product, v, iterations=8)
     step = theta.dtype.type(step_scale(cg.curvature, delta)) * cg.x
-    return apart(case, 0.5 * float(step.astype(float) @ product(step)), delta, delta * _size(tapes[0].params))
+    return apart(case, 0.5 * float(step.astype(float) @ product(step)), delta, delta * _size(tape.params))
 
 
 def an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothing_TR11(case: Case) -> float:
     """L(θ′) − L(θ) > 0 and mean KL ≤ δ, or the very θ that came in."""
-    policy, theta, _, obs, act, adv, tapes = _draw(case)
-    L, delta, before = surrogate_and_kl(policy, obs, act, adv, tapes[0].params), 0.01, float(adv.mean(dtype=float))
+    policy, theta, _, obs, act, adv, tape = _draw(case)
+    L, delta, before = surrogate_and_kl(policy, obs, act, adv, tape.params), 0.01, float(adv.mean(dtype=float))
 
     def evaluate(x: Array) -> tuple[float, float]:
         value, kl = L(x)
         return value - before, kl
 
-    step = policy_gradient(policy, theta, tapes, act, adv) * case.one_of(1e-3, 1.0, -1.0, 1e3)
+    step = policy_gradient(policy, theta, tape, act, adv) * case.one_of(1e-3, 1.0, -1.0, 1e3)
     found = line_search(
         evaluate, theta, step, max_kl=delta, expected=0.0, accept_ratio=0.0,
         backtrack_coeff=0.5, backtrack_iters=6, project=policy.project,
@@ -207,8 +207,8 @@ def an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothin
 
 def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> float:
     """⟨g, v⟩ = d/dt mean [min(r Â, clip(r) Â) − β KL(old‖θ + t v) + c H]; the KL beside it is the mean KL."""
-    policy, theta, v, obs, act, adv, tapes = _draw(case)
-    old, d = tapes[0].params, policy.distribution
+    policy, theta, v, obs, act, adv, tape = _draw(case)
+    old, d = tape.params, policy.distribution
     theta = theta + case.normal(len(theta), scale=0.1)
     clip_range, beta, c = case.one_of(math.inf, 0.1, 0.3), case.one_of(0.0, 2.0), case.one_of(0.0, 0.5)
     surrogate = Surrogate.of(policy, obs, act, adv.astype(theta.dtype), old)

@@ -1,0 +1,42 @@
+"""Fisher products on threads that linger between one and the next: what is shared stands in kernels/cpu/_crew.py."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import numpy as np
+
+from minipg.backend import tiles_of
+from minipg.checks import Array, as_array, as_flat
+from minipg.policy import Policy, PolicyTape
+
+
+class Crew:
+    """v ↦ Σ Jᵀ M J v over a batch  (TR-9), to the bit what `policy.fisher_product` makes of it.
+
+    For the Numba twin, and policies with a fused product. Helpers that are away are not waited for.
+    """
+
+    def __init__(self, policy: Policy, theta: Array, tape: PolicyTape) -> None:
+        theta = as_flat("theta", theta, policy.layout.size)
+        tiles, backend = tiles_of(len(tape.params)), policy.backend
+        rows = tiles[0].stop
+        self._backend, self._share = backend, backend.kernels("_crew").share(policy.fused_product)
+        self._v, self._sums = np.empty_like(theta), np.empty((len(tiles), len(theta)), theta.dtype)
+        self._board: Array = np.full(backend.kernels("_board").SIZE, len(tiles))
+        forward = (tape.mlp.obs, tape.mlp.hidden, tape.params)
+        self._inputs = (self._board, rows, theta, *policy.mlp.spec, *forward, self._v, self._sums)
+        members = min(backend.threads, len(tiles))
+        self._work = [policy.fused_work(rows, theta.dtype) for _ in range(members)]
+        self._helpers: list[Future[None] | None] = [None] * (members - 1)
+
+    def __call__(self, v: Array) -> Array:
+        """v (P,) → (P,)."""
+        self._v[:] = as_array("v", v, self._v.shape, self._v.dtype)
+        try:
+            for i, helper in enumerate(self._helpers):
+                if helper is None or helper.done():
+                    self._helpers[i] = self._backend.submit(self._share, False, *self._inputs, self._work[i + 1])
+        finally:  # whoever has come is at work now: they are not left before all is done
+            self._share(True, *self._inputs, self._work[0])
+        return sum(self._sums, start=np.zeros_like(self._v))

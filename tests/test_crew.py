@@ -1,0 +1,108 @@
+"""Threads that linger between Fisher products: the same bits, every tile once, nobody waited for who is away."""
+
+import multiprocessing
+import threading
+
+import numba
+import numpy as np
+import pytest
+from minipg.kernels.cpu._board import SIZE, all_done, finish, next_tile, post
+
+from minipg import MLP, Backend, CategoricalPolicy, GaussianPolicy, fisher_operator
+from minipg.backend import TILE_ROWS
+from minipg.errors import ShapeError
+
+
+def problem(kind, rows, threads, dtype=np.float32, hidden=16):
+    policy, rng = kind(MLP((3, hidden, 2), "tanh", Backend("numba", threads))), np.random.default_rng(rows)
+    theta, obs = policy.init(rng, dtype), rng.normal(size=(rows, 3)).astype(dtype)
+    vs = rng.normal(size=(6, len(theta))).astype(dtype)
+    return policy, theta, policy.forward(theta, obs), vs
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, TILE_ROWS, 3 * TILE_ROWS + 5, 9 * TILE_ROWS])
+@pytest.mark.parametrize("kind", [CategoricalPolicy, GaussianPolicy])
+def test_a_crew_of_any_number_gives_the_bits_of_the_plain_product_TR9(kind, rows, dtype):
+    plain = None
+    for threads in (1, 2, 3, 5):
+        policy, theta, tape, vs = problem(kind, rows, threads, dtype)
+        product = fisher_operator(policy, theta, tape)
+        plain = plain or [policy.fisher_product(theta, tape, v) / dtype(rows) + dtype(0) * v for v in vs]
+        for v, expected in zip(vs, plain, strict=True):
+            np.testing.assert_array_equal(product(v), expected)
+
+
+@numba.njit(nogil=True)
+def work_through(leads, board, done):
+    """What a thread does at a board, without the mathematics: it counts each tile it takes."""
+    if leads:
+        post(board)
+    while True:
+        tile = next_tile(board, done.shape[0])
+        if tile >= 0:
+            done[tile] += 1
+            finish(board)
+        elif not leads or all_done(board, done.shape[0]):
+            return
+
+
+def test_every_tile_is_taken_once_however_many_threads_take_tiles():
+    board, done, rounds = np.full(SIZE, 1000), np.zeros(1000, np.int64), 300
+    over = threading.Event()
+
+    def follow():
+        while not over.is_set():
+            work_through(False, board, done)
+
+    followers = [threading.Thread(target=follow) for _ in range(3)]
+    for thread in followers:
+        thread.start()
+    try:
+        for n in range(rounds):
+            work_through(True, board, done)
+            assert (done == n + 1).all()  # when who leads returns, all is done, and nothing twice
+    finally:
+        over.set()
+        for thread in followers:
+            thread.join()
+
+
+def test_who_is_busy_elsewhere_is_not_waited_for():
+    policy, theta, tape, vs = problem(CategoricalPolicy, 5 * TILE_ROWS, 2)
+    release = threading.Event()
+    busy = policy.backend.submit(release.wait, 60)
+    try:
+        product = fisher_operator(policy, theta, tape)
+        np.testing.assert_array_equal(
+            product(vs[0]), policy.fisher_product(theta, tape, vs[0]) / np.float32(len(tape.params))
+        )
+    finally:
+        release.set()
+    assert busy.result()
+
+
+def in_child(queue):
+    policy, theta, tape, vs = problem(CategoricalPolicy, 5 * TILE_ROWS, 2)
+    queue.put(fisher_operator(policy, theta, tape)(vs[0]))
+
+
+def test_a_forked_child_has_helpers_of_its_own():
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork on this platform")
+    policy, theta, tape, vs = problem(CategoricalPolicy, 5 * TILE_ROWS, 2)
+    expected, context = fisher_operator(policy, theta, tape)(vs[0]), multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=in_child, args=(queue,))
+    child.start()
+    np.testing.assert_array_equal(queue.get(timeout=60), expected)
+    child.join(60)
+
+
+def test_a_vector_of_another_length_is_named_and_the_next_product_is_right():
+    policy, theta, tape, vs = problem(GaussianPolicy, 3 * TILE_ROWS, 2)
+    product = fisher_operator(policy, theta, tape)
+    expected = product(vs[0])
+    with pytest.raises(ShapeError, match="v: expected shape"):
+        product(vs[0][:-1])
+    np.testing.assert_array_equal(product(vs[0]), expected)
