@@ -59,7 +59,7 @@ class Distribution:
         act = as_array("act", act, (rows, *self.act_shape), np.int64 if self.discrete else dtype)
         if self.discrete and act.size:
             options = self.sizes or (2 if self.name == "bernoulli" else self.size)
-            if act.min() < 0 or (act >= options).any():
+            if (act.view(np.uint64).max(axis=0) >= options).any():  # which -1 is, too
                 last = np.subtract(options, 1).tolist()
                 raise ShapeError(f"act: expected indices from 0 to {last}, got {act.min()} to {act.max(axis=0)}")
         return act

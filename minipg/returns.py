@@ -41,6 +41,31 @@ def td_errors(
     return out
 
 
+def advantages(
+    value: Array,
+    rew: Array,
+    terminated: Array,
+    cut: Array,
+    final_at: Array,
+    gamma: float,
+    gae_lambda: float,
+    backend: Backend | None = None,
+) -> tuple[Array, Array]:
+    """Â (T, N) by GAE over a batch, and the critic's targets Â + V (T, N)  (PG-12, AC-1).
+
+    value (T·N + N + K,): V of every row, of what follows the last ones, and of the observations that ended truncated
+    episodes, which followed the rows final_at (K,). rew, terminated, cut (T, N): `cut` where the trace ends besides.
+    """
+    rew = _float("rew", rew, (None, None))
+    final_at = as_array("final_at", final_at, (None,), np.int64)
+    value = _float("value", value, (rew.size + rew.shape[1] + len(final_at),), rew)
+    ends = as_array("terminated", terminated, rew.shape, bool), as_array("cut", cut, rew.shape, bool)
+    adv, ret = np.empty_like(rew), np.empty_like(rew)
+    kernel = (backend or Backend()).kernels("returns").advantages
+    kernel(value, rew, *ends, final_at, float(gamma), float(gae_lambda), adv, ret)
+    return adv, ret
+
+
 def gae(
     delta: Array,
     terminated: Array,

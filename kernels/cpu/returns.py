@@ -30,3 +30,19 @@ def gae(delta, terminated, truncated, gamma, gae_lambda, out):
         for n in range(envs):
             cut = terminated[t, n] or truncated[t, n] or t == steps - 1
             out[t, n] = delta[t, n] + (0 if cut else gamma * gae_lambda * out[t + 1, n])
+
+
+@jit
+def advantages(value, rew, terminated, cut, final_at, gamma, gae_lambda, adv, ret):
+    """Both of the above for a whole batch, and ret = Â + V  (PG-12, AC-1).   value (T·N + N + K,), final_at (K,)."""
+    (steps, envs), rows = rew.shape, rew.size
+    own, following = value[:rows].reshape(steps, envs), ret.reshape(rows)
+    for i in range(rows):
+        following[i] = value[envs + i]
+    for k in range(final_at.shape[0]):
+        following[final_at[k]] = value[rows + envs + k]
+    td_errors(rew, own, ret, terminated, gamma, adv)
+    gae(adv, terminated, cut, gamma, gae_lambda, adv)
+    for t in range(steps):
+        for n in range(envs):
+            ret[t, n] = adv[t, n] + own[t, n]

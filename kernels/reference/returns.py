@@ -27,3 +27,17 @@ def gae(delta, terminated, truncated, gamma, gae_lambda, out):
     for t in reversed(range(len(delta))):
         out[t] = delta[t] + xp.where(terminated[t] | truncated[t], 0, gamma * gae_lambda * following)
         following = out[t]
+
+
+def advantages(value, rew, terminated, cut, final_at, gamma, gae_lambda, adv, ret):
+    """Both of the above for a whole batch, and what the critic is to be told: ret = Â + V  (PG-12, AC-1).
+
+    value (T·N + N + K,): V of every row, of what follows the last ones, and of the K observations that ended truncated
+    episodes, which followed the rows final_at (K,).
+    """
+    (envs, rows), own = (rew.shape[1], rew.size), value[: rew.size].reshape(rew.shape)
+    following = value[envs : rows + envs].copy()
+    following[final_at] = value[rows + envs :]
+    td_errors(rew, own, following.reshape(rew.shape), terminated, gamma, adv)
+    gae(adv, terminated, cut, gamma, gae_lambda, adv)
+    ret[...] = adv + own

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minipg.checks import Array
-from minipg.returns import gae, td_errors
+from minipg.returns import advantages
 from minipg.rollout import Batch
 from minipg.value import ValueNetwork
 
@@ -32,21 +32,18 @@ def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma:
     steps, envs, size = batch.obs.shape
     rows = steps * envs
     values = critic.predict(theta, np.concatenate([batch.obs.reshape(rows, size), batch.last_obs, batch.final_obs]))
-    value = values[:rows].reshape(steps, envs)
-    next_value = values[envs : rows + envs].reshape(steps, envs).copy()
-    next_value.reshape(rows)[batch.final_at] = values[rows + envs :]
-    backend = critic.mlp.backend
-    delta = td_errors(batch.rew, value, next_value, batch.terminated, gamma, backend)
-    cut = batch.truncated.copy()
-    cut[:-1] |= batch.dropped[1:]
-    adv = gae(delta, batch.terminated, cut, gamma, gae_lambda, backend)
+    cut = batch.truncated
+    if batch.dropped.any():
+        cut = cut.copy()
+        cut[:-1] |= batch.dropped[1:]
+    ends = batch.terminated, cut, batch.final_at
+    adv, ret = advantages(values, batch.rew, *ends, gamma, gae_lambda, critic.mlp.backend)
+    obs, act = batch.obs.reshape(rows, size), batch.act.reshape(rows, *batch.act.shape[2:])
+    samples = Samples(obs, act, adv.reshape(rows), ret.reshape(rows), values[:rows])
+    if batch.valid.all():
+        return samples
     keep = np.flatnonzero(batch.valid)
-
-    def flat(array: Array) -> Array:
-        array = array.reshape(rows, *array.shape[2:])
-        return array if len(keep) == rows else array[keep]
-
-    return Samples(flat(batch.obs), flat(batch.act), flat(adv), flat(adv + value), flat(value))
+    return Samples(*(array[keep] for array in samples))
 
 
 def normalize(adv: Array) -> Array:

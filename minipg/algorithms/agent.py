@@ -174,7 +174,7 @@ class Agent(Generic[ConfigT]):
             "steps": self.steps,
             "episodes": ended,
             "dropped": dropped,
-            "batch_return": float(np.mean(batch.episode_returns)) if ended else math.nan,
+            "batch_return": float(batch.episode_returns.sum()) / ended if ended else math.nan,
             "mean_return": gained / max(recent, 1),
             "mean_length": lasted / max(recent, 1),
             **info,

@@ -9,7 +9,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.laws.case import Case, Law, apart
-from minipg.returns import discounted_returns, gae, td_errors
+from minipg.returns import advantages, discounted_returns, gae, td_errors
 
 
 class Draw(NamedTuple):
@@ -85,6 +85,20 @@ def gae_is_the_td_error_at_lambda_0_and_the_return_minus_the_value_at_1_PG12(cas
     )
 
 
+def the_advantages_of_a_batch_are_gae_over_what_its_rows_saw_next_PG12_AC1(case: Case) -> float:
+    """V of what follows a row is the next row's, the last one's own, or after a truncation the final observation's."""
+    rew, value, _, terminated, truncated, gamma, gae_lambda = _draw(case)
+    at, after = np.flatnonzero(truncated), case.normal(rew.shape[1])
+    finals, next_value = case.normal(len(at)), np.concatenate([value[1:], after[None]])
+    next_value.ravel()[at] = finals
+    whole = np.concatenate([value.ravel(), after, finals])
+    adv, ret = advantages(whole, rew, terminated, truncated, at, gamma, gae_lambda, case.backend)
+    delta = td_errors(rew, value, next_value, terminated, gamma, case.backend)
+    expected = gae(delta, terminated, truncated, gamma, gae_lambda, case.backend)
+    size = 1 + np.abs(delta).sum() + np.abs(value)
+    return max(apart(case, adv, expected, size), apart(case, ret, expected.astype(float) + value, size))
+
+
 def a_k_step_advantage_is_the_sum_of_k_td_errors_PG11(case: Case) -> float:
     """Σ_{i<k} γⁱ δ_i = Σ_{i<k} γⁱ r_i + γᵏ V(s_k) − V(s_0)."""
     rew, value, next_value, _, _, gamma, _ = _draw(case)
@@ -119,6 +133,7 @@ LAWS: tuple[Law, ...] = (
     the_return_is_the_discounted_sum_to_the_end_of_the_episode_PG7,
     the_td_error_bootstraps_unless_the_episode_terminated_PG12_AC1,
     gae_is_the_weighted_sum_of_td_errors_within_the_episode_PG12,
+    the_advantages_of_a_batch_are_gae_over_what_its_rows_saw_next_PG12_AC1,
     gae_is_the_td_error_at_lambda_0_and_the_return_minus_the_value_at_1_PG12,
     a_k_step_advantage_is_the_sum_of_k_td_errors_PG11,
     what_follows_an_end_does_not_reach_back_over_it,

@@ -15,7 +15,7 @@ from minipg.laws.distributions import FAMILIES
 from minipg.laws.policies import KINDS
 from minipg.mlp import ACTIVATIONS, MLP
 from minipg.policy import policy_for
-from minipg.returns import discounted_returns, gae, td_errors
+from minipg.returns import advantages, discounted_returns, gae, td_errors
 
 _REFERENCE = Backend("numpy", 1)
 
@@ -92,6 +92,8 @@ def twins_agree_on_returns_PG7_PG12(case: Case) -> float:
     shape = case.count(12), case.count(3)
     rew, value, next_value = (case.normal(*shape) for _ in range(3))
     end = case.rng.choice(3, size=shape, p=[0.7, 0.15, 0.15])
+    at = np.flatnonzero(end == 2)
+    whole = case.normal(rew.size + shape[1] + len(at))
 
     def compute(backend: Backend, dtype: Any) -> list[Array]:
         r, v, w = rew.astype(dtype), value.astype(dtype), next_value.astype(dtype)
@@ -99,6 +101,7 @@ def twins_agree_on_returns_PG7_PG12(case: Case) -> float:
             discounted_returns(r, w, end == 1, end == 2, 0.97, backend),
             td_errors(r, v, w, end == 1, 0.97, backend),
             gae(r, end == 1, end == 2, 0.97, 0.9, backend),
+            *advantages(whole.astype(dtype), r, end == 1, end == 2, at, 0.97, 0.9, backend),
         ]
 
     return _same(case, compute, 12.0)
