@@ -26,7 +26,7 @@ from threadpoolctl import ThreadpoolController
 from minipg.checks import require
 from minipg.errors import unknown_name
 
-TILE_ROWS, MOST_TILES = 128, 8  # more tiles would keep more threads busy, and leave more sums to add up
+TILE_ROWS, MOST_TILES = 512, 8  # smaller tiles are not worth waking a thread for; more leave more sums to add up
 _TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference"}
 
 _import = cache(importlib.import_module)
@@ -46,9 +46,9 @@ def installed_backends() -> list[str]:
 
 
 def tiles_of(rows: int) -> list[slice]:
-    """A batch of `rows` rows in at most MOST_TILES tiles, of as many times TILE_ROWS rows as that takes."""
-    size = TILE_ROWS * max(1, -(-rows // (TILE_ROWS * MOST_TILES)))
-    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+    """A batch of `rows` rows in equal tiles: of TILE_ROWS rows or more, and at most MOST_TILES."""
+    size = -(-rows // min(MOST_TILES, max(1, rows // TILE_ROWS)))
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, max(1, size))]
 
 
 @dataclass(frozen=True)
