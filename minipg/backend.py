@@ -45,9 +45,12 @@ def installed_backends() -> list[str]:
     return list(_TWINS)
 
 
-def tiles_of(rows: int, least: int | None = None) -> list[slice]:
-    """A batch of `rows` rows in equal tiles: of `least` rows or more (TILE_ROWS), and at most MOST_TILES."""
-    size = -(-rows // min(MOST_TILES, max(1, rows // (least or TILE_ROWS))))
+def tiles_of(rows: int) -> list[slice]:
+    """A batch of `rows` rows in equal tiles: of TILE_ROWS rows or more, and at most MOST_TILES.
+
+    A tape is written and read by the same tiles.
+    """
+    size = -(-rows // min(MOST_TILES, max(1, rows // TILE_ROWS)))
     return [slice(start, min(start + size, rows)) for start in range(0, rows, max(1, size))]
 
 

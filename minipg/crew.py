@@ -6,8 +6,9 @@ from concurrent.futures import Future
 
 import numpy as np
 
+from minipg.backend import tiles_of
 from minipg.checks import Array, as_array, as_flat
-from minipg.policy import Policy, PolicyTape, fused_tiles
+from minipg.policy import Policy, PolicyTape
 
 
 class Crew:
@@ -18,7 +19,7 @@ class Crew:
 
     def __init__(self, policy: Policy, theta: Array, tape: PolicyTape) -> None:
         theta = as_flat("theta", theta, policy.layout.size)
-        tiles, backend = fused_tiles(len(tape.params)), policy.backend
+        tiles, backend = tiles_of(len(tape.params)), policy.backend
         rows = tiles[0].stop
         self._backend, self._share = backend, backend.kernels("_crew").share(policy.fused_product)
         self._v, self._sums = np.empty_like(theta), np.empty((len(tiles), len(theta)), theta.dtype)

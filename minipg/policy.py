@@ -13,18 +13,13 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minipg.backend import TILE_ROWS, Backend, tiles_of
+from minipg.backend import Backend
 from minipg.checks import Array, as_array, as_flat, require
 from minipg.distribution import Distribution, categorical, gaussian, squashed
 from minipg.mlp import MLP, Tape
 from minipg.parameters import Layout
 
 LOG_STD_RANGE = (-20.0, 2.0)
-
-
-def fused_tiles(rows: int) -> list[slice]:
-    """The tiles of a fused Fisher product: small ones, as nobody has to be woken for them (minipg/crew.py)."""
-    return tiles_of(rows, TILE_ROWS // 4)
 
 
 class PolicyTape(NamedTuple):
@@ -125,7 +120,7 @@ class NetworkPolicy:
             kernel(theta, *self.mlp.spec, forward.obs, forward.hidden, params, v, out, work)
             return out
 
-        return sum(self.backend.map(on_tile, fused_tiles(len(tape.params))), start=np.zeros_like(theta))
+        return sum(self.backend.map_rows(on_tile, len(tape.params)), start=np.zeros_like(theta))
 
     def fused_work(self, rows: int, dtype: Any) -> Array:
         """The work array of a fused product over so many rows."""

@@ -128,7 +128,8 @@ def test_squares_that_overflow_never_enter_an_optimizers_state(name, options, tm
 
 
 def samples(case):
-    return Samples(case.obs, case.act, case.adv, case.adv, 0 * case.adv)
+    params = case.policy.forward(case.theta, case.obs).params
+    return Samples(case.obs, case.act, case.adv, case.adv, 0 * case.adv, params)
 
 
 def order(rows, epochs=2):
@@ -214,7 +215,7 @@ def test_an_npg_update_without_a_step_says_why_and_returns_the_theta_that_came_i
     batch = agent._collect(agent._new_collector())
     obs, act = batch.obs.reshape(-1, 4), batch.act.reshape(-1)
     weight = np.random.default_rng(0).normal(size=len(act)) if adv is None else np.full(len(act), adv)
-    rows = Samples(obs, act, weight.astype(np.float32), None, None)
+    rows = Samples(obs, act, weight.astype(np.float32), None, None, None)
     theta, info = npg.update(agent.actor, agent.theta, rows, NPGConfig(**settings))
     assert theta is agent.theta
     assert info.status == status
@@ -225,7 +226,7 @@ def test_a2cs_critic_step_goes_down_its_squared_error_AC1_AC3(case):
     critic = ValueNetwork(MLP((*case.mlp.sizes[:-1], 1), "tanh", case.mlp.backend))
     theta, target = case.theta[: critic.mlp.layout.size], case.g[:, 0]
     state = ValueState(theta, np.zeros_like(theta), np.zeros_like(theta), 0)
-    rows = Samples(case.obs, target, target, target, target)
+    rows = Samples(case.obs, target, target, target, target, None)
     fit = a2c.critic_step(critic, state, rows, A2CConfig(vf_learning_rate=1e-6, max_grad_norm=1e9))
     loss, gradient = critic.loss_and_gradient(theta, case.obs, target)
     close(fit.loss, loss, 1e-12)
@@ -483,8 +484,8 @@ def played(steps=14, envs=2, episodes=2):
     valid = np.cumsum(done, 0) - done < episodes
     zero = np.zeros((steps, envs))
     never = np.zeros_like(done)
-    return Batch(zero[..., None], zero, rng.normal(size=(steps, envs)), done, never, valid, never, zero[:1],
-                 zero[:0], np.zeros(0, int), np.zeros(0), np.zeros(0, int))  # fmt: skip
+    of, rew, none = zero[..., None], rng.normal(size=(steps, envs)), np.zeros(0, int)
+    return Batch(of, zero, of, rew, done, never, valid, never, zero[:1], zero[:0], none, np.zeros(0), none)
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.9])
@@ -582,7 +583,7 @@ def test_without_a_baseline_equal_weights_still_push_PG5_PG6(normalized):
     agent = make("reinforce", backend="numpy")
     batch = agent._collect(agent._new_collector())
     obs, act = batch.obs[batch.valid], batch.act[batch.valid]
-    rows = Samples(obs, act, np.full(len(act), 3, np.float32), None, None)
+    rows = Samples(obs, act, np.full(len(act), 3, np.float32), None, None, None)
     moved = {}
     for baseline in ("none", "average"):
         config = dataclasses.replace(agent.config, baseline=baseline, normalize_advantage=normalized)

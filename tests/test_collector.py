@@ -256,7 +256,7 @@ def test_the_step_that_only_resets_is_never_learnt_from():
     (batch,) = rollouts(World(2, (Ending(2, True, False),), NEXT, 6), 1)
     assert np.flatnonzero(~batch.valid[:, 0]).tolist() == [2, 5]
     samples = samples_of(batch, GAMMA, 0.95)
-    assert [len(part) for part in samples] == [8] * 5
+    assert [len(part) for part in samples] == [8] * 6
     assert not (samples.obs[:, 2] == 2).any()
 
 

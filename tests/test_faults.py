@@ -173,8 +173,8 @@ def a_batch(obs, rew, **changes):
     """A batch of one environment that never ends, as far as nothing else is said."""
     steps, never = len(rew), np.zeros((len(rew), 1), bool)
     batch = Batch(
-        obs[:steps, None], np.zeros((steps, 1), np.int64), rew[:, None], never, never, ~never, never, obs[steps:],
-        np.zeros((0, 3)), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64),
+        obs[:steps, None], np.zeros((steps, 1), np.int64), obs[:steps, None], rew[:, None], never, never, ~never, never,
+        obs[steps:], np.zeros((0, 3)), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64),
     )  # fmt: skip
     return batch._replace(**changes)
 

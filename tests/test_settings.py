@@ -103,7 +103,7 @@ def batch(policy, theta, rows=40):
     params = policy.forward(theta, obs).params
     act = policy.distribution.sample(params, policy.distribution.noise(rng, (rows,), np.float64))
     adv = rng.normal(size=rows)
-    return Samples(obs, act, adv, adv, 0 * adv), params
+    return Samples(obs, act, adv, adv, 0 * adv, params), params
 
 
 def gaussian(log_std=0.0):

@@ -18,7 +18,8 @@ from minipg.objective import policy_gradient
 
 def samples(case, adv=None):
     adv = case.adv if adv is None else adv
-    return Samples(case.obs, case.act, adv, adv, np.zeros_like(adv))
+    params = case.policy.forward(case.theta, case.obs).params
+    return Samples(case.obs, case.act, adv, adv, np.zeros_like(adv), params)
 
 
 CONFIG = TRPOConfig(damping=1e-3, cg_iters=20)
@@ -80,11 +81,11 @@ def test_no_step_takes_log_std_out_of_its_range():
     policy = GaussianPolicy(MLP((1, 1), "tanh", Backend("numpy", 1)), log_std_init=2.0)
     theta, obs = policy.init(np.random.default_rng(0), np.float64), np.ones((4, 1))
     act = np.array([[-30.0], [-1.0], [1.0], [30.0]])  # far out is better: σ would grow
-    moved, info = update(policy, theta, Samples(obs, act, np.abs(act[:, 0]), theta, theta), CONFIG)
+    moved, info = update(policy, theta, Samples(obs, act, np.abs(act[:, 0]), theta, theta, theta), CONFIG)
     assert policy.layout.views(moved)["log_std"][0] == 2
     policy = dataclasses.replace(policy, log_std_init=1.9)
     free = policy.init(np.random.default_rng(0), np.float64)
-    moved, info = update(policy, free, Samples(obs, act, np.abs(act[:, 0]), theta, theta), CONFIG)
+    moved, info = update(policy, free, Samples(obs, act, np.abs(act[:, 0]), theta, theta, theta), CONFIG)
     assert info.status == "ok"
     assert 1.9 < policy.layout.views(moved)["log_std"][0] <= 2
 

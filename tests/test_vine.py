@@ -201,7 +201,7 @@ def test_where_branches_are_exact_so_are_the_surrogate_and_its_gradient_TR2_TR13
     by_logits = pi * (Q - (pi * Q).sum(axis=1, keepdims=True))  # Σ_a ∇π(a|s) Q(s,a)
     expected = policy.vjp(theta, policy.forward(theta, everywhere[at]), by_logits[at]) / 7
     close(g, expected, 1e-10, scale=np.abs(Q).max())
-    _, info = update(policy, theta, Samples(*vine[:4], vine.q), settings)
+    _, info = update(policy, theta, Samples(*vine[:4], vine.q, old), settings)
     assert info.status == "ok"
     assert info.kl <= settings.max_kl
 

@@ -14,13 +14,14 @@ from minipg.value import ValueNetwork
 
 
 class Samples(NamedTuple):
-    """B rows: observation, action, advantage Â, the critic's target Â + V(s), and V(s) itself."""
+    """B rows: observation, action, Â, the critic's target Â + V(s), V(s), and the distribution (D,) that acted."""
 
     obs: Array
     act: Array
     adv: Array
     ret: Array
     value: Array
+    params: Array
 
 
 def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma: float, gae_lambda: float) -> Samples:
@@ -38,8 +39,8 @@ def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma:
         cut[:-1] |= batch.dropped[1:]
     ends = batch.terminated, cut, batch.final_at
     adv, ret = advantages(values, batch.rew, *ends, gamma, gae_lambda, critic.mlp.backend)
-    obs, act = batch.obs.reshape(rows, size), batch.act.reshape(rows, *batch.act.shape[2:])
-    samples = Samples(obs, act, adv.reshape(rows), ret.reshape(rows), values[:rows])
+    obs, act, params = (part.reshape(rows, *part.shape[2:]) for part in (batch.obs, batch.act, batch.params))
+    samples = Samples(obs, act, adv.reshape(rows), ret.reshape(rows), values[:rows], params)
     if batch.valid.all():
         return samples
     keep = np.flatnonzero(batch.valid)

@@ -65,10 +65,8 @@ def dual_update(
 
     theta (P,), samples.adv as it is to be weighed, order (E, B) the rows as each pass visits them.
     """
-    obs, act, adv = samples.obs, samples.act, samples.adv
-    old = policy.forward(theta, obs).params
-    entropy = float(policy.distribution.entropy(old).mean())
-    surrogate = Surrogate.of(policy, obs, act, adv, old)
+    adv, entropy = samples.adv, float(policy.distribution.entropy(samples.params).mean())
+    surrogate = Surrogate.of(policy, samples.obs, samples.act, adv, samples.params)
     new, adam, multiplier, value, kl = theta, AdamState(*state[:3]), state.multiplier, math.nan, math.nan
     for epoch in order:
         terms = (math.inf, multiplier, 0.0)

@@ -103,18 +103,17 @@ def update(
 
     theta (P,), order (E, B) the rows as each epoch visits them, `progress` the share of the run that is over.
     """
-    obs, act, adv = samples.obs, samples.act, samples.adv
+    adv = samples.adv
     if config.normalize_advantage:
         adv = normalize(adv)
     beta = state.beta
-    old = policy.forward(theta, obs).params
     clip_range = config.clip_range * scheduled(config.clip_schedule, progress)
     terms = (
         clip_range if config.objective == "clip" else math.inf,
         beta if config.objective in ("kl", "adaptive-kl") else 0.0,
         config.ent_coef,
     )
-    surrogate = Surrogate.of(policy, obs, act, adv, old)
+    surrogate = Surrogate.of(policy, samples.obs, samples.act, adv, samples.params)
     found = surrogate.climb(
         theta, AdamState(*state[:3]), terms, order, config.minibatch_size,
         config.learning_rate * scheduled(config.schedule, progress),

@@ -87,7 +87,7 @@ def samples_of(batch: Batch, critic: ValueNetwork, value_theta: Array, config: R
     baseline = weight.mean() if config.baseline == "average" else value
     if config.weight == "discounted" and config.baseline == "value":
         baseline = flat(discounts(batch, config.gamma)) * value
-    return Samples(obs, flat(batch.act), weight - baseline, G, value)
+    return Samples(obs, flat(batch.act), weight - baseline, G, value, flat(batch.params))
 
 
 def update(

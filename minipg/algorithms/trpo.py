@@ -152,7 +152,10 @@ class TRPO(Agent[TRPOConfig]):
     def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
         config, vine = self.config, self._vine
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
-        rows = samples if vine is None else Samples(vine.obs, vine.act, vine.adv, vine.q, vine.q - vine.adv)
+        rows = samples
+        if vine is not None:
+            params = self.actor.forward(self.theta, vine.obs).params
+            rows = Samples(vine.obs, vine.act, vine.adv, vine.q, vine.q - vine.adv, params)
         (self.theta, self.state, info), fit = self.backend.both(
             self._dual_step(rows) if config.solver == "dual" else lambda: self._natural_step(rows),
             lambda: fit_critic(self.critic, self.value, samples, config, self.streams.shuffling),

@@ -19,6 +19,7 @@ class Batch(NamedTuple):
 
     obs: Array  # (T, N, O) as the policy saw them
     act: Array  # (T, N, …) as sampled, before any clipping
+    params: Array  # (T, N, D) of the distributions they were sampled from
     rew: Array  # (T, N) as the learner sees them: scaled, if scaling is on
     terminated: Array  # (T, N) bool: nothing follows
     truncated: Array  # (T, N) bool: cut short, and not terminated

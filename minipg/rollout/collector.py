@@ -149,6 +149,7 @@ class Collector:
         obs: Array = np.empty((n_steps, n, self.observations.size), self.dtype)
         noise = distribution.noise(self.rng, (n_steps, n), self.dtype)
         act: Array = np.empty(noise.shape, np.int64 if distribution.discrete else self.dtype)
+        params: Array = np.empty((n_steps, n, distribution.n_params), self.dtype)
         rew: Array = np.empty((n_steps, n), self.dtype)
         terminated, truncated = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
         valid, dropped = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
@@ -160,7 +161,8 @@ class Collector:
             if passing is not None:
                 passing(t)
             obs[t] = self._obs
-            act[t] = self._checked(distribution.sample(policy.forward(theta, self._obs).params, noise[t]), "action")
+            params[t] = policy.forward(theta, self._obs).params
+            act[t] = self._checked(distribution.sample(params[t], noise[t]), "action")
             self.steps += n
             shown, reward, ended, cut, infos = self._guarded(self._step, self.actions.to_env(act[t]))
             following = self._rows(shown, "observation")
@@ -189,7 +191,7 @@ class Collector:
         finals = np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype)
         returns, lengths = zip(*episodes, strict=True) if episodes else ((), ())
         return Batch(
-            obs, act, rew, terminated, truncated, valid, dropped, self._obs, self._seen(finals, finals[:0]),
+            obs, act, params, rew, terminated, truncated, valid, dropped, self._obs, self._seen(finals, finals[:0]),
             np.array(final_at, np.int64), np.array(returns), np.array(lengths, np.int64),
         )  # fmt: skip
 

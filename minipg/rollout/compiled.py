@@ -51,6 +51,7 @@ def collect_in_one_call(
     every_obs = np.empty((steps + 1, *obs.shape), dtype)
     every_obs[0] = obs
     act = np.empty(noise.shape, np.int64 if distribution.discrete else dtype)
+    params: Array = np.empty((steps, n, distribution.n_params), dtype)
     rew, (terminated, truncated) = np.empty((steps, n), dtype), np.empty((2, steps, n), bool)
     most = n * (steps // envs.time_limit + 1)  # episodes that may be cut
     finals, final_at = np.empty((most, obs.shape[1]), dtype), np.empty(most, np.int64)
@@ -62,17 +63,17 @@ def collect_in_one_call(
         if scaler is None
         else (LIMIT, float(scaler.gamma), scaler.running, *scaler.moments.arrays)
     )
-    work = np.empty(n * (distribution.n_params + sum(policy.mlp.sizes[1:])), dtype)
+    work = np.empty(n * sum(policy.mlp.sizes[1:]), dtype)
     rollout(problem.file, distribution.name)(
         policy.in_kernels, theta, noise,
         np.inf if problem.actions else problem.act_high, envs.in_kernels(), tally, seen, paid,
-        (every_obs, act, rew, terminated, truncated), (finals, final_at), (returns, lengths, counts), work,
+        (every_obs, act, params, rew, terminated, truncated), (finals, final_at), (returns, lengths, counts), work,
     )  # fmt: skip
     ends, cuts, sound = counts.tolist()
     last = finals[:cuts] if normalizer is None else normalizer(finals[:cuts])
     everywhere, nowhere = np.ones((steps, n), bool), np.zeros((steps, n), bool)
     batch = Batch(
-        every_obs[:-1], act, rew, terminated, truncated, everywhere, nowhere, every_obs[-1], last, final_at[:cuts],
-        returns[:ends].copy(), lengths[:ends].copy(),
+        every_obs[:-1], act, params, rew, terminated, truncated, everywhere, nowhere, every_obs[-1], last,
+        final_at[:cuts], returns[:ends].copy(), lengths[:ends].copy(),
     )  # fmt: skip
     return batch, bool(sound)

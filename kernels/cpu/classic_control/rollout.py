@@ -30,33 +30,31 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     tally: each environment's return and length so far, (N,) each
     seen: limit and moments (`moments.py`) that observations are standardised by, which grow; limit 0 leaves them alone
     paid: limit, γ, discounted returns (N, 1) and their moments, by which rewards are divided; limit 0 likewise
-    → batch: obs (T + 1, N, O), act (T, N, …), rew, terminated, truncated (T, N), none both
+    → batch: obs (T + 1, N, O), act (T, N, …), params (T, N, D), rew, terminated, truncated (T, N), none both
     → finals: (K, O) the last observations of truncated episodes, not standardised, (K,) the flat rows they followed
     → ended: returns and lengths of the episodes that ended (T·N,); and their number, that of finals, and whether all
     that is in batch and finals adds up to a finite number (3,)
-    work (N·(D + n + Σ hidden),).
+    work (N·(n + Σ hidden),).
     """
     form, bounds, options, sizes, activation = policy
     time_limit, state, elapsed, stream, shown, done, u = envs
     returns, lengths = tally
     obs_limit, obs_count, obs_mean, obs_square = seen
     rew_limit, gamma, discounted, rew_count, rew_mean, rew_square = paid
-    obs, act, rew, terminated, truncated = batch
+    obs, act, params, rew, terminated, truncated = batch
     last_obs, last_at = finals
     ended_returns, ended_lengths, counts = ended
 
     (steps, count), n, units = rew.shape, sizes[-1], sizes[1:-1].sum()
     network = theta.shape[0] - (n if form == 1 else 0)
-    width = n + theta.shape[0] - network
-    params, rest = work[: count * width].reshape(count, width), work[count * width :]
-    out, hidden = rest[: count * n].reshape(count, n), rest[count * n : count * (n + units)]
+    out, hidden = work[: count * n].reshape(count, n), work[count * n : count * (n + units)]
     everywhere, told, reward = np.ones(count, np.bool_), np.empty(count), np.empty(count)
     told_by = act.reshape(steps, count)
     counts[:], total = 0, 0.0
     for t in range(steps):
         mlp.forward(theta[:network], sizes, activation, obs[t], out, hidden)
-        head.parameters(form, bounds, out, theta[network:], params)
-        sample(params, noise[t], *options, act[t])
+        head.parameters(form, bounds, out, theta[network:], params[t])
+        sample(params[t], noise[t], *options, act[t])
         for i in range(count):
             told[i] = min(max(np.float32(told_by[t, i]), -bound), bound)
             total += told_by[t, i]
