@@ -449,7 +449,7 @@ SLIPS = {
      "batch.terminated[1:] | batch.truncated[1:]", "algorithms starts"),
 ],
 "minipg/algorithms/natural.py": [
-    ("damping not handed on", "tapes, config.damping)", "tapes)", "trpo TR7"),
+    ("damping not handed on", "tape, config.damping)", "tape)", "trpo TR7"),
 ],
 "minipg/algorithms/trpo.py": [
     ("plain gradient for the natural one", "config.max_kl)) * cg.x", "config.max_kl)) * g", "trpo TR7"),
