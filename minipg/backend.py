@@ -50,8 +50,10 @@ def tiles_of(rows: int) -> list[slice]:
 
     A tape is written and read by the same tiles.
     """
-    size = -(-rows // min(MOST_TILES, max(1, rows // TILE_ROWS)))
-    return [slice(start, min(start + size, rows)) for start in range(0, rows, max(1, size))]
+    if rows < 2 * TILE_ROWS:
+        return [slice(0, rows)] if rows else []
+    size = -(-rows // min(MOST_TILES, rows // TILE_ROWS))
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
 @dataclass(frozen=True)

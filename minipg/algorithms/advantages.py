@@ -34,14 +34,14 @@ def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma:
     rows = steps * envs
     values = critic.predict(theta, np.concatenate([batch.obs.reshape(rows, size), batch.last_obs, batch.final_obs]))
     cut = batch.truncated
-    if batch.dropped.any():
+    if np.count_nonzero(batch.dropped):
         cut = cut.copy()
         cut[:-1] |= batch.dropped[1:]
     ends = batch.terminated, cut, batch.final_at
     adv, ret = advantages(values, batch.rew, *ends, gamma, gae_lambda, critic.mlp.backend)
     obs, act, params = (part.reshape(rows, *part.shape[2:]) for part in (batch.obs, batch.act, batch.params))
     samples = Samples(obs, act, adv.reshape(rows), ret.reshape(rows), values[:rows], params)
-    if batch.valid.all():
+    if np.count_nonzero(batch.valid) == rows:
         return samples
     keep = np.flatnonzero(batch.valid)
     return Samples(*(array[keep] for array in samples))

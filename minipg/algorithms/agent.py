@@ -158,10 +158,10 @@ class Agent(Generic[ConfigT]):
         # a rollout that is interrupted leaves environments midway, so its collector is not kept: the next one resets
         collector, self._collector = self._collector or self._new_collector(), None
         batch = self._collect(collector)
-        dropped = int(batch.dropped.sum())
-        while not batch.valid.any():  # nothing but resets, as a short rollout of few environments may be
+        dropped = np.count_nonzero(batch.dropped)
+        while not np.count_nonzero(batch.valid):  # nothing but resets, as a short rollout of few environments may be
             batch = self._collect(collector)
-            dropped += int(batch.dropped.sum())
+            dropped += np.count_nonzero(batch.dropped)
         self._collector = collector
         info = self._update(batch, self.steps / until)
         self.steps += batch.rew.size
