@@ -6,7 +6,7 @@ whoever helps stays a moment in compiled code and looks for more, where it needs
 
 from functools import cache
 
-from minipg.kernels.cpu import fisher
+from minipg.kernels.cpu import fisher, mlp
 from minipg.kernels.cpu._bind import compiled_with
 from minipg.kernels.cpu._board import all_done, finish, next_tile, post
 from minipg.kernels.cpu._jit import jit
@@ -28,7 +28,7 @@ def _share(leads, board, tile_rows, theta, sizes, activation, obs, hidden, param
     Who leads posts the tiles, and stays until all are done; the others go when they have found none for a while.
     board as in `_board.py`, the other arguments as in `fisher.py`; sums (tiles, P), work (…,) for one tile.
     """
-    units, tiles, patience = sizes[1:-1].sum(), sums.shape[0], PATIENCE
+    units, tiles, patience = mlp._units(sizes), sums.shape[0], PATIENCE
     if leads:
         post(board)
     while patience > 0:

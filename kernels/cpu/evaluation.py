@@ -16,7 +16,7 @@ def evaluate(family):
 
 def _evaluate(policy, theta, obs, act, adv, old, logp_old, wants_entropy, told, work):
     form, bounds, options, sizes, activation = policy
-    n, units, width = sizes[-1], sizes[1:-1].sum(), old.shape[1]
+    n, units, width = sizes[-1], mlp._units(sizes), old.shape[1]
     network = theta.shape[0] - (n if form == 1 else 0)
     told[:] = 0
     for start in range(0, obs.shape[0], mlp.TILE):

@@ -15,7 +15,7 @@ def categorical_product(theta, sizes, activation, obs, hidden, params, v, out, w
 
     work (2 P + B·(A + 3·max n),).
     """
-    units, own, rest = sizes[1:-1].sum(), work[: theta.shape[0]], work[theta.shape[0] :]
+    units, own, rest = mlp._units(sizes), work[: theta.shape[0]], work[theta.shape[0] :]
     out[:] = 0
     for start in range(0, params.shape[0], mlp.TILE):
         stop = min(start + mlp.TILE, params.shape[0])
@@ -34,7 +34,7 @@ def gaussian_product(theta, sizes, activation, obs, hidden, params, v, out, work
 
     params (B, 2A).   work (2 P + B·(A + 3·max n),).
     """
-    units, rows, size = sizes[1:-1].sum(), params.shape[0], params.shape[1] // 2
+    units, rows, size = mlp._units(sizes), params.shape[0], params.shape[1] // 2
     network = theta.shape[0] - size
     own, precision, rest = work[:network], work[network : network + size], work[network + size :]
     out[:] = 0

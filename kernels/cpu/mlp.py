@@ -11,6 +11,23 @@ TILE = 128  # rows whose activations stay in a core's fastest caches
 
 
 @part
+def _units(sizes):
+    """Σ n_l over the hidden layers. A loop, for to compile NumPy's sum takes a second."""
+    total = 0
+    for layer in range(1, sizes.shape[0] - 1):
+        total += sizes[layer]
+    return total
+
+
+@part
+def _widest(sizes):
+    most = sizes[0]
+    for layer in range(1, sizes.shape[0]):
+        most = max(most, sizes[layer])
+    return most
+
+
+@part
 def _add_bias_activate(y, b, activation):
     """y ← φ(y + b)."""
     if activation == 0:
@@ -57,7 +74,7 @@ def _sum_rows(y, out):
 @jit
 def forward(theta, sizes, activation, obs, out, hidden):
     """theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,)."""
-    units = sizes[1:-1].sum()
+    units = _units(sizes)
     for start in range(0, obs.shape[0], TILE):
         stop = min(start + TILE, obs.shape[0])
         _forward(theta, sizes, activation, obs[start:stop], out[start:stop], hidden[start * units : stop * units])
@@ -85,7 +102,7 @@ def _forward(theta, sizes, activation, obs, out, hidden):
 @jit
 def jvp(theta, sizes, activation, obs, hidden, v, out, work):
     """J v.   v (P,), hidden as `forward` left it → out (B, n_L).   work (3·B·max n_l,)."""
-    units = sizes[1:-1].sum()
+    units = _units(sizes)
     for start in range(0, obs.shape[0], TILE):
         stop = min(start + TILE, obs.shape[0])
         kept = hidden[start * units : stop * units]
@@ -94,7 +111,7 @@ def jvp(theta, sizes, activation, obs, hidden, v, out, work):
 
 @part
 def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
-    rows, last, width = obs.shape[0], sizes.shape[0] - 2, sizes.max()
+    rows, last, width = obs.shape[0], sizes.shape[0] - 2, _widest(sizes)
     third = rows * width
     h, p, k = obs, 0, 0
     dh = work[0:0].reshape(rows, 0) if rows == 0 else work[: rows * sizes[0]].reshape(rows, sizes[0])
@@ -134,7 +151,7 @@ def _pull_back(g, w, h, activation, start, work):
 @jit
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch.   g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,)."""
-    units, own, rest = sizes[1:-1].sum(), work[: theta.shape[0]], work[theta.shape[0] :]
+    units, own, rest = _units(sizes), work[: theta.shape[0]], work[theta.shape[0] :]
     if obs.shape[0] == 0:
         out[:] = 0
     for start in range(0, obs.shape[0], TILE):
@@ -148,7 +165,7 @@ def vjp(theta, sizes, activation, obs, hidden, g, out, work):
 
 @part
 def _vjp(theta, sizes, activation, obs, hidden, g, out, work):
-    rows, last, width = obs.shape[0], sizes.shape[0] - 2, sizes.max()
+    rows, last, width = obs.shape[0], sizes.shape[0] - 2, _widest(sizes)
     p, k = theta.shape[0], hidden.shape[0]
     for layer in range(last, -1, -1):
         n, m = sizes[layer], sizes[layer + 1]
@@ -165,7 +182,7 @@ def _vjp(theta, sizes, activation, obs, hidden, g, out, work):
 @jit
 def vjp_obs(theta, sizes, activation, hidden, g, out, work):
     """The gradient in obs of Σ g·output.   g (B, n_L) → out (B, n₀).   work (2·B·max n_l,)."""
-    units = sizes[1:-1].sum()
+    units = _units(sizes)
     for start in range(0, g.shape[0], TILE):
         stop = min(start + TILE, g.shape[0])
         _vjp_obs(theta, sizes, activation, hidden[start * units : stop * units], g[start:stop], out[start:stop], work)
@@ -173,7 +190,7 @@ def vjp_obs(theta, sizes, activation, hidden, g, out, work):
 
 @part
 def _vjp_obs(theta, sizes, activation, hidden, g, out, work):
-    rows, last, width = g.shape[0], sizes.shape[0] - 2, sizes.max()
+    rows, last, width = g.shape[0], sizes.shape[0] - 2, _widest(sizes)
     p, k = theta.shape[0], hidden.shape[0]
     for layer in range(last, -1, -1):
         n, m = sizes[layer], sizes[layer + 1]

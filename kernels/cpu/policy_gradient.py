@@ -48,7 +48,7 @@ def _gradient(policy, theta, forward, act, weight, entropy_weight, grad, work):
 
 def _from_observations(policy, theta, obs, act, weight, entropy_weight, grad, told, work):
     form, bounds, options, sizes, activation = policy
-    rows, n, units = obs.shape[0], sizes[-1], sizes[1:-1].sum()
+    rows, n, units = obs.shape[0], sizes[-1], mlp._units(sizes)
     network = theta.shape[0] - (n if form == 1 else 0)
     width = n + theta.shape[0] - network
     a, b, c = rows * n, rows * (n + width), rows * (n + width + units)

@@ -53,7 +53,7 @@ def _climb(policy, batch, terms, order, minibatch_size, adam, limits, step, thet
 def _gradient(policy, theta, batch, terms, rows, wants_kl, grad, told, acted, work):
     form, bounds, options, sizes, activation = policy
     obs, act, adv, old, logp_old = batch
-    inputs, n, units = sizes[0], sizes[-1], sizes[1:-1].sum()
+    inputs, n, units = sizes[0], sizes[-1], mlp._units(sizes)
     network = theta.shape[0] - (n if form == 1 else 0)
     own, rest = work[:network], work[network:]
     grad[:] = 0

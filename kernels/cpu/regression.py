@@ -12,7 +12,7 @@ def loss_and_gradient(sizes, activation, theta, obs, target, grad, told, work):
 
     theta (P,), obs (B, n₀), target (B,).   work (P + B·(2 + Σ hidden + 2·max n),).
     """
-    rows, units = obs.shape[0], sizes[1:-1].sum()
+    rows, units = obs.shape[0], mlp._units(sizes)
     a, b, c = rows, 2 * rows, rows * (2 + units)
     out, g, hidden, scratch = work[:a].reshape(rows, 1), work[a:b].reshape(rows, 1), work[b:c], work[c:]
     mlp.forward(theta, sizes, activation, obs, out, hidden)
@@ -37,7 +37,7 @@ def fit(
     """
     learning_rate, beta1, beta2, epsilon = adam
     clip_range, max_norm = limits
-    inputs, units, params = obs.shape[1], sizes[1:-1].sum(), theta.shape[0]
+    inputs, units, params = obs.shape[1], mlp._units(sizes), theta.shape[0]
     grad, rest = work[:params], work[params:]
     for epoch in range(order.shape[0]):
         squares = 0.0

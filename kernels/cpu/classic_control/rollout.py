@@ -45,10 +45,11 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     last_obs, last_at = finals
     ended_returns, ended_lengths, counts = ended
 
-    (steps, count), n, units = rew.shape, sizes[-1], sizes[1:-1].sum()
+    (steps, count), n, units = rew.shape, sizes[-1], mlp._units(sizes)
     network = theta.shape[0] - (n if form == 1 else 0)
     out, hidden = work[: count * n].reshape(count, n), work[count * n : count * (n + units)]
-    everywhere, told, reward = np.ones(count, np.bool_), np.empty(count), np.empty(count)
+    everywhere, told, reward = np.empty(count, np.bool_), np.empty(count), np.empty(count)
+    everywhere[:] = True
     told_by = act.reshape(steps, count)
     counts[:], total = 0, 0.0
     for t in range(steps):
