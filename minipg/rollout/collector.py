@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -175,18 +176,19 @@ class Collector:
                 rew[t] = self.scaler(reward, done | lost, valid[t])
             self._returns += reward
             self._lengths += valid[t]
-            if done.any():
+            if np.count_nonzero(done):
                 for i in np.flatnonzero(done).tolist():
                     episodes.append((self._returns[i], self._lengths[i]))
                     if truncated[t, i]:
                         final_at.append(t * n + i)
                         final_obs.append(following[i : i + 1] if self.next_step_reset else self._final(infos, i))
                 self._returns[done], self._lengths[done] = 0, 0
-            self._returns[dropped[t]], self._lengths[dropped[t]] = 0, 0
+            if lost is not False:
+                self._returns[lost], self._lengths[lost] = 0, 0
             if self.next_step_reset:
                 self._resetting = done
             # statistics come from the states acted in: an episode's last observation is not one of them
-            self._obs = self._seen(following, following[~self._resetting] if self._resetting.any() else following)
+            self._obs = self._seen(following, following[~self._resetting] if np.count_nonzero(self._resetting) else following)
 
         finals = np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype)
         returns, lengths = zip(*episodes, strict=True) if episodes else ((), ())
@@ -226,7 +228,7 @@ class Collector:
 
     def _checked(self, values: Array, what: str, first: int = 0, after: int = 0) -> Array:
         # a sum is not finite where an entry is not: the exact look is taken only then
-        if not np.isfinite(values.sum(dtype=np.float64)) and not np.isfinite(values).all():
+        if not math.isfinite(values.sum(dtype=np.float64)) and not np.isfinite(values).all():
             bad = np.argwhere(~np.isfinite(values))[0]
             place = f"environment {first + bad[0]}" + (f", component {bad[1]}" if len(bad) > 1 else "")
             raise EnvironmentFault(
