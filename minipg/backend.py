@@ -1,10 +1,14 @@
-"""Which twin computes, and how its work is spread over the cores.
+"""Which twin computes, where its arrays are, and how its work is spread over the cores.
 
 Kernels run on one thread each. What uses several cores is `map_rows`: a batch is cut into tiles, free threads take
 tiles, and the caller adds up what comes back in the order of the tiles. Neither the tiles nor the order depend on the
 number of threads, so neither does a single bit of the result. What has to stay in a core's cache is less than a tile,
 and the kernels' own affair (TILE in kernels/cpu/mlp.py). No threading layer of Numba or OpenMP is involved, so none of
 their rules about forks and nesting.
+
+On a GPU (`cupy`) all rows are one tile and threads play no part. Arrays stay on the device: `to_device` is the only way
+up, `to_host` the only way down, and the only place that waits for the device. Whoever has to see numbers asks for all
+of them at once (`told`). What describes shapes (sizes, options, settings) is on the host in every twin.
 """
 
 from __future__ import annotations
@@ -21,13 +25,14 @@ from functools import cache
 from types import ModuleType
 from typing import Any, TypeVar
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from minipg.checks import require
-from minipg.errors import unknown_name
+from minipg.checks import Array, namespace, require
+from minipg.errors import BackendError, unknown_name
 
 TILE_ROWS, MOST_TILES = 512, 8  # smaller tiles are not worth waking a thread for; more leave more sums to add up
-_TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference"}
+_TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference", "cupy": "minipg.kernels.gpu"}
 
 _import = cache(importlib.import_module)
 
@@ -42,7 +47,51 @@ def available_threads() -> int:
 
 def installed_backends() -> list[str]:
     """The twins that can compute on this machine."""
-    return list(_TWINS)
+    return [name for name in _TWINS if name != "cupy" or why_no_device() is None]
+
+
+def why_no_device() -> str | None:
+    """Why CuPy cannot compute here, in a line; None where a device has answered."""
+    try:
+        cupy = _import("cupy")
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            return 'CuPy is not installed: pip install "minipg-rl[gpu]" for CUDA 12, or [gpu-cuda13] for CUDA 13'
+        return f"CuPy cannot be imported: {_first_line(error)}"
+    runtime = cupy.cuda.runtime
+    try:
+        driver = runtime.driverGetVersion()
+        if driver == 0:
+            return "there is no NVIDIA driver on this machine"
+        if runtime.getDeviceCount() == 0:
+            return "there is no GPU on this machine"
+    except Exception as error:
+        return f"no GPU can be used: {_first_line(error)}"
+    try:
+        # what computes is compiled here, and multiplied by a library: both are looked for at their first use
+        cupy.asnumpy(cupy.ones((1, 1), "float32") @ cupy.ones((1, 1), "float32") + 1)
+    except Exception as error:
+        made_for, supported = (f"{v // 1000}.{v % 1000 // 10}" for v in (runtime.runtimeGetVersion(), driver))
+        versions = f"CuPy is made for CUDA {made_for}, the driver supports up to {supported}"
+        return f"a CUDA library is missing or of another version ({versions}): {_first_line(error)}"
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def to_host(array: Any) -> Any:
+    """An array as NumPy has it. From a device, this is the only way, and it waits for all that was asked before."""
+    return array if (xp := namespace(array)) is np else xp.asnumpy(array)
+
+
+def told(*numbers: Any) -> Sequence[Any]:
+    """Numbers that are to be looked at: those of a device all in one transfer, as floats; others as they are."""
+    if (xp := namespace(numbers[0])) is np:
+        return numbers
+    flat: list[float] = to_host(xp.concatenate([number.ravel().astype(np.float64) for number in numbers])).tolist()
+    return flat
 
 
 def tiles_of(rows: int) -> list[slice]:
@@ -58,7 +107,10 @@ def tiles_of(rows: int) -> list[slice]:
 
 @dataclass(frozen=True)
 class Backend:
-    """A twin of the kernels (`numba` or `numpy`) and the number of threads to spread tiles over."""
+    """A twin of the kernels (`numba`, `numpy`, or `cupy` on a GPU) and the number of threads to spread tiles over.
+
+    Raises BackendError where there is no GPU to compute on, and says why.
+    """
 
     name: str = "numba"
     threads: int = field(default_factory=available_threads)
@@ -67,6 +119,24 @@ class Backend:
         if self.name not in _TWINS:
             raise unknown_name("backend", self.name, _TWINS)
         require(self.threads >= 1, "threads", "at least 1", self.threads)
+        if not self.on_host:
+            if (reason := why_no_device()) is not None:
+                raise BackendError(f"backend {self.name}: {reason}")
+            object.__setattr__(self, "threads", 1)
+
+    @property
+    def on_host(self) -> bool:
+        """Whether numbers can be looked at without waiting for a device."""
+        return self.name != "cupy"
+
+    @property
+    def xp(self) -> Any:
+        """The library that its arrays are of: NumPy, or CuPy."""
+        return np if self.on_host else _import("cupy")
+
+    def to_device(self, array: Any) -> Array:
+        """An array where this backend computes: the very one that came, if it is there already."""
+        return array if self.on_host else _import("cupy").asarray(array)
 
     def kernels(self, module: str) -> ModuleType:
         """The kernels of one file, e.g. `kernels("mlp")`."""
@@ -74,7 +144,7 @@ class Backend:
 
     def map_rows(self, f: Callable[[slice], R], rows: int) -> list[R]:
         """`f` of each tile of a batch of `rows` rows, in order."""
-        return self.map(f, tiles_of(rows))
+        return self.map(f, tiles_of(rows) if self.on_host or not rows else [slice(0, rows)])
 
     def map(self, f: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """`[f(x) for x in items]`, taken by whichever thread is free; one that is busy elsewhere is not waited for."""

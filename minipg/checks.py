@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,13 +14,23 @@ from minipg.errors import ConfigError, ShapeError
 Array: TypeAlias = NDArray[Any]
 
 
-def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any) -> Array:
+def namespace(array: Any) -> Any:
+    """The library whose functions act on an array: CuPy for its own, NumPy for all else."""
+    cupy = sys.modules.get("cupy")
+    return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
+
+
+def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any, xp: Any = np) -> Array:
     """`value` as a C-contiguous, writeable array of `dtype` and `shape` (None: any length), copied only if need be.
 
-    Raises ShapeError with the name, the shape expected and the shape that came.
+    It is one of the library `xp`. Raises ShapeError with the name, the shape expected and the shape that came.
     """
-    ready = isinstance(value, np.ndarray) and value.dtype == dtype and value.flags.carray
-    array: Array = value if ready else np.require(value, dtype, ["C", "W"])
+    array: Array
+    if xp is np:
+        ready = isinstance(value, np.ndarray) and value.dtype == dtype and value.flags.carray
+        array = value if ready else np.require(value, dtype, ["C", "W"])
+    else:
+        array = xp.ascontiguousarray(xp.asarray(value, dtype))
     # the usual cases, soon told
     same = array.shape == shape or (array.ndim > 0 and shape == (None, *array.shape[1:]))
     if not same and (
@@ -42,12 +53,12 @@ def fitting(saved: dict[str, Array], like: dict[str, Array]) -> dict[str, Array]
     return {name: as_array(name, saved[name], array.shape, array.dtype).copy() for name, array in like.items()}
 
 
-def as_flat(name: str, value: Any, size: int) -> Array:
+def as_flat(name: str, value: Any, size: int, xp: Any = np) -> Array:
     """`value` as a flat float32 or float64 vector of `size` entries: what a parameter vector has to be."""
-    array = np.asarray(value)
+    array = xp.asarray(value)
     if array.dtype not in (np.float32, np.float64):
         raise ShapeError(f"{name}: expected float32 or float64, got {array.dtype}")
-    return as_array(name, array, (size,), array.dtype)
+    return as_array(name, array, (size,), array.dtype, xp)
 
 
 _KINDS: dict[str, tuple[type, ...]] = {

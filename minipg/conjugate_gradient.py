@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipg.checks import Array, as_flat
+from minipg.backend import told
+from minipg.checks import Array, as_flat, namespace
 
 
 class CGResult(NamedTuple):
@@ -31,16 +32,18 @@ def conjugate_gradient(
 
     product: v (P,) → A v (P,);   b (P,) float32 or float64.
     """
+    if namespace(b) is not np:
+        return frozen(product, b, iterations, tol)
     b = as_flat("b", b, np.size(b))
     x, r, p = np.zeros_like(b), b.copy(), b
-    rr = _dot(r, r)
+    rr = float(_dot(r, r))
     target = tol * tol * rr
     done, status = 0, "iterations"
     if not np.isfinite(rr):
         status, iterations = "not finite", 0
     while rr > target and done < iterations:
         Ap = product(p)
-        pAp = _dot(p, Ap)
+        pAp = float(_dot(p, Ap))
         done += 1
         if not np.isfinite(pAp):
             status = "not finite"
@@ -50,7 +53,7 @@ def conjugate_gradient(
             break
         alpha = b.dtype.type(rr / pAp)
         x_next, r_next = x + alpha * p, r - alpha * Ap
-        rr_next = _dot(r_next, r_next)
+        rr_next = float(_dot(r_next, r_next))
         if not np.isfinite(rr_next) or not np.isfinite(x_next).all():
             status = "not finite"
             break
@@ -59,9 +62,44 @@ def conjugate_gradient(
     if status == "iterations" and rr <= target:
         status = "converged"
     # A x = b − r, so no further product is needed for the length of the step
-    return CGResult(x, rr**0.5, _dot(x, b - r), done, status)
+    return CGResult(x, rr**0.5, float(_dot(x, b - r)), done, status)
 
 
-def _dot(a: Array, b: Array) -> float:
+def frozen(product: Callable[[Array], Array], b: Array, iterations: int = 10, tol: float = 1e-10) -> CGResult:
+    """The same without a look at any number before the end: for a device, whose pipeline a look would empty.
+
+    All products are taken; once the loop above would have ended, nothing is moved by them any more.
+    """
+    xp = namespace(b)
+    b = as_flat("b", b, b.size, xp)
+    x, r, p = xp.zeros_like(b), b.copy(), b
+    rr = _dot(r, r)
+    target = tol * tol * rr
+    sound = xp.isfinite(rr)  # no number yet that is not finite
+    convex = xp.ones_like(sound)  # no pᵀA p ≤ 0 yet
+    done = xp.zeros_like(rr)
+    for _ in range(iterations):
+        going = sound & convex & (rr > target)
+        Ap = product(p)
+        pAp = _dot(p, Ap)
+        done = done + going
+        sound = sound & (xp.isfinite(pAp) | ~going)
+        convex = convex & ((pAp > 0) | ~(going & sound))
+        going = going & sound & convex
+        alpha = (rr / xp.where(going, pAp, 1)).astype(b.dtype)
+        x_next, r_next = x + alpha * p, r - alpha * Ap
+        rr_next = _dot(r_next, r_next)
+        sound = sound & ((xp.isfinite(rr_next) & xp.isfinite(x_next).all()) | ~going)
+        going = going & sound
+        p = xp.where(going, r_next + (rr_next / xp.where(going, rr, 1)).astype(b.dtype) * p, p)
+        x, r, rr = xp.where(going, x_next, x), xp.where(going, r_next, r), xp.where(going, rr_next, rr)
+    # A x = b − r, so no further product is needed for the length of the step
+    numbers = told(rr, _dot(x, b - r), done, sound, convex, rr <= target)
+    rr, curvature, done, sound, convex, near = (float(number) for number in numbers)
+    status = "not finite" if not sound else "curvature" if not convex else "converged" if near else "iterations"
+    return CGResult(x, rr**0.5, curvature, int(done), status)
+
+
+def _dot(a: Array, b: Array) -> Any:
     """aᵀb in float64: a square of float32 numbers may be too large or too small for them."""
-    return float(np.dot(a.astype(np.float64), b.astype(np.float64)))
+    return a.astype(np.float64).dot(b.astype(np.float64))

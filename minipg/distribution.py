@@ -45,19 +45,27 @@ class Distribution:
     def _kernels(self) -> ModuleType:
         return self.backend.kernels(self.name)
 
+    @property
+    def _xp(self) -> Any:
+        return self.backend.xp
+
     @cached_property
     def options(self) -> tuple[Array, ...]:
         """What the kernels of a family with several choices take beside their inputs."""
         return (np.array(self.sizes, np.int64),) if self.sizes else ()
 
     def _params(self, name: str, value: Array) -> Array:
-        dtype = np.float32 if np.asarray(value).dtype == np.float32 else np.float64
-        return as_array(name, value, (None, self.n_params), dtype)
+        array = self._xp.asarray(value)
+        dtype = np.float32 if array.dtype == np.float32 else np.float64
+        return as_array(name, array, (None, self.n_params), dtype, self._xp)
 
     def actions(self, act: Array, rows: int, dtype: Any) -> Array:
-        """`act` (rows, *act_shape) as kernels take it: whole numbers, or numbers of `dtype`. Raises ShapeError."""
-        act = as_array("act", act, (rows, *self.act_shape), np.int64 if self.discrete else dtype)
-        if self.discrete and act.size:
+        """`act` (rows, *act_shape) as kernels take it: whole numbers, or numbers of `dtype`. Raises ShapeError.
+
+        On a device they are not looked at, for that would wait for it.
+        """
+        act = as_array("act", act, (rows, *self.act_shape), np.int64 if self.discrete else dtype, self._xp)
+        if self.discrete and self.backend.on_host and act.size:
             options = self.sizes or (2 if self.name == "bernoulli" else self.size)
             if (act.view(np.uint64).max(axis=0) >= options).any():  # which -1 is, too
                 last = np.subtract(options, 1).tolist()
@@ -65,7 +73,7 @@ class Distribution:
         return act
 
     def _new_act(self, params: Array) -> Array:
-        return np.empty((len(params), *self.act_shape), np.int64 if self.discrete else params.dtype)
+        return self._xp.empty((len(params), *self.act_shape), np.int64 if self.discrete else params.dtype)
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: type = np.float32) -> Array:
         """What `sample` turns into actions: uniforms (choices) or normals (Gaussian), shape + act_shape."""
@@ -75,7 +83,7 @@ class Distribution:
     def sample(self, params: Array, noise: Array) -> Array:
         """One action a row.   params (B, D), noise (B, *act_shape) → (B, *act_shape)."""
         params = self._params("params", params)
-        noise = as_array("noise", noise, (len(params), *self.act_shape), params.dtype)
+        noise = as_array("noise", noise, (len(params), *self.act_shape), params.dtype, self._xp)
         out = self._new_act(params)
         self._kernels.sample(params, noise, *self.options, out)
         return out
@@ -90,50 +98,50 @@ class Distribution:
     def log_prob(self, params: Array, act: Array) -> Array:
         """log π(a)  (DI-4).   params (B, D), act (B, *act_shape) → (B,)."""
         params = self._params("params", params)
-        out = np.empty(len(params), params.dtype)
+        out = self._xp.empty(len(params), params.dtype)
         self._kernels.log_prob(params, self.actions(act, len(params), params.dtype), *self.options, out)
         return out
 
     def score(self, params: Array, act: Array) -> Array:
         """∇ log π(a) in the parameters of the row  (DI-1, DI-4).   → (B, D)."""
         params = self._params("params", params)
-        out = np.empty_like(params)
+        out = self._xp.empty_like(params)
         self._kernels.score(params, self.actions(act, len(params), params.dtype), *self.options, out)
         return out
 
     def kl(self, old: Array, new: Array) -> Array:
         """KL(old‖new)  (DI-6).   old, new (B, D) → (B,)."""
         old = self._params("old", old)
-        out = np.empty(len(old), old.dtype)
-        self._kernels.kl(old, as_array("new", new, old.shape, old.dtype), *self.options, out)
+        out = self._xp.empty(len(old), old.dtype)
+        self._kernels.kl(old, as_array("new", new, old.shape, old.dtype, self._xp), *self.options, out)
         return out
 
     def kl_gradient(self, old: Array, new: Array) -> Array:
         """The gradient of KL(old‖new) in the new parameters  (DI-6).   old, new (B, D) → (B, D)."""
         old = self._params("old", old)
-        out = np.empty_like(old)
-        self._kernels.kl_gradient(old, as_array("new", new, old.shape, old.dtype), *self.options, out)
+        out = self._xp.empty_like(old)
+        self._kernels.kl_gradient(old, as_array("new", new, old.shape, old.dtype, self._xp), *self.options, out)
         return out
 
     def entropy(self, params: Array) -> Array:
         """Entropy  (DI-7).   params (B, D) → (B,)."""
         params = self._params("params", params)
-        out = np.empty(len(params), params.dtype)
+        out = self._xp.empty(len(params), params.dtype)
         self._kernels.entropy(params, *self.options, out)
         return out
 
     def entropy_gradient(self, params: Array) -> Array:
         """The entropy's gradient in the parameters of the row  (DI-7).   params (B, D) → (B, D)."""
         params = self._params("params", params)
-        out = np.empty_like(params)
+        out = self._xp.empty_like(params)
         self._kernels.entropy_gradient(params, *self.options, out)
         return out
 
     def fisher_product(self, params: Array, v: Array) -> Array:
         """M v, with M the family's own Fisher matrix, row by row  (DI-3, DI-5).   params, v (B, D) → (B, D)."""
         params = self._params("params", params)
-        out = np.empty_like(params)
-        self._kernels.fisher_product(params, as_array("v", v, params.shape, params.dtype), *self.options, out)
+        out = self._xp.empty_like(params)
+        self._kernels.fisher_product(params, as_array("v", v, params.shape, params.dtype, self._xp), *self.options, out)
         return out
 
 

@@ -18,6 +18,10 @@ class ConfigError(MinipgError, ValueError):
     """A setting outside its range."""
 
 
+class BackendError(MinipgError):
+    """A backend that cannot compute on this machine."""
+
+
 class UnknownNameError(MinipgError, LookupError):
     """A name that is not among the known ones."""
 

@@ -67,13 +67,14 @@ class MLP:
             gain = last_gain if index == len(self.sizes) - 2 else np.sqrt(2)
             arrays[f"W{index}"] = gain * (q if n >= m else q.T)
             arrays[f"b{index}"] = np.zeros(m)
-        return self.layout.flatten(arrays, dtype)
+        return self.backend.to_device(self.layout.flatten(arrays, dtype))
 
     def forward(self, theta: Array, obs: Array) -> Tape:
         """The output and what its derivatives need.   theta (P,), obs (B, n₀) → Tape with out (B, n_L)."""
-        theta = as_flat("theta", theta, self.layout.size)
-        obs = as_array("obs", obs, (None, self.sizes[0]), theta.dtype)
-        hidden, out = np.empty(len(obs) * self._units, theta.dtype), np.empty((len(obs), self.sizes[-1]), theta.dtype)
+        xp = self.backend.xp
+        theta = as_flat("theta", theta, self.layout.size, xp)
+        obs = as_array("obs", obs, (None, self.sizes[0]), theta.dtype, xp)
+        hidden, out = xp.empty(len(obs) * self._units, theta.dtype), xp.empty((len(obs), self.sizes[-1]), theta.dtype)
         tape, kernel = Tape(obs, hidden, out), self.backend.kernels("mlp").forward
 
         def on_tile(rows: slice) -> None:
@@ -85,40 +86,43 @@ class MLP:
 
     def jvp(self, theta: Array, tape: Tape, v: Array) -> Array:
         """J v: the output's change as θ moves along v.   theta, v (P,) → (B, n_L)."""
-        theta = as_flat("theta", theta, self.layout.size)
-        v = as_array("v", v, theta.shape, theta.dtype)
-        out, kernel = np.empty_like(tape.out), self.backend.kernels("mlp").jvp
+        xp = self.backend.xp
+        theta = as_flat("theta", theta, self.layout.size, xp)
+        v = as_array("v", v, theta.shape, theta.dtype, xp)
+        out, kernel = xp.empty_like(tape.out), self.backend.kernels("mlp").jvp
 
         def on_tile(rows: slice) -> None:
             x, h, _ = tape.tile(rows)
-            kernel(theta, *self.spec, x, h, v, out[rows], np.empty(3 * len(x) * max(self.sizes), theta.dtype))
+            kernel(theta, *self.spec, x, h, v, out[rows], xp.empty(3 * len(x) * max(self.sizes), theta.dtype))
 
         self.backend.map_rows(on_tile, len(out))
         return out
 
     def vjp(self, theta: Array, tape: Tape, g: Array) -> Array:
         """Jᵀ g, summed over the batch: the gradient in θ of Σ g·out.   theta (P,), g (B, n_L) → (P,)."""
-        theta = as_flat("theta", theta, self.layout.size)
-        g = as_array("g", g, tape.out.shape, theta.dtype)
+        xp = self.backend.xp
+        theta = as_flat("theta", theta, self.layout.size, xp)
+        g = as_array("g", g, tape.out.shape, theta.dtype, xp)
         kernel = self.backend.kernels("mlp").vjp
 
         def on_tile(rows: slice) -> Array:
-            (x, h, _), out = tape.tile(rows), np.empty_like(theta)
-            work = np.empty(len(theta) + 2 * len(x) * max(self.sizes), theta.dtype)
+            (x, h, _), out = tape.tile(rows), xp.empty_like(theta)
+            work = xp.empty(len(theta) + 2 * len(x) * max(self.sizes), theta.dtype)
             kernel(theta, *self.spec, x, h, g[rows], out, work)
             return out
 
-        return sum(self.backend.map_rows(on_tile, len(g)), start=np.zeros_like(theta))
+        return sum(self.backend.map_rows(on_tile, len(g)), start=xp.zeros_like(theta))
 
     def vjp_obs(self, theta: Array, tape: Tape, g: Array) -> Array:
         """The gradient in obs of Σ g·out.   theta (P,), g (B, n_L) → (B, n₀)."""
-        theta = as_flat("theta", theta, self.layout.size)
-        g = as_array("g", g, tape.out.shape, theta.dtype)
-        out, kernel = np.empty_like(tape.obs), self.backend.kernels("mlp").vjp_obs
+        xp = self.backend.xp
+        theta = as_flat("theta", theta, self.layout.size, xp)
+        g = as_array("g", g, tape.out.shape, theta.dtype, xp)
+        out, kernel = xp.empty_like(tape.obs), self.backend.kernels("mlp").vjp_obs
 
         def on_tile(rows: slice) -> None:
             x, h, _ = tape.tile(rows)
-            kernel(theta, *self.spec, h, g[rows], out[rows], np.empty(2 * len(x) * max(self.sizes), theta.dtype))
+            kernel(theta, *self.spec, h, g[rows], out[rows], xp.empty(2 * len(x) * max(self.sizes), theta.dtype))
 
         self.backend.map_rows(on_tile, len(g))
         return out

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import reduce
+from operator import add
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from minipg.backend import to_host
 from minipg.checks import Array, as_array, as_flat
 from minipg.policy import Policy, PolicyTape
 
@@ -18,15 +19,16 @@ def policy_gradient(
 
     theta (P,), tape of B rows, act (B, …), weight (B,) → (P,). One backward sweep.
     """
-    count = len(tape.params)
-    theta, act = as_flat("theta", theta, policy.layout.size), policy.distribution.actions(act, count, theta.dtype)
-    weight = as_array("weight", weight, act.shape[:1], theta.dtype)
+    count, xp = len(tape.params), policy.backend.xp
+    theta = as_flat("theta", theta, policy.layout.size, xp)
+    act = policy.distribution.actions(act, count, theta.dtype)
+    weight = as_array("weight", weight, act.shape[:1], theta.dtype, xp)
     kernel = policy.backend.kernels("policy_gradient").gradient(policy.distribution.name)
     numbers = policy.mlp.sizes[-1] + 2 * policy.distribution.n_params + 2 * max(policy.mlp.sizes)
 
     def on_tile(rows: slice) -> Array:
-        (forward, params), grad = tape.tile(rows), np.empty_like(theta)
-        work = np.empty(len(theta) + len(params) * numbers, theta.dtype)
+        (forward, params), grad = tape.tile(rows), xp.empty_like(theta)
+        work = xp.empty(len(theta) + len(params) * numbers, theta.dtype)
         passed = (forward.obs, forward.hidden, forward.out, params)
         kernel(policy.in_kernels, theta, passed, act[rows], weight[rows], float(ent_coef), grad, work)
         return grad
@@ -36,23 +38,24 @@ def policy_gradient(
 
 def gradient_and_entropy(
     policy: Policy, theta: Array, obs: Array, act: Array, weight: Array, ent_coef: float = 0.0
-) -> tuple[Array, float]:
+) -> tuple[Array, Any]:
     """The policy gradient  (PG-9) where nothing else needs the forward pass, and the mean entropy  (DI-7).
 
-    theta (P,), obs (B, O), act (B, …), weight (B,) → (P,), float.
+    theta (P,), obs (B, O), act (B, …), weight (B,) → (P,), and a number, where the arrays are.
     """
-    theta, sizes = as_flat("theta", theta, policy.layout.size), policy.mlp.sizes
-    obs = as_array("obs", obs, (None, sizes[0]), theta.dtype)
+    xp, sizes = policy.backend.xp, policy.mlp.sizes
+    theta = as_flat("theta", theta, policy.layout.size, xp)
+    obs = as_array("obs", obs, (None, sizes[0]), theta.dtype, xp)
     act = policy.distribution.actions(act, len(obs), theta.dtype)
-    weight = as_array("weight", weight, (len(obs),), theta.dtype)
+    weight = as_array("weight", weight, (len(obs),), theta.dtype, xp)
     kernel = policy.backend.kernels("policy_gradient").from_observations(policy.distribution.name)
     numbers = sum(sizes[1:]) + sizes[-1] + 3 * policy.distribution.n_params + 2 * max(sizes)
 
-    def on_tile(rows: slice) -> tuple[Array, float]:
-        grad, told, x = np.empty_like(theta), np.empty(1), obs[rows]
-        work = np.empty(len(theta) + len(x) * numbers, theta.dtype)
+    def on_tile(rows: slice) -> tuple[Array, Any]:
+        grad, told, x = xp.empty_like(theta), xp.empty(1), obs[rows]
+        work = xp.empty(len(theta) + len(x) * numbers, theta.dtype)
         kernel(policy.in_kernels, theta, x, act[rows], weight[rows], float(ent_coef), grad, told, work)
-        return grad, float(told[0])
+        return grad, told[0]
 
     gradients, entropies = zip(*policy.backend.map_rows(on_tile, len(obs)), strict=True)
     return sum(gradients) / theta.dtype.type(len(obs)), sum(entropies) / len(obs)
@@ -80,24 +83,25 @@ def worth(
 
     theta (P,), obs (B, O), act (B, …), adv (B,). Without `entropy`, that one is 0. Raises ShapeError.
     """
-    theta, distribution, count = as_flat("theta", theta, policy.layout.size), policy.distribution, len(obs)
-    obs = as_array("obs", obs, (count, policy.mlp.sizes[0]), theta.dtype)
+    xp, distribution, count = policy.backend.xp, policy.distribution, len(obs)
+    theta = as_flat("theta", theta, policy.layout.size, xp)
+    obs = as_array("obs", obs, (count, policy.mlp.sizes[0]), theta.dtype, xp)
     act = distribution.actions(act, count, theta.dtype)
-    old = as_array("old", old, (count, distribution.n_params), theta.dtype)
+    old = as_array("old", old, (count, distribution.n_params), theta.dtype, xp)
     adv, logp_old = (
-        as_array(name, rows, (count,), theta.dtype) for name, rows in (("adv", adv), ("logp_old", logp_old))
+        as_array(name, rows, (count,), theta.dtype, xp) for name, rows in (("adv", adv), ("logp_old", logp_old))
     )
     evaluate = policy.backend.kernels("evaluation").evaluate(distribution.name)
     numbers = sum(policy.mlp.sizes[1:]) + distribution.n_params + 1
 
     def on_tile(rows: slice) -> Array:
-        told, work = np.empty(3), np.empty(len(obs[rows]) * numbers, theta.dtype)
+        told, work = xp.empty(3), xp.empty(len(obs[rows]) * numbers, theta.dtype)
         batch = (obs[rows], act[rows], adv[rows], old[rows], logp_old[rows])
         evaluate(policy.in_kernels, theta, *batch, entropy, told, work)
         return told
 
-    sums: Array = np.sum(policy.backend.map_rows(on_tile, len(obs)), axis=0)
-    return Worth(*(sums / len(obs)).tolist())
+    sums: Array = reduce(add, policy.backend.map_rows(on_tile, len(obs)))
+    return Worth(*to_host(sums / len(obs)).tolist())
 
 
 def surrogate_and_kl(

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from minipg.checks import Array, as_array, as_flat
+from minipg.checks import Array, as_array, as_flat, namespace
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Layout:
 
     def views(self, theta: Array) -> dict[str, Array]:
         """name → view of θ; writing to a view writes to θ.   theta (P,)."""
-        theta = as_flat("theta", theta, self.size)
+        theta = as_flat("theta", theta, self.size, namespace(theta))
         views, start = {}, 0
         for name, shape in self.entries:
             stop = start + math.prod(shape)
@@ -33,6 +33,6 @@ class Layout:
         return views
 
     def flatten(self, arrays: dict[str, Array], dtype: type = np.float32) -> Array:
-        """The inverse of `views`: a new θ (P,) of `dtype`."""
+        """The inverse of `views`: a new θ (P,) of `dtype`, on the host."""
         parts = [as_array(name, arrays[name], shape, dtype).ravel() for name, shape in self.entries]
         return np.concatenate(parts) if parts else np.zeros(0, dtype)

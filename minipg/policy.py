@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minipg.backend import Backend
+from minipg.backend import Backend, to_host
 from minipg.checks import Array, as_array, as_flat, require
 from minipg.distribution import Distribution, categorical, gaussian, squashed
 from minipg.mlp import MLP, Tape
@@ -79,23 +79,24 @@ class NetworkPolicy:
         tape = self.mlp.forward(network, obs)
         if self.form == 0:
             return PolicyTape(tape, tape.out)
-        params: Array = np.empty((len(obs), self.distribution.n_params), theta.dtype)
+        params: Array = self.backend.xp.empty((len(obs), self.distribution.n_params), theta.dtype)
         self.backend.kernels("head").parameters(self.form, LOG_STD_RANGE, tape.out, log_std, params)
         return PolicyTape(tape, params)
 
     def jvp(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
         """J v.   v (P,) → (B, D)."""
         (network, _), (v_network, v_log_std) = self._split(theta), self._split(v)
-        d_out, d_params = self.mlp.jvp(network, tape.mlp, v_network), np.empty_like(tape.params)
+        d_out, d_params = self.mlp.jvp(network, tape.mlp, v_network), self.backend.xp.empty_like(tape.params)
         self.backend.kernels("head").push_forward(self.form, LOG_STD_RANGE, tape.mlp.out, d_out, v_log_std, d_params)
         return d_params
 
     def vjp(self, theta: Array, tape: PolicyTape, g: Array) -> Array:
         """Jᵀ g, summed over the batch.   g (B, D) → (P,)."""
-        (network, _), log_std_grad = self._split(theta), np.zeros(self.layout.size - self.mlp.layout.size, theta.dtype)
-        g, g_out = as_array("g", g, tape.params.shape, theta.dtype), np.empty_like(tape.mlp.out)
+        xp, tail = self.backend.xp, self.layout.size - self.mlp.layout.size
+        (network, _), log_std_grad = self._split(theta), xp.zeros(tail, theta.dtype)
+        g, g_out = as_array("g", g, tape.params.shape, theta.dtype, xp), xp.empty_like(tape.mlp.out)
         self.backend.kernels("head").pull_back(self.form, LOG_STD_RANGE, tape.mlp.out, g, g_out, log_std_grad)
-        return np.concatenate([self.mlp.vjp(network, tape.mlp, g_out), log_std_grad])
+        return xp.concatenate([self.mlp.vjp(network, tape.mlp, g_out), log_std_grad])
 
     @property
     def fused_product(self) -> str:
@@ -108,26 +109,26 @@ class NetworkPolicy:
         """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
         if not self.fused_product:
             return self.vjp(theta, tape, self.distribution.fisher_product(tape.params, self.jvp(theta, tape, v)))
-        theta = as_flat("theta", theta, self.layout.size)
-        v, kernel = (
-            as_array("v", v, theta.shape, theta.dtype),
-            getattr(self.backend.kernels("fisher"), self.fused_product),
-        )
+        xp, kernel = self.backend.xp, getattr(self.backend.kernels("fisher"), self.fused_product)
+        theta = as_flat("theta", theta, self.layout.size, xp)
+        v = as_array("v", v, theta.shape, theta.dtype, xp)
 
         def on_tile(rows: slice) -> Array:
-            (forward, params), out = tape.tile(rows), np.empty_like(theta)
+            (forward, params), out = tape.tile(rows), xp.empty_like(theta)
             work = self.fused_work(len(params), theta.dtype)
             kernel(theta, *self.mlp.spec, forward.obs, forward.hidden, params, v, out, work)
             return out
 
-        return sum(self.backend.map_rows(on_tile, len(tape.params)), start=np.zeros_like(theta))
+        return sum(self.backend.map_rows(on_tile, len(tape.params)), start=xp.zeros_like(theta))
 
     def fused_work(self, rows: int, dtype: Any) -> Array:
         """The work array of a fused product over so many rows."""
-        return np.empty(2 * self.layout.size + rows * (self.mlp.sizes[-1] + 3 * max(self.mlp.sizes)), dtype)
+        return self.backend.xp.empty(
+            2 * self.layout.size + rows * (self.mlp.sizes[-1] + 3 * max(self.mlp.sizes)), dtype
+        )
 
     def _split(self, theta: Array) -> tuple[Array, Array]:
-        theta = as_flat("theta", theta, self.layout.size)
+        theta = as_flat("theta", theta, self.layout.size, self.backend.xp)
         return theta[: self.mlp.layout.size], theta[self.mlp.layout.size :]
 
 
@@ -161,17 +162,18 @@ class GaussianPolicy(NetworkPolicy):
 
     def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
         """θ (P,) with means near 0 (the last layer is small) and log σ = log_std_init."""
-        log_std: Array = np.full(self.mlp.sizes[-1], self.log_std_init, dtype)
-        return np.concatenate([super().init(rng, dtype), log_std])
+        log_std: Array = self.backend.xp.full(self.mlp.sizes[-1], self.log_std_init, dtype)
+        return self.backend.xp.concatenate([super().init(rng, dtype), log_std])
 
     def project(self, theta: Array) -> Array:
         """The nearest θ with log σ in LOG_STD_RANGE: applied after a step, so that no derivative has a kink there."""
         network, log_std = self._split(theta)
-        return np.concatenate([network, np.clip(log_std, *LOG_STD_RANGE)])
+        xp = self.backend.xp
+        return xp.concatenate([network, xp.clip(log_std, *LOG_STD_RANGE)])
 
     def spread(self, theta: Array) -> dict[str, float]:
         """σ of each action, before any squashing, by the name of its column; of more than 8 their extremes and mean."""
-        std = [math.exp(value) for value in self._split(theta)[1].tolist()]
+        std = [math.exp(value) for value in to_host(self._split(theta)[1]).tolist()]
         if len(std) <= 8:
             return {f"std_{action}": value for action, value in enumerate(std)}
         return {"std_min": min(std), "std_mean": sum(std) / len(std), "std_max": max(std)}

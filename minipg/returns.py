@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from minipg.backend import Backend
 from minipg.checks import Array, as_array
 
 
-def _float(name: str, value: Array, shape: tuple[int | None, ...], like: Array | None = None) -> Array:
-    dtype = np.asarray(value).dtype if like is None else like.dtype
-    return as_array(name, value, shape, np.float32 if dtype == np.float32 else np.float64)
+def _float(name: str, value: Array, shape: tuple[int | None, ...], xp: Any, like: Array | None = None) -> Array:
+    value = xp.asarray(value)
+    dtype = value.dtype if like is None else like.dtype
+    return as_array(name, value, shape, np.float32 if dtype == np.float32 else np.float64, xp)
 
 
 def discounted_returns(
@@ -20,11 +23,14 @@ def discounted_returns(
 
     rew, next_value (T, N), terminated, truncated (T, N) bool → (T, N). The last row is bootstrapped from next_value.
     """
-    rew = _float("rew", rew, (None, None))
-    next_value = _float("next_value", next_value, rew.shape, rew)
-    ends = as_array("terminated", terminated, rew.shape, bool), as_array("truncated", truncated, rew.shape, bool)
-    out = np.empty_like(rew)
-    (backend or Backend()).kernels("returns").discounted_returns(rew, next_value, *ends, gamma, out)
+    backend = backend or Backend()
+    xp = backend.xp
+    rew = _float("rew", rew, (None, None), xp)
+    next_value = _float("next_value", next_value, rew.shape, xp, rew)
+    terminated = as_array("terminated", terminated, rew.shape, bool, xp)
+    truncated = as_array("truncated", truncated, rew.shape, bool, xp)
+    out = xp.empty_like(rew)
+    backend.kernels("returns").discounted_returns(rew, next_value, terminated, truncated, gamma, out)
     return out
 
 
@@ -32,12 +38,14 @@ def td_errors(
     rew: Array, value: Array, next_value: Array, terminated: Array, gamma: float, backend: Backend | None = None
 ) -> Array:
     """δ_t = r_t + γ (1 − terminated) V(s_{t+1}) − V(s_t)  (PG-12).   all (T, N) → (T, N)."""
-    rew = _float("rew", rew, (None, None))
-    value = _float("value", value, rew.shape, rew)
-    next_value = _float("next_value", next_value, rew.shape, rew)
-    out = np.empty_like(rew)
-    ended = as_array("terminated", terminated, rew.shape, bool)
-    (backend or Backend()).kernels("returns").td_errors(rew, value, next_value, ended, gamma, out)
+    backend = backend or Backend()
+    xp = backend.xp
+    rew = _float("rew", rew, (None, None), xp)
+    value = _float("value", value, rew.shape, xp, rew)
+    next_value = _float("next_value", next_value, rew.shape, xp, rew)
+    out = xp.empty_like(rew)
+    terminated = as_array("terminated", terminated, rew.shape, bool, xp)
+    backend.kernels("returns").td_errors(rew, value, next_value, terminated, gamma, out)
     return out
 
 
@@ -56,13 +64,14 @@ def advantages(
     value (T·N + N + K,): V of every row, of what follows the last ones, and of the observations that ended truncated
     episodes, which followed the rows final_at (K,). rew, terminated, cut (T, N): `cut` where the trace ends besides.
     """
-    rew = _float("rew", rew, (None, None))
-    final_at = as_array("final_at", final_at, (None,), np.int64)
-    value = _float("value", value, (rew.size + rew.shape[1] + len(final_at),), rew)
-    ends = as_array("terminated", terminated, rew.shape, bool), as_array("cut", cut, rew.shape, bool)
-    adv, ret = np.empty_like(rew), np.empty_like(rew)
-    kernel = (backend or Backend()).kernels("returns").advantages
-    kernel(value, rew, *ends, final_at, float(gamma), float(gae_lambda), adv, ret)
+    backend = backend or Backend()
+    xp = backend.xp
+    rew = _float("rew", rew, (None, None), xp)
+    final_at = as_array("final_at", final_at, (None,), np.int64, xp)
+    value = _float("value", value, (rew.size + rew.shape[1] + len(final_at),), xp, rew)
+    ends = as_array("terminated", terminated, rew.shape, bool, xp), as_array("cut", cut, rew.shape, bool, xp)
+    adv, ret = xp.empty_like(rew), xp.empty_like(rew)
+    backend.kernels("returns").advantages(value, rew, *ends, final_at, float(gamma), float(gae_lambda), adv, ret)
     return adv, ret
 
 
@@ -75,8 +84,11 @@ def gae(
     backend: Backend | None = None,
 ) -> Array:
     """Â_t = Σ_l (γλ)ˡ δ_{t+l}, the sum ending with the episode  (PG-12).   all (T, N) → (T, N)."""
-    delta = _float("delta", delta, (None, None))
-    ends = as_array("terminated", terminated, delta.shape, bool), as_array("truncated", truncated, delta.shape, bool)
-    out = np.empty_like(delta)
-    (backend or Backend()).kernels("returns").gae(delta, *ends, gamma, gae_lambda, out)
+    backend = backend or Backend()
+    xp = backend.xp
+    delta = _float("delta", delta, (None, None), xp)
+    terminated = as_array("terminated", terminated, delta.shape, bool, xp)
+    truncated = as_array("truncated", truncated, delta.shape, bool, xp)
+    out = xp.empty_like(delta)
+    backend.kernels("returns").gae(delta, terminated, truncated, gamma, gae_lambda, out)
     return out

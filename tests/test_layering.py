@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 
 # lower floors first; modules of one floor do not import each other
 FLOORS = [
-    ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu", "minipg.kernels.cpu.classic_control"],
+    ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu", "minipg.kernels.cpu.classic_control",
+     "minipg.kernels.gpu"],
     ["minipg.kernels._quadrature", "minipg.kernels.reference._namespace",
      "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh", "minipg.kernels.cpu._bind"],
     ["minipg.kernels.cpu._board"],
@@ -25,6 +26,10 @@ FLOORS = [
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("policy_gradient", "proximal", "evaluation")],
     ["minipg.kernels.cpu._crew"],
+    [f"minipg.kernels.gpu.{name}" for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate",
+                                                "optimizer", "moments", "head")],
+    [f"minipg.kernels.gpu.{name}" for name in ("regression", "fisher", "multicategorical", "squashed")],
+    [f"minipg.kernels.gpu.{name}" for name in ("policy_gradient", "proximal", "evaluation")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("_square", "stream")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("cartpole", "acrobot", "mountain_car", "pendulum")],
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
@@ -134,8 +139,9 @@ def twin_files():
     return sorted(path.stem for path in (ROOT / "kernels/reference").glob("[a-z]*.py"))
 
 
-def test_twins_have_the_same_files():
-    assert twin_files() == sorted(path.stem for path in (ROOT / "kernels/cpu").glob("[a-z]*.py"))
+@pytest.mark.parametrize("twin", ["cpu", "gpu"])
+def test_twins_have_the_same_files(twin):
+    assert twin_files() == sorted(path.stem for path in (ROOT / "kernels" / twin).glob("[a-z]*.py"))
 
 
 @pytest.mark.parametrize("file", twin_files())

@@ -27,7 +27,7 @@ def mode(logits, out):
 
 def log_prob(logits, act, out):
     """log p(a).   logits (B, A), act (B,) → out (B,)."""
-    out[...] = _log_softmax(logits)[_one_hot(act, logits.shape[1])]
+    out[...] = _log_softmax(logits)[namespace(act).arange(len(act)), act]
 
 
 def score(logits, act, out):

@@ -1,5 +1,7 @@
 """Ascent rules  (AC-3): `grad` points uphill, and θ and the rule's own statistics are changed in place."""
 
+import math
+
 from minipg.kernels.reference._namespace import namespace
 
 
@@ -25,5 +27,6 @@ def adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
 
 def clip_global_norm(grad, max_norm, out):
     """g · min(1, c/‖g‖).   grad (P,) → out (P,), which may be `grad`."""
-    norm = float((grad.astype(float) ** 2).sum()) ** 0.5  # a square in single precision may overflow
-    out[...] = grad * (max_norm / norm) if norm > max_norm else grad
+    xp = namespace(grad)
+    norm = (grad.astype(float) ** 2).sum() ** 0.5  # a square in single precision may overflow
+    out[...] = grad if max_norm == math.inf else grad * (max_norm / xp.fmax(norm, max_norm)).astype(grad.dtype)

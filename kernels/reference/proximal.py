@@ -7,11 +7,12 @@ what their kernels take beside their inputs, and the network itself (mlp.py). `b
 adv (N,), old (N, D), log π_old (N,); `terms` are (ε, β, c).
 """
 
+import math
 from functools import cache
 from importlib import import_module
 
 from minipg.kernels.reference import head, mlp, optimizer, surrogate
-from minipg.kernels.reference._namespace import namespace
+from minipg.kernels.reference._namespace import host_knows, namespace
 
 
 @cache
@@ -68,17 +69,25 @@ def climb(family):
         form, (low, high), _, sizes, _ = policy
         learning_rate, beta1, beta2, epsilon = adam
         max_kl, max_norm = limits
-        xp, grad, here = namespace(theta), 0 * theta, 0 * told
+        xp, grad, here, going, moved = namespace(theta), 0 * theta, 0 * told, True, (theta, first, second, told)
         told[...] = 0
-        for rows in order:
+        for epoch in range(len(order)):
+            rows = order[epoch]
             for start in range(0, len(rows), minibatch_size):
                 slope(policy, theta, batch, terms, rows[start : start + minibatch_size], True, grad, here, acted, work)
-                if here[0] > max_kl:
+                if max_kl < math.inf:
+                    going = going & ~(here[0] > max_kl)
+                if host_knows(going) and not going:
                     return
+                # where a look would wait for the device, the steps go on, and nothing is moved by them any more
+                before = () if host_knows(going) else [array.copy() for array in moved]
+                step += 1
                 optimizer.clip_global_norm(grad, max_norm, grad)
                 told += xp.stack([xp.ones_like(here[1]), here[1]])
-                optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step + int(told[0]), theta, first, second)
+                optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
                 if form == 1:
                     theta[-sizes[-1] :] = xp.clip(theta[-sizes[-1] :], low, high)
+                for now, was in zip(moved, before, strict=False):
+                    now[...] = xp.where(going, now, was)
 
     return _climb

@@ -32,8 +32,8 @@ def fit(
     xp = namespace(obs)
     learning_rate, beta1, beta2, epsilon = adam
     clip_range, max_norm = limits
-    for epoch, rows in enumerate(order):
-        squares = 0.0
+    for epoch in range(len(order)):
+        rows, squares = order[epoch], 0.0
         for start in range(0, len(rows), minibatch_size):
             some = rows[start : start + minibatch_size]
             x, y = obs[some], target[some]
@@ -41,8 +41,9 @@ def fit(
             mlp.forward(theta, sizes, activation, x, out, hidden)
             error = y[:, None] - out
             squares += (error * error).sum()
-            moved = out - old[some, None]
-            clipped = old[some, None] + xp.clip(moved, -clip_range, clip_range)
+            before = old[some][:, None]
+            moved = out - before
+            clipped = before + xp.clip(moved, -clip_range, clip_range)
             learnt = (abs(moved) <= clip_range) | (error * error >= (y[:, None] - clipped) ** 2)
             mlp.vjp(theta, sizes, activation, x, hidden, xp.where(learnt, 2 * error / len(y), 0), grad, None)
             optimizer.clip_global_norm(grad, max_norm, grad)

@@ -23,7 +23,8 @@ def td_errors(rew, value, next_value, terminated, gamma, out):
 
 def gae(delta, terminated, truncated, gamma, gae_lambda, out):
     """Â_t = δ_t + γλ Â_{t+1}  (PG-12), the trace cut at either end of an episode.   `out` may be `delta`."""
-    xp, following = namespace(delta), 0
+    xp = namespace(delta)
+    following = xp.zeros(delta.shape[1:], delta.dtype)
     for t in reversed(range(len(delta))):
         out[t] = delta[t] + xp.where(terminated[t] | truncated[t], 0, gamma * gae_lambda * following)
         following = out[t]

@@ -6,9 +6,9 @@ and the Fisher matrix are those of the Gaussian; so are sampling and the mode, w
 
 import math
 
-from minipg.kernels._quadrature import TAU, R, T, W, X
+from minipg.kernels._quadrature import TAU
 from minipg.kernels.reference import gaussian
-from minipg.kernels.reference._namespace import erf, namespace
+from minipg.kernels.reference._namespace import constants, erf, namespace
 from minipg.kernels.reference.gaussian import fisher_product, kl, kl_gradient, mode, sample, score
 
 __all__ = ["entropy", "entropy_gradient", "fisher_product", "kl", "kl_gradient", "log_prob", "mode", "sample", "score"]
@@ -48,7 +48,7 @@ def _expected_log_cosh(params):
     """E[log cosh u] and its derivatives in μ and log σ, each (B, A); see `_quadrature`."""
     xp, size = namespace(params), params.shape[1] // 2
     mean, std = params[:, :size, None], xp.exp(params[:, size:, None])
-    x, w, t, r = (xp.asarray(constant) for constant in (X, W, T, R))
+    x, w, t, r = map(constants(xp, "minipg.kernels._quadrature").get, "XWTR")
 
     sigma = xp.minimum(std, 1)
     u = mean + sigma * x

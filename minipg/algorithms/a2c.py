@@ -11,13 +11,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.ascent import StepInfo, all_finite, policy_step, rmsprop_step, scheduled
 from minipg.algorithms.config import AdvantageConfig
 from minipg.algorithms.critic import CriticFit, account
+from minipg.backend import told
 from minipg.checks import Array
 from minipg.policy import Policy
 from minipg.rollout import Batch
@@ -77,9 +76,10 @@ def critic_step(
     loss, gradient = critic.loss_and_gradient(state.theta, samples.obs, samples.ret)
     rate = config.vf_learning_rate * scheduled(config.schedule, progress)
     theta, second = rmsprop_step(critic.mlp.backend, state.theta, state.second, -gradient, rate, config)
-    if not all_finite(theta, second):
+    finite, loss = told(all_finite(theta, second), loss)
+    if not finite:
         return CriticFit(state, math.nan, "critic not finite")
-    return CriticFit(state._replace(theta=theta, second=second, step=state.step + 1), loss, "ok")
+    return CriticFit(state._replace(theta=theta, second=second, step=state.step + 1), float(loss), "ok")
 
 
 class A2C(Agent[A2CConfig]):
@@ -94,7 +94,7 @@ class A2C(Agent[A2CConfig]):
     Config = A2CConfig
 
     def _begin(self) -> A2CState:
-        return A2CState(np.zeros_like(self.theta))
+        return A2CState(self.backend.xp.zeros_like(self.theta))
 
     def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
         config = self.config

@@ -23,7 +23,7 @@ from gymnasium.vector import VectorEnv
 
 from minipg.algorithms.files import FILE_FORMAT, AgentFile, AgentState, Streams, set_stream, words_of
 from minipg.algorithms.presets import preset_for
-from minipg.backend import Backend, OneBlasThread, announce_compiling
+from minipg.backend import Backend, OneBlasThread, announce_compiling, to_host
 from minipg.checks import Array, require
 from minipg.envs import ActionCodec, ObservationCodec, make_vector, silence_noticed
 from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
@@ -196,6 +196,7 @@ class Agent(Generic[ConfigT]):
         """The action for one observation, or for a batch of them: `(action, None)`, as the environment takes it."""
         rows, single = self.observations.read(obs)
         rows = np.array(rows, self.theta.dtype)
+        rows = self.backend.to_device(rows)
         if self.normalizer is not None:
             rows = self.normalizer(rows)
         params, distribution = self.actor.forward(self.theta, rows).params, self.actor.distribution
@@ -205,7 +206,7 @@ class Agent(Generic[ConfigT]):
             act = distribution.sample(
                 params, distribution.noise(self.streams.predicting, (len(rows),), params.dtype.type)
             )
-        act = self.actions.to_env(act)
+        act = self.actions.to_env(to_host(act))
         return (act[0] if single else act), None
 
     def save(self, path: str | Path, notes: dict[str, Any] | None = None) -> None:
@@ -234,7 +235,7 @@ class Agent(Generic[ConfigT]):
             "steps": self.steps,
             "updates": self.updates,
         }
-        return AgentState({"theta": self.theta, **arrays}, meta)
+        return AgentState({"theta": to_host(self.theta), **arrays}, meta)
 
     @classmethod
     def load(cls: type[A], path: str | Path, env: Any = None, **options: Any) -> A:
@@ -262,9 +263,11 @@ class Agent(Generic[ConfigT]):
         return agent
 
     def _parts(self) -> dict[str, dict[str, Array]]:
-        """The arrays that learning changes, besides θ: of the critic, the algorithm, and the statistics."""
+        """The arrays that learning changes, besides θ, on the host: of critic, algorithm, and statistics."""
         tuples = {"value": self.value, "state": self.state or None}
-        parts = {k: {n: np.asarray(v) for n, v in t._asdict().items()} for k, t in tuples.items() if t is not None}
+        parts = {
+            k: {n: np.asarray(to_host(v)) for n, v in t._asdict().items()} for k, t in tuples.items() if t is not None
+        }
         statistics = {"obs": self.normalizer, "reward": self.scaler}
         return parts | {k: s.moments.state() for k, s in statistics.items() if s is not None}
 
@@ -273,9 +276,10 @@ class Agent(Generic[ConfigT]):
             part: {name: file.array(f"{part}.{name}", like, self.env_id) for name, like in fields.items()}
             for part, fields in self._parts().items()
         }
-        self.theta = file.array("theta", self.theta, self.env_id)
+        up = self.backend.to_device
+        self.theta = up(file.array("theta", self.theta, self.env_id))
         for part in {"value", "state"} & set(found):
-            numbers = {name: array if array.shape else array.item() for name, array in found[part].items()}
+            numbers = {name: up(array) if array.shape else array.item() for name, array in found[part].items()}
             setattr(self, part, type(getattr(self, part))(**numbers))
         for part, statistics in (("obs", self.normalizer), ("reward", self.scaler)):
             if statistics is not None:

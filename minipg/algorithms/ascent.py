@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar
+from functools import reduce
+from operator import and_
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from minipg.backend import Backend
-from minipg.checks import Array
+from minipg.backend import Backend, told
+from minipg.checks import Array, namespace
 from minipg.objective import gradient_and_entropy
 from minipg.policy import Policy
 
@@ -34,24 +36,34 @@ class AdamState(NamedTuple):
 
 def begin_adam(theta: Array) -> AdamState:
     """Before the first step."""
-    return AdamState(np.zeros_like(theta), np.zeros_like(theta), 0)
+    xp = namespace(theta)
+    return AdamState(xp.zeros_like(theta), xp.zeros_like(theta), 0)
 
 
 def adam_step(
     backend: Backend, theta: Array, state: AdamState, g: Array, learning_rate: float, max_grad_norm: float = math.inf
 ) -> tuple[Array, AdamState]:
     """θ′ uphill along g  (AC-3), shortened to `max_grad_norm` first: new arrays, the old ones stay.   all (P,)."""
-    kernels, shortened = backend.kernels("optimizer"), np.empty_like(g)
+    kernels, shortened = backend.kernels("optimizer"), backend.xp.empty_like(g)
     theta, first, second, step = theta.copy(), state.first.copy(), state.second.copy(), state.step + 1
-    with np.errstate(over="ignore"):  # of a square, which whoever called looks for
-        kernels.clip_global_norm(g, max_grad_norm, shortened)
-        kernels.adam(shortened, learning_rate, 0.9, 0.999, 1e-8, step, theta, first, second)
+    kernels.clip_global_norm(g, max_grad_norm, shortened)
+    kernels.adam(shortened, learning_rate, 0.9, 0.999, 1e-8, step, theta, first, second)
     return theta, AdamState(first, second, step)
 
 
-def all_finite(*arrays: Array) -> bool:
-    """Whether every number is: running squares that have overflowed would never let a coordinate move again."""
-    return all(bool(np.isfinite(array).all()) for array in arrays)
+def all_finite(*arrays: Array) -> Any:
+    """Whether every number is, told where they are.
+
+    Running squares that have overflowed would never let a coordinate move again.
+    """
+    xp = namespace(arrays[0])
+    return reduce(and_, [xp.isfinite(array).all() for array in arrays])
+
+
+def norm(g: Array) -> Any:
+    """‖g‖ in float64, where g (P,) is."""
+    g = g.astype(np.float64)
+    return namespace(g).sqrt(g.dot(g))
 
 
 class StepInfo(NamedTuple):
@@ -77,13 +89,13 @@ def policy_step(
     theta (P,), obs (B, O), act (B, …), weight (B,) → θ′ (P,), the optimizer's state after it, and an account.
     """
     g, entropy = gradient_and_entropy(policy, theta, obs, act, weight, ent_coef)
-    norm = float(np.linalg.norm(g.astype(np.float64)))
-    if not math.isfinite(norm):
-        return theta, state, StepInfo("gradient not finite", math.nan, entropy)
-    new, after = climb(g)
-    if not all_finite(new, after.second):
-        return theta, state, StepInfo("step not finite", math.nan, entropy)
-    return policy.project(new), after, StepInfo("ok", norm, entropy)
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that are not finite, which are looked for next
+        new, after = climb(g)
+    length, finite, entropy = told(norm(g), all_finite(new, after.second), entropy)
+    if not finite:
+        status = "step not finite" if math.isfinite(length) else "gradient not finite"
+        return theta, state, StepInfo(status, math.nan, float(entropy))
+    return policy.project(new), after, StepInfo("ok", float(length), float(entropy))
 
 
 def scheduled(schedule: str, progress: float) -> float:
@@ -106,7 +118,8 @@ def rmsprop_step(
     backend: Backend, theta: Array, second: Array, g: Array, learning_rate: float, settings: RMSPropSettings
 ) -> tuple[Array, Array]:
     """θ′ uphill along g, and the running squares  (AC-3): new arrays, the old ones stay.   all (P,)."""
-    kernels, theta, second, shortened = backend.kernels("optimizer"), theta.copy(), second.copy(), np.empty_like(g)
+    kernels, theta, second = backend.kernels("optimizer"), theta.copy(), second.copy()
+    shortened = backend.xp.empty_like(g)
     kernels.clip_global_norm(g, settings.max_grad_norm, shortened)
     kernels.rmsprop(shortened, learning_rate, settings.rms_decay, settings.rms_epsilon, theta, second)
     return theta, second

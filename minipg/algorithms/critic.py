@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipg.algorithms.advantages import Samples, explained_variance
+from minipg.algorithms.ascent import all_finite
 from minipg.algorithms.config import CriticConfig
+from minipg.backend import told
 from minipg.checks import Array
 from minipg.value import ValueNetwork, ValueState
 
@@ -47,9 +49,10 @@ def fit_critic(
             state, obs, ret, order, config.vf_minibatch_size, share * config.vf_learning_rate,
             old=samples.value, clip_range=clip_range, max_grad_norm=max_grad_norm,
         )  # fmt: skip
-    if not all(np.isfinite(part).all() for part in fitted):
+    finite, loss = told(all_finite(fitted.theta, fitted.first, fitted.second), losses[-1])
+    if not finite:
         return CriticFit(state, math.nan, "critic not finite")
-    return CriticFit(fitted, float(losses[-1]), "ok")
+    return CriticFit(fitted, float(loss), "ok")
 
 
 def account(info: Any, fit: CriticFit, samples: Samples) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from minipg.algorithms.advantages import Samples
-from minipg.algorithms.ascent import AdamState, all_finite
+from minipg.algorithms.ascent import AdamState
 from minipg.algorithms.proximal import Surrogate
+from minipg.backend import told
 from minipg.checks import Array
 from minipg.policy import Policy
 
@@ -65,7 +66,8 @@ def dual_update(
 
     theta (P,), samples.adv as it is to be weighed, order (E, B) the rows as each pass visits them.
     """
-    adv, entropy = samples.adv, float(policy.distribution.entropy(samples.params).mean())
+    adv, entropies = samples.adv, policy.distribution.entropy(samples.params)
+    entropy, before = map(float, told(entropies.mean(), adv.mean(dtype=np.float64)))
     surrogate = Surrogate.of(policy, samples.obs, samples.act, adv, samples.params)
     new, adam, multiplier, value, kl = theta, AdamState(*state[:3]), state.multiplier, math.nan, math.nan
     for epoch in order:
@@ -73,8 +75,7 @@ def dual_update(
         found = surrogate.climb(new, adam, terms, epoch[None], settings.minibatch_size, settings.learning_rate)
         new, adam = found.theta, found.adam
         value, kl, _ = surrogate.worth(new, entropy=False)
-        if not (all_finite(new, adam.second) and math.isfinite(value) and math.isfinite(kl)):
+        if not (found.finite and math.isfinite(value) and math.isfinite(kl)):
             return theta, state, DualInfo("step not finite", 0.0, 0.0, state.multiplier, entropy)
         multiplier = next_multiplier(multiplier, kl, settings.max_kl, settings.dual_learning_rate)
-    improvement = value - float(adv.mean(dtype=np.float64))
-    return new, DualState(*adam, multiplier), DualInfo("ok", improvement, kl, multiplier, entropy)
+    return new, DualState(*adam, multiplier), DualInfo("ok", value - before, kl, multiplier, entropy)

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minipg.algorithms.ascent import all_finite
 from minipg.algorithms.config import ActorCriticConfig
+from minipg.backend import told
 from minipg.checks import Array
 from minipg.conjugate_gradient import CGResult, conjugate_gradient
 from minipg.fisher import fisher_operator
@@ -39,9 +41,10 @@ class NaturalGradient(NamedTuple):
 
 def why_no_step(g: Array, cg: CGResult) -> str:
     """What an update says that has no direction to go in."""
-    if not np.isfinite(g).all():
+    finite, some = told(all_finite(g), g.any())
+    if not finite:
         return "gradient not finite"
-    return f"conjugate gradient: {cg.status}" if g.any() else "zero gradient"
+    return f"conjugate gradient: {cg.status}" if some else "zero gradient"
 
 
 def natural_gradient(
@@ -56,6 +59,6 @@ def natural_gradient(
     if config.fisher_subsample > 1:
         # a fixed random choice: a stride might meet some of the environments only
         some = np.random.default_rng(0).permutation(len(obs))[: max(1, len(obs) // config.fisher_subsample)]
-        tape = policy.forward(theta, obs[some])
+        tape = policy.forward(theta, obs[policy.backend.to_device(some)])
     fisher = fisher_operator(policy, theta, tape, config.damping)
     return NaturalGradient(g, old, conjugate_gradient(fisher, g, config.cg_iters))

@@ -6,6 +6,7 @@ fixed         θ + α · x               the same multiple of x every time
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,8 +14,10 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
+from minipg.algorithms.ascent import all_finite, norm
 from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.natural import NaturalConfig, natural_gradient, why_no_step
+from minipg.backend import told
 from minipg.checks import Array
 from minipg.line_search import step_scale
 from minipg.objective import surrogate_and_kl
@@ -51,16 +54,20 @@ def update(policy: Policy, theta: Array, samples: Samples, config: NPGConfig) ->
     scale = step_scale(cg.curvature, config.max_kl) if config.step_rule == "normalized" else config.learning_rate
     candidate = policy.project(theta + theta.dtype.type(scale) * cg.x)
     value, kl = surrogate_and_kl(policy, samples.obs, samples.act, adv, old)(candidate)
-    finite = bool(np.isfinite(candidate).all()) and bool(np.isfinite([value, kl]).all())
+    entropy = policy.distribution.entropy(old).mean()
+    finite, moves, before, length, entropy = told(
+        all_finite(candidate), cg.x.any(), adv.mean(dtype=np.float64), norm(g), entropy
+    )
+    finite = finite and math.isfinite(value) and math.isfinite(kl)
     trouble = "ok" if finite else "step not finite"
     info = NPGInfo(
-        status=trouble if cg.x.any() else why_no_step(g, cg),
-        improvement=value - float(adv.mean(dtype=np.float64)) if finite else 0.0,
+        status=trouble if moves else why_no_step(g, cg),
+        improvement=value - float(before) if finite else 0.0,
         kl=kl if finite else 0.0,
-        grad_norm=float(np.linalg.norm(g.astype(np.float64))),
+        grad_norm=float(length),
         cg_iterations=cg.iterations,
         cg_residual=cg.residual,
-        entropy=float(policy.distribution.entropy(old).mean()),
+        entropy=float(entropy),
     )
     return (candidate if info.status == "ok" else theta), info
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import AdamState, all_finite, begin_adam, scheduled
+from minipg.algorithms.ascent import AdamState, begin_adam, scheduled
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.proximal import Surrogate
@@ -120,7 +120,7 @@ def update(
         max_kl=1.5 * config.target_kl if config.objective != "adaptive-kl" else math.inf,
         max_grad_norm=config.max_grad_norm,
     )  # fmt: skip
-    if not all_finite(found.theta, found.adam.second):
+    if not found.finite:
         return theta, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
     after, taken = surrogate.worth(found.theta), found.adam.step - state.step
     if config.objective == "adaptive-kl" and taken:  # a batch that moved nothing says nothing about β

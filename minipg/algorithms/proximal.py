@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipg.algorithms.ascent import AdamState
+from minipg.algorithms.ascent import AdamState, all_finite
+from minipg.backend import to_host, told
 from minipg.checks import Array
 from minipg.objective import Worth, worth
 from minipg.policy import Policy
@@ -33,9 +34,12 @@ class Surrogate(NamedTuple):
 
     def gradient(self, theta: Array, rows: Array, terms: tuple[float, float, float]) -> tuple[Array, float, float]:
         """At theta (P,), over `rows` (M,), with terms (ε, β, c): ∇ (P,), the mean KL, the share of ratios beyond ε."""
-        kernel, grad, told, terms = self._kernel("gradient"), np.empty_like(theta), np.empty(2), _floats(terms)
-        kernel(self.policy.in_kernels, theta, self[1:], terms, rows, True, grad, told, *self._work(len(rows)))
-        return grad, float(told[0]), float(told[1])
+        backend = self.policy.backend
+        kernel, grad, found = self._kernel("gradient"), backend.xp.empty_like(theta), backend.xp.empty(2)
+        rows = backend.to_device(rows)
+        kernel(self.policy.in_kernels, theta, self[1:], _floats(terms), rows, True, grad, found, *self._work(len(rows)))
+        kl, share = to_host(found).tolist()
+        return grad, kl, share
 
     def climb(
         self,
@@ -54,20 +58,22 @@ class Surrogate(NamedTuple):
         theta (P,), terms (ε, β, c). It ends before a step from where a minibatch's mean KL(old‖θ) is beyond `max_kl`.
         Nothing that came in is changed.
         """
-        theta, first, second, told = theta.copy(), adam.first.copy(), adam.second.copy(), np.empty(2)
-        size = min(minibatch_size, order.shape[1])
+        backend, size = self.policy.backend, min(minibatch_size, order.shape[1])
+        theta, first, second, found = theta.copy(), adam.first.copy(), adam.second.copy(), backend.xp.empty(2)
         with np.errstate(over="ignore"):  # of a square, which whoever called looks for
             self._kernel("climb")(
-                self.policy.in_kernels, self[1:], _floats(terms), order, size,
+                self.policy.in_kernels, self[1:], _floats(terms), backend.to_device(order), size,
                 _floats((learning_rate, 0.9, 0.999, 1e-8)), _floats((max_kl, max_grad_norm)), adam.step,
-                theta, first, second, told, *self._work(size),
+                theta, first, second, found, *self._work(size),
             )  # fmt: skip
-        taken, wanted = int(told[0]), len(order) * -(-order.shape[1] // size)
+        steps, beyond, finite = told(found[0], found[1], all_finite(theta, second))
+        taken, wanted = int(steps), len(order) * -(-order.shape[1] // size)
         return Climb(
             theta,
             AdamState(first, second, adam.step + taken),
-            float(told[1]) / max(taken, 1),
+            float(beyond) / max(taken, 1),
             "ok" if taken == wanted else "target KL",
+            bool(finite),
         )
 
     def worth(self, theta: Array, *, entropy: bool = True) -> Worth:
@@ -80,8 +86,9 @@ class Surrogate(NamedTuple):
     def _work(self, rows: int) -> tuple[Array, Array]:
         sizes, width = self.policy.mlp.sizes, self.old.shape[1]
         numbers = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (width + 1)
-        work = np.empty(3 * self.policy.layout.size + rows * numbers, self.obs.dtype)
-        return np.empty((rows, *self.act.shape[1:]), self.act.dtype), work
+        xp = self.policy.backend.xp
+        work = xp.empty(3 * self.policy.layout.size + rows * numbers, self.obs.dtype)
+        return xp.empty((rows, *self.act.shape[1:]), self.act.dtype), work
 
 
 def _floats(numbers: tuple[float, ...]) -> Any:
@@ -90,9 +97,10 @@ def _floats(numbers: tuple[float, ...]) -> Any:
 
 
 class Climb(NamedTuple):
-    """θ′ (P,), Adam's state after it, the share of ratios beyond the clip range, and ok or why it ended early."""
+    """θ′ (P,), Adam's state after it, the share of ratios beyond ε, ok or why it ended early, whether all is finite."""
 
     theta: Array
     adam: AdamState
     clip_fraction: float
     status: str
+    finite: bool

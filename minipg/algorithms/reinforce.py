@@ -23,7 +23,7 @@ from minipg.algorithms.ascent import AdamState, StepInfo, adam_step, begin_adam,
 from minipg.algorithms.config import CriticConfig
 from minipg.algorithms.critic import account, fit_critic
 from minipg.backend import Backend
-from minipg.checks import Array
+from minipg.checks import Array, namespace
 from minipg.policy import Policy
 from minipg.returns import discounted_returns
 from minipg.rollout import Batch, Collector, episode_starts
@@ -54,9 +54,10 @@ class REINFORCEConfig(CriticConfig):
 
 def discounts(batch: Batch, gamma: float) -> Array:
     """γᵗ, with t counted from the start of the episode.   → (T, N)."""
-    power, now = np.empty_like(batch.rew), np.ones_like(batch.rew[0])
-    for t, start in enumerate(episode_starts(batch)):
-        power[t] = now = np.where(start, 1, now.dtype.type(gamma) * now)
+    xp, starts = namespace(batch.rew), episode_starts(batch)
+    power, now = xp.empty_like(batch.rew), xp.ones_like(batch.rew[0])
+    for t in range(len(starts)):
+        power[t] = now = xp.where(starts[t], now.dtype.type(1), now.dtype.type(gamma) * now)
     return power
 
 
@@ -65,25 +66,26 @@ def weights(batch: Batch, gamma: float, kind: str, backend: Backend) -> tuple[Ar
 
     Episodes are whole, so nothing is bootstrapped, and where one was cut short its return is what it got.
     """
-    done, never = batch.terminated | batch.truncated, np.zeros(batch.rew.shape, bool)
-    G = discounted_returns(batch.rew, np.zeros_like(batch.rew), done, never, gamma, backend)
+    xp, done = backend.xp, batch.terminated | batch.truncated
+    G = discounted_returns(batch.rew, xp.zeros_like(batch.rew), done, xp.zeros_like(done), gamma, backend)
     if kind == "reward-to-go":
         return G, G
     if kind == "discounted":
         return discounts(batch, gamma) * G, G
-    weight, whole = np.empty_like(G), np.zeros_like(G[0])
-    for t, start in enumerate(episode_starts(batch)):
-        weight[t] = whole = np.where(start, G[t], whole)
+    starts, weight, whole = episode_starts(batch), xp.empty_like(G), xp.zeros_like(G[0])
+    for t in range(len(starts)):
+        weight[t] = whole = xp.where(starts[t], G[t], whole)
     return weight, G
 
 
 def samples_of(batch: Batch, critic: ValueNetwork, value_theta: Array, config: REINFORCEConfig) -> Samples:
     """The valid rows: obs, act, weight − baseline, G, and V(s) where it is the baseline."""
-    keep = batch.valid.reshape(-1)
-    flat = lambda array: array.reshape(len(keep), *array.shape[2:])[keep]
-    weight, G = (flat(part) for part in weights(batch, config.gamma, config.weight, critic.mlp.backend))
+    backend = critic.mlp.backend
+    keep = backend.to_device(np.flatnonzero(batch.valid))
+    flat = lambda array: array.reshape(batch.rew.size, *array.shape[2:])[keep]
+    weight, G = (flat(part) for part in weights(batch, config.gamma, config.weight, backend))
     obs = flat(batch.obs)
-    value = critic.predict(value_theta, obs) if config.baseline == "value" else np.zeros_like(weight)
+    value = critic.predict(value_theta, obs) if config.baseline == "value" else backend.xp.zeros_like(weight)
     baseline = weight.mean() if config.baseline == "average" else value
     if config.weight == "discounted" and config.baseline == "value":
         baseline = flat(discounts(batch, config.gamma)) * value

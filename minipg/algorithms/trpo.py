@@ -18,11 +18,12 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import begin_adam
+from minipg.algorithms.ascent import begin_adam, norm
 from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.dual import DualState, dual_update
 from minipg.algorithms.natural import NaturalConfig, natural_gradient, why_no_step
-from minipg.checks import Array
+from minipg.backend import told
+from minipg.checks import Array, require
 from minipg.line_search import line_search, step_scale
 from minipg.objective import surrogate_and_kl
 from minipg.policy import Policy
@@ -89,34 +90,37 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
     step = theta.dtype.type(step_scale(cg.curvature, config.max_kl)) * cg.x
 
     objective = surrogate_and_kl(policy, obs, act, adv, old)
-    before = float(adv.mean(dtype=np.float64))  # r is 1 at θ
+    entropy = policy.distribution.entropy(old).mean()
+    before, expected, moves, length, entropy = map(
+        float, told(adv.mean(dtype=np.float64), g @ step, step.any(), norm(g), entropy)
+    )
 
     def evaluate(candidate: Array) -> tuple[float, float]:
         value, kl = objective(candidate)
-        return value - before, kl
+        return value - before, kl  # r is 1 at θ
 
     found = line_search(
         evaluate,
         theta,
         step,
         max_kl=config.max_kl,
-        expected=float(g @ step),
+        expected=expected,
         accept_ratio=config.accept_ratio,
         backtrack_coeff=config.backtrack_coeff,
-        backtrack_iters=config.backtrack_iters if step.any() else 0,
+        backtrack_iters=config.backtrack_iters if moves else 0,
         project=policy.project,
     )
-    status = "ok" if found.accepted else "line search" if step.any() else why_no_step(g, cg)
+    status = "ok" if found.accepted else "line search" if moves else why_no_step(g, cg)
     info = TRPOInfo(
         status=status,
         improvement=found.improvement,
         kl=found.kl,
         step_fraction=found.fraction,
         line_search_trials=found.trials,
-        grad_norm=float(np.linalg.norm(g.astype(np.float64))),
+        grad_norm=length,
         cg_iterations=cg.iterations,
         cg_residual=cg.residual,
-        entropy=float(policy.distribution.entropy(old).mean()),
+        entropy=entropy,
     )
     return found.theta, info
 
@@ -135,6 +139,7 @@ class TRPO(Agent[TRPOConfig]):
     def _begin(self) -> DualState | tuple[()]:
         self._vine: Vine | None = None
         if self.config.sampling == "vine":
+            require(self.backend.on_host, "sampling", f"single-path with backend {self.backend.name}", "vine")
             from minipg.envs.snapshots import snapshots_of  # it loads the compiled environments
 
             self._snapshots = snapshots_of(self.envs)

@@ -32,7 +32,7 @@ class TrainFlags:
     preset: str | None = None
     """Settings to begin with, by name; by default those of the environment. A flag always wins over a preset."""
     backend: str = "numba"
-    """The twin that computes: numba or numpy."""
+    """The twin that computes: numba, numpy, or cupy on a GPU."""
     threads: int | None = None
     """Threads to use; by default every core this process may use."""
     out: Path | None = None

@@ -1,4 +1,7 @@
-"""What a rollout leaves behind."""
+"""What a rollout leaves behind.
+
+What is learnt from is where the backend computes; what is kept account of, and steers the shell, is on the host.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipg.checks import Array
+from minipg.backend import to_host
+from minipg.checks import Array, namespace
 
 
 class Batch(NamedTuple):
@@ -23,21 +27,23 @@ class Batch(NamedTuple):
     rew: Array  # (T, N) as the learner sees them: scaled, if scaling is on
     terminated: Array  # (T, N) bool: nothing follows
     truncated: Array  # (T, N) bool: cut short, and not terminated
-    valid: Array  # (T, N) bool: False where the environment was only resetting, or lost
-    dropped: Array  # (T, N) bool: the environment was lost in this step, and its episode with it; a reset follows
+    valid: Array  # (T, N) bool, on the host: False where the environment was only resetting, or lost
+    dropped: Array  # (T, N) bool, on the host: the environment was lost in this step, with its episode; a reset follows
     last_obs: Array  # (N, O) what follows the last row
     final_obs: Array  # (K, O)
     final_at: Array  # (K,) int64
-    episode_returns: Array  # (E,) unscaled returns of the episodes that ended, in order
-    episode_lengths: Array  # (E,)
+    episode_returns: Array  # (E,) on the host: unscaled returns of the episodes that ended, in order
+    episode_lengths: Array  # (E,) on the host
 
 
 def joined(parts: Sequence[Batch]) -> Batch:
     """Batches that followed each other, as one."""
     first, envs = np.cumsum([0, *(len(part.rew) for part in parts)]), parts[0].rew.shape[1]
-    together = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Batch._fields}
-    final_at = np.concatenate([part.final_at + start * envs for part, start in zip(parts, first[:-1], strict=True)])
-    return Batch(**{**together, "last_obs": parts[-1].last_obs, "final_at": final_at})
+    offsets = first[:-1].tolist()
+    parts = [part._replace(final_at=part.final_at + start * envs) for part, start in zip(parts, offsets, strict=True)]
+    columns = {name: [getattr(part, name) for part in parts] for name in Batch._fields}
+    together = {name: namespace(column[0]).concatenate(column) for name, column in columns.items()}
+    return Batch(**{**together, "last_obs": parts[-1].last_obs})
 
 
 def first_episodes(batch: Batch, episodes: int) -> Batch:
@@ -46,26 +52,28 @@ def first_episodes(batch: Batch, episodes: int) -> Batch:
     Those that others play while they wait for the slowest are short ones: their mean return would be another. Nor is
     an episode valid that was dropped: it is not whole.
     """
-    done = batch.terminated | batch.truncated
+    done = to_host(batch.terminated | batch.truncated)
     among = np.less(np.cumsum(done, axis=0) - done, episodes)
     ended = among[done]  # in the order of the ends
     return batch._replace(
-        valid=batch.valid & among & ~_of_dropped_episodes(batch),
+        valid=batch.valid & among & ~_of_dropped_episodes(batch.dropped, done),
         episode_returns=batch.episode_returns[ended],
         episode_lengths=batch.episode_lengths[ended],
     )
 
 
-def _of_dropped_episodes(batch: Batch) -> Array:
+def _of_dropped_episodes(dropped: Array, done: Array) -> Array:
     """The rows, (T, N) bool, of episodes that a loss of their environment kept from ending."""
-    of, following = batch.dropped.copy(), np.zeros_like(batch.dropped[0])
+    of, following = dropped.copy(), np.zeros_like(dropped[0])
     for t in reversed(range(len(of))):
-        following = of[t] = batch.dropped[t] | following & ~(batch.terminated[t] | batch.truncated[t])
+        following = of[t] = dropped[t] | following & ~done[t]
     return of
 
 
 def episode_starts(batch: Batch) -> Array:
     """Where an episode begins, in a batch that begins with a reset.   → (T, N) bool."""
-    after = np.ones_like(batch.valid)  # an end, or a step that only reset, comes before
-    after[1:] = batch.terminated[:-1] | batch.truncated[:-1] | ~batch.valid[:-1]
-    return after & batch.valid
+    xp = namespace(batch.rew)
+    valid = xp.asarray(batch.valid)
+    after = xp.ones_like(valid)  # an end, or a step that only reset, comes before
+    after[1:] = batch.terminated[:-1] | batch.truncated[:-1] | ~valid[:-1]
+    return after & valid

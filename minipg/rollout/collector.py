@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from minipg.backend import to_host
 from minipg.checks import Array, fitting
 from minipg.envs import ActionCodec, ObservationCodec, column, guarded
 from minipg.errors import EnvironmentFault, ShapeError
@@ -24,7 +25,8 @@ class Collector:
 
     `seed` starts the environments, or they go on from the `place` where another collector left them; `rng` draws the
     noise that becomes actions. Statistics of `normalizer` and `scaler`, where given, grow with every step. An
-    observation or reward that is not finite raises EnvironmentFault.
+    observation or reward that is not finite raises EnvironmentFault. If the policy computes on a device, observations
+    go up and actions come down, once a step each; what else is learnt from goes up once a rollout.
     """
 
     def __init__(
@@ -58,16 +60,16 @@ class Collector:
             self.scaler.running[:] = 0
         raw, _ = self._guarded(self.envs.reset, seed=seed)
         first = self._rows(self._guarded(self.observations.rows, raw, n), "observation")
-        self._obs = self._seen(first, first)
+        self._obs = self._seen(first)
 
     def place(self) -> dict[str, Array]:
         """Where the environments stand between two rollouts; nothing where they cannot say so."""
         save_state = getattr(self.envs, "save_state", None)
         if save_state is None:
             return {}
-        own = {"steps": np.array(self.steps), "obs": self._obs, "resetting": self._resetting}
+        own = {"steps": np.array(self.steps), "obs": to_host(self._obs), "resetting": self._resetting}
         own |= {"returns": self._returns.copy(), "lengths": self._lengths.copy()}
-        own |= {} if self.scaler is None else {"discounted": self.scaler.running.copy()}
+        own |= {} if self.scaler is None else {"discounted": to_host(self.scaler.running.copy())}
         return own | {f"env.{name}": array for name, array in save_state().items()}
 
     def _go_on(self, place: dict[str, Array]) -> None:
@@ -81,10 +83,10 @@ class Collector:
             raise ShapeError("obs: expected finite numbers")
         if own["resetting"].any() and not self.next_step_reset:
             raise ShapeError("resetting: expected False everywhere, of environments that reset in the same step")
-        self.steps, self._obs, self._resetting = int(own["steps"]), own["obs"], own["resetting"]
+        self.steps, self._obs, self._resetting = int(own["steps"]), self._up(own["obs"]), own["resetting"]
         self._returns, self._lengths = own["returns"], own["lengths"]
         if self.scaler is not None:
-            self.scaler.running = own["discounted"]
+            self.scaler.running = self._up(own["discounted"])
         restore_state = getattr(self.envs, "restore_state", None)
         if restore_state is None:
             raise ShapeError("env: these environments cannot take up a state")
@@ -113,7 +115,7 @@ class Collector:
                     "steps: whole episodes have to end; set a time limit"
                 )
             parts.append(self.collect(theta, n_steps))
-            ended += (parts[-1].terminated | parts[-1].truncated).sum(axis=0)
+            ended += to_host(parts[-1].terminated | parts[-1].truncated).sum(axis=0)
         return first_episodes(joined(parts), episodes)
 
     def _collected_in_one_call(self, rollout: Callable[..., tuple[Batch, bool]], theta: Array, n_steps: int) -> Batch:
@@ -146,12 +148,12 @@ class Collector:
 
     def _collected(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None) -> Batch:
         envs, policy = self.envs, self.policy
-        n, distribution = envs.num_envs, policy.distribution
-        obs: Array = np.empty((n_steps, n, self.observations.size), self.dtype)
-        noise = distribution.noise(self.rng, (n_steps, n), self.dtype)
-        act: Array = np.empty(noise.shape, np.int64 if distribution.discrete else self.dtype)
-        params: Array = np.empty((n_steps, n, distribution.n_params), self.dtype)
-        rew: Array = np.empty((n_steps, n), self.dtype)
+        n, distribution, xp = envs.num_envs, policy.distribution, policy.backend.xp
+        obs: Array = xp.empty((n_steps, n, self.observations.size), self.dtype)
+        noise = self._up(distribution.noise(self.rng, (n_steps, n), self.dtype))
+        act: Array = xp.empty(noise.shape, np.int64 if distribution.discrete else self.dtype)
+        params: Array = xp.empty((n_steps, n, distribution.n_params), self.dtype)
+        rew: Array = np.empty((n_steps, n))
         terminated, truncated = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
         valid, dropped = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
         final_obs: list[Array] = []
@@ -163,17 +165,17 @@ class Collector:
                 passing(t)
             obs[t] = self._obs
             params[t] = policy.forward(theta, self._obs).params
-            act[t] = self._checked(distribution.sample(params[t], noise[t]), "action")
+            act[t] = distribution.sample(params[t], noise[t])
+            told = self._checked(to_host(act[t]), "action")
             self.steps += n
-            shown, reward, ended, cut, infos = self._guarded(self._step, self.actions.to_env(act[t]))
+            shown, reward, ended, cut, infos = self._guarded(self._step, self.actions.to_env(told))
             following = self._rows(shown, "observation")
             dropped[t] = lost = infos.get("minipg.dropped", False)
             valid[t] = ~(self._resetting | lost)
             terminated[t], truncated[t] = ended, cut & ~ended
             done = terminated[t] | truncated[t]
-            rew[t] = self._checked(reward.astype(self.dtype), "reward")
-            if self.scaler is not None:
-                rew[t] = self.scaler(reward, done | lost, valid[t])
+            self._checked(reward.astype(self.dtype), "reward")
+            rew[t] = reward
             self._returns += reward
             self._lengths += valid[t]
             if np.count_nonzero(done):
@@ -188,14 +190,30 @@ class Collector:
             if self.next_step_reset:
                 self._resetting = done
             # statistics come from the states acted in: an episode's last observation is not one of them
-            self._obs = self._seen(following, following[~self._resetting] if np.count_nonzero(self._resetting) else following)
+            resets = np.count_nonzero(self._resetting)
+            self._obs = self._seen(following, self._up(np.flatnonzero(~self._resetting)) if resets else slice(None))
 
         finals = np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype)
         returns, lengths = zip(*episodes, strict=True) if episodes else ((), ())
+        ended, cut = self._up(terminated), self._up(truncated)
         return Batch(
-            obs, act, params, rew, terminated, truncated, valid, dropped, self._obs, self._seen(finals, finals[:0]),
-            np.array(final_at, np.int64), np.array(returns), np.array(lengths, np.int64),
+            obs, act, params, self._scaled(rew, ended | cut, valid, dropped), ended, cut, valid, dropped,
+            self._obs, self._seen(finals, slice(0)), self._up(np.array(final_at, np.int64)),
+            np.array(returns), np.array(lengths, np.int64),
         )  # fmt: skip
+
+    def _scaled(self, rew: Array, done: Array, valid: Array, dropped: Array) -> Array:
+        """The rewards (T, N) as the learner sees them."""
+        if self.scaler is None:
+            return self._up(rew.astype(self.dtype))
+        rew, over = self._up(rew), done | self._up(dropped)
+        scaled: Array = self.policy.backend.xp.empty(rew.shape, self.dtype)
+        for t in range(len(rew)):
+            scaled[t] = self.scaler(rew[t], over[t], valid[t])
+        return scaled
+
+    def _up(self, array: Array) -> Array:
+        return self.policy.backend.to_device(array)
 
     def _step(self, told: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """A step of the environments: rows of observations (N, O), rewards (N,), both flags (N,), infos."""
@@ -219,11 +237,12 @@ class Collector:
             raise EnvironmentFault("the vector environment resets in the same step but gives no infos['final_obs']")
         return self._rows(self._guarded(self.observations.row, infos["final_obs"][i])[None], "final observation", i)
 
-    def _seen(self, obs: Array, acted_in: Array) -> Array:
-        """The observations as the networks see them, after those that are acted in have entered the statistics."""
+    def _seen(self, obs: Array, acted_in: Any = slice(None)) -> Array:
+        """The observations as the networks see them, after the rows that are acted in have entered the statistics."""
+        obs = self._up(obs)
         if self.normalizer is None:
             return obs
-        self.normalizer.update(acted_in)
+        self.normalizer.update(obs[acted_in])
         return self.normalizer(obs)
 
     def _checked(self, values: Array, what: str, first: int = 0, after: int = 0) -> Array:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from minipg.backend import Backend
-from minipg.checks import Array
+from minipg.backend import Backend, to_host
+from minipg.checks import Array, namespace
 
 LIMIT = 10.0  # standardised observations and scaled rewards are clipped here
 
@@ -24,7 +23,8 @@ class Moments:
     square: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        self.count, self.mean, self.square = np.zeros(1), np.zeros(self.size), np.zeros(self.size)
+        xp = self.backend.xp
+        self.count, self.mean, self.square = xp.zeros(1), xp.zeros(self.size), xp.zeros(self.size)
 
     @property
     def arrays(self) -> tuple[Array, Array, Array]:
@@ -36,12 +36,16 @@ class Moments:
         self.backend.kernels("moments").merge(x, *self.arrays)
 
     def state(self) -> dict[str, Array]:
-        """Copies of the three arrays, by name."""
-        return {name: array.copy() for name, array in zip(("count", "mean", "square"), self.arrays, strict=True)}
+        """Copies of the three arrays on the host, by name."""
+        return {
+            name: to_host(array.copy()) for name, array in zip(("count", "mean", "square"), self.arrays, strict=True)
+        }
 
     def restore(self, state: dict[str, Array]) -> None:
         """The inverse of `state`."""
-        self.count, self.mean, self.square = (state[name].copy() for name in ("count", "mean", "square"))
+        self.count, self.mean, self.square = (
+            self.backend.to_device(state[name].copy()) for name in ("count", "mean", "square")
+        )
 
 
 class ObservationNormalizer:
@@ -56,7 +60,7 @@ class ObservationNormalizer:
 
     def __call__(self, obs: Array) -> Array:
         """obs (B, O) → (B, O) of the same dtype."""
-        out = np.empty_like(obs)
+        out = namespace(obs).empty_like(obs)
         self.moments.backend.kernels("moments").standardize(obs, *self.moments.arrays, LIMIT, out)
         return out
 
@@ -67,16 +71,23 @@ class RewardScaler:
     def __init__(self, num_envs: int, gamma: float, backend: Backend) -> None:
         self.moments = Moments(1, backend)
         self.gamma = gamma
-        self.running = np.zeros((num_envs, 1))
+        self.running = backend.xp.zeros((num_envs, 1))
 
     def __call__(self, rew: Array, done: Array, valid: Array | None = None) -> Array:
-        """rew (N,), done (N,) bool → (N,); an episode's end resets its R, and only `valid` (N,) rows are counted."""
+        """rew (N,), done (N,) bool → (N,); an episode's end resets its R.
+
+        Only `valid` (N,) rows, those of the host, are counted.
+        """
         self.running[:, 0] = self.gamma * self.running[:, 0] + rew
-        self.moments.merge(self.running if valid is None or valid.all() else self.running[valid])
-        self.running[done] = 0
+        if valid is None or valid.all():
+            self.moments.merge(self.running)
+        else:
+            self.moments.merge(self.running[self.moments.backend.to_device(np.flatnonzero(valid))])
+        self.running[:, 0] = namespace(rew).where(done, 0, self.running[:, 0])
         return self.scaled(rew)
 
     def scaled(self, rew: Array) -> Array:
         """rew (N,) → (N,) by the statistics as they stand."""
-        deviation = math.sqrt(self.moments.square[0] / self.moments.count[0])
-        return np.clip(rew / deviation if deviation > 0 else rew, -LIMIT, LIMIT)
+        xp = namespace(rew)
+        deviation = xp.sqrt(self.moments.square / self.moments.count)
+        return xp.clip(rew / xp.where(deviation > 0, deviation, 1).astype(rew.dtype), -LIMIT, LIMIT)

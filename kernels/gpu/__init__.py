@@ -1,0 +1,1 @@
+"""The twin for a GPU: the reference's functions, over CuPy arrays."""
