@@ -34,6 +34,8 @@ from minipg.errors import BackendError, unknown_name
 TILE_ROWS, MOST_TILES = 512, 8  # smaller tiles are not worth waking a thread for; more leave more sums to add up
 _TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference", "cupy": "minipg.kernels.gpu"}
 
+BACKENDS = tuple(_TWINS)
+
 _import = cache(importlib.import_module)
 
 T = TypeVar("T")

@@ -72,7 +72,7 @@ FLOORS = [
     [f"minipg.runs.{name}" for name in ("train", "diagnostics", "watch")],
     ["minipg.runs"],
     ["minipg"],
-    ["minipg.laws.case"],
+    ["minipg.laws.case", "minipg.laws.mirrored"],
     ["minipg.laws.networks", "minipg.laws.distributions", "minipg.laws.returns", "minipg.laws.fits"],
     ["minipg.laws.policies", "minipg.laws.objectives"],
     ["minipg.laws.twins"],

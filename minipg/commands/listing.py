@@ -12,6 +12,7 @@ _RUNS = Path("runs")
 def list_command(args: list[str]) -> int:
     """`minipg list`, or `minipg list runs [DIR]`, and its exit status."""
     from minipg.algorithms.presets import PRESETS
+    from minipg.backend import BACKENDS, why_no_device
 
     if args and args[0] == "runs" and len(args) <= 2 and not args[-1].startswith("-"):
         return _list_runs(Path(args[1]) if len(args) == 2 else None)
@@ -19,6 +20,9 @@ def list_command(args: list[str]) -> int:
         return usage("usage: minipg list [runs [DIR]]", "--help" in args or "-h" in args)
     for algorithm, presets in PRESETS.items():
         print(f"{algorithm}\n  presets: {', '.join(presets)}")
+    no_device = why_no_device()
+    there = [name for name in BACKENDS if name != "cupy" or no_device is None]
+    print(f"backends\n  {', '.join(there)}" + (f"; no cupy: {no_device}" if no_device else ""))
     return 0
 
 

@@ -52,10 +52,11 @@ def is_of_seeds(folder: Path) -> bool:
 
 def train_seeds_command(algorithm: str, env: str, flags: list[str], run: Any) -> int:
     """`minipg train ALGORITHM ENV --seeds ... [flags]`, parsed into `run`, and its exit status."""
-    from minipg.backend import available_threads
+    from minipg.backend import Backend, available_threads
     from minipg.runs import RunFolder
     from minipg.runs.seeds import place_of, seeds_of
 
+    Backend(run.backend)  # one that cannot compute here is refused before there is a folder
     seeds = seeds_of(run.seeds or "")
     jobs = min(len(seeds), available_threads()) if run.jobs is None else run.jobs
     require(jobs >= 1, "jobs", "an integer ≥ 1", jobs)

@@ -16,6 +16,7 @@ from minipg.backend import Backend
 from minipg.laws.case import Case, Law, apart
 from minipg.laws.distributions import LAWS as DISTRIBUTIONS
 from minipg.laws.fits import LAWS as FITS
+from minipg.laws.mirrored import on_host
 from minipg.laws.networks import LAWS as NETWORKS
 from minipg.laws.objectives import LAWS as OBJECTIVES
 from minipg.laws.policies import LAWS as POLICIES
@@ -47,7 +48,7 @@ def hold(law: Law, backend: Backend, dtype: type, examples: int, seed: int = 0) 
     """Hold a law on random cases, small ones first, so that the first that fails is among the smallest."""
     worst, failure, done = 0.0, "", 0
     for example in range(examples):
-        case = Case(backend, dtype, np.random.default_rng((seed, example)), 1 + example * 12 // examples)
+        case = Case(on_host(backend), dtype, np.random.default_rng((seed, example)), 1 + example * 12 // examples)
         done += 1
         try:
             miss = law(case)
