@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -107,6 +107,11 @@ def tiles_of(rows: int) -> list[slice]:
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
+def choose(flag: Any, x: Any, y: Any) -> Any:
+    """x if the flag holds, else y; where only a device knows it, without asking."""
+    return (x if flag else y) if (xp := namespace(flag)) is np else xp.where(flag, x, y)
+
+
 @dataclass(frozen=True)
 class Backend:
     """A twin of the kernels (`numba`, `numpy`, or `cupy` on a GPU) and the number of threads to spread tiles over.
@@ -126,12 +131,12 @@ class Backend:
                 raise BackendError(f"backend {self.name}: {reason}")
             object.__setattr__(self, "threads", 1)
 
-    @property
+    @cached_property
     def on_host(self) -> bool:
         """Whether numbers can be looked at without waiting for a device."""
         return self.name != "cupy"
 
-    @property
+    @cached_property
     def xp(self) -> Any:
         """The library that its arrays are of: NumPy, or CuPy."""
         return np if self.on_host else _import("cupy")
@@ -139,6 +144,10 @@ class Backend:
     def to_device(self, array: Any) -> Array:
         """An array where this backend computes: the very one that came, if it is there already."""
         return array if self.on_host else _import("cupy").asarray(array)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of: a library cannot be copied."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def kernels(self, module: str) -> ModuleType:
         """The kernels of one file, e.g. `kernels("mlp")`."""

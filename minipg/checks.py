@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from minipg.errors import ConfigError, ShapeError
 
 Array: TypeAlias = NDArray[Any]
+_FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def namespace(array: Any) -> Any:
@@ -56,7 +57,7 @@ def fitting(saved: dict[str, Array], like: dict[str, Array]) -> dict[str, Array]
 def as_flat(name: str, value: Any, size: int, xp: Any = np) -> Array:
     """`value` as a flat float32 or float64 vector of `size` entries: what a parameter vector has to be."""
     array = xp.asarray(value)
-    if array.dtype not in (np.float32, np.float64):
+    if array.dtype not in _FLOATS:
         raise ShapeError(f"{name}: expected float32 or float64, got {array.dtype}")
     return as_array(name, array, (size,), array.dtype, xp)
 

@@ -329,7 +329,7 @@ SLIPS = {
     ("advantages not centred", "namespace(adv), adv - adv.mean()", "namespace(adv), adv", "trpo normalize"),
     ("advantages over their variance", "xp.sqrt(_variance(centred))", "_variance(centred)",
      "trpo normalize"),
-    ("equal advantages: 0/0", "xp.where(negligible, adv.dtype.type(math.inf), deviation)", "deviation",
+    ("equal advantages: 0/0", "choose(negligible, adv.dtype.type(math.inf), deviation)", "deviation",
      "trpo normalize"),
     ("explained variance of the critic alone", "_variance(ret - value)", "_variance(value)", "trpo explained"),
     ("explained variance that counts a bias", "_variance(ret - value)",

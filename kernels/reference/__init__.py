@@ -1,1 +1,1 @@
-"""The reference twin: NumPy arrays today, any array library with the same functions tomorrow."""
+"""The reference twin: over the arrays of NumPy, or of CuPy."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipg.backend import told
+from minipg.backend import choose, told
 from minipg.checks import Array, namespace
 from minipg.returns import advantages
 from minipg.rollout import Batch
@@ -54,14 +54,14 @@ def normalize(adv: Array) -> Array:
     deviation = xp.sqrt(_variance(centred)).astype(adv.dtype)
     # a spread of mere rounding errors is no spread
     negligible = deviation <= 4 * float(np.finfo(adv.dtype).eps) * xp.abs(adv).max()
-    return centred / xp.where(negligible, adv.dtype.type(math.inf), deviation)
+    return centred / choose(negligible, adv.dtype.type(math.inf), deviation)
 
 
 def rescale(weight: Array) -> Array:
     """weight/√(mean weight²), 0 where all are: the size of a normalised one, the sign its own.   (B,) → (B,)."""
     xp = namespace(weight)
     size = xp.sqrt(xp.square(weight.astype(np.float64)).mean()).astype(weight.dtype)
-    return weight / xp.where(size == 0, weight.dtype.type(math.inf), size)
+    return weight / choose(size == 0, weight.dtype.type(math.inf), size)
 
 
 def explained_variance(value: Array, ret: Array) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import reduce
-from operator import and_
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -56,8 +54,10 @@ def all_finite(*arrays: Array) -> Any:
 
     Running squares that have overflowed would never let a coordinate move again.
     """
-    xp = namespace(arrays[0])
-    return reduce(and_, [xp.isfinite(array).all() for array in arrays])
+    xp, finite = namespace(arrays[0]), True
+    for array in arrays:
+        finite = finite & xp.isfinite(array).all()
+    return finite
 
 
 def norm(g: Array) -> Any:

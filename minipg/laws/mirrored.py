@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from types import ModuleType
 from typing import Any
 
@@ -27,7 +27,7 @@ class Mirrored(Backend):
 
     device: Backend = field(kw_only=True)
 
-    @property
+    @cached_property
     def on_host(self) -> bool:
         """Its arrays are NumPy's."""
         return True
