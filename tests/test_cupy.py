@@ -18,7 +18,7 @@ from minipg.algorithms.proximal import Surrogate
 from minipg.backend import to_host, told, why_no_device
 from minipg.cli import main
 from minipg.conjugate_gradient import frozen
-from minipg.fisher import fisher_operator, forward_tiles
+from minipg.fisher import fisher_operator
 from minipg.laws import LAWS, hold
 from minipg.laws.distributions import FAMILIES
 from minipg.laws.policies import KINDS
@@ -132,12 +132,12 @@ def of_policies(twin, dtype, rng):
         policy = policy_for(FAMILIES[family](3, twin), (4, 5), state_dependent_std=of_state)
         theta, v = map(twin.to_device, 0.3 * rng.normal(size=(2, policy.layout.size)).astype(dtype))
         obs, adv = rng.normal(size=(8, 4)).astype(dtype), rng.normal(size=8).astype(dtype)
-        tapes = forward_tiles(policy, theta, twin.to_device(obs))
-        old = tapes[0].params
+        tape = policy.forward(theta, twin.to_device(obs))
+        old = tape.params
         act = policy.distribution.sample(old, policy.distribution.noise(rng, (8,), dtype))
-        g = policy_gradient(policy, theta, tapes, act, adv, 0.1)
-        yield from (policy.init(rng, dtype), policy.project(theta), old, policy.jvp(theta, tapes[0], v), g)
-        yield from (policy.vjp(theta, tapes[0], old), fisher_operator(policy, theta, tapes, 0.1)(v))
+        g = policy_gradient(policy, theta, tape, act, adv, 0.1)
+        yield from (policy.init(rng, dtype), policy.project(theta), old, policy.jvp(theta, tape, v), g)
+        yield from (policy.vjp(theta, tape, old), fisher_operator(policy, theta, tape, 0.1)(v))
         yield from gradient_and_entropy(policy, theta, obs, act, adv, 0.1)
         surrogate = Surrogate.of(policy, *map(twin.to_device, (obs, act, adv)), old)
         yield np.array(worth(policy, theta + v, obs, act, adv, old, surrogate.logp_old))
@@ -215,7 +215,7 @@ class Variant(NamedTuple):
 
 # A rollout of T steps: up the noise, T observations, and at its end rewards, both flags, final observations and where
 # they belong: T + 6, and what is dropped with scaled rewards. Down T actions.
-# An update moves up `dropped`, which rows are valid, and orders of rows; it moves down, once each:
+# An update moves up orders of rows, and where any was lost which rows were; it moves down, once each:
 #   the critic      whether the fit is finite, with its loss; then the explained variance
 #   a plain step    the gradient's norm and entropy, with whether the step is finite
 #   a natural one   what the solve says; the numbers the step begins with; every trial of the line search (NPG: the one)
@@ -226,21 +226,21 @@ VARIANTS = {
         "n_steps": 16, "episodes": 1, "weight": "return", "baseline": "none"}, None, (2, 1)),
     "reinforce, discounted": Variant("reinforce", "CartPole-v1", {
         "n_steps": 16, "episodes": 1, "vf_epochs": 2, "weight": "discounted"}, None, (4, 3)),
-    "vpg": Variant("vpg", "Pendulum-v1", STEPS, (22, 16), (3, 3)),
-    "a2c": Variant("a2c", "CartPole-v1", {"n_steps": 5}, (11, 5), (2, 3)),
-    "npg": Variant("npg", "CartPole-v1", STEPS, (22, 16), (3, 5)),
-    "trpo": Variant("trpo", "CartPole-v1", STEPS, (22, 16), (3, 5)),
+    "vpg": Variant("vpg", "Pendulum-v1", STEPS, (22, 16), (1, 3)),
+    "a2c": Variant("a2c", "CartPole-v1", {"n_steps": 5}, (11, 5), (0, 3)),
+    "npg": Variant("npg", "CartPole-v1", STEPS, (22, 16), (1, 5)),
+    "trpo": Variant("trpo", "CartPole-v1", STEPS, (22, 16), (1, 5)),
     "trpo, standardised": Variant("trpo", "Pendulum-v1", {
-        "normalize_obs": True, "normalize_reward": True, **STEPS}, (23, 16), (3, 5)),
-    "trpo, subsample": Variant("trpo", "CartPole-v1", {"fisher_subsample": 2, **STEPS}, (22, 16), (4, 5)),
-    "trpo, dual": Variant("trpo", "CartPole-v1", {"solver": "dual", **MINI}, (22, 16), (5, 7)),
-    "ppo, unclipped": Variant("ppo", "CartPole-v1", {"objective": "unclipped", **MINI}, (22, 16), (4, 4)),
-    "ppo, clip": Variant("ppo", "Pendulum-v1", {"objective": "clip", **MINI}, (22, 16), (4, 4)),
-    "ppo, kl": Variant("ppo", "CartPole-v1", {"objective": "kl", **MINI}, (22, 16), (4, 4)),
+        "normalize_obs": True, "normalize_reward": True, **STEPS}, (23, 16), (1, 5)),
+    "trpo, subsample": Variant("trpo", "CartPole-v1", {"fisher_subsample": 2, **STEPS}, (22, 16), (2, 5)),
+    "trpo, dual": Variant("trpo", "CartPole-v1", {"solver": "dual", **MINI}, (22, 16), (3, 7)),
+    "ppo, unclipped": Variant("ppo", "CartPole-v1", {"objective": "unclipped", **MINI}, (22, 16), (2, 4)),
+    "ppo, clip": Variant("ppo", "Pendulum-v1", {"objective": "clip", **MINI}, (22, 16), (2, 4)),
+    "ppo, kl": Variant("ppo", "CartPole-v1", {"objective": "kl", **MINI}, (22, 16), (2, 4)),
     "ppo, adaptive-kl": Variant("ppo", "Pendulum-v1", {
-        "objective": "adaptive-kl", "squash": True, **MINI}, (22, 16), (4, 4)),
+        "objective": "adaptive-kl", "squash": True, **MINI}, (22, 16), (2, 4)),
     "ppo, target KL": Variant("ppo", "Pendulum-v1", {
-        "target_kl": 1e-4, "state_dependent_std": True, **MINI}, (22, 16), (4, 4)),
+        "target_kl": 1e-4, "state_dependent_std": True, **MINI}, (22, 16), (2, 4)),
 }  # fmt: skip
 
 
