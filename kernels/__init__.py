@@ -11,7 +11,8 @@ The calling convention, for every kernel in every twin:
 - outputs may not alias inputs unless the docstring says so;
 - randomness arrives as numbers (uniforms, normals, permutations), so twins draw the same actions;
 - `sizes`, `policy` and scalars are on the host in every twin, all other arrays where it computes; on a device nothing
-  is looked at, so that nobody waits for it: what would have ended a loop goes on without effect (`proximal.climb`).
+  is looked at, so that nobody waits for it: what would have ended a loop goes on without effect. `gpu/proximal.climb`
+  alone looks at one number a minibatch, where a KL may end its epochs, rather than do the rest of them for nothing.
 
 Axis letters: B rows of a batch, T time, N environments, O observation size, A actions or action size,
 D numbers that describe one distribution, P parameters, L layers.

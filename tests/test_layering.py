@@ -1,6 +1,7 @@
 """The house stands as drawn: imports point down, twins are alike, importing minipg imports little."""
 
 import ast
+import configparser
 import inspect
 import subprocess
 import sys
@@ -8,15 +9,18 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from host_cuda import host_cupy
 
 ROOT = Path(__file__).parent.parent
 
 # lower floors first; modules of one floor do not import each other
 FLOORS = [
     ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu", "minipg.kernels.cpu.classic_control",
-     "minipg.kernels.gpu"],
+     "minipg.kernels.gpu", "minipg.kernels.gpu.classic_control"],
     ["minipg.kernels._quadrature", "minipg.kernels.reference._namespace",
-     "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh", "minipg.kernels.cpu._bind"],
+     "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh", "minipg.kernels.cpu._bind",
+     "minipg.kernels.gpu._cuda", "minipg.kernels.gpu._work"],
+    ["minipg.kernels.gpu._arrays", "minipg.kernels.gpu._rows"],
     ["minipg.kernels.cpu._board"],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments",
@@ -35,6 +39,8 @@ FLOORS = [
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
     ["minipg.kernels.cpu.classic_control.batch"],
     ["minipg.kernels.cpu.classic_control.rollout"],
+    [f"minipg.kernels.gpu.classic_control.{name}" for name in ("batch", "stream")],
+    ["minipg.kernels.gpu.classic_control.rollout"],
     ["minipg.errors", "minipg.interrupts"],
     ["minipg.checks"],
     ["minipg.backend", "minipg.storage", "minipg.progress"],
@@ -51,11 +57,11 @@ FLOORS = [
     ["minipg.fisher", "minipg.objective"],
     ["minipg.envs.faults"],
     ["minipg.envs.guard", "minipg.envs.messages", "minipg.envs.problems", "minipg.envs.register", "minipg.envs.spaces"],
-    ["minipg.envs.compiled", "minipg.envs.pool", "minipg.envs.processes"],
+    ["minipg.envs.compiled", "minipg.envs.device", "minipg.envs.pool", "minipg.envs.processes"],
     ["minipg.envs.make", "minipg.envs.snapshots"],
     ["minipg.envs"],
     ["minipg.rollout.batch", "minipg.rollout.normalizer"],
-    ["minipg.rollout.compiled"],
+    ["minipg.rollout.compiled", "minipg.rollout.device"],
     ["minipg.rollout.collector"],
     ["minipg.rollout.vine"],
     ["minipg.rollout"],
@@ -154,6 +160,34 @@ def test_twins_share_names_and_signatures(file):
     reference = public(import_module(f"minipg.kernels.reference.{file}"))
     assert reference
     assert reference == public(import_module(f"minipg.kernels.cpu.{file}"))
+    with host_cupy():
+        assert reference == public(import_module(f"minipg.kernels.gpu.{file}"))
+
+
+def test_what_a_kernel_is_a_factory_of_has_the_same_signature_in_all_twins():
+    def made(twin):
+        of = lambda file: import_module(f"minipg.kernels.{twin}.{file}")
+        for file, names in (
+            ("proximal", ("gradient", "climb")),
+            ("policy_gradient", ("gradient", "from_observations")),
+            ("evaluation", ("evaluate",)),
+        ):
+            for name in names:
+                kernel = getattr(of(file), name)("categorical")
+                yield f"{file}.{name}", str(inspect.signature(getattr(kernel, "py_func", kernel)))
+
+    with host_cupy():
+        assert dict(made("gpu")) == dict(made("reference")) == dict(made("cpu"))
+
+
+def test_an_install_has_every_file_of_the_cuda_twin():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    installed, packages = settings["options.package_data"], settings["options"]["packages"].split()
+    for path in (ROOT / "kernels/gpu").rglob("*.cu*"):
+        package = ".".join(["minipg", *path.parent.relative_to(ROOT).parts])
+        assert package in packages
+        assert any(path.match(pattern.strip()) for pattern in installed[package].split(",")), path
 
 
 def test_importing_minipg_imports_no_extra_and_no_picture_library():

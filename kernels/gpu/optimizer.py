@@ -1,5 +1,30 @@
-"""As in the reference: its functions run on CuPy arrays as they stand."""
+"""Twin of `reference/optimizer.py`, one thread a parameter (optimizer.cu). A gradient's norm stays on the device."""
 
-from minipg.kernels.reference.optimizer import adam, clip_global_norm, rmsprop, sgd
+import cupy
+from minipg.kernels.gpu._arrays import sum_columns
+from minipg.kernels.gpu._cuda import Source
 
-__all__ = ["adam", "clip_global_norm", "rmsprop", "sgd"]
+_run = Source("optimizer.cu")
+
+
+def sgd(grad, learning_rate, momentum, theta, velocity):
+    """u ← μ u + g, θ ← θ + α u  (AC-3).   All arrays (P,)."""
+    _run("sgd", len(grad), learning_rate, momentum, grad, theta, velocity)
+
+
+def rmsprop(grad, learning_rate, decay, epsilon, theta, second):
+    """s ← ρ s + (1 − ρ) g², θ ← θ + α g / √(s + ε)  (AC-3).   All arrays (P,)."""
+    _run("rmsprop", len(grad), learning_rate, decay, 1 - decay, epsilon, grad, theta, second)
+
+
+def adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second):
+    """θ ← θ + α m̂ / (√v̂ + ε)  (AC-3); `step`, a number of the host, counts from 1.   All arrays (P,)."""
+    rate, correction2 = learning_rate / (1 - beta1**step), 1 / (1 - beta2**step)
+    _run("adam", len(grad), rate, beta1, 1 - beta1, beta2, 1 - beta2, correction2, epsilon, grad, theta, first, second)
+
+
+def clip_global_norm(grad, max_norm, out):
+    """g · min(1, c/‖g‖).   grad (P,) → out (P,), which may be `grad`."""
+    square = cupy.empty(1, "float64")
+    sum_columns(grad, square, fold="fold_squares")
+    _run("shorten", len(grad), max_norm, square, grad, out)

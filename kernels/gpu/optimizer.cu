@@ -1,0 +1,30 @@
+// Ascent rules, one parameter a thread.
+
+KERNEL sgd(i64 size, real rate, real momentum, const real *grad, real *theta, real *velocity) {
+    THREAD(i, size);
+    velocity[i] = momentum * velocity[i] + grad[i];
+    theta[i] += rate * velocity[i];
+}
+
+KERNEL rmsprop(i64 size, real rate, real decay, real fresh, real epsilon, const real *grad, real *theta,
+               real *second) {
+    THREAD(i, size);
+    second[i] = decay * second[i] + fresh * grad[i] * grad[i];
+    theta[i] += rate * grad[i] / sqrt(second[i] + epsilon);
+}
+
+// The bias corrections are in `rate` and `correction2`.
+KERNEL adam(i64 size, real rate, real beta1, real fresh1, real beta2, real fresh2, real correction2, real epsilon,
+            const real *grad, real *theta, real *first, real *second) {
+    THREAD(i, size);
+    first[i] = beta1 * first[i] + fresh1 * grad[i];
+    second[i] = beta2 * second[i] + fresh2 * grad[i] * grad[i];
+    theta[i] += rate * first[i] / (sqrt(second[i] * correction2) + epsilon);
+}
+
+// out = g · min(1, c/‖g‖), ‖g‖² in `square` (1,); out may be g.
+KERNEL shorten(i64 size, double longest, const double *square, const real *grad, real *out) {
+    THREAD(i, size);
+    const double norm = sqrt(square[0]);
+    out[i] = norm > longest ? (real)(longest / norm) * grad[i] : grad[i];
+}

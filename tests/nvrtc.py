@@ -1,0 +1,38 @@
+"""NVIDIA's run-time compiler, which needs no GPU: what CuPy compiles with, asked as CuPy asks."""
+
+import ctypes
+from importlib.util import find_spec
+from pathlib import Path
+
+_OF_CUPY = ("-ftz=true",)  # that it adds to whatever it is given
+
+
+def library():
+    """The shared library, where `pip install nvidia-cuda-nvrtc-cu12` has put one; else None."""
+    try:
+        spec = find_spec("nvidia.cuda_nvrtc")
+    except ModuleNotFoundError:
+        return None
+    if spec is None:
+        return None
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    return next((path for folder in folders for path in sorted(folder.glob("lib/libnvrtc.so*"))), None)
+
+
+def compiled(code, options, architecture):
+    """The machine code of a source for `sm_80` and the like. Raises AssertionError with what the compiler says."""
+    nvrtc, program = ctypes.CDLL(str(library())), ctypes.c_void_p()
+    assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"source.cu", 0, None, None) == 0
+    given = [option.encode() for option in (f"-arch={architecture}", *options, *_OF_CUPY)]
+    status = nvrtc.nvrtcCompileProgram(program, len(given), (ctypes.c_char_p * len(given))(*given))
+    size = ctypes.c_size_t()
+    nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+    log = ctypes.create_string_buffer(size.value)
+    nvrtc.nvrtcGetProgramLog(program, log)
+    assert status == 0, log.value.decode()
+    assert "warning" not in log.value.decode(), log.value.decode()
+    nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size))
+    code = ctypes.create_string_buffer(size.value)
+    nvrtc.nvrtcGetCUBIN(program, code)
+    nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+    return code.raw
