@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipg.backend import to_host
-from minipg.checks import Array, as_array, as_flat, require
+from minipg.checks import Array, as_array, as_flat, namespace, require
 from minipg.mlp import MLP
 
 
@@ -85,8 +85,9 @@ class ValueNetwork:
         obs = as_array("obs", obs, (None, self.mlp.sizes[0]), dtype, xp)
         target = as_array("target", target, (len(obs),), dtype, xp)
         old = as_array("old", xp.zeros_like(target) if old is None else old, target.shape, dtype, xp)
-        order = as_array("order", order, (None, len(obs)), np.int64)  # on the host, where it was drawn
-        inside = order.size > 0 and order.min() >= 0 and order.max() < len(obs)
+        order = as_array("order", order, (None, len(obs)), np.int64, namespace(order))
+        inside = order.size > 0 and (not isinstance(order, np.ndarray) or (order.min() >= 0 and order.max() < len(obs)))
+        # one that was drawn on a device is believed: to look at it would be to wait for it
         require(bool(inside), "order", f"at least one epoch of rows from 0 to {len(obs) - 1}", order.shape)
         require(minibatch_size >= 1, "minibatch_size", "an integer ≥ 1", minibatch_size)
         rows, (sizes, activation) = min(minibatch_size, len(obs)), self.mlp.spec

@@ -169,7 +169,9 @@ def test_envpool_that_is_not_installed_is_asked_for(monkeypatch):
 
 
 def test_what_cannot_be_had_is_refused_by_name():
-    with pytest.raises(ConfigError, match="vec: expected auto, compiled, gymnasium, process or envpool, got 'gpu'"):
+    with pytest.raises(
+        ConfigError, match="vec: expected auto, compiled, device, gymnasium, process or envpool, got 'gpu'"
+    ):
         TRPO("CartPole-v1", vec="gpu")
     with pytest.raises(ConfigError, match="vec: expected one of auto"):
         make_vector("CartPole-v1", 2, "gpu")

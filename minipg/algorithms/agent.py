@@ -75,7 +75,9 @@ class Agent(Generic[ConfigT]):
         if isinstance(env, VectorEnv):
             config = dataclasses.replace(config, num_envs=env.num_envs)
         self.config: ConfigT = config
-        self.envs = make_vector(env, config.num_envs, config.vec, config.env_timeout)
+        self.envs = make_vector(
+            env, config.num_envs, config.vec, config.env_timeout, on_device=not self.backend.on_host
+        )
         self.observations = ObservationCodec(self.envs.single_observation_space)
         self.actions = ActionCodec(self.envs.single_action_space, config.squash)
 
@@ -288,7 +290,9 @@ class Agent(Generic[ConfigT]):
         try:
             for name, stream in self.streams._asdict().items():
                 set_stream(stream, file.array(f"stream.{name}", words_of(stream), self.env_id))
-            if in_place and (place := file.part("place")):
+            place = file.part("place")
+            # those of the device and those of the host are not begun alike: one takes up no place of the other
+            if in_place and place and ("env.episode" in place) == hasattr(self.envs, "tally"):
                 self._collector = self._new_collector(place)
         except (ShapeError, OverflowError) as error:
             raise AgentFileError(f"{file.path}: {error}") from error

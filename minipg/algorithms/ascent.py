@@ -13,6 +13,8 @@ from minipg.checks import Array, namespace
 from minipg.objective import gradient_and_entropy
 from minipg.policy import Policy
 
+_MANY = 2**16  # rows
+
 
 class Squares(Protocol):
     """An optimizer's state, whatever else is in it."""
@@ -30,6 +32,18 @@ class AdamState(NamedTuple):
     first: Array
     second: Array
     step: int
+
+
+def shuffled(backend: Backend, rng: np.random.Generator, epochs: int, rows: int) -> Array:
+    """(E, B) the rows as each epoch visits them.
+
+    Many rows on a device are put in order there, by random numbers of a key of `rng`'s: it would wait for the host.
+    """
+    if backend.on_host or rows < _MANY:
+        return np.stack([rng.permutation(rows) for _ in range(epochs)])
+    order: Array = backend.xp.empty((epochs, rows), np.int64)
+    backend.kernels("classic_control.stream").permutation(rng.integers(2**64, size=2, dtype=np.uint64), order)
+    return order
 
 
 def begin_adam(theta: Array) -> AdamState:

@@ -60,7 +60,8 @@ class AgentConfig:
     num_envs: int = 8
     """Environments stepped side by side."""
     vec: str = "auto"
-    """How they are stepped: auto (compiled where there is a kernel), compiled, gymnasium, process or envpool."""
+    """How they are stepped: auto (compiled where there is a kernel, on the device with backend cupy), compiled, device,
+    gymnasium, process or envpool."""
     env_timeout: float = 60.0
     """Seconds after which an environment in a process that does not answer is begun anew, its episode dropped."""
     n_steps: int = 256

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipg.algorithms.advantages import Samples, explained_variance
-from minipg.algorithms.ascent import all_finite
+from minipg.algorithms.ascent import all_finite, shuffled
 from minipg.algorithms.config import CriticConfig
 from minipg.backend import told
-from minipg.checks import Array
 from minipg.value import ValueNetwork, ValueState
 
 
@@ -44,7 +43,7 @@ def fit_critic(
     if config.vf_optimizer == "lbfgs":
         fitted, losses = critic.fit_lbfgs(state, obs, ret, config.vf_epochs, config.vf_l2)
     else:
-        order: Array = np.stack([rng.permutation(len(obs)) for _ in range(config.vf_epochs)])
+        order = shuffled(critic.mlp.backend, rng, config.vf_epochs, len(obs))
         fitted, losses = critic.fit_adam(
             state, obs, ret, order, config.vf_minibatch_size, share * config.vf_learning_rate,
             old=samples.value, clip_range=clip_range, max_grad_norm=max_grad_norm,

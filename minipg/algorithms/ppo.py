@@ -16,11 +16,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import AdamState, begin_adam, scheduled
+from minipg.algorithms.ascent import AdamState, begin_adam, scheduled, shuffled
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.proximal import Surrogate
@@ -146,7 +144,7 @@ class PPO(Agent[PPOConfig]):
     def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
         config, state = self.config, self.state
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
-        order = np.stack([self.streams.shuffling.permutation(len(samples.obs)) for _ in range(config.n_epochs)])
+        order = shuffled(self.backend, self.streams.shuffling, config.n_epochs, len(samples.obs))
         share = scheduled(config.schedule, progress)
         (self.theta, self.state, info), fit = self.backend.both(
             lambda: update(self.actor, self.theta, state, samples, config, order, progress),

@@ -18,7 +18,7 @@ from minipg.kernels.cpu.classic_control import PROBLEMS
 
 # of how many environments at most something is made for each: whoever asks for more, by mistake or in a file, is told
 _MOST = {"process": 512, "envpool": 4096, "gymnasium": 4096}
-VECTORS = ("auto", "compiled", "gymnasium", "process", "envpool")
+VECTORS = ("auto", "compiled", "device", "gymnasium", "process", "envpool")
 
 
 def make_vector(
@@ -26,15 +26,18 @@ def make_vector(
     num_envs: int,
     vec: str = "auto",
     patience: float = 60.0,
+    on_device: bool = False,
 ) -> VectorEnv[Any, Any, Any]:
     """`num_envs` copies of a Gymnasium id, reset within the step that ends an episode; an instance as a vector of one.
 
-    `vec` says how: "compiled" kernels, "gymnasium" in line, "process" in a process each, "envpool" in EnvPool's
-    threads (reset in the next step); "auto" is compiled where it can be, in line elsewhere.
+    `vec` says how: "compiled" kernels, the same on a GPU ("device"), "gymnasium" in line, "process" in a process each,
+    "envpool" in EnvPool's threads (reset in the next step); "auto" is compiled where it can be, in line elsewhere, and
+    on the device where, `on_device`, networks are.
     A vector environment is used as it is: it may reset in the same step or in the next one. `patience` is how many
     seconds an environment in a process may take to answer before it is begun anew.
     Raises UnknownNameError for an id that is not registered, EnvironmentFault for one that cannot be made,
-    ConfigError for a `vec` that is unknown, not installed, or not to be had for this environment.
+    BackendError for a device where there is none, ConfigError for a `vec` that is unknown, not installed, or not to be
+    had for this environment.
     """
     require(vec in VECTORS, "vec", f"one of {', '.join(VECTORS)}", vec)
     require(isinstance(env, str) or vec == "auto", "vec", "auto, with an environment instance", vec)
@@ -50,9 +53,13 @@ def make_vector(
             raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
         return SyncVectorEnv([lambda: Checked(env, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
     # adapters are imported where they are used: importing minipg needs none of them
-    name = compiled_name(env) if vec in ("auto", "compiled") else None
-    if name is None and vec == "compiled":
-        raise ConfigError(f"vec: expected one of {', '.join(PROBLEMS)} for compiled, got {env}; auto makes any")
+    name = compiled_name(env) if vec in ("auto", "compiled", "device") else None
+    if name is None and vec in ("compiled", "device"):
+        raise ConfigError(f"vec: expected one of {', '.join(PROBLEMS)} for {vec}, got {env}; auto makes any")
+    if name is not None and (vec == "device" or (vec == "auto" and on_device)):
+        from minipg.envs.device import DeviceVectorEnv
+
+        return DeviceVectorEnv(name, num_envs)
     if name is not None:
         from minipg.envs.compiled import CompiledVectorEnv
 

@@ -119,16 +119,19 @@ class Collector:
         return first_episodes(joined(parts), episodes)
 
     def _collected_in_one_call(self, rollout: Callable[..., tuple[Batch, bool]], theta: Array, n_steps: int) -> Batch:
-        noise = self.policy.distribution.noise(self.rng, (n_steps, self.envs.num_envs), self.dtype)
-        statistics = [one.moments for one in (self.normalizer, self.scaler) if one is not None]
-        before = [moments.state() for moments in statistics]
+        draw = getattr(rollout, "noise", self.policy.distribution.noise)  # on a device, its own
+        noise = draw(self.rng, (n_steps, self.envs.num_envs), self.dtype)
+        statistics = [
+            array for one in (self.normalizer, self.scaler) if one is not None for array in one.moments.arrays
+        ]
+        before = [array.copy() for array in statistics]
         batch, sound = rollout(theta, self._obs, noise, (self._returns, self._lengths), self.normalizer, self.scaler)
         try:
             if not sound:
-                self._look_over(batch)
+                self._look_over(Batch(*map(to_host, batch)))
         except EnvironmentFault:  # by then it has entered them
-            for moments, state in zip(statistics, before, strict=True):
-                moments.restore(state)
+            for array, was in zip(statistics, before, strict=True):
+                array[...] = was
             raise
         self.steps += batch.rew.size
         self._obs = batch.last_obs
@@ -260,6 +263,10 @@ class Collector:
 def _in_one_call(envs: VectorEnv[Any, Any, Any], policy: Policy) -> Callable[..., tuple[Batch, bool]] | None:
     if not hasattr(envs, "in_kernels"):
         return None
+    if hasattr(envs, "tally"):
+        from minipg.rollout.device import on_device
+
+        return on_device(envs, policy)
     from minipg.rollout.compiled import in_one_call  # kernels that other environments need not load
 
     return in_one_call(envs, policy)

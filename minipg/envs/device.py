@@ -1,0 +1,122 @@
+"""The compiled problems on a GPU, thousands side by side, as Gymnasium's vector environments.
+
+`CompiledVectorEnv` in another place, with the same dynamics, limits and rewards. Whoever steps it by `step` sends
+actions up and has observations brought down; a rollout (minipg/rollout/device.py) does neither.
+
+Its random numbers are counter-based. The first state of episode e of environment n is made of the numbers that
+`Generator(Philox(key=seed, counter=[0, e, n, 0]))` draws, so the whole place of a stream is one number, how many
+episodes have begun; and one seed begins all environments, each in its own way.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from minipg.backend import Backend, to_host
+from minipg.checks import Array, fitting, require
+from minipg.envs.problems import actions_of, no_options, problem_of, spaces_of
+
+_STATE = ("state", "elapsed", "episode", "obs", "returns", "lengths")
+
+
+class Place(NamedTuple):
+    """What kernels step the environments by: the time limit and the seed, and arrays of the device, its own ones."""
+
+    time_limit: int
+    seed: int
+    state: Array
+    elapsed: Array
+    episode: Array
+    obs: Array
+
+
+class DeviceVectorEnv(VectorEnv[Array, Array, Array]):
+    """`num_envs` environments of one problem in one array of the device, reset within the step that ends an episode."""
+
+    def __init__(
+        self, name: str, num_envs: int = 1, max_episode_steps: int | None = None, backend: Backend | None = None
+    ) -> None:
+        require(num_envs >= 1, "num_envs", "an integer ≥ 1", num_envs)
+        self.problem, self.num_envs, self.backend = problem_of(name), num_envs, backend or Backend("cupy")
+        self._kernels = self.backend.kernels("classic_control.batch").kernels(self.problem.file)
+        self.time_limit = self.problem.time_limit if max_episode_steps is None else max_episode_steps
+        require(self.time_limit >= 1, "max_episode_steps", "an integer ≥ 1", max_episode_steps)
+        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.single_observation_space, self.single_action_space = spaces_of(self.problem)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+        xp = self.backend.xp
+        self._state, self._obs = (
+            xp.zeros((num_envs, self.problem.state)),
+            xp.zeros(self.observation_space.shape, "float32"),
+        )
+        self._elapsed, self._episode, self._lengths = (xp.zeros(num_envs, "int64") for _ in range(3))
+        self._returns, self._all = xp.zeros(num_envs), xp.ones(num_envs, "bool")
+        self._seed, self._begun = 0, False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """New episodes everywhere: the first ones of a seed, or without one the next."""
+        whole = isinstance(seed, int | np.integer) and 0 <= seed < 2**64
+        require(seed is None or whole, "seed", "an integer from 0 to 2⁶⁴ − 1", seed)
+        no_options(options)
+        if seed is None and not self._begun:
+            seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+        if seed is not None:
+            self._seed = int(seed)
+            self._episode[...] = 0
+        self._returns[...] = 0
+        self._lengths[...] = 0
+        self._restart(self._all)
+        self._begun = True
+        return self._shown(), {}
+
+    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+        """obs (N, O), rew (N,), terminated (N,), truncated (N,), infos: those of Gymnasium's vector environments."""
+        if not self._begun:
+            raise ResetNeeded("call reset before step")
+        xp, told = self.backend.xp, self.backend.to_device(actions_of(self.problem, actions, self.num_envs))
+        rew, terminated, truncated = xp.empty(self.num_envs), *(xp.empty(self.num_envs, "bool") for _ in range(2))
+        self._kernels.advance(
+            self._all, told, self.time_limit, self._state, self._elapsed, self._obs, rew, terminated, truncated
+        )
+        ended, cut = to_host(terminated), to_host(truncated)
+        done, infos = ended | cut, {}
+        if done.any():
+            shown, final = self._shown(), np.full(self.num_envs, None, object)
+            for n in np.flatnonzero(done).tolist():
+                final[n] = shown[n]
+            infos = {"final_obs": final, "_final_obs": done, "final_info": {}, "_final_info": done.copy()}
+            self._restart(terminated | truncated)
+        return self._shown(), to_host(rew), ended, cut, infos
+
+    def in_kernels(self) -> Place:
+        """What a rollout on the device steps it by."""
+        return Place(self.time_limit, self._seed, self._state, self._elapsed, self._episode, self._obs)
+
+    def tally(self) -> tuple[Array, Array]:
+        """The return and the length so far of every episode that a rollout on the device is in, (N,) each."""
+        return self._returns, self._lengths
+
+    def save_state(self) -> dict[str, Array]:
+        """Everything that decides what happens next, on the host; `restore_state` takes it back to the bit."""
+        arrays = {name: to_host(getattr(self, f"_{name}").copy()) for name in _STATE}
+        return arrays | {"seed": np.array(self._seed, np.uint64)}
+
+    def restore_state(self, saved: dict[str, Array]) -> None:
+        """The inverse of `save_state`. Raises ShapeError for the state of another problem or of more environments."""
+        found = fitting(saved, self.save_state())
+        for name in _STATE:
+            setattr(self, f"_{name}", self.backend.to_device(found[name]))
+        self._seed, self._begun = int(found["seed"]), True
+
+    def _restart(self, where: Array) -> None:
+        self._kernels.restart(where, self._seed, self._state, self._elapsed, self._episode, self._obs)
+
+    def _shown(self) -> Array:
+        return np.array(to_host(self._obs))
