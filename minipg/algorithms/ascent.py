@@ -106,9 +106,10 @@ def policy_step(
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers that are not finite, which are looked for next
         new, after = climb(g)
     length, finite, entropy = told(norm(g), all_finite(new, after.second), entropy)
+    if not math.isfinite(length):
+        return theta, state, StepInfo("gradient not finite", math.nan, float(entropy))
     if not finite:
-        status = "step not finite" if math.isfinite(length) else "gradient not finite"
-        return theta, state, StepInfo(status, math.nan, float(entropy))
+        return theta, state, StepInfo("step not finite", math.nan, float(entropy))
     return policy.project(new), after, StepInfo("ok", float(length), float(entropy))
 
 
