@@ -40,7 +40,7 @@ def shuffled(backend: Backend, rng: np.random.Generator, epochs: int, rows: int)
     Many rows on a device are put in order there, by random numbers of a key of `rng`'s: it would wait for the host.
     """
     if backend.on_host or rows < _MANY:
-        return np.stack([rng.permutation(rows) for _ in range(epochs)])
+        return rng.permuted(np.tile(np.arange(rows), (epochs, 1)), axis=1)
     order: Array = backend.xp.empty((epochs, rows), np.int64)
     backend.kernels("classic_control.stream").permutation(rng.integers(2**64, size=2, dtype=np.uint64), order)
     return order

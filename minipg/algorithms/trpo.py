@@ -18,7 +18,7 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import begin_adam, norm
+from minipg.algorithms.ascent import begin_adam, norm, shuffled
 from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.dual import DualState, dual_update
 from minipg.algorithms.natural import NaturalConfig, natural_gradient, why_no_step
@@ -176,6 +176,6 @@ class TRPO(Agent[TRPOConfig]):
     def _dual_step(self, samples: Samples) -> Callable[[], tuple[Array, Any, Any]]:
         # the order is drawn before the critic draws its own, so that neither depends on which thread is first
         config, rows = self.config, len(samples.obs)
-        order = np.stack([self.streams.shuffling.permutation(rows) for _ in range(config.n_epochs)])
+        order = shuffled(self.backend, self.streams.shuffling, config.n_epochs, rows)
         weighed = samples._replace(adv=normalize(samples.adv)) if config.normalize_advantage else samples
         return lambda: dual_update(self.actor, self.theta, self.state, weighed, config, order)

@@ -35,7 +35,7 @@ def draw_goals(lines: Sequence[Line], path: Path, title: str) -> None:
             axes.text(max(length, 1.0) + 0.03, place, label, va="center", fontsize=16)
         axes.set_yticks(places, [f"{line.work}\n{line.what}" for line in goals], fontsize=14)
         axes.set_ylim(len(goals) - 0.4, -0.6)
-        axes.set_xlim(0, max(lengths) + 1.75)  # room for the labels
+        axes.set_xlim(0, max(lengths) + 2.2)  # room for the labels
         axes.set_xticks([0, 0.5, 1, 1.5, _LONGEST], ["0", "0.5", "1", "1.5", "2 or more"], fontsize=14)
         axes.set_xlabel("share of the goal that is reached", fontsize=16, loc="left")
         axes.grid(axis="y", visible=False)
