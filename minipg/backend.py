@@ -1,14 +1,16 @@
 """Which twin computes, where its arrays are, and how its work is spread over the cores.
 
-Kernels run on one thread each. What uses several cores is `map_rows`: a batch is cut into tiles, free threads take
-tiles, and the caller adds up what comes back in the order of the tiles. Neither the tiles nor the order depend on the
-number of threads, so neither does a single bit of the result. What has to stay in a core's cache is less than a tile,
-and the kernels' own affair (TILE in kernels/cpu/mlp.py). No threading layer of Numba or OpenMP is involved, so none of
-their rules about forks and nesting.
+Kernels run on one thread each. What uses several cores is `map_rows`, and minipg/crew.py by the same tiles: a batch is
+cut into tiles, free threads take tiles, and the caller adds up what comes back in the order of the tiles. Neither the
+tiles nor the order depend on the number of threads, so neither does a single bit of the result. What has to stay in a
+core's cache is less than a tile, and the kernels' own affair (TILE in kernels/cpu/mlp.py). No threading layer of Numba
+or OpenMP is involved, so none of their rules about forks and nesting.
 
-On a GPU (`cupy`) all rows are one tile and threads play no part. Arrays stay on the device: `to_device` is the only way
-up, `to_host` the only way down, and the only place that waits for the device. Whoever has to see numbers asks for all
-of them at once (`told`). What describes shapes (sizes, options, settings) is on the host in every twin.
+On a GPU (`cupy`) all rows are one tile and threads play no part. Arrays stay on the device once they are there:
+`to_device` brings them up, as public functions do that are given arrays of the host, and `to_host` brings them down,
+which waits for the device. (One kernel does, too: kernels/gpu/proximal.py, where a KL may end the epochs.) Whoever has
+to see numbers asks for all of them at once (`told`). What describes shapes (sizes, options, settings) is on the host in
+every twin.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from types import ModuleType
@@ -73,10 +75,15 @@ def why_no_device() -> str | None:
         # what computes is compiled here, and multiplied by a library: both are looked for at their first use
         cupy.asnumpy(cupy.ones((1, 1), "float32") @ cupy.ones((1, 1), "float32") + 1)
     except Exception as error:
-        made_for, supported = (f"{v // 1000}.{v % 1000 // 10}" for v in (runtime.runtimeGetVersion(), driver))
-        versions = f"CuPy is made for CUDA {made_for}, the driver supports up to {supported}"
+        versions = f"the driver supports CUDA up to {_version(driver)}"
+        with suppress(Exception):  # the library that would say it may be the one that is missing
+            versions = f"CuPy is made for CUDA {_version(runtime.runtimeGetVersion())}, {versions}"
         return f"a CUDA library is missing or of another version ({versions}): {_first_line(error)}"
     return None
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def _first_line(error: Exception) -> str:

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from minipg.backend import tiles_of
+from minipg.backend import OneBlasThread, tiles_of
 from minipg.checks import Array, as_array, as_flat
 from minipg.policy import Policy, PolicyTape
 
@@ -20,23 +20,24 @@ class Crew:
     def __init__(self, policy: Policy, theta: Array, tape: PolicyTape) -> None:
         theta = as_flat("theta", theta, policy.layout.size)
         tiles, backend = tiles_of(len(tape.params)), policy.backend
-        rows = tiles[0].stop
+        rows = tiles[0].stop if tiles else 0
         self._backend, self._share = backend, backend.kernels("_crew").share(policy.fused_product)
         self._v, self._sums = np.empty_like(theta), np.empty((len(tiles), len(theta)), theta.dtype)
         self._board: Array = np.full(backend.kernels("_board").SIZE, len(tiles))
         forward = (tape.mlp.obs, tape.mlp.hidden, tape.params)
         self._inputs = (self._board, rows, theta, *policy.mlp.spec, *forward, self._v, self._sums)
-        members = min(backend.threads, len(tiles))
+        members = max(1, min(backend.threads, len(tiles)))
         self._work = [policy.fused_work(rows, theta.dtype) for _ in range(members)]
         self._helpers: list[Future[None] | None] = [None] * (members - 1)
 
     def __call__(self, v: Array) -> Array:
         """v (P,) → (P,)."""
         self._v[:] = as_array("v", v, self._v.shape, self._v.dtype)
-        try:
-            for i, helper in enumerate(self._helpers):
-                if helper is None or helper.done():
-                    self._helpers[i] = self._backend.submit(self._share, False, *self._inputs, self._work[i + 1])
-        finally:  # whoever has come is at work now: they are not left before all is done
-            self._share(True, *self._inputs, self._work[0])
+        with OneBlasThread():
+            try:
+                for i, helper in enumerate(self._helpers):
+                    if helper is None or helper.done():
+                        self._helpers[i] = self._backend.submit(self._share, False, *self._inputs, self._work[i + 1])
+            finally:  # whoever has come is at work now: they are not left before all is done
+                self._share(True, *self._inputs, self._work[0])
         return sum(self._sums, start=np.zeros_like(self._v))

@@ -33,7 +33,7 @@ def policy_gradient(
         kernel(policy.in_kernels, theta, passed, act[rows], weight[rows], float(ent_coef), grad, work)
         return grad
 
-    return sum(policy.backend.map_rows(on_tile, count)) / theta.dtype.type(count)
+    return sum(policy.backend.map_rows(on_tile, count), start=xp.zeros_like(theta)) / theta.dtype.type(count)
 
 
 def gradient_and_entropy(
@@ -100,7 +100,7 @@ def worth(
         evaluate(policy.in_kernels, theta, *batch, entropy, told, work)
         return told
 
-    sums: Array = reduce(add, policy.backend.map_rows(on_tile, len(obs)))
+    sums: Array = reduce(add, policy.backend.map_rows(on_tile, len(obs)), xp.zeros(3))
     return Worth(*to_host(sums / len(obs)).tolist())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minipg.backend import Backend
-from minipg.checks import Array, as_array
+from minipg.checks import Array, as_array, require
 
 
 def _float(name: str, value: Array, shape: tuple[int | None, ...], xp: Any, like: Array | None = None) -> Array:
@@ -69,6 +69,9 @@ def advantages(
     rew = _float("rew", rew, (None, None), xp)
     final_at = as_array("final_at", final_at, (None,), np.int64, xp)
     value = _float("value", value, (rew.size + rew.shape[1] + len(final_at),), xp, rew)
+    if backend.on_host and len(final_at):  # a look at a device's would wait for it
+        inside = final_at.min() >= 0 and final_at.max() < rew.size
+        require(bool(inside), "final_at", f"rows from 0 to {rew.size - 1}", final_at.tolist())
     ends = as_array("terminated", terminated, rew.shape, bool, xp), as_array("cut", cut, rew.shape, bool, xp)
     adv, ret = xp.empty_like(rew), xp.empty_like(rew)
     backend.kernels("returns").advantages(value, rew, *ends, final_at, float(gamma), float(gae_lambda), adv, ret)

@@ -276,7 +276,7 @@ SLIPS = {
     ("policy gradient without 1/B", " / theta.dtype.type(count)", "", "laws IS3"),
     ("advantages of the first tile for all", "weight[rows], float", "weight[: len(params)], float", "policy tiles", 1),
     ("worth summed, not averaged", "(sums / len(obs)).tolist()", "sums.tolist()", "laws IS3"),
-    ("worth of the first tile alone", "reduce(add, policy.backend.map_rows(on_tile, len(obs)))",
+    ("worth of the first tile alone", "reduce(add, policy.backend.map_rows(on_tile, len(obs)), xp.zeros(3))",
      "len(obs) * policy.backend.map_rows(on_tile, len(obs))[0]", "policy tiles"),
     ("log-probabilities of other actions", "policy.distribution.log_prob(old_params, act)",
      "policy.distribution.log_prob(old_params, act[::-1])", "laws IS3"),

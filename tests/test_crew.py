@@ -6,11 +6,14 @@ import threading
 import numba
 import numpy as np
 import pytest
+import threadpoolctl
 from minipg.kernels.cpu._board import SIZE, all_done, finish, next_tile, post
 
 from minipg import MLP, Backend, CategoricalPolicy, GaussianPolicy, fisher_operator
 from minipg.backend import TILE_ROWS
+from minipg.crew import Crew
 from minipg.errors import ShapeError
+from minipg.objective import policy_gradient
 
 
 def problem(kind, rows, threads, dtype=np.float32, hidden=16):
@@ -102,6 +105,29 @@ def test_a_forked_child_has_helpers_of_its_own():
     child.start()
     np.testing.assert_array_equal(queue.get(timeout=60), expected)
     child.join(60)
+
+
+def blas_threads():
+    return {lib["num_threads"] for lib in threadpoolctl.threadpool_info() if lib["user_api"] == "blas"}
+
+
+def test_blas_keeps_to_one_thread_in_a_crew_that_nobody_else_limits(monkeypatch):
+    policy, theta, tape, vs = problem(CategoricalPolicy, 3 * TILE_ROWS, 1)
+    product, met = Crew(policy, theta, tape), []
+    share = product._share
+    monkeypatch.setattr(product, "_share", lambda *inputs: met.append(blas_threads()) or share(*inputs))
+    product(vs[0])
+    assert met == [{1}]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("twin", ["numpy", "numba"])
+def test_of_no_rows_products_and_gradients_are_not_numbers_rather_than_errors(twin):
+    policy = CategoricalPolicy(MLP((3, 4, 2), "tanh", Backend(twin, 2)))
+    theta, none = policy.init(np.random.default_rng(0), np.float64), np.zeros((0, 3))
+    tape, act, adv = policy.forward(theta, none), np.zeros(0, np.int64), np.zeros(0)
+    assert np.isnan(fisher_operator(policy, theta, tape)(theta)).all()
+    assert np.isnan(policy_gradient(policy, theta, tape, act, adv)).all()
 
 
 def test_a_vector_of_another_length_is_named_and_the_next_product_is_right():

@@ -397,8 +397,8 @@ MISSING = {
     no_driver: "there is no NVIDIA driver on this machine",
     no_gpu: "there is no GPU on this machine",
     old_driver: "no GPU can be used: RuntimeError: cudaErrorInsufficientDriver",
-    no_library: "a CUDA library is missing or of another version (CuPy is made for CUDA 12.9, the driver supports up "
-                "to 11.4): RuntimeError: CuPy failed to load libnvrtc.so.12",
+    no_library: "a CUDA library is missing or of another version (CuPy is made for CUDA 12.9, the driver "
+                "supports CUDA up to 11.4): RuntimeError: CuPy failed to load libnvrtc.so.12",
 }  # fmt: skip
 
 

@@ -20,6 +20,26 @@ from minipg.progress import Progress
 from minipg.runs import Checkpoints, Evaluation, Plan, RunFolder, in_turn, resume, stop_at, train
 from minipg.storage import load_arrays, save_arrays
 
+
+def test_a_run_goes_on_with_another_backend(tmp_path, capsys):
+    path = str(tmp_path / "run")
+    assert main(["train", "a2c", "CartPole-v1", "--steps", "200", "--backend", "numpy", "--out", path]) == 0
+    assert main(["train", "--resume", path, "--steps", "400", "--backend", "numba"]) == 0
+    assert RunFolder.existing(tmp_path / "run").config()["backend"] == "numba"
+    assert main(["train", "--resume", path, "--steps", "600", "--backend", "nunba"]) == 2
+    assert "unknown backend 'nunba'" in capsys.readouterr().err
+
+
+def test_an_agent_of_environments_on_a_device_is_loaded_where_there_is_none(tmp_path):
+    agent = TRPO("CartPole-v1", n_steps=8, num_envs=2, threads=1).learn(16)
+    arrays, meta = agent.whole_state()
+    meta["config"]["vec"] = "device"
+    save_arrays(tmp_path / "agent.npz", {k: v for k, v in arrays.items() if not k.startswith("place.")}, meta)
+    loaded = minipg.load(tmp_path / "agent.npz")
+    assert loaded.config.vec == "auto"
+    np.testing.assert_array_equal(loaded.theta, agent.theta)
+
+
 SMALL = {"num_envs": 3, "n_steps": 24, "hidden": (8,), "threads": 1}
 CLOCK = {"seconds", "steps_per_second"}
 

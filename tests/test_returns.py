@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from cases import TWINS
 
-from minipg.errors import ShapeError
-from minipg.returns import gae
+from minipg.errors import ConfigError, ShapeError
+from minipg.returns import advantages, gae
 
 
 @pytest.mark.parametrize("twin", TWINS)
@@ -24,3 +24,13 @@ def test_gae_may_be_written_over_its_input(twin):
 def test_shapes_that_disagree_are_named():
     with pytest.raises(ShapeError, match=r"terminated: expected shape \(3, 2\), got \(3,\)"):
         gae(np.zeros((3, 2)), np.zeros(3, bool), np.zeros((3, 2), bool), 0.9, 0.9)
+
+
+@pytest.mark.parametrize("at", [-1, 8, 200])
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_final_observation_of_no_row_is_named_before_a_kernel_sees_it(twin, at):
+    from minipg import Backend
+
+    never = np.zeros((4, 2), bool)
+    with pytest.raises(ConfigError, match="final_at: expected rows from 0 to 7"):
+        advantages(np.zeros(11), np.zeros((4, 2)), never, never, np.array([at]), 0.9, 0.9, Backend(twin, 1))

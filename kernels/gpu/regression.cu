@@ -1,7 +1,7 @@
 // What a minibatch of a least-squares fit says of each of its rows, `picked` (B,) of target and old, from V (B,).
 //
-// told: (V − y)². g = −2 (V − y)/B, which is downhill, but 0 where V has left its old value by more than `clip_range` and the loss of the
-// clipped V is the greater one: nothing more is to be lost there.
+// told: (V − y)². g = −2 (V − y)/B, which is downhill, but 0 where V has left its old value by more than `clip_range`
+// and the loss of the clipped V is the greater one: nothing more is to be lost there.
 KERNEL residual(i64 rows, real clip_range, const i64 *picked, const real *target, const real *old, const real *value,
                 real *g, real *told) {
     THREAD(i, rows);

@@ -256,6 +256,8 @@ class Agent(Generic[ConfigT]):
         config, trained_on, seed, steps, updates = file.description(cls.Config)
         if env is not None and not isinstance(env, str):
             config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1), vec="auto")
+        if config.vec == "device" and options.get("backend") != "cupy":  # what it learnt needs no GPU
+            config = dataclasses.replace(config, vec="auto")
         if env is None:
             file.require_known_module(trained_on)
         file.require_room(config.hidden)

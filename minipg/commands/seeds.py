@@ -92,16 +92,17 @@ def _rest(asked: Seeds, seed: int, folder: Path, options: Any) -> list[str]:
     from minipg.runs import RunFolder
     from minipg.runs.seeds import account_of, place_of
 
-    path, steps = place_of(folder, seed), [] if options.steps is None else ["--steps", str(options.steps)]
+    path, changes = place_of(folder, seed), [] if options.steps is None else ["--steps", str(options.steps)]
+    changes += [] if options.backend is None else ["--backend", options.backend]
     run = RunFolder(path)
     if not (run.path / "config.json").is_file():  # it was killed before there was a run, or not begun
         shutil.rmtree(run.path, ignore_errors=True)
-        return [*asked.command(seed, path), *steps]
+        return [*asked.command(seed, path), *changes]
     total = run.config().get("steps") if options.steps is None else options.steps
     if isinstance(total, int) and account_of(folder, seed).get("steps", -1) >= total:
         return []
     named = options.env is not None or ":" in asked.env  # a module that is loaded here is not in its process
-    return ["--resume", str(path), *steps, *(["--env", asked.env] if named else [])]
+    return ["--resume", str(path), *changes, *(["--env", asked.env] if named else [])]
 
 
 def _train(

@@ -49,6 +49,8 @@ class ResumeFlags:
     """Environment steps to train for in all; by default as many as the run was to have."""
     env: str | None = None
     """The environment, by default the one it was begun on. An id module:name has to be given: it imports a module."""
+    backend: str | None = None
+    """The twin that computes: numba, numpy, or cupy on a GPU; by default the one it was begun on."""
     threads: int | None = None
     """Threads to use; by default every core this process may use."""
     jobs: int | None = None
@@ -108,7 +110,9 @@ def _resume(args: list[str]) -> int:
     run = value_of("--resume", args)
     joined = "=" in args[0]
     if (run is None or (run.startswith("-") and not joined)) and not wants_help:
-        return usage("usage: minipg train --resume RUN [--steps N] [--threads N] [--jobs N] [--json]", False)
+        return usage(
+            "usage: minipg train --resume RUN [--steps N] [--backend B] [--threads N] [--jobs N] [--json]", False
+        )
     flags = args[1 if joined or run is None or run.startswith("-") else 2 :]
     options = parse(ResumeFlags, flags, f"minipg train --resume {run or 'RUN'}", (ResumeFlags,))
     if is_of_seeds(Path(run or "")):
@@ -120,7 +124,9 @@ def _resume(args: list[str]) -> int:
         return Progress(f"{agent.name} {agent.env_id}", plan.steps, lasting_console(stderr=options.json))
 
     changes = {} if options.steps is None else {"steps": options.steps}
-    return _told(resume(folder, show, threads=options.threads, env=options.env, **changes), options.json)
+    return _told(
+        resume(folder, show, threads=options.threads, backend=options.backend, env=options.env, **changes), options.json
+    )
 
 
 def _told(summary: dict[str, Any], as_json: bool) -> int:

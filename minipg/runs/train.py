@@ -88,16 +88,16 @@ def train(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -
 
 
 def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **changes: Any) -> dict[str, Any]:
-    """Go on with a run from its newest sound checkpoint; `changes` are fields of its plan, `threads`, or `env`.
+    """Go on with a run from its newest sound checkpoint; `changes`: fields of its plan, `threads`, `backend`, or `env`.
 
     `show` makes the display. With compiled environments the agent becomes, to the bit, what it would have become had
     it never stopped. Raises RunFolderError where there is nothing to go on from.
     """
     with folder.locked():
-        config, options = folder.config(), {name: changes.pop(name, None) for name in ("threads", "env")}
+        config, options = folder.config(), {name: changes.pop(name, None) for name in ("threads", "backend", "env")}
         try:
             plan = Plan(**{**{field.name: config[field.name] for field in dataclasses.fields(Plan)}, **changes})
-            options["backend"] = str(config["backend"])
+            options["backend"] = options["backend"] or str(config["backend"])
         except KeyError as error:
             raise RunFolderError(f"{folder.path / 'config.json'}: {error} is missing") from error
         checkpoints = Checkpoints(folder.path, plan.keep_checkpoints)
