@@ -197,8 +197,7 @@ class Agent(Generic[ConfigT]):
     def predict(self, obs: Any, deterministic: bool = False) -> tuple[Any, None]:
         """The action for one observation, or for a batch of them: `(action, None)`, as the environment takes it."""
         rows, single = self.observations.read(obs)
-        rows = np.array(rows, self.theta.dtype)
-        rows = self.backend.to_device(rows)
+        rows = self.backend.to_device(np.array(rows, self.theta.dtype))
         if self.normalizer is not None:
             rows = self.normalizer(rows)
         params, distribution = self.actor.forward(self.theta, rows).params, self.actor.distribution
