@@ -46,14 +46,16 @@ class Slip(NamedTuple):
 # file: (name, old, new, laws[, occurrence]).  The reason for the length of this file is that it is a table.
 # fmt: off
 SLIPS = {
+"kernels/_layers.py": [
+    ("layers off by one row of θ", "start += (n + 1) * m", "start += n * m", "laws forward_is"),
+    ("stale activations: every layer's in one place", "start += rows * m", "start += 0", "laws TR9"),
+],
 "kernels/reference/mlp.py": [
     ("hidden layer without bias", "y = h @ w + b", "y = h @ w", "laws forward_is"),
     ("last layer without bias", "out[...] = h @ w + b", "out[...] = h @ w", "laws forward_is"),
-    ("layers off by one row of θ", "start += (n + 1) * m", "start += n * m", "laws forward_is"),
     ("ReLU clipped at 1", "xp.maximum(y, 0)", "xp.clip(y, 0, 1)", "laws forward_is"),
     ("tanh′ = 1 − h", "1 - h * h", "1 - h", "laws TR9"),
     ("ReLU′ = [h ≥ 0]", "(h > 0)", "(h >= 0)", "mlp TR9"),
-    ("stale activations: every layer's in one place", "start += rows * m", "start += 0", "laws TR9"),
     ("jvp without the layers below", "dh @ w + h @ dw + db", "h @ dw + db", "laws TR9"),
     ("jvp without the layer's own weights", "dh @ w + h @ dw + db", "dh @ w + db", "laws TR9"),
     ("jvp without the bias", "dh @ w + h @ dw + db", "dh @ w + h @ dw", "laws TR9"),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu", "minipg.kernels.cpu.classic_control",
      "minipg.kernels.gpu", "minipg.kernels.gpu.classic_control"],
-    ["minipg.kernels._quadrature", "minipg.kernels.reference._namespace",
+    ["minipg.kernels._quadrature", "minipg.kernels._layers", "minipg.kernels.reference._namespace",
      "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh", "minipg.kernels.cpu._bind",
      "minipg.kernels.gpu._cuda", "minipg.kernels.gpu._work"],
     ["minipg.kernels.gpu._arrays", "minipg.kernels.gpu._rows"],

@@ -1,28 +1,11 @@
 """Twin of `reference/mlp.py`: cuBLAS for the products, one fused pass for everything between them."""
 
-from itertools import pairwise
-
 import cupy
+from minipg.kernels._layers import activations, layers
 from minipg.kernels.gpu._arrays import lanes, sum_columns
 from minipg.kernels.gpu._cuda import Source
 
 _run = Source("activation.cuh", "mlp.cu")
-
-
-def _layers(theta, sizes):
-    """W_l and b_l as views of θ."""
-    start = 0
-    for n, m in pairwise(sizes):
-        yield theta[start : start + n * m].reshape(n, m), theta[start + n * m : start + (n + 1) * m]
-        start += (n + 1) * m
-
-
-def _hidden(hidden, sizes, rows):
-    """h₁, …, h_{L−1} as (B, n_l) views of one flat array."""
-    start = 0
-    for m in sizes[1:-1]:
-        yield hidden[start : start + rows * m].reshape(rows, m)
-        start += rows * m
 
 
 def _pass(name, y, *arguments):
@@ -34,7 +17,7 @@ def forward(theta, sizes, activation, obs, out, hidden):
     """theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,)."""
     h = obs
     for (w, b), y in zip(
-        _layers(theta, sizes.tolist()), [*_hidden(hidden, sizes.tolist(), len(obs)), out], strict=True
+        layers(theta, sizes.tolist()), [*activations(hidden, sizes.tolist(), len(obs)), out], strict=True
     ):
         cupy.matmul(h, w, out=y)
         if y is out:
@@ -48,8 +31,8 @@ def jvp(theta, sizes, activation, obs, hidden, v, out, work):
     """J v.   v (P,), hidden as `forward` left it → out (B, n_L).   work (3·B·max n_l,)."""
     sizes, rows = sizes.tolist(), len(obs)
     third = rows * max(sizes)
-    h, dh, hs = obs, None, [*_hidden(hidden, sizes, rows), None]
-    for layer, ((w, _), (dw, db), h_next) in enumerate(zip(_layers(theta, sizes), _layers(v, sizes), hs, strict=True)):
+    h, dh, hs = obs, None, [*activations(hidden, sizes, rows), None]
+    for layer, ((w, _), (dw, db), h_next) in enumerate(zip(layers(theta, sizes), layers(v, sizes), hs, strict=True)):
         # two of the three work arrays take turns as dh and dy; the third holds dh W
         m, start = w.shape[1], layer % 2 * third
         dy = out if h_next is None else work[start : start + rows * m].reshape(rows, m)
@@ -81,9 +64,9 @@ def _pull_back(g, w, h, activation, layer, work):
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch.   g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,)."""
     sizes = sizes.tolist()
-    hs, room = [obs, *_hidden(hidden, sizes, len(obs))], 2 * len(obs) * max(sizes)
-    layers = list(zip(hs, _layers(theta, sizes), _layers(out, sizes), strict=True))
-    for layer, (h, (w, _), (dw, db)) in reversed(list(enumerate(layers))):
+    hs, room = [obs, *activations(hidden, sizes, len(obs))], 2 * len(obs) * max(sizes)
+    sweep = list(zip(hs, layers(theta, sizes), layers(out, sizes), strict=True))
+    for layer, (h, (w, _), (dw, db)) in reversed(list(enumerate(sweep))):
         cupy.matmul(h.T, g, out=dw)
         sum_columns(g, db)
         if layer > 0:
@@ -93,8 +76,8 @@ def vjp(theta, sizes, activation, obs, hidden, g, out, work):
 def vjp_obs(theta, sizes, activation, hidden, g, out, work):
     """The gradient in obs of Σ g·output.   g (B, n_L) → out (B, n₀).   work (2·B·max n_l,)."""
     sizes = sizes.tolist()
-    hs, room = [None, *_hidden(hidden, sizes, len(g))], 2 * len(g) * max(sizes)
-    for layer, (h, (w, _)) in reversed(list(enumerate(zip(hs, _layers(theta, sizes), strict=True)))):
+    hs, room = [None, *activations(hidden, sizes, len(g))], 2 * len(g) * max(sizes)
+    for layer, (h, (w, _)) in reversed(list(enumerate(zip(hs, layers(theta, sizes), strict=True)))):
         if h is None:
             cupy.matmul(g, w.T, out=out)
         else:

@@ -8,25 +8,8 @@
 the values need to be kept: φ′ = 1 − h² and φ′ = [h > 0].
 """
 
-from itertools import pairwise
-
+from minipg.kernels._layers import activations, layers
 from minipg.kernels.reference._namespace import namespace
-
-
-def _layers(theta, sizes):
-    """W_l and b_l as views of θ."""
-    start = 0
-    for n, m in pairwise(sizes):
-        yield theta[start : start + n * m].reshape(n, m), theta[start + n * m : start + (n + 1) * m]
-        start += (n + 1) * m
-
-
-def _hidden(hidden, sizes, rows):
-    """h₁, …, h_{L−1} as (B, n_l) views of one flat array."""
-    start = 0
-    for m in sizes[1:-1]:
-        yield hidden[start : start + rows * m].reshape(rows, m)
-        start += rows * m
 
 
 def _slope(activation, h):
@@ -39,9 +22,9 @@ def forward(theta, sizes, activation, obs, out, hidden):
     theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,).
     """
     xp = namespace(obs)
-    weights = list(_layers(theta, sizes))
+    weights = list(layers(theta, sizes))
     h = obs
-    for (w, b), h_next in zip(weights[:-1], _hidden(hidden, sizes, len(obs)), strict=True):
+    for (w, b), h_next in zip(weights[:-1], activations(hidden, sizes, len(obs)), strict=True):
         y = h @ w + b
         h_next[...] = xp.tanh(y) if activation == 0 else xp.maximum(y, 0)
         h = h_next
@@ -55,8 +38,8 @@ def jvp(theta, sizes, activation, obs, hidden, v, out, work):
     v (P,), hidden as `forward` left it → out (B, n_L).   work (3·B·max n_l,).
     """
     h, dh = obs, None
-    hs = [*_hidden(hidden, sizes, len(obs)), None]
-    for (w, _), (dw, db), h_next in zip(_layers(theta, sizes), _layers(v, sizes), hs, strict=True):
+    hs = [*activations(hidden, sizes, len(obs)), None]
+    for (w, _), (dw, db), h_next in zip(layers(theta, sizes), layers(v, sizes), hs, strict=True):
         dy = h @ dw + db if dh is None else dh @ w + h @ dw + db
         if h_next is None:
             out[...] = dy
@@ -69,9 +52,9 @@ def vjp(theta, sizes, activation, obs, hidden, g, out, work):
 
     g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,).
     """
-    hs = [obs, *_hidden(hidden, sizes, len(obs))]
-    layers = zip(hs, _layers(theta, sizes), _layers(out, sizes), strict=True)
-    for index, (h, (w, _), (dw, db)) in reversed(list(enumerate(layers))):
+    hs = [obs, *activations(hidden, sizes, len(obs))]
+    sweep = zip(hs, layers(theta, sizes), layers(out, sizes), strict=True)
+    for index, (h, (w, _), (dw, db)) in reversed(list(enumerate(sweep))):
         dw[...] = h.T @ g
         db[...] = g.sum(axis=0)
         if index > 0:
@@ -83,7 +66,7 @@ def vjp_obs(theta, sizes, activation, hidden, g, out, work):
 
     g (B, n_L) → out (B, n₀).   work (2·B·max n_l,).
     """
-    hs = [None, *_hidden(hidden, sizes, len(g))]
-    for h, (w, _) in reversed(list(zip(hs, _layers(theta, sizes), strict=True))):
+    hs = [None, *activations(hidden, sizes, len(g))]
+    for h, (w, _) in reversed(list(zip(hs, layers(theta, sizes), strict=True))):
         g = g @ w.T if h is None else g @ w.T * _slope(activation, h)
     out[...] = g
