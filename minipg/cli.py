@@ -5,7 +5,9 @@ Errors a user can cause are one line on standard error and exit status 2.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -29,6 +31,10 @@ usage: minipg COMMAND ...
 
 Each command explains its flags with --help; for `train`, name the algorithm first: minipg train trpo --help
 """
+
+
+# at the end of a process Python would look through all that its compiler has left, object by object: half a second
+atexit.register(gc.freeze)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
