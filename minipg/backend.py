@@ -21,7 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from types import ModuleType
@@ -212,23 +212,28 @@ class Backend:
 
 
 @contextmanager
-def announce_compiling(say: Callable[[str], None]) -> Iterator[None]:
-    """While inside, `say` one line before the first kernel is compiled; nothing where all come from Numba's cache."""
+def when_compiling(act: Callable[[], object]) -> Iterator[None]:
+    """While inside, `act` once, before the first kernel is compiled; never where all come from Numba's cache."""
     from numba.core import event
 
-    class Announcer(event.Listener):
-        said = False
+    class Listener(event.Listener):
+        acted = False
 
         def on_start(self, _: event.Event) -> None:
-            if not self.said:
-                self.said = True
-                say("compiling kernels; this happens on the first run only and takes about 20 s ...")
+            if not self.acted:
+                self.acted = True
+                act()
 
         def on_end(self, _: event.Event) -> None:
             pass
 
-    with event.install_listener("numba:compile", Announcer()):
+    with event.install_listener("numba:compile", Listener()):
         yield
+
+
+def announce_compiling(say: Callable[[str], None]) -> AbstractContextManager[None]:
+    """While inside, `say` one line before the first kernel is compiled."""
+    return when_compiling(lambda: say("compiling kernels; this happens on the first run only and takes about 20 s ..."))
 
 
 _pools: dict[int, ThreadPoolExecutor] = {}

@@ -69,10 +69,10 @@ FLOORS = [
     ["minipg.algorithms.proximal", "minipg.algorithms.natural"],
     ["minipg.algorithms.dual"],
     ["minipg.algorithms.agent", "minipg.algorithms.critic"],
-    [f"minipg.algorithms.{name}" for name in ("reinforce", "vpg", "a2c", "npg", "trpo", "ppo")],
+    [f"minipg.algorithms.{name}" for name in ("reinforce", "vpg", "a2c", "npg", "trpo", "ppo", "rehearsal")],
     ["minipg.algorithms"],
     [f"minipg.runs.{name}"
-     for name in ("metrics", "recorder", "pictures", "evaluate", "checkpoints", "signals", "events")],
+     for name in ("metrics", "recorder", "pictures", "evaluate", "checkpoints", "signals", "events", "rehearsal")],
     [f"minipg.runs.{name}" for name in ("folder", "callbacks", "seeds")],
     [f"minipg.runs.{name}" for name in ("find", "curve", "curves", "render")],
     [f"minipg.runs.{name}" for name in ("train", "diagnostics", "watch")],

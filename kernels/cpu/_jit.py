@@ -2,8 +2,9 @@
 
 import functools
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,49 @@ def _kept(compiling: Callable[[Any], Any]) -> Callable[[Any], Any]:
         compiled = compiling(function)
         try:
             compiled._cache = _Cache(function)
+            compiled.compile = _by_one_process(compiled.compile, Path(function.__code__.co_filename))
         except RuntimeError:  # neither beside the kernels nor in a home may be written
             _say_once()
         return compiled
 
     return decorate
+
+
+class _Compiling(threading.local):
+    """Whether this thread is compiling a kernel, and so may be asked for those inside it."""
+
+    now = False
+
+
+_compiling = _Compiling()
+
+
+def _by_one_process(compile: Callable[[Any], Any], source: Path) -> Callable[[Any], Any]:
+    """A dispatcher's `compile`, which waits while another process compiles from the same file, for what it keeps."""
+
+    @functools.wraps(compile)
+    def compiling(signature: Any) -> Any:
+        if _compiling.now:  # the compiler is at work, and nobody may wait inside it
+            return compile(signature)
+        with _held(source):
+            _compiling.now = True
+            try:
+                return compile(signature)
+            finally:
+                _compiling.now = False
+
+    return compiling
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """A lock on a file that ends with the process, if nothing else; none where the system has none."""
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(stack.enter_context(path.open("rb")), fcntl.LOCK_EX)
+        yield
 
 
 @functools.cache

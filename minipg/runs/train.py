@@ -20,6 +20,7 @@ from minipg.runs.callbacks import Evaluation, in_turn, score, stop_at
 from minipg.runs.checkpoints import Checkpoints
 from minipg.runs.folder import RunFolder
 from minipg.runs.recorder import Recorder
+from minipg.runs.rehearsal import compiled_by_two
 from minipg.runs.signals import of_an_interrupt, signals_heard
 
 
@@ -176,7 +177,8 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
             callbacks.append(Events(folder.path, first))
         try:
             if not ended:
-                agent.learn(plan.steps - first, on_update=in_turn(*callbacks), progress=display)
+                with compiled_by_two(agent):
+                    agent.learn(plan.steps - first, on_update=in_turn(*callbacks), progress=display)
             state = agent.whole_state()
         except MinipgError as error:
             raise type(error)(f"{error}; {_what_is_left(agent, state, folder, checkpoints)}") from error

@@ -1,0 +1,43 @@
+"""An update on made-up experience: it needs no environment, so another process can compile what it takes."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from minipg.algorithms.agent import Agent
+from minipg.backend import Backend
+from minipg.rollout import Batch
+
+_OF_ENVIRONMENTS = ("envs", "observations", "actions", "_collector", "_snapshots")
+
+
+def understudy(agent: Agent[Any]) -> Agent[Any]:
+    """A copy without environments, on one thread, so that it compiles the policy's side of an update first."""
+    twin = object.__new__(type(agent))
+    parts = {name: part for name, part in vars(agent).items() if name not in _OF_ENVIRONMENTS}
+    vars(twin).update(copy.deepcopy(parts, {id(agent.backend): Backend(agent.backend.name, 1)}))
+    return twin
+
+
+def rehearse(agent: Agent[Any]) -> None:
+    """One update of an understudy: as many rows as a rollout has, and of the same types."""
+    agent._update(_made_up(agent), 0.0)
+
+
+def _made_up(agent: Agent[Any]) -> Batch:
+    policy, steps, envs = agent.actor, agent.config.n_steps, agent.config.num_envs
+    distribution, rng, dtype = policy.distribution, np.random.default_rng(0), agent.theta.dtype.type
+    obs = rng.standard_normal((steps + 1, envs, policy.mlp.sizes[0])).astype(dtype)
+    params = policy.forward(agent.theta, obs[:-1].reshape(steps * envs, -1)).params
+    act = distribution.sample(params, distribution.noise(rng, (steps * envs,), dtype))
+    flag = np.zeros((steps, envs), bool)
+    ended = flag.copy()
+    ended[-1] = True  # some algorithms learn from whole episodes only
+    return Batch(
+        obs[:-1], act.reshape(steps, envs, *act.shape[1:]), params.reshape(steps, envs, -1),
+        rng.standard_normal((steps, envs)).astype(dtype), ended, flag, ~flag, flag,
+        obs[-1], obs[-1][:0], np.zeros(0, np.int64), np.zeros(envs), np.full(envs, steps, np.int64),
+    )  # fmt: skip
