@@ -8,6 +8,8 @@ from minipg.kernels.cpu._jit import jit, part
 from minipg.kernels.cpu._tanh import tanh
 
 TILE = 128  # rows whose activations stay in a core's fastest caches
+SMALL = 64 * 64  # weights that are sooner turned about once than by every product that wants them so
+_ZERO, _ONE = np.float32(0), np.float32(1)  # of either precision, in a product with it
 
 
 @part
@@ -28,47 +30,15 @@ def _widest(sizes):
 
 
 @part
-def _add_bias_activate(y, b, activation):
-    """y ← φ(y + b)."""
-    if activation == 0:
-        for i in range(y.shape[0]):
-            for j in range(y.shape[1]):
-                y[i, j] = tanh(y[i, j] + b[j])
-    else:
-        zero = y.dtype.type(0)
-        for i in range(y.shape[0]):
-            for j in range(y.shape[1]):
-                s = y[i, j] + b[j]
-                y[i, j] = zero if s < zero else s
+def _activated(s, activation):
+    """φ(s)."""
+    return tanh(s) if activation == 0 else (_ZERO if s < _ZERO else s)
 
 
 @part
-def _add_bias(y, b):
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] += b[j]
-
-
-@part
-def _times_slope(y, h, activation):
-    """y ← φ′ y, the slope read off the activation's value h."""
-    zero, one = y.dtype.type(0), y.dtype.type(1)
-    if activation == 0:
-        for i in range(y.shape[0]):
-            for j in range(y.shape[1]):
-                y[i, j] *= one - h[i, j] * h[i, j]
-    else:
-        for i in range(y.shape[0]):
-            for j in range(y.shape[1]):
-                y[i, j] = y[i, j] if h[i, j] > zero else zero
-
-
-@part
-def _sum_rows(y, out):
-    out[:] = 0
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            out[j] += y[i, j]
+def _sloped(y, h, activation):
+    """φ′ y, the slope read off the activation's value h."""
+    return y * (_ONE - h * h) if activation == 0 else (y if h > _ZERO else _ZERO)
 
 
 @jit
@@ -89,11 +59,15 @@ def _forward(theta, sizes, activation, obs, out, hidden):
         w, b = theta[p : p + n * m].reshape(n, m), theta[p + n * m : p + (n + 1) * m]
         if layer == last:
             np.dot(h, w, out)
-            _add_bias(out, b)
+            for i in range(rows):
+                for j in range(m):
+                    out[i, j] += b[j]
         else:
             y = hidden[k : k + rows * m].reshape(rows, m)
             np.dot(h, w, y)
-            _add_bias_activate(y, b, activation)
+            for i in range(rows):
+                for j in range(m):
+                    y[i, j] = _activated(y[i, j] + b[j], activation)
             h = y
         p += (n + 1) * m
         k += rows * m
@@ -122,30 +96,24 @@ def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
         # two of the three work arrays take turns as dh and dy; the third holds dh W
         start = (layer % 2) * third
         dy = out if layer == last else work[start : start + rows * m].reshape(rows, m)
+        product = work[2 * third : 2 * third + rows * m].reshape(rows, m)
         np.dot(h, dw, dy)
         if layer > 0:
-            product = work[2 * third : 2 * third + rows * m].reshape(rows, m)
             np.dot(dh, w, product)
+        else:
+            product[:] = 0
+        if layer == last:
             for i in range(rows):
                 for j in range(m):
                     dy[i, j] += product[i, j] + db[j]
         else:
-            _add_bias(dy, db)
-        if layer < last:
             h = hidden[k : k + rows * m].reshape(rows, m)
-            _times_slope(dy, h, activation)
+            for i in range(rows):
+                for j in range(m):
+                    dy[i, j] = _sloped(dy[i, j] + product[i, j] + db[j], h[i, j], activation)
             dh = dy
         p += (n + 1) * m
         k += rows * m
-
-
-@part
-def _pull_back(g, w, h, activation, start, work):
-    """φ′(h) (g Wᵀ), in the work array that begins at `start`."""
-    y = work[start : start + h.size].reshape(h.shape)
-    np.dot(g, w.T, y)
-    _times_slope(y, h, activation)
-    return y
 
 
 @jit
@@ -167,16 +135,37 @@ def vjp(theta, sizes, activation, obs, hidden, g, out, work):
 def _vjp(theta, sizes, activation, obs, hidden, g, out, work):
     rows, last, width = obs.shape[0], sizes.shape[0] - 2, _widest(sizes)
     p, k = theta.shape[0], hidden.shape[0]
+    db = out[p - sizes[last + 1] :]
+    db[:] = 0
+    for i in range(rows):
+        for j in range(g.shape[1]):
+            db[j] += g[i, j]
     for layer in range(last, -1, -1):
         n, m = sizes[layer], sizes[layer + 1]
         p -= (n + 1) * m
         k -= rows * n
-        h = obs if layer == 0 else hidden[k : k + rows * n].reshape(rows, n)
-        np.dot(h.T, g, out[p : p + n * m].reshape(n, m))
-        _sum_rows(g, out[p + n * m : p + (n + 1) * m])
-        if layer > 0:
-            w = theta[p : p + n * m].reshape(n, m)
-            g = _pull_back(g, w, h, activation, (layer % 2) * rows * width, work)
+        w, dw = theta[p : p + n * m].reshape(n, m), out[p : p + n * m].reshape(n, m)
+        if layer == 0:
+            np.dot(obs.T, g, dw)
+        else:
+            start = (layer % 2) * rows * width
+            h, below = hidden[k : k + rows * n].reshape(rows, n), work[start : start + rows * n].reshape(rows, n)
+            if n * m <= SMALL:
+                turned = out[p : p + n * m].reshape(m, n)  # where the gradient will be
+                for i in range(n):
+                    for j in range(m):
+                        turned[j, i] = w[i, j]
+                np.dot(g, turned, below)
+            else:
+                np.dot(g, w.T, below)
+            np.dot(h.T, g, dw)
+            db = out[p - n : p]
+            db[:] = 0
+            for i in range(rows):
+                for j in range(n):
+                    below[i, j] = _sloped(below[i, j], h[i, j], activation)
+                    db[j] += below[i, j]
+            g = below
 
 
 @jit
@@ -200,5 +189,10 @@ def _vjp_obs(theta, sizes, activation, hidden, g, out, work):
             np.dot(g, w.T, out)
         else:
             k -= rows * n
-            h = hidden[k : k + rows * n].reshape(rows, n)
-            g = _pull_back(g, w, h, activation, (layer % 2) * rows * width, work)
+            start = (layer % 2) * rows * width
+            h, below = hidden[k : k + rows * n].reshape(rows, n), work[start : start + rows * n].reshape(rows, n)
+            np.dot(g, w.T, below)
+            for i in range(rows):
+                for j in range(n):
+                    below[i, j] = _sloped(below[i, j], h[i, j], activation)
+            g = below
