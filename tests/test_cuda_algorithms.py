@@ -83,3 +83,17 @@ def test_a_target_kl_costs_one_look_a_minibatch():
     settings = {"num_envs": 16, "n_steps": 32, "hidden": (8,), "n_epochs": 2, "minibatch_size": 128}
     free, watched = (moved(PPO, **settings, target_kl=kl)["down"] for kl in (math.inf, 1e9))
     assert watched - free == 8
+
+
+def test_a_step_of_branches_goes_by_the_host_whatever_their_number():
+    # up actions, who is going, what is shown; down actions, what is shown, rewards, both flags
+    found = []
+    for length, states in ((4, 6), (4, 30), (9, 6)):
+        settings = {"sampling": "vine", "vine_length": length, "vine_states": states, "vine_branches": 2, **SMALL}
+        agent = TRPO("Pendulum-v1", seed=3, backend="cupy", vec="device", **settings).learn(1, progress=False)
+        fake_cupy.log.update(up=0, down=0)
+        agent._collect(agent._collector)
+        found.append(dict(fake_cupy.log))
+    few, many, longer = found
+    assert few == many == {"up": 2 * 24 + 6 + 4 + 3 * 4, "down": 5 * 24 + 1 + 5 * 4}
+    assert {way: longer[way] - few[way] for way in few} == {"up": 3 * 5, "down": 5 * 5}

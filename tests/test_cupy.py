@@ -16,6 +16,7 @@ from minipg.algorithms import ALGORITHMS
 from minipg.algorithms.ascent import begin_adam
 from minipg.algorithms.proximal import Surrogate
 from minipg.backend import to_host, told, why_no_device
+from minipg.checks import namespace
 from minipg.cli import main
 from minipg.conjugate_gradient import frozen
 from minipg.fisher import fisher_operator
@@ -25,6 +26,7 @@ from minipg.laws.policies import KINDS
 from minipg.objective import gradient_and_entropy, policy_gradient, worth
 from minipg.policy import policy_for
 from minipg.returns import discounted_returns, gae, td_errors
+from minipg.rollout.vine import Follower
 
 DEVICES = ["fake", pytest.param("device", marks=pytest.mark.gpu)]
 
@@ -201,6 +203,7 @@ def test_a_solve_that_is_frozen_is_the_one_that_stops_TR10(device, kind):
 TINY = {"num_envs": 2, "hidden": (8,), "seed": 3, "vec": "compiled"}  # of environments on the device: test_cuda_*.py
 STEPS = {"n_steps": 16, "vf_epochs": 2}
 MINI = {"n_epochs": 2, "minibatch_size": 8, **STEPS}
+VINE = {"sampling": "vine", "vine_states": 5, "vine_branches": 3, "vine_length": 4, **STEPS}
 
 
 class Variant(NamedTuple):
@@ -215,6 +218,9 @@ class Variant(NamedTuple):
 
 # A rollout of T steps: up the noise, T observations, and at its end rewards, both flags, final observations and where
 # they belong: T + 6, and what is dropped with scaled rewards. Down T actions.
+# Branches of L steps: up which states they leave, the first actions or their noise, the noise of later ones, what L
+# steps showed, and at the end Â with Q̂: L + 4. Down L actions, V of the branches' ends, π where every action is tried,
+# and σ(R) where rewards are scaled. In line, as many at a time as there are environments: L up, L + 1 down each time.
 # An update moves up orders of rows, and where any was lost which rows were; it moves down, once each:
 #   the critic      whether the fit is finite, with its loss; then the explained variance
 #   a plain step    the gradient's norm and entropy, with whether the step is finite
@@ -234,6 +240,15 @@ VARIANTS = {
         "normalize_obs": True, "normalize_reward": True, **STEPS}, (23, 16), (1, 5)),
     "trpo, subsample": Variant("trpo", "CartPole-v1", {"fisher_subsample": 2, **STEPS}, (22, 16), (2, 5)),
     "trpo, dual": Variant("trpo", "CartPole-v1", {"solver": "dual", **MINI}, (22, 16), (3, 7)),
+    "trpo, vine": Variant("trpo", "CartPole-v1", VINE, (22 + 8, 16 + 6), (1, 5)),
+    "trpo, vine, drawn": Variant("trpo", "Acrobot-v1", {
+        **VINE, "normalize_reward": False, "vine_branches": 2}, (22 + 8, 16 + 5), (1, 5)),
+    "trpo, vine, standardised": Variant("trpo", "Pendulum-v1", {
+        "normalize_obs": True, "normalize_reward": True, **VINE}, (23 + 8, 16 + 6), (1, 5)),
+    "trpo, vine, dual": Variant("trpo", "Pendulum-v1", {
+        "solver": "dual", "squash": True, **MINI, **VINE}, (22 + 8, 16 + 5), (3, 7)),
+    "trpo, vine, in line": Variant("trpo", "Pendulum-v1", {
+        "vec": "gymnasium", **VINE}, (22 + 4 + 9 * 4, 16 + 9 * 5), (1, 5)),
     "ppo, unclipped": Variant("ppo", "CartPole-v1", {"objective": "unclipped", **MINI}, (22, 16), (2, 4)),
     "ppo, clip": Variant("ppo", "Pendulum-v1", {"objective": "clip", **MINI}, (22, 16), (2, 4)),
     "ppo, kl": Variant("ppo", "CartPole-v1", {"objective": "kl", **MINI}, (22, 16), (2, 4)),
@@ -303,7 +318,9 @@ def test_whole_episodes_cost_one_more_transfer_a_part_and_one_for_all(device):
     assert device.moved() == (1 + parts * 22, parts * 17 + 1)
 
 
-@pytest.mark.parametrize("variant", ["a2c", "trpo, standardised", "trpo, dual", "ppo, adaptive-kl"])
+@pytest.mark.parametrize(
+    "variant", ["a2c", "trpo, standardised", "trpo, dual", "trpo, vine, standardised", "ppo, adaptive-kl"]
+)
 @pytest.mark.parametrize("first,second", [("cupy", "numpy"), ("numpy", "cupy")])
 def test_a_file_goes_from_one_backend_to_another_and_learning_goes_on(device, variant, first, second, tmp_path):
     agent = made(variant, backend=first)
@@ -321,7 +338,7 @@ def test_a_file_goes_from_one_backend_to_another_and_learning_goes_on(device, va
 
 
 def test_the_same_seed_twice_gives_the_same_parameters_on_the_device(device):
-    for variant in ("a2c", "trpo", "ppo, clip"):
+    for variant in ("a2c", "trpo", "trpo, vine", "ppo, clip"):
         one, other = (made(variant, backend="cupy") for _ in range(2))
         assert str(learn(one, 3)) == str(learn(other, 3))
         for name, array in parameters(one).items():
@@ -335,9 +352,30 @@ def test_a_short_training_run_on_the_device_learns(device):
     assert np.mean([ret for ret, _ in agent._recent]) > 100
 
 
-def test_vine_sampling_is_refused_on_a_device(device):
-    with pytest.raises(minipg.MinipgError, match="sampling: expected single-path with backend cupy"):
-        minipg.TRPO("CartPole-v1", sampling="vine", backend="cupy", vec="compiled")
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_branches_on_the_device_are_those_of_the_host_and_equal_ones_equal_to_the_bit_TR13(device, env):
+    found = []
+    for name in ("cupy", "numpy"):
+        agent = minipg.TRPO(env, backend=name, normalize_obs=True, normalize_reward=True, **{**TINY, **VINE})
+        collector, up = agent._new_collector(), agent.backend.to_device
+        _, vine = agent._collect(collector), agent._vine
+        states = [agent._snapshots.save(n) for n in (0, 1, 1)]
+        act, noise = (
+            agent.actor.distribution.noise(np.random.default_rng(0), shape, np.float32) for shape in ((3,), (6, 3))
+        )
+        if agent.actor.distribution.discrete:
+            act = np.array([0, 1, 1])
+        value = lambda obs, agent=agent: agent.critic.predict(agent.value.theta, obs)
+        follower = Follower(collector, agent._snapshots, agent.theta, value, 0.9)
+        q, steps = follower.returns(states, up(np.stack([act, act])), up(noise))
+        np.testing.assert_array_equal(q[0], q[1])
+        assert all(namespace(rows) is agent.backend.xp for rows in vine[:4])
+        found.append(([*map(to_host, vine[:4]), q.astype(np.float32)], (vine.steps, steps)))
+    (there, counted), (here, expected) = found
+    assert counted == expected
+    for got, wanted in zip(there, here, strict=True):
+        assert got.dtype == wanted.dtype
+        agree(device, got, wanted, amplified=100)
 
 
 def test_numbers_are_told_together_and_those_of_the_host_as_they_are(device):

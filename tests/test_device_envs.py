@@ -18,9 +18,11 @@ from minipg.distribution import Distribution
 from minipg.envs import make_vector
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.envs.problems import dynamics_of
+from minipg.envs.snapshots import snapshots_of
 from minipg.errors import ConfigError, EnvironmentFault, ShapeError
 from minipg.policy import policy_for
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
+from minipg.rollout.vine import Follower
 
 pytestmark = pytest.mark.skipif(not has_compiler(), reason="there is no g++")
 NAMES = st.sampled_from(list(PROBLEMS))
@@ -305,3 +307,27 @@ def test_two_rollouts_of_half_the_length_are_one_of_the_whole(monkeypatch):
         )
     for whole, halves in zip(*parts, strict=True):
         np.testing.assert_array_equal(whole, halves)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_branches_are_those_of_the_compiled_environments_from_the_same_states_TR13(name):
+    policy, count, rng = policy_of(name, Backend("cupy"), (5, 4)), 4, np.random.default_rng(0)
+    theta = 0.3 * np.random.default_rng(1).normal(size=policy.layout.size)
+    value, distribution = (lambda obs: obs.sum(axis=1)), policy.distribution
+    lived, twin = device_env(name, count, 12), CompiledVectorEnv(name, count, 12, "SameStep")
+    collector = Collector(lived, policy, seed=7, rng=np.random.default_rng(2), dtype=np.float64)
+    ours, theirs, states = snapshots_of(lived), snapshots_of(twin), []
+    collector.collect(theta, 20, lambda t: states.append(ours.save(t % count)))
+    drawn = [distribution.noise(rng, (20,), np.float64) for _ in range(2)]
+    act, other = (distribution.sample(np.zeros((20, distribution.n_params)), one) for one in drawn)
+    noise, before = distribution.noise(rng, (7, 20), np.float64), lived.save_state()
+    (q, steps), (expected, steps_) = (
+        Follower(collector, snapshots, theta, value, 0.9).returns(states, np.stack([act, other, act]), noise)
+        for snapshots in (ours, theirs)
+    )
+    np.testing.assert_array_equal(q[0], q[2])
+    assert (q[0] != q[1]).any()
+    np.testing.assert_allclose(q, expected, rtol=1e-5, atol=1e-5)
+    assert steps == steps_ < 3 * 20 * 8  # some are cut by the time limit
+    for part, stood in before.items():
+        np.testing.assert_array_equal(lived.save_state()[part], stood)

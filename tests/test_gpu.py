@@ -9,7 +9,7 @@ from host_cuda import SOURCES, has_compiler, host_cupy, source, strict_cupy
 from minipg.kernels.cpu.classic_control import PROBLEMS
 from minipg.kernels.cpu.classic_control.batch import kernels as compiled
 
-from minipg import MLP, PPO, Backend, GaussianPolicy, backend
+from minipg import MLP, PPO, TRPO, Backend, GaussianPolicy, backend
 from minipg.backend import to_host, why_no_device
 from minipg.fisher import fisher_vector_product
 
@@ -108,13 +108,24 @@ SMALL = {
 }  # fmt: skip
 
 
-def learnt(**settings):
-    agent = PPO("CartPole-v1", backend="cupy", **{**SMALL, **settings})
+VINE = {"vec": "device", "seed": 5, "num_envs": 64, "n_steps": 8, "hidden": (16, 16), "vf_epochs": 2,
+        "sampling": "vine", "vine_states": 40, "vine_branches": 3, "vine_length": 6}  # fmt: skip
+
+
+def learnt(algorithm=PPO, env="CartPole-v1", **settings):
+    agent = algorithm(env, backend="cupy", **{**(SMALL if algorithm is PPO else VINE), **settings})
     agent.learn(3 * agent.config.num_envs * agent.config.n_steps, progress=False)
     return agent
 
 
-@pytest.mark.parametrize("settings", [{}, {"normalize_obs": True, "normalize_reward": True}, {"target_kl": 1e-4}])
+RUNS = [
+    {}, {"normalize_obs": True, "normalize_reward": True}, {"target_kl": 1e-4}, {"algorithm": TRPO},
+    {"algorithm": TRPO, "vec": "compiled"},
+    {"algorithm": TRPO, "env": "Pendulum-v1", "normalize_obs": True, "normalize_reward": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", RUNS)
 def test_the_same_seed_twice_gives_the_same_bits(device, settings):
     one, other = (learnt(**settings).whole_state().arrays for _ in range(2))
     assert one.keys() == other.keys()
@@ -122,10 +133,11 @@ def test_the_same_seed_twice_gives_the_same_bits(device, settings):
         np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_a_run_that_is_saved_and_resumed_goes_on_to_the_same_bits(device, tmp_path):
-    agent = learnt()
+@pytest.mark.parametrize("settings", RUNS)
+def test_a_run_that_is_saved_and_resumed_goes_on_to_the_same_bits(device, settings, tmp_path):
+    agent = learnt(**settings)
     agent.save(tmp_path / "agent.npz")
-    resumed = PPO.load(tmp_path / "agent.npz", backend="cupy")
+    resumed = type(agent).load(tmp_path / "agent.npz", backend="cupy")
     assert resumed.mid_episode
     for one in (agent, resumed):
         one.learn(1, progress=False)

@@ -23,7 +23,7 @@ from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.dual import DualState, dual_update
 from minipg.algorithms.natural import NaturalConfig, natural_gradient, why_no_step
 from minipg.backend import told
-from minipg.checks import Array, require
+from minipg.checks import Array
 from minipg.line_search import line_search, step_scale
 from minipg.objective import surrogate_and_kl
 from minipg.policy import Policy
@@ -139,7 +139,6 @@ class TRPO(Agent[TRPOConfig]):
     def _begin(self) -> DualState | tuple[()]:
         self._vine: Vine | None = None
         if self.config.sampling == "vine":
-            require(self.backend.on_host, "sampling", f"single-path with backend {self.backend.name}", "vine")
             from minipg.envs.snapshots import snapshots_of  # it loads the compiled environments
 
             self._snapshots = snapshots_of(self.envs)

@@ -16,11 +16,12 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
+from minipg.backend import Backend, to_host
 from minipg.checks import Array
 from minipg.envs.compiled import CompiledVectorEnv
+from minipg.envs.device import DeviceVectorEnv
 from minipg.envs.problems import actions_of
 from minipg.errors import ConfigError
-from minipg.kernels.cpu.classic_control.batch import kernels
 
 Outcome: TypeAlias = tuple[Any, Array, Array, Array]
 
@@ -51,7 +52,9 @@ class Snapshots(Protocol):
 def snapshots_of(envs: VectorEnv[Any, Any, Any]) -> Snapshots:
     """How the states of these environments are saved. Raises ConfigError where they cannot be."""
     if isinstance(envs, CompiledVectorEnv):
-        return CompiledSnapshots(envs)
+        return CompiledSnapshots(envs, Backend("numba", 1), lambda: envs.in_kernels()[1:3])
+    if isinstance(envs, DeviceVectorEnv):
+        return CompiledSnapshots(envs, envs.backend, lambda: envs.in_kernels()[2:4])
     if type(envs) is SyncVectorEnv:
         return InLineSnapshots(envs)
     raise _not_to_be_had(type(envs).__name__)
@@ -59,37 +62,44 @@ def snapshots_of(envs: VectorEnv[Any, Any, Any]) -> Snapshots:
 
 def _not_to_be_had(what: str) -> ConfigError:
     return ConfigError(
-        "sampling: expected for vine an environment whose state can be saved (compiled; in line: classic control, "
-        f"MuJoCo, ALE without sticky actions, or one with save_state and restore_state), got {what}"
+        "sampling: expected for vine an environment whose state can be saved (compiled, on a device too; in line: "
+        f"classic control, MuJoCo, ALE without sticky actions, or one with save_state and restore_state), got {what}"
     )
 
 
 class CompiledSnapshots:
-    """Of compiled environments: lanes are rows of arrays of their own, all stepped by one call."""
+    """Of compiled environments: lanes are rows of arrays of their own, where theirs are, all stepped by one call.
+
+    `place` gives the environments' state (N, S) and the steps of their episodes (N,), as `backend` steps them.
+    """
 
     width = None
 
-    def __init__(self, envs: CompiledVectorEnv) -> None:
-        self.envs, self._kernels = envs, kernels(envs.problem.file)
+    def __init__(
+        self, envs: CompiledVectorEnv | DeviceVectorEnv, backend: Backend, place: Callable[[], tuple[Array, ...]]
+    ) -> None:
+        self.envs, self.backend, self._place = envs, backend, place
+        self._kernels = backend.kernels("classic_control.batch").kernels(envs.problem.file)
 
-    def save(self, n: int) -> tuple[Array, int]:
-        """The problem's state (S,), and the steps that the episode has taken. No step draws a random number."""
-        saved = self.envs.save_state()
-        return saved["state"][n], int(saved["elapsed"][n])
+    def save(self, n: int) -> tuple[Array, ...]:
+        """The problem's state (S,), and the steps that the episode has taken (). No step draws a random number."""
+        return tuple(array[n].copy() for array in self._place())
 
-    def begin(self, states: Sequence[tuple[Array, int]]) -> None:
+    def begin(self, states: Sequence[tuple[Array, ...]]) -> None:
         """One state in each lane."""
-        self._state, self._elapsed = np.stack([state for state, _ in states]), np.array([n for _, n in states])
-        self._obs = np.zeros((len(states), len(self.envs.problem.obs_low)), np.float32)
+        xp = self.backend.xp
+        self._state, self._elapsed = (xp.stack(rows) for rows in zip(*states, strict=True))
+        self._obs = xp.zeros((len(states), len(self.envs.problem.obs_low)), "float32")
 
     def step(self, actions: Array, going: Array) -> Outcome:
-        """All lanes at once."""
-        told = actions_of(self.envs.problem, actions, len(going))
-        rew, (terminated, truncated) = np.empty(len(going)), np.empty((2, len(going)), bool)
+        """All lanes at once. Actions go to a device and what they lead to comes from it."""
+        xp, up, lanes = self.backend.xp, self.backend.to_device, len(going)
+        told = up(actions_of(self.envs.problem, actions, lanes))
+        rew, terminated, truncated = xp.empty(lanes), xp.empty(lanes, "bool"), xp.empty(lanes, "bool")
         self._kernels.advance(
-            going, told, self.envs.time_limit, self._state, self._elapsed, self._obs, rew, terminated, truncated
+            up(going), told, self.envs.time_limit, self._state, self._elapsed, self._obs, rew, terminated, truncated
         )
-        return self._obs, rew, terminated, truncated
+        return to_host(self._obs), to_host(rew), to_host(terminated), to_host(truncated)
 
     @contextmanager
     def apart(self) -> Iterator[None]:

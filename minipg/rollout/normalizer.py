@@ -84,10 +84,16 @@ class RewardScaler:
         else:
             self.moments.merge(self.running[self.moments.backend.to_device(np.flatnonzero(valid))])
         self.running[:, 0] = namespace(rew).where(done, 0, self.running[:, 0])
-        return self.scaled(rew)
+        return scaled(rew, self.deviation)
 
-    def scaled(self, rew: Array) -> Array:
-        """rew (N,) → (N,) by the statistics as they stand."""
-        xp = namespace(rew)
+    @property
+    def deviation(self) -> Array:
+        """σ(R) (1,) as the statistics stand; 1 where R has not varied."""
+        xp = self.moments.backend.xp
         deviation = xp.sqrt(self.moments.square / self.moments.count)
-        return xp.clip(rew / xp.where(deviation > 0, deviation, 1).astype(rew.dtype), -LIMIT, LIMIT)
+        return xp.where(deviation > 0, deviation, 1)
+
+
+def scaled(rew: Array, deviation: Array) -> Array:
+    """rew (N,) over σ(R) (1,), of the same library, clipped → (N,)."""
+    return namespace(rew).clip(rew / deviation.astype(rew.dtype), -LIMIT, LIMIT)

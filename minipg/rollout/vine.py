@@ -18,22 +18,28 @@ Rows (s, a, Â), a branch each, are chosen so that the mean of r Â over them, r
 The self-normalised Σ r Q̂ / Σ r equals Q̄ + (M−1)/M · (mean of r Â) / (mean of r): at θ = π its gradient is (M−1)/M of
 that of the mean of r Â, the same direction; away from it only its own is biased. Every state has as many rows as any
 other, so a mean over rows of what depends on the state alone (KL, Fisher matrix) is the mean over the rollout set.
+
+If networks are on a device, so are the rows. What all branches show goes up, and their actions come down, once a step;
+V of their ends comes down once. What is counted in between (Q̂, discounts, who is still going) is on the host.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from minipg.backend import to_host
 from minipg.checks import Array
 from minipg.distribution import Distribution
 from minipg.envs import guarded
 from minipg.errors import EnvironmentFault
 from minipg.rollout.batch import Batch
 from minipg.rollout.collector import Collector
+from minipg.rollout.normalizer import scaled
 
 if TYPE_CHECKING:  # it brings the compiled environments, which are loaded where they are used
     from minipg.envs.snapshots import Snapshots
@@ -78,15 +84,16 @@ def collect_with_vine(
     """
     batch, chosen, states = _rollout_set(collector, snapshots, theta, settings, rng)
     policy, distribution = collector.policy, collector.policy.distribution
-    obs = batch.obs.reshape(batch.rew.size, -1)[chosen]
+    xp, up = policy.backend.xp, policy.backend.to_device
+    obs = batch.obs.reshape(batch.rew.size, -1)[up(chosen)]
     first = branching(distribution, policy.forward(theta, obs).params, settings.vine_branches, rng)
-    noise = distribution.noise(rng, (settings.vine_length - 1, len(obs)), collector.dtype)
+    noise = up(distribution.noise(rng, (settings.vine_length - 1, len(obs)), collector.dtype))
     with np.errstate(over="ignore"):  # a number too large for the dtype becomes infinite, and that is looked for
         follower = Follower(collector, snapshots, theta, value, settings.gamma)
         q, steps = follower.returns(states, first.act, noise)
-    flat = lambda array: array.reshape(q.size, *array.shape[2:])
-    adv, q_rows = (flat(rows).astype(obs.dtype) for rows in (branch_advantages(q, first.probability), q))
-    return batch, Vine(np.tile(obs, (len(q), 1)), flat(first.act), adv, q_rows, steps)
+    act = first.act.reshape(q.size, *first.act.shape[2:])
+    paid = up(np.stack([branch_advantages(q, first.probability), q]).reshape(2, q.size).astype(obs.dtype))
+    return batch, Vine(xp.concatenate([obs] * len(q)), act, paid[0], paid[1], steps)
 
 
 def _rollout_set(
@@ -110,7 +117,7 @@ def _rollout_set(
 
 
 class Branching(NamedTuple):
-    """M first actions (M, K, …) in each of K states, and π(a|s) (M, K) where they are all there are, else None."""
+    """M first actions (M, K, …) in each of K states, and on the host π(a|s) (M, K) where they are all, else None."""
 
     act: Array
     probability: Array | None
@@ -118,13 +125,14 @@ class Branching(NamedTuple):
 
 def branching(distribution: Distribution, params: Array, branches: int, rng: np.random.Generator) -> Branching:
     """Every action once where they are no more than `branches`; as many draws elsewhere.   params (K, D)."""
-    states = len(params)
+    states, xp, up = len(params), distribution.backend.xp, distribution.backend.to_device
     if distribution.name == "categorical" and distribution.size <= branches:
-        act = np.repeat(np.arange(distribution.size)[:, None], states, axis=1)
-        probability = np.exp(np.array([distribution.log_prob(params, one) for one in act], np.float64))
+        act = up(np.repeat(np.arange(distribution.size)[:, None], states, axis=1))
+        log_prob = xp.stack([distribution.log_prob(params, act[m]) for m in range(len(act))])
+        probability = np.exp(to_host(log_prob).astype(np.float64))
         return Branching(act, probability / probability.sum(axis=0))
-    noise = distribution.noise(rng, (branches, states), params.dtype.type)
-    return Branching(np.stack([distribution.sample(params, one) for one in noise]), None)
+    noise = up(distribution.noise(rng, (branches, states), params.dtype.type))
+    return Branching(xp.stack([distribution.sample(params, noise[m]) for m in range(branches)]), None)
 
 
 def branch_advantages(q: Array, probability: Array | None) -> Array:
@@ -146,7 +154,7 @@ class Follower:
     gamma: float
 
     def returns(self, states: list[Any], act: Array, noise: Array) -> tuple[Array, int]:
-        """Q̂ (M, K) of the first actions act (M, K, …) in K saved states, and the steps that were taken.
+        """Q̂ (M, K), on the host, of the first actions act (M, K, …) in K saved states, and the steps that were taken.
 
         noise (L − 1, K, …) becomes the actions that follow, in all M branches of a state alike. The environments stand
         afterwards where they stood.
@@ -170,37 +178,45 @@ class Follower:
         the same size: what is equal stays equal to the last bit.
         """
         branches, count = act.shape[:2]
-        lanes, actions = branches * count, self.collector.actions
+        lanes, collector, xp = branches * count, self.collector, self.collector.policy.backend.xp
         self.snapshots.begin(states * branches)
-        seen: Array = np.zeros((branches, count, self.collector.observations.size), noise.dtype)
+        shown: Array = np.zeros((lanes, collector.observations.size), collector.dtype)
         q, discount, going, steps = np.zeros(lanes), np.ones(lanes), np.ones(lanes, bool), 0
         for t in range(len(noise) + 1):
             if t > 0:
-                act = np.stack([self._act(block, noise[t - 1]) for block in seen])
-            told = actions.to_env(act.reshape(lanes, *act.shape[2:]))
+                act = xp.stack([self._act(block, noise[t - 1]) for block in self._seen(shown, count)])
+            told = collector.actions.to_env(to_host(act).reshape(lanes, *act.shape[2:]))
             raw, rew, terminated, truncated = guarded(f"at step {t} of a branch", self.snapshots.step, told, going)
             steps += int(going.sum())
-            seen.reshape(lanes, -1)[going] = self._see(self.collector.observations.rows(raw, lanes)[going])
+            following = collector.observations.rows(raw, lanes)[going]
+            shown[going] = _finite("observation", np.array(following, collector.dtype))
             q[going] += discount[going] * self._scaled(rew[going])
             discount[going] *= self.gamma
             discount[terminated] = 0
             going = going & ~(terminated | truncated)
             if not going.any():
                 break
-        after = np.stack([self.value(block) for block in seen])
+        after = to_host(xp.stack([self.value(block) for block in self._seen(shown, count)]))
         return q.reshape(branches, count) + discount.reshape(branches, count) * after, steps
 
     def _act(self, obs: Array, noise: Array) -> Array:
         policy = self.collector.policy
         return policy.distribution.sample(policy.forward(self.theta, obs).params, noise)
 
-    def _see(self, rows: Array) -> Array:
-        rows = _finite("observation", np.array(rows, self.collector.dtype, order="C"))
-        return rows if self.collector.normalizer is None else self.collector.normalizer(rows)
+    def _seen(self, shown: Array, count: int) -> list[Array]:
+        """What the environments show (M·K, O), as the networks see it: M blocks (K, O), where these compute."""
+        rows, normalizer = self.collector.policy.backend.to_device(shown), self.collector.normalizer
+        rows = rows if normalizer is None else normalizer(rows)
+        return [rows[first : first + count] for first in range(0, len(rows), count)]
 
     def _scaled(self, rew: Array) -> Array:
         rew = _finite("reward", rew)
-        return rew if self.collector.scaler is None else self.collector.scaler.scaled(rew)
+        return rew if self._deviation is None else scaled(rew, self._deviation)
+
+    @cached_property
+    def _deviation(self) -> Array | None:
+        """What rewards are divided by, on the host."""
+        return None if self.collector.scaler is None else to_host(self.collector.scaler.deviation)
 
 
 def _finite(what: str, values: Array) -> Array:
