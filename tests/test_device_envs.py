@@ -1,5 +1,6 @@
 """Environments on the device, run on the processor (host_cuda.py): the compiled ones, from counter-based streams."""
 
+import copy
 import math
 from importlib import import_module
 from itertools import pairwise
@@ -316,11 +317,17 @@ def test_branches_are_those_of_the_compiled_environments_from_the_same_states_TR
     value, distribution = (lambda obs: obs.sum(axis=1)), policy.distribution
     lived, twin = device_env(name, count, 12), CompiledVectorEnv(name, count, 12, "SameStep")
     collector = Collector(lived, policy, seed=7, rng=np.random.default_rng(2), dtype=np.float64)
-    ours, theirs, states = snapshots_of(lived), snapshots_of(twin), []
-    collector.collect(theta, 20, lambda t: states.append(ours.save(t % count)))
+    ours, theirs, states, stood = snapshots_of(lived), snapshots_of(twin), [], []
+
+    def passing(t):
+        states.append(ours.save(t % count))
+        stood.append(lived.save_state()["state"][t % count].copy())
+
+    collector.collect(theta, 20, passing)
+    np.testing.assert_array_equal([state for state, _ in states], stood)
     drawn = [distribution.noise(rng, (20,), np.float64) for _ in range(2)]
     act, other = (distribution.sample(np.zeros((20, distribution.n_params)), one) for one in drawn)
-    noise, before = distribution.noise(rng, (7, 20), np.float64), lived.save_state()
+    noise, before = distribution.noise(rng, (7, 20), np.float64), copy.deepcopy(lived.save_state())
     (q, steps), (expected, steps_) = (
         Follower(collector, snapshots, theta, value, 0.9).returns(states, np.stack([act, other, act]), noise)
         for snapshots in (ours, theirs)
@@ -329,5 +336,5 @@ def test_branches_are_those_of_the_compiled_environments_from_the_same_states_TR
     assert (q[0] != q[1]).any()
     np.testing.assert_allclose(q, expected, rtol=1e-5, atol=1e-5)
     assert steps == steps_ < 3 * 20 * 8  # some are cut by the time limit
-    for part, stood in before.items():
-        np.testing.assert_array_equal(lived.save_state()[part], stood)
+    for part, array in before.items():
+        np.testing.assert_array_equal(lived.save_state()[part], array)
