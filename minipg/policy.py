@@ -7,6 +7,7 @@ which it has. J is the Jacobian of the distribution's parameters (B, D) in θ.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeAlias
@@ -82,6 +83,17 @@ class NetworkPolicy:
         params: Array = self.backend.xp.empty((len(obs), self.distribution.n_params), theta.dtype)
         self.backend.kernels("head").parameters(self.form, LOG_STD_RANGE, tape.out, log_std, params)
         return PolicyTape(tape, params)
+
+    def acting(self, theta: Array, rows: int) -> Callable[[Array, Array, Array, Array], None]:
+        """a ~ π_θ(·|s) of so many rows at a time, again and again.   theta (P,).
+
+        → a function of obs (B, O), noise (B, …) as `distribution.noise` draws it, params (B, D) and act (B, …), which
+        fills the last two. For loops over arrays of one's own: it takes them as they are, in θ's dtype.
+        """
+        theta = as_flat("theta", theta, self.layout.size, self.backend.xp)
+        kernel, policy = self.backend.kernels("acting").act(self.distribution.name), self.in_kernels
+        work: Array = self.backend.xp.empty(rows * sum(self.mlp.sizes[1:]), theta.dtype)
+        return lambda obs, noise, params, act: kernel(policy, theta, obs, noise, params, act, work)
 
     def jvp(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
         """J v.   v (P,) → (B, D)."""

@@ -396,6 +396,11 @@ SLIPS = {
     ("ratio inverted", "surrogate(logp, logp_old, adv", "surrogate(logp_old, logp, adv", "laws IS3"),
     ("entropy never asked for", "if wants_entropy:", "if False:", "algorithms DI7"),
 ],
+"kernels/reference/acting.py": [
+    ("σ is nobody's", "out, theta[count:], params)", "out, 0 * theta[count:], params)", "laws to_act_is"),
+    ("the noise of a state is another's", "sample(params, noise,", "sample(params, noise[::-1].copy(),",
+     "laws to_act_is"),
+],
 "kernels/cpu/classic_control/rollout.py": [
     ("action never clipped", "min(max(np.float32(told_by[t, i]), -bound), bound)", "np.float32(told_by[t, i])",
      "collector step_by_step"),

@@ -28,12 +28,12 @@ FLOORS = [
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("regression", "fisher", "multicategorical", "squashed")],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
-     for name in ("policy_gradient", "proximal", "evaluation")],
+     for name in ("policy_gradient", "proximal", "evaluation", "acting")],
     ["minipg.kernels.cpu._crew"],
     [f"minipg.kernels.gpu.{name}" for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate",
                                                 "optimizer", "moments", "head")],
     [f"minipg.kernels.gpu.{name}" for name in ("regression", "fisher", "multicategorical", "squashed")],
-    [f"minipg.kernels.gpu.{name}" for name in ("policy_gradient", "proximal", "evaluation")],
+    [f"minipg.kernels.gpu.{name}" for name in ("policy_gradient", "proximal", "evaluation", "acting")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("_square", "stream")],
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("cartpole", "acrobot", "mountain_car", "pendulum")],
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
@@ -171,6 +171,7 @@ def test_what_a_kernel_is_a_factory_of_has_the_same_signature_in_all_twins():
             ("proximal", ("gradient", "climb")),
             ("policy_gradient", ("gradient", "from_observations")),
             ("evaluation", ("evaluate",)),
+            ("acting", ("act",)),
         ):
             for name in names:
                 kernel = getattr(of(file), name)("categorical")

@@ -68,6 +68,18 @@ def _amplified(distribution: Distribution, params: Array) -> float:
     return (1 + size) ** 2 * max(1.0, narrow)
 
 
+def to_act_is_to_sample_the_distributions_of_the_states(case: Case) -> float:
+    """`acting` leaves the parameters of the forward pass, and the actions that the same noise makes of them."""
+    policy, theta, _, obs, act, _, tape = _draw(case)
+    distribution, params, acted = policy.distribution, np.empty_like(tape.params), np.empty_like(act)
+    noise = distribution.noise(case.rng, (len(obs),), case.dtype)
+    policy.acting(theta, len(obs))(obs, noise, params, acted)
+    size = 1 + float(np.abs(tape.params).max())
+    return max(
+        apart(case, params, tape.params, size * theta.size), apart(case, acted, distribution.sample(params, noise))
+    )
+
+
 def jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9(case: Case) -> float:
     """J v = d/dt params(θ + t v); ⟨g, J v⟩ = ⟨Jᵀ g, v⟩."""
     policy, theta, v, obs, _, _, tape = _draw(case)
@@ -232,6 +244,7 @@ def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> fl
 
 
 LAWS: tuple[Law, ...] = (
+    to_act_is_to_sample_the_distributions_of_the_states,
     jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9,
     the_fisher_product_is_the_explicit_matrix_times_v_TR9,
     the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6,

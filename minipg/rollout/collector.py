@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from minipg.backend import to_host
-from minipg.checks import Array, fitting
+from minipg.backend import OneBlasThread, to_host
+from minipg.checks import Array, as_array, fitting
 from minipg.envs import ActionCodec, ObservationCodec, column, guarded
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import Policy
@@ -94,7 +94,10 @@ class Collector:
 
     def collect(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None = None) -> Batch:
         """`n_steps` steps of every environment under π_θ; before step t, `passing(t)` finds them at rest."""
-        with np.errstate(over="ignore"):  # a number too large for the dtype becomes infinite, and that is looked for
+        with (
+            np.errstate(over="ignore"),
+            OneBlasThread(),
+        ):  # a number too large for the dtype becomes infinite, and that is looked for
             if passing is None and self._in_one_call is not None:
                 return self._collected_in_one_call(self._in_one_call, theta, n_steps)
             return self._collected(theta, n_steps, passing)
@@ -159,6 +162,7 @@ class Collector:
         rew: Array = np.empty((n_steps, n))
         terminated, truncated = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
         valid, dropped = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
+        acts = policy.acting(as_array("theta", theta, (policy.layout.size,), self.dtype, xp), n)
         final_obs: list[Array] = []
         final_at: list[int] = []
         episodes: list[tuple[float, int]] = []
@@ -167,9 +171,10 @@ class Collector:
             if passing is not None:
                 passing(t)
             obs[t] = self._obs
-            params[t] = policy.forward(theta, self._obs).params
-            act[t] = distribution.sample(params[t], noise[t])
-            told = self._checked(to_host(act[t]), "action")
+            acts(obs[t], noise[t], params[t], act[t])
+            told = to_host(act[t])
+            if not distribution.discrete:
+                self._checked(told, "action")
             self.steps += n
             shown, reward, ended, cut, infos = self._guarded(self._step, self.actions.to_env(told))
             following = self._rows(shown, "observation")

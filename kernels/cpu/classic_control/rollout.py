@@ -8,18 +8,18 @@ import math
 from functools import cache
 
 import numpy as np
-from minipg.kernels.cpu import head, mlp, moments
+from minipg.kernels.cpu import moments
 from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit_exact
-from minipg.kernels.cpu.categorical import sample
+from minipg.kernels.cpu._jit import jit_exact, part
+from minipg.kernels.cpu.acting import _act, _act_of
 from minipg.kernels.cpu.classic_control.batch import advance, kernels, restart
 
 
 @cache
 def rollout(problem, family):
     """`_rollout`, compiled for the problem in the file of that name and the distributions of that name."""
-    module = f"minipg.kernels.cpu.{family}"
-    return compiled_with(_rollout, module, ("sample",), jit_exact, f"_{problem}", **kernels(problem)._asdict())
+    parts = {"_act": _act_of(family, part), **kernels(problem)._asdict()}
+    return compiled_with(_rollout, f"minipg.kernels.cpu.{family}", (), jit_exact, f"_{problem}", **parts)
 
 
 def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals, ended, work):
@@ -36,7 +36,6 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     that is in batch and finals adds up to a finite number (3,)
     work (N·(n + Σ hidden),).
     """
-    form, bounds, options, sizes, activation = policy
     time_limit, state, elapsed, stream, shown, done, u = envs
     returns, lengths = tally
     obs_limit, obs_count, obs_mean, obs_square = seen
@@ -45,17 +44,13 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     last_obs, last_at = finals
     ended_returns, ended_lengths, counts = ended
 
-    (steps, count), n, units = rew.shape, sizes[-1], mlp._units(sizes)
-    network = theta.shape[0] - (n if form == 1 else 0)
-    out, hidden = work[: count * n].reshape(count, n), work[count * n : count * (n + units)]
+    steps, count = rew.shape
     everywhere, told, reward = np.empty(count, np.bool_), np.empty(count), np.empty(count)
     everywhere[:] = True
     told_by = act.reshape(steps, count)
     counts[:], total = 0, 0.0
     for t in range(steps):
-        mlp.forward(theta[:network], sizes, activation, obs[t], out, hidden)
-        head.parameters(form, bounds, out, theta[network:], params[t])
-        sample(params[t], noise[t], *options, act[t])
+        _act(policy, theta, obs[t], noise[t], params[t], act[t], work)
         for i in range(count):
             told[i] = min(max(np.float32(told_by[t, i]), -bound), bound)
             total += told_by[t, i]
