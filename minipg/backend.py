@@ -16,22 +16,20 @@ every twin.
 from __future__ import annotations
 
 import importlib
-import os
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from minipg.checks import Array, namespace, require
 from minipg.errors import BackendError, unknown_name
+from minipg.threads import OneBlasThread, available_threads, pool
 
 TILE_ROWS, MOST_TILES = 512, 8  # smaller tiles are not worth waking a thread for; more leave more sums to add up
 _TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference", "cupy": "minipg.kernels.gpu"}
@@ -42,11 +40,6 @@ _import = cache(importlib.import_module)
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def available_threads() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def installed_backends() -> list[str]:
@@ -181,7 +174,7 @@ class Backend:
                 results[index] = f(items[index])
 
         with OneBlasThread():
-            helpers = [_pool(self.threads).submit(drain) for _ in range(min(self.threads, len(items)) - 1)]
+            helpers = [pool(self.threads).submit(drain) for _ in range(min(self.threads, len(items)) - 1)]
             try:
                 drain()
             finally:
@@ -197,7 +190,7 @@ class Backend:
         with OneBlasThread():
             if self.threads == 1:
                 return f(), g()
-            second = _pool(self.threads).submit(g)
+            second = pool(self.threads).submit(g)
             try:
                 first = f()
             finally:
@@ -208,83 +201,4 @@ class Backend:
 
     def submit(self, f: Callable[..., R], *args: Any) -> Future[R]:
         """`f(*args)` on one of the other threads, as soon as one is free."""
-        return _pool(self.threads).submit(f, *args)
-
-
-@contextmanager
-def when_compiling(act: Callable[[], object]) -> Iterator[None]:
-    """While inside, `act` once, before the first kernel is compiled; never where all come from Numba's cache."""
-    from numba.core import event
-
-    class Listener(event.Listener):
-        acted = False
-
-        def on_start(self, _: event.Event) -> None:
-            if not self.acted:
-                self.acted = True
-                act()
-
-        def on_end(self, _: event.Event) -> None:
-            pass
-
-    with event.install_listener("numba:compile", Listener()):
-        yield
-
-
-def announce_compiling(say: Callable[[str], None]) -> AbstractContextManager[None]:
-    """While inside, `say` one line before the first kernel is compiled."""
-    return when_compiling(lambda: say("compiling kernels; this happens on the first run only and takes about 20 s ..."))
-
-
-_pools: dict[int, ThreadPoolExecutor] = {}
-
-
-def _pool(threads: int) -> ThreadPoolExecutor:
-    if threads not in _pools:
-        _pools[threads] = ThreadPoolExecutor(max(threads - 1, 1), thread_name_prefix="minipg")
-    return _pools[threads]
-
-
-_blas_lock = threading.Lock()
-_blas_depth = 0
-_blas_limit: Any = None
-_blas_controller: ThreadpoolController | None = None
-
-
-def _begin_anew() -> None:
-    """Neither threads nor who held a lock survives a fork: the child has its own."""
-    global _blas_lock, _blas_depth
-    _pools.clear()
-    _blas_lock = threading.Lock()
-    if _blas_depth:
-        _blas_depth = 0
-        _blas_limit.restore_original_limits()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
-
-
-class OneBlasThread:
-    """BLAS on one thread while inside, as it was afterwards: tiles already use the cores. May be nested.
-
-    A class, because it is entered several times an update, and costs a third of a generator.
-    """
-
-    def __enter__(self) -> None:
-        global _blas_depth, _blas_limit, _blas_controller
-        with _blas_lock:
-            if _blas_controller is None:
-                import scipy.linalg.cython_blas  # noqa: F401  the BLAS that compiled code calls, before it is looked for
-
-                _blas_controller = ThreadpoolController()
-            if _blas_depth == 0:
-                _blas_limit = _blas_controller.limit(limits=1, user_api="blas")
-            _blas_depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        global _blas_depth
-        with _blas_lock:
-            _blas_depth -= 1
-            if _blas_depth == 0:
-                _blas_limit.restore_original_limits()
+        return pool(self.threads).submit(f, *args)

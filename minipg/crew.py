@@ -6,9 +6,10 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from minipg.backend import OneBlasThread, tiles_of
+from minipg.backend import tiles_of
 from minipg.checks import Array, as_array, as_flat
 from minipg.policy import Policy, PolicyTape
+from minipg.threads import OneBlasThread
 
 
 class Crew:

@@ -12,8 +12,10 @@ import pytest
 import threadpoolctl
 
 from minipg import Backend
-from minipg.backend import MOST_TILES, TILE_ROWS, OneBlasThread, announce_compiling
+from minipg.backend import MOST_TILES, TILE_ROWS
+from minipg.compiling import announce_compiling
 from minipg.errors import MinipgError
+from minipg.threads import OneBlasThread
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -43,6 +43,7 @@ FLOORS = [
     ["minipg.kernels.gpu.classic_control.rollout"],
     ["minipg.errors", "minipg.interrupts"],
     ["minipg.checks"],
+    ["minipg.threads", "minipg.compiling"],
     ["minipg.backend", "minipg.storage", "minipg.progress"],
     ["minipg.parameters", "minipg.conjugate_gradient", "minipg.line_search"],
     ["minipg.gradient_check.errors", "minipg.gradient_check.numeric", "minipg.gradient_check.diagnosis"],

@@ -21,13 +21,13 @@ from typing import Any
 import tyro
 
 from minipg import ALGORITHMS
-from minipg.backend import available_threads
 from minipg.bench.machine import head, head_text
 from minipg.bench.training import PPO_LARGE, TRPO_LARGE
 from minipg.bench.turns import Bench, Side
 from minipg.bench.work import flops_per_step
 from minipg.runs.pictures import BLUE, VERMILLION, check_picture, picture
 from minipg.storage import write_json
+from minipg.threads import available_threads
 
 BASES = {"ppo": PPO_LARGE.config, "trpo": TRPO_LARGE.config}
 LOOKS = {"ppo": (BLUE, "o"), "trpo": (VERMILLION, "s")}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minipg.backend import Backend, OneBlasThread
+from minipg.backend import Backend
 from minipg.bench import peers, work
 from minipg.bench.machine import PRODUCT, rate_sides, rates_of, thread_counts
 from minipg.bench.turns import Bench, Line, Samples, Side, best, line_of, paired, seconds_per_call
@@ -18,6 +18,7 @@ from minipg.errors import MinipgError
 from minipg.fisher import fisher_operator
 from minipg.mlp import MLP
 from minipg.policy import GaussianPolicy
+from minipg.threads import OneBlasThread
 
 KEPT, REBUILT = "PyTorch, retained graph", "PyTorch, rebuilt graph"
 _PEERS = (KEPT, REBUILT, "JAX")

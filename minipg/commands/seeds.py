@@ -52,9 +52,10 @@ def is_of_seeds(folder: Path) -> bool:
 
 def train_seeds_command(algorithm: str, env: str, flags: list[str], run: Any) -> int:
     """`minipg train ALGORITHM ENV --seeds ... [flags]`, parsed into `run`, and its exit status."""
-    from minipg.backend import Backend, available_threads
+    from minipg.backend import Backend
     from minipg.runs import RunFolder
     from minipg.runs.seeds import place_of, seeds_of
+    from minipg.threads import available_threads
 
     Backend(run.backend)  # one that cannot compute here is refused before there is a folder
     seeds = seeds_of(run.seeds or "")
@@ -109,10 +110,10 @@ def _train(
     folder: Any, asked: Seeds, commands: dict[int, list[str]], jobs: int, threads: int | None, as_json: bool
 ) -> int:
     """Run them all, and tell of all in a line each, a summary and a picture."""
-    from minipg.backend import available_threads
     from minipg.runs import RunFolder
     from minipg.runs.curves import curve_of, draw_curves
     from minipg.runs.seeds import train_seeds
+    from minipg.threads import available_threads
 
     share = str(max(1, available_threads() // jobs) if threads is None else threads)
     say = partial(say_on, lasting_console(stderr=as_json))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minipg.backend import Backend, announce_compiling
+from minipg.backend import Backend
+from minipg.compiling import announce_compiling
 from minipg.laws import LAWS, Verdict, hold
 
 if TYPE_CHECKING:

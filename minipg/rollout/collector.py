@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from minipg.backend import OneBlasThread, to_host
+from minipg.backend import to_host
 from minipg.checks import Array, as_array, fitting
 from minipg.envs import ActionCodec, ObservationCodec, column, guarded
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch, first_episodes, joined
 from minipg.rollout.normalizer import ObservationNormalizer, RewardScaler
+from minipg.threads import OneBlasThread
 
 _ENDLESS = 100_000  # steps
 
@@ -94,10 +95,8 @@ class Collector:
 
     def collect(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None = None) -> Batch:
         """`n_steps` steps of every environment under π_θ; before step t, `passing(t)` finds them at rest."""
-        with (
-            np.errstate(over="ignore"),
-            OneBlasThread(),
-        ):  # a number too large for the dtype becomes infinite, and that is looked for
+        # a number too large for the dtype becomes infinite, and that is looked for
+        with np.errstate(over="ignore"), OneBlasThread():
             if passing is None and self._in_one_call is not None:
                 return self._collected_in_one_call(self._in_one_call, theta, n_steps)
             return self._collected(theta, n_steps, passing)

@@ -15,7 +15,7 @@ from typing import Any
 
 from minipg.algorithms import Agent
 from minipg.algorithms.rehearsal import rehearse, understudy
-from minipg.backend import when_compiling
+from minipg.compiling import when_compiling
 
 
 @contextmanager
