@@ -67,6 +67,18 @@ def test_a_kernel_compiled_inside_another_waits_for_nobody():
     assert not _jit._compiling.now
 
 
+def test_a_process_that_is_stopped_while_it_compiles_keeps_others_for_a_while_only(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    source = tmp_path / "kernels.py"
+    source.touch()
+    monkeypatch.setattr(_jit, "_PATIENCE", 0.2)
+    compile = _jit._by_one_process(lambda signature: time.monotonic(), source)
+    with source.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        began = time.monotonic()
+        assert compile("it") - began >= 0.2
+
+
 def test_without_locks_kernels_are_compiled_all_the_same(tmp_path):
     assert _jit._by_one_process(lambda signature: signature, tmp_path / "nothing.py")("it") == "it"
 

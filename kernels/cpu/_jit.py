@@ -3,6 +3,7 @@
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ _VISIBLE_NAN = {"contract", "nsz", "arcp"}
 # Inlined, a kernel inside another one is the same code in the process that compiles it and in those that load it from
 # the cache; called, it is whichever copy the process has met first, and copies round differently.
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy", "forceinline": True, "no_cfunc_wrapper": True}
+_PATIENCE = 60.0  # seconds that another process may take to compile a kernel
 
 
 class _Cache(FunctionCache):
@@ -84,12 +86,20 @@ def _by_one_process(compile: Callable[[Any], Any], source: Path) -> Callable[[An
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """A lock on a file that ends with the process, if nothing else; none where the system has none."""
+    """A lock on a file that ends with the process, if nothing else.
+
+    None where the system has none, or where somebody has held it for longer than anything compiles: he may be stopped.
+    """
     with ExitStack() as stack:
         with suppress(ImportError, OSError):
             import fcntl
 
-            fcntl.flock(stack.enter_context(path.open("rb")), fcntl.LOCK_EX)
+            file, until = stack.enter_context(path.open("rb")), time.monotonic() + _PATIENCE
+            while time.monotonic() < until:
+                with suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.02)
         yield
 
 
