@@ -33,16 +33,14 @@ Each command explains its flags with --help; for `train`, name the algorithm fir
 """
 
 
-# at the end of a process Python would look through all that its compiler has left, object by object: half a second
-atexit.register(gc.freeze)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
     0, 1 for a law that does not hold, 2 for an error of the caller's, 130 after Ctrl-C, 143 after SIGTERM.
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    atexit.unregister(_leave)
+    atexit.register(_leave)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Greek letters is no reason to stop
@@ -61,6 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _told(f"not enough memory: {error}", 2)
     except KeyboardInterrupt as stop:
         return _told("interrupted", 128 + next((number for number in stop.args if isinstance(number, int)), 2))
+
+
+def _leave() -> None:
+    """Look once for what is to be closed; Python would go on through all that the compiler left, for half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def _told(line: str, status: int) -> int:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 
 @contextmanager
-def when_compiling(act: Callable[[], object]) -> Iterator[None]:
-    """While inside, `act` once, before the first kernel is compiled; never where all come from Numba's cache."""
+def when_compiling(act: Callable[[], object], kept: bool = False) -> Iterator[None]:
+    """While inside, `act` once, before the first kernel is compiled; never where all come from Numba's cache.
+
+    With `kept`, the first of minipg's own whose code other processes will find.
+    """
     from numba.core import event
 
     class Listener(event.Listener):
         acted = False
 
-        def on_start(self, _: event.Event) -> None:
-            if not self.acted:
+        def on_start(self, begun: event.Event) -> None:
+            if not self.acted and (not kept or _is_kept(begun.data["dispatcher"])):
                 self.acted = True
                 act()
 
@@ -24,6 +28,12 @@ def when_compiling(act: Callable[[], object]) -> Iterator[None]:
 
     with event.install_listener("numba:compile", Listener()):
         yield
+
+
+def _is_kept(dispatcher: Any) -> bool:
+    from minipg.kernels.cpu._cache import KernelCache
+
+    return isinstance(dispatcher._cache, KernelCache)
 
 
 def announce_compiling(say: Callable[[str], None]) -> AbstractContextManager[None]:

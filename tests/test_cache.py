@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from minipg.kernels.cpu import _jit, fisher, mlp
+from minipg.kernels.cpu import _cache, fisher, mlp
 
 SCRIPT = """
 from minipg.kernels.cpu import _jit
@@ -60,7 +60,7 @@ def test_without_a_place_for_compiled_code_kernels_are_compiled_in_every_run_and
 
 def test_a_change_of_any_kernels_file_makes_the_compiled_code_of_all_stale():
     # they are inlined into each other: a cache that looks at its own file alone keeps what it was made of
-    stamp = _jit._sources()
+    stamp = _cache._sources()
     assert {Path(mlp.__file__).name, "cartpole.py", "_quadrature.py"} <= {name for name, *_ in stamp}
     for kernel in (fisher.gaussian_product, mlp.forward):
         assert kernel._cache._cache_file._source_stamp == stamp

@@ -781,3 +781,16 @@ def test_a_seed_that_is_killed_is_named_and_seeds_whose_parent_is_killed_save_al
         assert time.monotonic() < patience
         time.sleep(0.05)
     assert minipg.load(many / "seed1").updates == len(RunFolder(many / "seed1").rows())
+
+
+def test_what_nobody_has_closed_is_closed_at_the_end(tmp_path):
+    # though Python's own last looks through all objects are left out
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import pathlib, sys\nfrom minipg.cli import main\n\n"
+        "class Log:\n    def __init__(self):\n        self.me, self.path = self, pathlib.Path(sys.argv[1])\n"
+        "    def __del__(self):\n        self.path.write_text('kept')\n\n"
+        "Log()\nmain(['--version'])\n"
+    )
+    subprocess.run([sys.executable, script, tmp_path / "log"], check=True, stdout=subprocess.DEVNULL)
+    assert (tmp_path / "log").read_text() == "kept"

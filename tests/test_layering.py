@@ -18,9 +18,9 @@ FLOORS = [
     ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu", "minipg.kernels.cpu.classic_control",
      "minipg.kernels.gpu", "minipg.kernels.gpu.classic_control"],
     ["minipg.kernels._quadrature", "minipg.kernels._layers", "minipg.kernels.reference._namespace",
-     "minipg.kernels.cpu._jit", "minipg.kernels.cpu._tanh", "minipg.kernels.cpu._bind",
+     "minipg.kernels.cpu._cache", "minipg.kernels.cpu._tanh", "minipg.kernels.cpu._bind",
      "minipg.kernels.gpu._cuda", "minipg.kernels.gpu._work"],
-    ["minipg.kernels.gpu._arrays", "minipg.kernels.gpu._rows"],
+    ["minipg.kernels.gpu._arrays", "minipg.kernels.gpu._rows", "minipg.kernels.cpu._jit"],
     ["minipg.kernels.cpu._board"],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments",

@@ -50,6 +50,20 @@ def test_float32_tanh_is_right_to_four_units_in_the_last_place_and_never_beyond_
     assert np.abs(y).max() == 1
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("sizes", [(3, 64, 64, 2), (3, 65, 64, 2), (3, 5, 1000, 7)])
+def test_twins_agree_where_weights_are_many_and_rows_are_more_than_a_tile_TR9(sizes, activation):
+    rng, found = np.random.default_rng(0), []
+    theta, v = rng.normal(size=(2, MLP(sizes).layout.size)) / 8
+    obs, g = rng.normal(size=(300, sizes[0])), rng.normal(size=(300, sizes[-1]))
+    for twin in TWINS:
+        mlp = MLP(sizes, activation, Backend(twin, 1))
+        tape = mlp.forward(theta, obs)
+        found.append([tape.out, mlp.jvp(theta, tape, v), mlp.vjp(theta, tape, g), mlp.vjp_obs(theta, tape, g)])
+    for one, other in zip(*found, strict=True):
+        close(one, other, 1e-12, scale=np.abs(other).max() + 1)
+
+
 @pytest.mark.parametrize("sizes", [(3, 8), (8, 3), (5, 5)])
 def test_initial_weights_are_orthogonal_with_the_gain_asked_for(sizes):
     w = MLP(sizes).layout.views(MLP(sizes).init(np.random.default_rng(0), last_gain=2.0, dtype=np.float64))["W0"]

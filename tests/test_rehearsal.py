@@ -1,20 +1,24 @@
-"""A first run is compiled by two processes: each kernel by one of them, and the run's numbers are the same."""
+"""Kernels are compiled by one process where several need them, and a first run by two that share the work."""
 
 import dataclasses
+import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
-from minipg.kernels.cpu import _jit
+from minipg.kernels.cpu import _cache, mlp
 from numba.core import event
+from numba.core.compiler_lock import global_compiler_lock
 
-from minipg import ALGORITHMS
+from minipg import A2C, ALGORITHMS, Backend
 from minipg.algorithms.rehearsal import _made_up, rehearse, understudy
+from minipg.cli import main
 from minipg.runs import rehearsal
 from minipg.runs.rehearsal import compiled_by_two
 
@@ -52,35 +56,88 @@ def test_of_processes_that_need_a_kernel_at_once_one_compiles_it(tmp_path):
     assert sorted(racer.communicate()[0].split() for racer in racers) == [[b"42"], [b"42"], [b"compiles", b"42"]]
 
 
-def test_a_kernel_compiled_inside_another_waits_for_nobody():
-    # it is under the compiler's lock by then: who holds that must not wait for who may be waiting for it
-    calls = []
+class Kept:
+    """A dispatcher whose compiling takes no time, and its cache."""
 
-    def compile(signature):
-        calls.append(signature)
-        if signature == "outer":
-            once("inner")
+    targetctx = mlp.forward.targetctx
 
-    once = _jit._by_one_process(compile, _jit.Path(__file__))
-    once("outer")
-    assert calls == ["outer", "inner"]
-    assert not _jit._compiling.now
+    def __init__(self):
+        self.cache = _cache.KernelCache(halved)
+        self.compile = lambda signature: time.monotonic()
+        self.compile_once = _cache.by_one_process(self, self.cache)
 
 
-def test_a_process_that_is_stopped_while_it_compiles_keeps_others_for_a_while_only(tmp_path, monkeypatch):
-    fcntl = pytest.importorskip("fcntl")
-    source = tmp_path / "kernels.py"
-    source.touch()
-    monkeypatch.setattr(_jit, "_PATIENCE", 0.2)
-    compile = _jit._by_one_process(lambda signature: time.monotonic(), source)
-    with source.open() as file:
+def halved(x):
+    return x / 2
+
+
+@pytest.fixture
+def held():
+    """The lock of this file's kernels, in other hands."""
+    fcntl, cache = pytest.importorskip("fcntl"), _cache.KernelCache(halved)
+    with cache.alone():
+        pass
+    with (Path(cache.cache_path) / f"{Path(__file__).stem}.lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        began = time.monotonic()
-        assert compile("it") - began >= 0.2
+        yield
 
 
-def test_without_locks_kernels_are_compiled_all_the_same(tmp_path):
-    assert _jit._by_one_process(lambda signature: signature, tmp_path / "nothing.py")("it") == "it"
+def test_what_is_compiled_inside_something_else_waits_for_nobody(held):
+    # whoever holds the compiler's lock must not wait for somebody who may be waiting for it
+    began = time.monotonic()
+    with global_compiler_lock:
+        assert Kept().compile_once("it") - began < 10
+
+
+def test_a_process_that_is_stopped_while_it_compiles_keeps_others_for_a_while_only(held, monkeypatch):
+    monkeypatch.setattr(_cache, "PATIENCE", 0.2)
+    began = time.monotonic()
+    assert Kept().compile_once("it") - began >= 0.2
+
+
+def test_a_child_that_was_forked_meanwhile_does_not_keep_the_lock(monkeypatch):
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork on this platform")
+    cache = _cache.KernelCache(halved)
+    with cache.alone():
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        child.start()
+    began = time.monotonic()
+    with cache.alone():
+        assert time.monotonic() - began < 10
+    child.kill()
+    child.join()
+
+
+def test_without_a_place_for_locks_kernels_are_compiled_all_the_same(monkeypatch, tmp_path):
+    kept = Kept()
+    monkeypatch.setattr(kept.cache, "_cache_path", str(tmp_path / "nowhere"))
+    assert kept.compile_once("it")
+
+
+def test_an_index_never_names_code_that_is_not_there_yet(tmp_path, monkeypatch):
+    files = _cache._Files(str(tmp_path), "kernel", "stamp")
+    files.save("one signature", "its code")
+    files.save("another", "another's code")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    for step in ("_save_data", "_save_index"):
+        with monkeypatch.context() as patch:
+            patch.setattr(files, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                files.save("a third", "a third's code")
+        assert files.load("a third") is None
+    assert (files.load("one signature"), files.load("another")) == ("its code", "another's code")
+
+
+def test_two_signatures_never_share_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(_cache.zlib, "crc32", lambda _: 7)
+    files = _cache._Files(str(tmp_path), "kernel", "stamp")
+    for key in ("one", "another", "one"):
+        files.save(key, key * 2)
+    assert (files.load("one"), files.load("another")) == ("oneone", "anotheranother")
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
@@ -99,8 +156,8 @@ def test_a_rehearsal_has_what_a_rollout_has_and_leaves_the_agent_alone(name, env
     assert all(np.array_equal(before[part], after[part]) for part in before)
 
 
-def compile_something():
-    with event.trigger_event("numba:compile", data={}):
+def compile_something(dispatcher=mlp.forward):
+    with event.trigger_event("numba:compile", data={"dispatcher": dispatcher}):
         pass
 
 
@@ -114,13 +171,12 @@ def test_a_run_that_compiles_has_a_second_process_which_ends_with_it(monkeypatch
     monkeypatch.setattr(rehearsal.subprocess, "Popen", begin)
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
     with compiled_by_two(agent):
+        compile_something(numba.njit(halved))  # somebody else's, of which the second would know nothing
         assert not begun
         compile_something()
         compile_something()
         (process,) = begun
-        while process.poll() is None and time.sleep(0.05) is None:
-            pass
-        assert process.returncode == 0, "it rehearses to its end"
+        assert process.wait(timeout=120) == 0, "it rehearses to its end"
     with compiled_by_two(agent):
         compile_something()
         assert begun[1].poll() is None
@@ -130,7 +186,40 @@ def test_a_run_that_compiles_has_a_second_process_which_ends_with_it(monkeypatch
     monkeypatch.setattr(agent, "backend", alone)
     with compiled_by_two(agent):
         compile_something()
+    monkeypatch.setattr(agent, "backend", Backend("numpy", 2))
+    with compiled_by_two(agent):
+        compile_something()
     assert len(begun) == 2
+
+
+def test_a_run_of_the_command_line_is_compiled_by_two(monkeypatch, tmp_path):
+    began = []
+    monkeypatch.setattr(rehearsal, "understudy", lambda agent: began.append(agent))
+    learn = A2C.learn
+
+    def compiles(agent, *args, **options):
+        compile_something()
+        return learn(agent, *args, **options)
+
+    monkeypatch.setattr(A2C, "learn", compiles)
+    train = ["train", "a2c", "CartPole-v1", "--steps", "40", "--threads", "2", "--out", str(tmp_path / "run")]
+    assert main(train) == 0
+    assert len(began) == 1
+
+
+def test_the_second_process_runs_nothing_from_the_folder_it_is_in(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pickle.py").write_text("from pathlib import Path; Path('ran').touch()")
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
+    begun, popen = [], subprocess.Popen
+    monkeypatch.setattr(
+        rehearsal.subprocess, "Popen", lambda *args, **options: begun.append(popen(*args, **options)) or begun[-1]
+    )
+    with compiled_by_two(agent):
+        compile_something()
+        assert begun[0].wait(timeout=120) == 0
+    assert not (tmp_path / "ran").exists()
 
 
 def test_an_agent_that_cannot_be_copied_trains_without_a_second_process(monkeypatch):

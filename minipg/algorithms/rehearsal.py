@@ -12,6 +12,7 @@ from minipg.backend import Backend
 from minipg.rollout import Batch
 
 _OF_ENVIRONMENTS = ("envs", "observations", "actions", "_collector", "_snapshots")
+_ROWS = 256
 
 
 def understudy(agent: Agent[Any]) -> Agent[Any]:
@@ -23,12 +24,13 @@ def understudy(agent: Agent[Any]) -> Agent[Any]:
 
 
 def rehearse(agent: Agent[Any]) -> None:
-    """One update of an understudy: as many rows as a rollout has, and of the same types."""
+    """One update of an understudy, on few rows of the types that a rollout's have."""
     agent._update(_made_up(agent), 0.0)
 
 
 def _made_up(agent: Agent[Any]) -> Batch:
-    policy, steps, envs = agent.actor, agent.config.n_steps, agent.config.num_envs
+    policy, envs = agent.actor, min(agent.config.num_envs, _ROWS)
+    steps = min(agent.config.n_steps, max(_ROWS // envs, 2))
     distribution, rng, dtype = policy.distribution, np.random.default_rng(0), agent.theta.dtype.type
     obs = rng.standard_normal((steps + 1, envs, policy.mlp.sizes[0])).astype(dtype)
     params = policy.forward(agent.theta, obs[:-1].reshape(steps * envs, -1)).params

@@ -1,10 +1,11 @@
-"""A first run, compiled by two processes: `python -m minipg.runs.rehearsal` makes an update of an agent on its input.
+"""A first run, compiled by two processes.
 
-What is pickled comes from the process that began this one, and from nowhere else.
+What one of them pickles is for the other, which it begins, and for nobody else.
 """
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
@@ -17,12 +18,21 @@ from minipg.algorithms import Agent
 from minipg.algorithms.rehearsal import rehearse, understudy
 from minipg.compiling import when_compiling
 
+# with this process's own places of modules, none of them the folder that it happens to be in
+_SECOND = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from minipg.runs.rehearsal import second
+second()
+"""
+
 
 @contextmanager
 def compiled_by_two(agent: Agent[Any]) -> Iterator[None]:
     """While inside, a second process compiles an update's kernels, beside this one and as soon as it begins to.
 
-    Each finds in Numba's cache what the other has compiled, and waits for what the other is at (kernels/cpu/_jit.py).
+    Each finds in Numba's cache what the other has compiled, and waits for what the other is at; what is compiled inside
+    other kernels, both compile. The second ends when its update is done, or with this context.
     """
     begun: list[subprocess.Popen[bytes]] = []
 
@@ -31,13 +41,13 @@ def compiled_by_two(agent: Agent[Any]) -> Iterator[None]:
             pickle.dump(understudy(agent), words)
             words.seek(0)
             # a session of its own: a terminal's Ctrl-C is not its business
-            begun.append(subprocess.Popen([sys.executable, "-m", "minipg.runs.rehearsal"], stdin=words,
+            begun.append(subprocess.Popen([sys.executable, "-I", "-c", _SECOND, json.dumps(sys.path)], stdin=words,
                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                           start_new_session=True))  # fmt: skip
 
     two = agent.backend.name == "numba" and agent.backend.threads > 1
     try:
-        with when_compiling(begin) if two else nullcontext():
+        with when_compiling(begin, kept=True) if two else nullcontext():
             yield
     finally:
         for process in begun:
@@ -45,5 +55,6 @@ def compiled_by_two(agent: Agent[Any]) -> Iterator[None]:
             process.wait()
 
 
-if __name__ == "__main__":
+def second() -> None:
+    """What the second process does: an update of the agent on its standard input."""
     rehearse(pickle.load(sys.stdin.buffer))

@@ -1,0 +1,105 @@
+"""Compiled code, kept for the next process, and compiled by one where several need it at once."""
+
+import functools
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.compiler_lock import global_compiler_lock
+
+PATIENCE = 60.0  # seconds that another process may take to compile a kernel
+
+
+class _Files(IndexDataCacheFile):
+    """Numba's own, but code is there before the index names it, and its name is that of its types alone.
+
+    So neither a process that is killed between the two nor one that keeps another signature's code at the same time
+    leaves an index that names what it does not mean.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        others = {name for other, name in self._load_index().items() if other != key}
+        number = zlib.crc32(repr(key).encode())
+        while (name := self._data_name(number)) in others:
+            number += 1
+        self._save_data(name, data)
+        self._save_index({**self._load_index(), key: name})
+
+
+class KernelCache(FunctionCache):
+    """Numba's own, but for files that are damaged or cannot be written: then the kernel is compiled again.
+
+    Kernels are inlined into those of other files, so a change of any file makes the code of all of them stale. Raises
+    RuntimeError where code cannot be kept.
+    """
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, _sources())
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # what was cut off anywhere in a pickle may raise anything
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):
+            super().save_overload(sig, data)
+
+    def holds(self, sig: Any, target_context: Any) -> bool:
+        """Whether there is code for this signature, for all that the index knows."""
+        with suppress(Exception):
+            return self._index_key(sig, target_context.codegen()) in self._cache_file._load_index()
+        return False
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While inside, no other process compiles a kernel of the same file for this cache.
+
+        But for those that are compiled inside others, and where the system has no locks; nor is a process waited for
+        longer than anything compiles: it may be stopped.
+        """
+        with ExitStack() as stack:
+            with suppress(ImportError, OSError):
+                import fcntl
+
+                self._impl.locator.ensure_cache_path()
+                path = Path(self._cache_path) / f"{Path(self._py_func.__code__.co_filename).stem}.lock"
+                file, until = stack.enter_context(path.open("ab")), time.monotonic() + PATIENCE
+                while time.monotonic() < until:
+                    with suppress(BlockingIOError):
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        stack.callback(fcntl.flock, file, fcntl.LOCK_UN)  # a fork may have left the file to a child
+                        break
+                    time.sleep(0.02)
+            yield
+
+
+def by_one_process(dispatcher: Any, cache: KernelCache) -> Callable[[Any], Any]:
+    """The dispatcher's `compile`, which waits for a process that is at it, and then finds what that one has kept."""
+    compile = dispatcher.compile
+
+    @functools.wraps(compile)
+    def compiled_once(signature: Any) -> Any:
+        # who has the compiler's lock is compiling what this kernel is part of, and must not wait for who may want it
+        if global_compiler_lock.is_locked() or cache.holds(signature, dispatcher.targetctx):
+            return compile(signature)
+        with cache.alone():
+            return compile(signature)
+
+    return compiled_once
+
+
+@functools.cache
+def _sources() -> tuple[Any, ...]:
+    """What tells one state of the kernels' files from another."""
+    here = Path(__file__).parent
+    files = [*sorted(here.rglob("*.py")), *sorted(here.parent.glob("*.py"))]  # tables of numbers are there
+    return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
