@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _leave() -> None:
-    """Look once for what is to be closed; Python would go on through all that the compiler left, for half a second."""
+    """Look once for garbage that is to be closed; Python would look again, at all the compiler left, for half a second."""
     gc.collect()
     gc.freeze()
 

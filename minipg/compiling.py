@@ -33,7 +33,7 @@ def when_compiling(act: Callable[[], object], kept: bool = False) -> Iterator[No
 def _is_kept(dispatcher: Any) -> bool:
     from minipg.kernels.cpu._cache import KernelCache
 
-    return isinstance(dispatcher._cache, KernelCache)
+    return isinstance(getattr(dispatcher, "_cache", None), KernelCache)  # a lifted loop has none
 
 
 def announce_compiling(say: Callable[[str], None]) -> AbstractContextManager[None]:

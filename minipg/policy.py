@@ -88,7 +88,8 @@ class NetworkPolicy:
         """a ~ π_θ(·|s) of so many rows at a time, again and again.   theta (P,).
 
         → a function of obs (B, O), noise (B, …) as `distribution.noise` draws it, params (B, D) and act (B, …), which
-        fills the last two. For loops over arrays of one's own: it takes them as they are, in θ's dtype.
+        fills the last two. For loops over arrays of one's own, which are not looked at: in C order, in θ's dtype, where
+        the backend computes, and of no more rows; by one thread at a time.
         """
         theta = as_flat("theta", theta, self.layout.size, self.backend.xp)
         kernel, policy = self.backend.kernels("acting").act(self.distribution.name), self.in_kernels

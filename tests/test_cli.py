@@ -783,8 +783,7 @@ def test_a_seed_that_is_killed_is_named_and_seeds_whose_parent_is_killed_save_al
     assert minipg.load(many / "seed1").updates == len(RunFolder(many / "seed1").rows())
 
 
-def test_what_nobody_has_closed_is_closed_at_the_end(tmp_path):
-    # though Python's own last looks through all objects are left out
+def test_garbage_is_closed_at_the_end_though_pythons_own_last_looks_are_left_out(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import pathlib, sys\nfrom minipg.cli import main\n\n"

@@ -46,6 +46,20 @@ def test_tiles_do_not_change_gradient_fisher_product_or_worth(case, tile):
         close(np.array(measure(moved)), whole, 1e-12, scale=np.abs(whole).max() + 1)
 
 
+@pytest.mark.parametrize("twin", ["numpy", "numba"])
+def test_acting_again_and_again_on_more_rows_than_a_tile_is_the_forward_pass_each_time(twin):
+    policy = GaussianPolicy(MLP((3, 4, 2), "tanh", Backend(twin, 1)))
+    rng, theta = np.random.default_rng(0), policy.init(np.random.default_rng(1), np.float64)
+    acts = policy.acting(theta, 300)
+    for rows in (300, 7, 300):
+        obs, noise = rng.normal(size=(rows, 3)), rng.normal(size=(rows, 2))
+        params, act = np.empty((rows, 4)), np.empty((rows, 2))
+        acts(obs, noise, params, act)
+        expected = policy.forward(theta, obs).params
+        close(params, expected, 1e-14, scale=1)
+        close(act, policy.distribution.sample(expected, noise), 1e-14, scale=10)
+
+
 @given_kinds(policies())
 def test_the_region_bounds_the_kl_from_the_old_policy_to_the_new(case):
     params = [case.policy.forward(theta, case.obs).params for theta in (case.theta, case.theta + 0.3 * case.v)]

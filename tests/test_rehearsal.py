@@ -19,6 +19,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from minipg import A2C, ALGORITHMS, Backend
 from minipg.algorithms.rehearsal import _made_up, rehearse, understudy
 from minipg.cli import main
+from minipg.compiling import when_compiling
 from minipg.runs import rehearsal
 from minipg.runs.rehearsal import compiled_by_two
 
@@ -132,6 +133,19 @@ def test_an_index_never_names_code_that_is_not_there_yet(tmp_path, monkeypatch):
     assert (files.load("one signature"), files.load("another")) == ("its code", "another's code")
 
 
+def test_code_of_other_sources_is_never_taken_for_that_of_these_and_is_removed(tmp_path, monkeypatch):
+    before, now = (_cache._Files(str(tmp_path), "kernel", stamp) for stamp in ("before", "now"))
+    now.save("it", "now's code")
+    with monkeypatch.context() as patch:
+        patch.setattr(before, "_save_index", lambda _: None)  # killed, or refused
+        before.save("it", "code from before")
+    assert now.load("it") in ("now's code", None)
+    now.save("it", "now's code")
+    before.save("it", "code from before")
+    now.save("it", "now's code")
+    assert len(list(tmp_path.glob("*.nbc"))) == 1
+
+
 def test_two_signatures_never_share_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(_cache.zlib, "crc32", lambda _: 7)
     files = _cache._Files(str(tmp_path), "kernel", "stamp")
@@ -220,6 +234,11 @@ def test_the_second_process_runs_nothing_from_the_folder_it_is_in(monkeypatch, t
         compile_something()
         assert begun[0].wait(timeout=120) == 0
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_somebody_elses_compiler_lifts_out_of_a_function_is_borne():
+    with when_compiling(lambda: None, kept=True):
+        compile_something(object())
 
 
 def test_an_agent_that_cannot_be_copied_trains_without_a_second_process(monkeypatch):

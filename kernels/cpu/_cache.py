@@ -15,19 +15,29 @@ PATIENCE = 60.0  # seconds that another process may take to compile a kernel
 
 
 class _Files(IndexDataCacheFile):
-    """Numba's own, but code is there before the index names it, and its name is that of its types alone.
+    """Numba's own, but code is there before the index names it, by a name of its signature's and its sources' own.
 
-    So neither a process that is killed between the two nor one that keeps another signature's code at the same time
-    leaves an index that names what it does not mean.
+    So neither a process that is killed between the two nor one that keeps other code at the same time leaves an index
+    that names what it does not mean. The code of older sources is removed.
     """
 
     def save(self, key: Any, data: Any) -> None:
-        others = {name for other, name in self._load_index().items() if other != key}
-        number = zlib.crc32(repr(key).encode())
+        known = self._load_index()
+        others = {name for other, name in known.items() if other != key}
+        number = zlib.crc32(repr((self._source_stamp, key)).encode())
         while (name := self._data_name(number)) in others:
             number += 1
         self._save_data(name, data)
         self._save_index({**self._load_index(), key: name})
+        if not known:
+            self._remove_all_but(name)
+
+    def _remove_all_but(self, name: str) -> None:
+        base = self._index_name.removesuffix("nbi")
+        for path in Path(self._cache_path).iterdir():
+            if path.name.startswith(base) and path.name.endswith(".nbc") and path.name != name:
+                with suppress(OSError):
+                    path.unlink()
 
 
 class KernelCache(FunctionCache):
@@ -64,7 +74,7 @@ class KernelCache(FunctionCache):
         """While inside, no other process compiles a kernel of the same file for this cache.
 
         But for those that are compiled inside others, and where the system has no locks; nor is a process waited for
-        longer than anything compiles: it may be stopped.
+        longer than PATIENCE: it may be stopped.
         """
         with ExitStack() as stack:
             with suppress(ImportError, OSError):

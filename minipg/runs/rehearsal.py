@@ -18,7 +18,7 @@ from minipg.algorithms import Agent
 from minipg.algorithms.rehearsal import rehearse, understudy
 from minipg.compiling import when_compiling
 
-# with this process's own places of modules, none of them the folder that it happens to be in
+# with this process's own places of modules: of itself Python would look in the folder that it is in before them
 _SECOND = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -32,16 +32,17 @@ def compiled_by_two(agent: Agent[Any]) -> Iterator[None]:
     """While inside, a second process compiles an update's kernels, beside this one and as soon as it begins to.
 
     Each finds in Numba's cache what the other has compiled, and waits for what the other is at; what is compiled inside
-    other kernels, both compile. The second ends when its update is done, or with this context.
+    other kernels, both compile. The second ends when its update is done, at the latest with this context.
     """
     begun: list[subprocess.Popen[bytes]] = []
 
     def begin() -> None:
+        places = json.dumps([path for path in sys.path if isinstance(path, str)])
         with suppress(Exception), tempfile.TemporaryFile() as words:  # without it, the run is slower to begin
             pickle.dump(understudy(agent), words)
             words.seek(0)
             # a session of its own: a terminal's Ctrl-C is not its business
-            begun.append(subprocess.Popen([sys.executable, "-I", "-c", _SECOND, json.dumps(sys.path)], stdin=words,
+            begun.append(subprocess.Popen([sys.executable, "-I", "-c", _SECOND, places], stdin=words,
                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                           start_new_session=True))  # fmt: skip
 
