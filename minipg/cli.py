@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _leave() -> None:
-    """Look once for garbage that is to be closed; Python would look again, at all the compiler left, for half a second."""
+    """Look once for garbage to be closed; Python would look on, at all that the compiler left, for half a second."""
     gc.collect()
     gc.freeze()
 
