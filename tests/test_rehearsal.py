@@ -146,6 +146,19 @@ def test_code_of_other_sources_is_never_taken_for_that_of_these_and_is_removed(t
     assert len(list(tmp_path.glob("*.nbc"))) == 1
 
 
+def test_what_another_process_has_kept_meanwhile_stays(tmp_path, monkeypatch):
+    here, there = (_cache._Files(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    save_data = here._save_data
+
+    def slowly(*args):
+        there.save("theirs", "their code")
+        save_data(*args)
+
+    monkeypatch.setattr(here, "_save_data", slowly)
+    here.save("ours", "our code")
+    assert (here.load("ours"), here.load("theirs")) == ("our code", "their code")
+
+
 def test_two_signatures_never_share_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(_cache.zlib, "crc32", lambda _: 7)
     files = _cache._Files(str(tmp_path), "kernel", "stamp")
@@ -175,14 +188,20 @@ def compile_something(dispatcher=mlp.forward):
         pass
 
 
-def test_a_run_that_compiles_has_a_second_process_which_ends_with_it(monkeypatch):
-    begun, popen = [], subprocess.Popen
+@pytest.fixture
+def begun(monkeypatch):
+    """The processes that are begun, in order."""
+    processes, popen = [], subprocess.Popen
 
     def begin(*args, **options):
-        begun.append(popen(*args, **options))
-        return begun[-1]
+        processes.append(popen(*args, **options))
+        return processes[-1]
 
     monkeypatch.setattr(rehearsal.subprocess, "Popen", begin)
+    return processes
+
+
+def test_a_run_that_compiles_has_a_second_process_which_ends_with_it(begun, monkeypatch):
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
     with compiled_by_two(agent):
         compile_something(numba.njit(halved))  # somebody else's, of which the second would know nothing
@@ -221,15 +240,11 @@ def test_a_run_of_the_command_line_is_compiled_by_two(monkeypatch, tmp_path):
     assert len(began) == 1
 
 
-def test_the_second_process_runs_nothing_from_the_folder_it_is_in(monkeypatch, tmp_path):
+def test_the_second_process_runs_nothing_from_the_folder_it_is_in(begun, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pickle.py").write_text("from pathlib import Path; Path('ran').touch()")
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
-    begun, popen = [], subprocess.Popen
-    monkeypatch.setattr(
-        rehearsal.subprocess, "Popen", lambda *args, **options: begun.append(popen(*args, **options)) or begun[-1]
-    )
     with compiled_by_two(agent):
         compile_something()
         assert begun[0].wait(timeout=120) == 0

@@ -28,14 +28,15 @@ class _Files(IndexDataCacheFile):
         while (name := self._data_name(number)) in others:
             number += 1
         self._save_data(name, data)
-        self._save_index({**self._load_index(), key: name})
+        named = {**self._load_index(), key: name}
+        self._save_index(named)
         if not known:
-            self._remove_all_but(name)
+            self._remove_all_but(set(named.values()))
 
-    def _remove_all_but(self, name: str) -> None:
+    def _remove_all_but(self, names: set[str]) -> None:
         base = self._index_name.removesuffix("nbi")
         for path in Path(self._cache_path).iterdir():
-            if path.name.startswith(base) and path.name.endswith(".nbc") and path.name != name:
+            if path.name.startswith(base) and path.name.endswith(".nbc") and path.name not in names:
                 with suppress(OSError):
                     path.unlink()
 
