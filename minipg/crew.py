@@ -24,7 +24,7 @@ class Crew:
         rows = tiles[0].stop if tiles else 0
         self._backend, self._share = backend, backend.kernels("_crew").share(policy.fused_product)
         self._v, self._sums = np.empty_like(theta), np.empty((len(tiles), len(theta)), theta.dtype)
-        self._board: Array = np.full(backend.kernels("_board").SIZE, len(tiles))
+        self._board: Array = np.zeros(backend.kernels("_board").SIZE, np.int64)
         forward = (tape.mlp.obs, tape.mlp.hidden, tape.params)
         self._inputs = (self._board, rows, theta, *policy.mlp.spec, *forward, self._v, self._sums)
         members = max(1, min(backend.threads, len(tiles)))

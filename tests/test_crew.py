@@ -7,7 +7,7 @@ import numba
 import numpy as np
 import pytest
 import threadpoolctl
-from minipg.kernels.cpu._board import SIZE, all_done, finish, next_tile, post
+from minipg.kernels.cpu._board import SIZE, all_done, finish, post, take
 
 from minipg import MLP, Backend, CategoricalPolicy, GaussianPolicy, fisher_operator
 from minipg.backend import TILE_ROWS
@@ -45,18 +45,18 @@ def test_a_crew_of_any_number_gives_the_bits_of_the_plain_product_TR9(kind, rows
 def work_through(leads, board, done):
     """What a thread does at a board, without the mathematics: it counts each tile it takes."""
     if leads:
-        post(board)
+        post(board, done.shape[0])
     while True:
-        tile = next_tile(board, done.shape[0])
+        tile = take(board)
         if tile >= 0:
             done[tile] += 1
             finish(board)
-        elif not leads or all_done(board, done.shape[0]):
+        elif not leads or all_done(board):
             return
 
 
 def test_every_tile_is_taken_once_however_many_threads_take_tiles():
-    board, done, rounds = np.full(SIZE, 1000), np.zeros(1000, np.int64), 300
+    board, done, rounds = np.zeros(SIZE, np.int64), np.zeros(1000, np.int64), 300
     over = threading.Event()
 
     def follow():

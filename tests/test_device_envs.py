@@ -296,7 +296,7 @@ def test_two_rollouts_of_half_the_length_are_one_of_the_whole(monkeypatch):
     for cuts in ((0, 20), (0, 10, 20)):
         policy, envs = policy_of("CartPole-v1", Backend("cupy"), (8,)), device_env("CartPole-v1", 6, 7)
         collector = Collector(envs, policy, seed=0, rng=np.random.default_rng(0), dtype=np.float64)
-        theta, obs = np.ones(policy.layout.size), collector._obs
+        theta, obs = np.ones(policy.layout.size), collector.obs
         batches = []
         for start, stop in pairwise(cuts):
             batch, sound = collector._in_one_call(theta, obs, noise[start:stop].copy(), None, None, None)

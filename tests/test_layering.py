@@ -39,6 +39,7 @@ FLOORS = [
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
     ["minipg.kernels.cpu.classic_control.batch"],
     ["minipg.kernels.cpu.classic_control.rollout"],
+    ["minipg.kernels.cpu.classic_control.a2c"],
     [f"minipg.kernels.gpu.classic_control.{name}" for name in ("batch", "stream")],
     ["minipg.kernels.gpu.classic_control.rollout"],
     ["minipg.errors", "minipg.interrupts"],
@@ -70,6 +71,7 @@ FLOORS = [
     ["minipg.algorithms.proximal", "minipg.algorithms.natural"],
     ["minipg.algorithms.dual"],
     ["minipg.algorithms.agent", "minipg.algorithms.critic"],
+    ["minipg.algorithms.compiled"],
     [f"minipg.algorithms.{name}" for name in ("reinforce", "vpg", "a2c", "npg", "trpo", "ppo", "rehearsal")],
     ["minipg.algorithms"],
     [f"minipg.runs.{name}"

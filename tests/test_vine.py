@@ -329,7 +329,7 @@ def test_branches_with_the_same_action_are_the_same_to_the_bit_TR13(kind):
     collector, theta = small_collector(envs, backend=Backend("numba", 1))
     states, seen = [], []
     collector.collect(
-        theta, 9, lambda t: (states.append(snapshots_of(envs).save(t % 3)), seen.append(collector._obs[t % 3]))
+        theta, 9, lambda t: (states.append(snapshots_of(envs).save(t % 3)), seen.append(collector.obs[t % 3]))
     )
     rng, distribution = np.random.default_rng(0), collector.policy.distribution
     act = distribution.sample(

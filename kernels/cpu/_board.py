@@ -1,7 +1,8 @@
-"""A board of tiles that several threads share: each takes the next one, and none is taken twice.
+"""A board of tasks that several threads share: each takes the next one, and none is taken twice.
 
-A board is (SIZE,) int64: the next tile to take, and how many are done, on cache lines of their own. Every access is
-atomic and in order, so what a thread wrote before it posted or finished a tile is there for whoever sees that it did.
+A board is (SIZE,) int64, zeros at first: how many tasks were ever taken, how many were posted, before the last post and
+with it, and how many are done, on cache lines of their own. Every access is atomic and in order, so what a thread wrote
+before it posted or finished a task is there for whoever sees that it did.
 """
 
 from minipg.kernels.cpu._jit import part
@@ -10,7 +11,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LINE = 16
-SIZE = 2 * LINE
+TAKEN, BEFORE, POSTED, DONE = 0, LINE, LINE + 1, 2 * LINE
+SIZE = 3 * LINE
 
 
 def _place(context, builder, signature, arguments):
@@ -43,27 +45,43 @@ def _add(typing, array, index, value):
     return types.int64(array, types.int64, types.int64), code
 
 
-@part
-def post(board):
-    """All tiles are to be done. Nobody may be at work on one."""
-    _write(board, LINE, 0)
-    _write(board, 0, 0)
+@intrinsic
+def _swap(typing, array, index, expected, value):
+    def code(context, builder, signature, arguments):
+        place = _place(context, builder, signature, arguments)
+        return builder.extract_value(builder.cmpxchg(place, arguments[2], arguments[3], "seq_cst", "seq_cst"), 1)
+
+    return types.boolean(array, types.int64, types.int64, types.int64), code
 
 
 @part
-def next_tile(board, tiles):
-    """A tile to do, or -1 where all are taken."""
-    tile = _add(board, 0, 1) if _read(board, 0) < tiles else tiles
-    return tile if tile < tiles else -1
+def post(board, tasks):
+    """So many tasks are to be done. All that were posted before are done."""
+    before = _read(board, POSTED)
+    _write(board, BEFORE, before)
+    _write(board, POSTED, before + tasks)
+
+
+@part
+def take(board):
+    """A task to do, from 0 up to how many were posted, or -1 where all are taken."""
+    task = -1
+    while task < 0:
+        taken = _read(board, TAKEN)
+        if taken >= _read(board, POSTED):
+            break
+        if _swap(board, TAKEN, taken, taken + 1):
+            task = taken - _read(board, BEFORE)
+    return task
 
 
 @part
 def finish(board):
-    """One more tile is done."""
-    _add(board, LINE, 1)
+    """One more task is done."""
+    _add(board, DONE, 1)
 
 
 @part
-def all_done(board, tiles):
-    """Whether every tile is."""
-    return _read(board, LINE) >= tiles
+def all_done(board):
+    """Whether every task is."""
+    return _read(board, DONE) >= _read(board, POSTED)

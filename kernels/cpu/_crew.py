@@ -8,7 +8,7 @@ from functools import cache
 
 from minipg.kernels.cpu import fisher, mlp
 from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._board import all_done, finish, next_tile, post
+from minipg.kernels.cpu._board import all_done, finish, post, take
 from minipg.kernels.cpu._jit import jit
 from minipg.kernels.cpu.fisher import categorical_product as product
 
@@ -30,9 +30,9 @@ def _share(leads, board, tile_rows, theta, sizes, activation, obs, hidden, param
     """
     units, tiles, patience = mlp._units(sizes), sums.shape[0], PATIENCE
     if leads:
-        post(board)
+        post(board, tiles)
     while patience > 0:
-        tile = next_tile(board, tiles)
+        tile = take(board)
         if tile >= 0:
             a = tile * tile_rows
             b = min(a + tile_rows, obs.shape[0])
@@ -41,6 +41,6 @@ def _share(leads, board, tile_rows, theta, sizes, activation, obs, hidden, param
             finish(board)
             patience = PATIENCE
         elif leads:
-            patience = 0 if all_done(board, tiles) else 1
+            patience = 0 if all_done(board) else 1
         else:
             patience -= 1

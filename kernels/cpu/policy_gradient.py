@@ -22,16 +22,29 @@ def from_observations(family):
 
 
 def _gradient_of(family, how):
-    return compiled_with(_gradient, f"minipg.kernels.cpu.{family}", ("score", "entropy_gradient"), how)
+    return compiled_with(_gradient, f"minipg.kernels.cpu.{family}", (), how, _covectors=_covectors_of(family))
+
+
+def _covectors_of(family):
+    return compiled_with(_covectors, f"minipg.kernels.cpu.{family}", ("score", "entropy_gradient"), part)
 
 
 def _gradient(policy, theta, forward, act, weight, entropy_weight, grad, work):
-    form, bounds, options, sizes, activation = policy
+    form, _, _, sizes, activation = policy
     obs, hidden, out, params = forward
-    (rows, n), width = out.shape, params.shape[1]
+    rows, n = out.shape
     network = theta.shape[0] - (n if form == 1 else 0)
-    a, b, c = rows * width, 2 * rows * width, rows * (2 * width + n)
-    u, more, g = work[:a].reshape(rows, width), work[a:b].reshape(rows, width), work[b:c].reshape(rows, n)
+    g, rest = work[: rows * n].reshape(rows, n), work[rows * n :]
+    grad[network:] = 0
+    _covectors(policy, out, params, act, weight, entropy_weight, g, grad[network:], rest)
+    mlp.vjp(theta[:network], sizes, activation, obs, hidden, g, grad[:network], rest)
+
+
+def _covectors(policy, out, params, act, weight, entropy_weight, g, log_std_grad, work):
+    """Those of the outputs, g (B, n); those of log σ are added to log_std_grad.   work (2·B·D,)."""
+    form, bounds, options, _, _ = policy
+    rows, width = params.shape
+    u, more = work[: rows * width].reshape(rows, width), work[rows * width : 2 * rows * width].reshape(rows, width)
     score(params, act, *options, u)
     for i in range(rows):
         for j in range(width):
@@ -41,9 +54,7 @@ def _gradient(policy, theta, forward, act, weight, entropy_weight, grad, work):
         for i in range(rows):
             for j in range(width):
                 u[i, j] += entropy_weight * more[i, j]
-    grad[network:] = 0
-    head.pull_back(form, bounds, out, u, g, grad[network:])
-    mlp.vjp(theta[:network], sizes, activation, obs, hidden, g, grad[:network], work[c:])
+    head.pull_back(form, bounds, out, u, g, log_std_grad)
 
 
 def _from_observations(policy, theta, obs, act, weight, entropy_weight, grad, told, work):

@@ -149,7 +149,7 @@ class Agent(Generic[ConfigT]):
             with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
                 began, first = time.perf_counter(), self.steps
                 while self.steps < until:
-                    row = self._one_update(until)
+                    row = self._updates(until, 1 if on_update is not None else sys.maxsize)
                     row["seconds"] = time.perf_counter() - began
                     row["steps_per_second"] = (self.steps - first) / row["seconds"]
                     if isinstance(display, Progress):
@@ -157,6 +157,10 @@ class Agent(Generic[ConfigT]):
                     if on_update is not None and says_stop(on_update(self, row)):
                         break
         return self
+
+    def _updates(self, until: int, most: int) -> dict[str, Any]:
+        """One update or, of an algorithm that can make more in one go, up to `most`: the metrics after the last."""
+        return self._one_update(until)
 
     def _one_update(self, until: int) -> dict[str, Any]:
         # a rollout that is interrupted leaves environments midway, so its collector is not kept: the next one resets
@@ -168,17 +172,23 @@ class Agent(Generic[ConfigT]):
             dropped += np.count_nonzero(batch.dropped)
         self._collector = collector
         info = self._update(batch, self.steps / until)
-        self.steps += batch.rew.size
-        self.updates += 1
-        self._recent.extend(zip(batch.episode_returns.tolist(), batch.episode_lengths.tolist(), strict=True))
-        ended, recent = len(batch.episode_returns), len(self._recent)
+        return self._row(1, batch.rew.size, int(dropped), batch.episode_returns, batch.episode_lengths, info)
+
+    def _row(
+        self, updates: int, steps: int, dropped: int, returns: Array, lengths: Array, info: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Count so many updates and steps and the episodes that ended in them; the metrics after the last update."""
+        self.steps += steps
+        self.updates += updates
+        self._recent.extend(zip(returns.tolist(), lengths.tolist(), strict=True))
+        ended, recent = len(returns), len(self._recent)
         gained, lasted = map(sum, zip(*self._recent, strict=True)) if recent else (math.nan, math.nan)
         return {
             "update": self.updates,
             "steps": self.steps,
             "episodes": ended,
             "dropped": dropped,
-            "batch_return": float(batch.episode_returns.sum()) / ended if ended else math.nan,
+            "batch_return": float(returns.sum()) / ended if ended else math.nan,
             "mean_return": gained / max(recent, 1),
             "mean_length": lasted / max(recent, 1),
             **info,

@@ -54,9 +54,14 @@ def fit_critic(
     return CriticFit(fitted, float(loss), "ok")
 
 
-def account(info: Any, fit: CriticFit, samples: Samples) -> dict[str, Any]:
+def outcome(info: Any, fit: CriticFit) -> dict[str, Any]:
     """What the policy's update and the critic's fit did, as one row; `status` names whatever went wrong."""
     row: dict[str, Any] = info._asdict()
     if fit.status != "ok":
         row["status"] = fit.status if row["status"] == "ok" else f"{row['status']}, {fit.status}"
-    return {**row, "value_loss": fit.loss, "explained_variance": explained_variance(samples.value, samples.ret)}
+    return {**row, "value_loss": fit.loss}
+
+
+def account(info: Any, fit: CriticFit, samples: Samples) -> dict[str, Any]:
+    """The same, and how well V had explained the returns of the batch."""
+    return {**outcome(info, fit), "explained_variance": explained_variance(samples.value, samples.ret)}

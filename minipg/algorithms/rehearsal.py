@@ -11,7 +11,7 @@ from minipg.algorithms.agent import Agent
 from minipg.backend import Backend
 from minipg.rollout import Batch
 
-_OF_ENVIRONMENTS = ("envs", "observations", "actions", "_collector", "_snapshots")
+_OF_ENVIRONMENTS = ("envs", "observations", "actions", "_collector", "_snapshots", "_compiled")
 _ROWS = 256
 
 

@@ -28,6 +28,8 @@ class Collector:
     noise that becomes actions. Statistics of `normalizer` and `scaler`, where given, grow with every step. An
     observation or reward that is not finite raises EnvironmentFault. If the policy computes on a device, observations
     go up and actions come down, once a step each; what else is learnt from goes up once a rollout.
+
+    `obs` (N, O) is what the next actions answer, `tally` the return and length of every episode so far, (N,) each.
     """
 
     def __init__(
@@ -55,21 +57,21 @@ class Collector:
 
     def _restart(self, seed: int | None) -> None:
         n = self.envs.num_envs
-        self._returns, self._lengths = np.zeros(n), np.zeros(n, np.int64)
+        self.tally = np.zeros(n), np.zeros(n, np.int64)
         self._resetting = np.zeros(n, bool)
         if self.scaler is not None:
             self.scaler.running[:] = 0
         raw, _ = self._guarded(self.envs.reset, seed=seed)
         first = self._rows(self._guarded(self.observations.rows, raw, n), "observation")
-        self._obs = self._seen(first)
+        self.obs = self._seen(first)
 
     def place(self) -> dict[str, Array]:
         """Where the environments stand between two rollouts; nothing where they cannot say so."""
         save_state = getattr(self.envs, "save_state", None)
         if save_state is None:
             return {}
-        own = {"steps": np.array(self.steps), "obs": to_host(self._obs), "resetting": self._resetting}
-        own |= {"returns": self._returns.copy(), "lengths": self._lengths.copy()}
+        own = {"steps": np.array(self.steps), "obs": to_host(self.obs), "resetting": self._resetting}
+        own |= {name: array.copy() for name, array in zip(("returns", "lengths"), self.tally, strict=True)}
         own |= {} if self.scaler is None else {"discounted": to_host(self.scaler.running.copy())}
         return own | {f"env.{name}": array for name, array in save_state().items()}
 
@@ -84,8 +86,8 @@ class Collector:
             raise ShapeError("obs: expected finite numbers")
         if own["resetting"].any() and not self.next_step_reset:
             raise ShapeError("resetting: expected False everywhere, of environments that reset in the same step")
-        self.steps, self._obs, self._resetting = int(own["steps"]), self._up(own["obs"]), own["resetting"]
-        self._returns, self._lengths = own["returns"], own["lengths"]
+        self.steps, self.obs, self._resetting = int(own["steps"]), self._up(own["obs"]), own["resetting"]
+        self.tally = own["returns"], own["lengths"]
         if self.scaler is not None:
             self.scaler.running = self._up(own["discounted"])
         restore_state = getattr(self.envs, "restore_state", None)
@@ -127,26 +129,27 @@ class Collector:
             array for one in (self.normalizer, self.scaler) if one is not None for array in one.moments.arrays
         ]
         before = [array.copy() for array in statistics]
-        batch, sound = rollout(theta, self._obs, noise, (self._returns, self._lengths), self.normalizer, self.scaler)
+        batch, sound = rollout(theta, self.obs, noise, self.tally, self.normalizer, self.scaler)
         try:
             if not sound:
-                self._look_over(Batch(*map(to_host, batch)))
+                self.look_over(*map(to_host, (batch.act, batch.obs, batch.last_obs, batch.final_obs, batch.rew)))
         except EnvironmentFault:  # by then it has entered them
             for array, was in zip(statistics, before, strict=True):
                 array[...] = was
             raise
         self.steps += batch.rew.size
-        self._obs = batch.last_obs
+        self.obs = batch.last_obs
         return batch
 
-    def _look_over(self, batch: Batch) -> None:
-        after = len(batch.rew)
+    def look_over(self, act: Array, obs: Array, last_obs: Array, final_obs: Array, rew: Array) -> None:
+        """Raise EnvironmentFault for what is not finite in the next steps, shaped as in a Batch."""
+        after = len(rew)
         for values, what, first in (
-            (batch.act, "action", 0),
-            (batch.obs, "observation", 0),
-            (batch.last_obs[None], "observation", after),
-            (batch.final_obs[None], "final observation", after),
-            (batch.rew, "reward", 0),
+            (act, "action", 0),
+            (obs, "observation", 0),
+            (last_obs[None], "observation", after),
+            (final_obs[None], "final observation", after),
+            (rew, "reward", 0),
         ):
             for t, row in enumerate(values, first):
                 self._checked(row, what, after=t * self.envs.num_envs)
@@ -162,6 +165,7 @@ class Collector:
         terminated, truncated = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
         valid, dropped = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
         acts = policy.acting(as_array("theta", theta, (policy.layout.size,), self.dtype, xp), n)
+        returns, lengths = self.tally
         final_obs: list[Array] = []
         final_at: list[int] = []
         episodes: list[tuple[float, int]] = []
@@ -169,7 +173,7 @@ class Collector:
         for t in range(n_steps):
             if passing is not None:
                 passing(t)
-            obs[t] = self._obs
+            obs[t] = self.obs
             acts(obs[t], noise[t], params[t], act[t])
             told = to_host(act[t])
             if not distribution.discrete:
@@ -183,30 +187,30 @@ class Collector:
             done = terminated[t] | truncated[t]
             self._checked(reward.astype(self.dtype), "reward")
             rew[t] = reward
-            self._returns += reward
-            self._lengths += valid[t]
+            returns += reward
+            lengths += valid[t]
             if np.count_nonzero(done):
                 for i in np.flatnonzero(done).tolist():
-                    episodes.append((self._returns[i], self._lengths[i]))
+                    episodes.append((returns[i], lengths[i]))
                     if truncated[t, i]:
                         final_at.append(t * n + i)
                         final_obs.append(following[i : i + 1] if self.next_step_reset else self._final(infos, i))
-                self._returns[done], self._lengths[done] = 0, 0
+                returns[done], lengths[done] = 0, 0
             if lost is not False:
-                self._returns[lost], self._lengths[lost] = 0, 0
+                returns[lost], lengths[lost] = 0, 0
             if self.next_step_reset:
                 self._resetting = done
             # statistics come from the states acted in: an episode's last observation is not one of them
             resets = np.count_nonzero(self._resetting)
-            self._obs = self._seen(following, self._up(np.flatnonzero(~self._resetting)) if resets else slice(None))
+            self.obs = self._seen(following, self._up(np.flatnonzero(~self._resetting)) if resets else slice(None))
 
         finals = np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype)
-        returns, lengths = zip(*episodes, strict=True) if episodes else ((), ())
+        gained, lasted = zip(*episodes, strict=True) if episodes else ((), ())
         ended, cut = self._up(terminated), self._up(truncated)
         return Batch(
             obs, act, params, self._scaled(rew, ended | cut, valid, dropped), ended, cut, valid, dropped,
-            self._obs, self._seen(finals, slice(0)), self._up(np.array(final_at, np.int64)),
-            np.array(returns), np.array(lengths, np.int64),
+            self.obs, self._seen(finals, slice(0)), self._up(np.array(final_at, np.int64)),
+            np.array(gained), np.array(lasted, np.int64),
         )  # fmt: skip
 
     def _scaled(self, rew: Array, done: Array, valid: Array, dropped: Array) -> Array:

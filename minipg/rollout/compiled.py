@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -19,14 +19,17 @@ from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
 
 def in_one_call(envs: VectorEnv[Any, Any, Any], policy: Policy) -> Callable[..., tuple[Batch, bool]] | None:
     """`collect_in_one_call` of these environments under this policy, where there is a kernel for them."""
-    if (
+    return partial(collect_in_one_call, envs, policy) if stepped_by_kernels(envs, policy) else None
+
+
+def stepped_by_kernels(envs: VectorEnv[Any, Any, Any], policy: Policy) -> TypeGuard[CompiledVectorEnv]:
+    """Whether policy and environments alike can be stepped within a kernel, on the host."""
+    return (
         type(envs) is CompiledVectorEnv
         and envs.mode == AutoresetMode.SAME_STEP
         and policy.backend.name == "numba"
         and policy.distribution.name in ("categorical", "gaussian")
-    ):
-        return partial(collect_in_one_call, envs, policy)
-    return None
+    )
 
 
 def collect_in_one_call(
