@@ -111,7 +111,7 @@ class ActionCodec:
                 f"action space {space} is not supported: expected Discrete, MultiDiscrete, MultiBinary or Box of floats"
             )
         self.size = int(space.n) if isinstance(space, spaces.Discrete) else int(np.prod(self.shape))
-        self.squash = squash and isinstance(space, spaces.Box)
+        self.squash, self._start = squash and isinstance(space, spaces.Box), getattr(space, "start", 0)
         if isinstance(space, spaces.Box) and squash and not np.isfinite([space.low, space.high]).all():
             raise ConfigError(f"squash: expected an action space with finite bounds, got {space}")
 
@@ -129,11 +129,9 @@ class ActionCodec:
         """act (N,) or (N, A) → (N, *space.shape) in the space's dtype."""
         space = self.space
         shaped = act.reshape(len(act), *self.shape)
-        if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-            shaped = shaped + space.start
-        elif isinstance(space, spaces.Box):
-            if self.squash:
-                share = (1 + np.tanh(shaped)) / 2  # of the way from low to high, whose difference might overflow
-                shaped = (1 - share) * space.low + share * space.high
-            shaped = np.clip(shaped, space.low, space.high)
-        return shaped.astype(space.dtype, copy=False)
+        if self.discrete:
+            return (shaped + self._start).astype(space.dtype, copy=False)
+        if self.squash:
+            share = (1 + np.tanh(shaped)) / 2  # of the way from low to high, whose difference might overflow
+            shaped = (1 - share) * space.low + share * space.high
+        return np.minimum(np.maximum(shaped, space.low), space.high).astype(space.dtype, copy=False)

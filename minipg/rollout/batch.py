@@ -6,6 +6,7 @@ What is learnt from is where the backend computes; what is kept account of, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -77,3 +78,23 @@ def episode_starts(batch: Batch) -> Array:
     after = xp.ones_like(valid)  # an end, or a step that only reset, comes before
     after[1:] = batch.terminated[:-1] | batch.truncated[:-1] | ~valid[:-1]
     return after & valid
+
+
+def ended_episodes(
+    rew: Array, done: Array, valid: Array, dropped: Array, tally: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """Returns and lengths (E,) of the episodes that ended, in order; rew and the flags are (T, N).
+
+    `tally`, return and length of every environment's episode so far (N,), goes on in place. A dropped one is forgotten.
+    """
+    (returns, lengths), gained, lasted = tally, [], []
+    ends = np.flatnonzero((done | dropped).any(axis=1)) + 1
+    for a, b in pairwise([0, *ends.tolist(), len(rew)]):
+        if a < b:
+            returns[:] = np.concatenate([returns[None], rew[a:b]]).cumsum(axis=0)[-1]  # in the order they were paid
+            lengths += valid[a:b].sum(axis=0)
+            gained.append(returns[done[b - 1]])
+            lasted.append(lengths[done[b - 1]])
+            over = done[b - 1] | dropped[b - 1]
+            returns[over], lengths[over] = 0, 0
+    return np.concatenate(gained), np.concatenate(lasted)

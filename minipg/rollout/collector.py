@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from minipg.checks import Array, as_array, fitting
 from minipg.envs import ActionCodec, ObservationCodec, column, guarded
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import Policy
-from minipg.rollout.batch import Batch, first_episodes, joined
+from minipg.rollout.batch import Batch, ended_episodes, first_episodes, joined
 from minipg.rollout.normalizer import ObservationNormalizer, RewardScaler
 from minipg.threads import OneBlasThread
 
@@ -63,7 +62,7 @@ class Collector:
             self.scaler.running[:] = 0
         raw, _ = self._guarded(self.envs.reset, seed=seed)
         first = self._rows(self._guarded(self.observations.rows, raw, n), "observation")
-        self.obs = self._seen(first)
+        self.obs = self._seen(first, self._resetting)
 
     def place(self) -> dict[str, Array]:
         """Where the environments stand between two rollouts; nothing where they cannot say so."""
@@ -162,13 +161,12 @@ class Collector:
         act: Array = xp.empty(noise.shape, np.int64 if distribution.discrete else self.dtype)
         params: Array = xp.empty((n_steps, n, distribution.n_params), self.dtype)
         rew: Array = np.empty((n_steps, n))
-        terminated, truncated = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
-        valid, dropped = np.empty((n_steps, n), bool), np.empty((n_steps, n), bool)
+        terminated, truncated, dropped = np.empty((3, n_steps, n), bool)
+        resetting = np.empty((n_steps + 1, n), bool)
+        resetting[:] = self._resetting
         acts = policy.acting(as_array("theta", theta, (policy.layout.size,), self.dtype, xp), n)
-        returns, lengths = self.tally
         final_obs: list[Array] = []
         final_at: list[int] = []
-        episodes: list[tuple[float, int]] = []
 
         for t in range(n_steps):
             if passing is not None:
@@ -179,38 +177,27 @@ class Collector:
             if not distribution.discrete:
                 self._checked(told, "action")
             self.steps += n
-            shown, reward, ended, cut, infos = self._guarded(self._step, self.actions.to_env(told))
+            shown, rew[t], terminated[t], truncated[t], infos = self._guarded(self._step, self.actions.to_env(told))
             following = self._rows(shown, "observation")
-            dropped[t] = lost = infos.get("minipg.dropped", False)
-            valid[t] = ~(self._resetting | lost)
-            terminated[t], truncated[t] = ended, cut & ~ended
-            done = terminated[t] | truncated[t]
-            self._checked(reward.astype(self.dtype), "reward")
-            rew[t] = reward
-            returns += reward
-            lengths += valid[t]
-            if np.count_nonzero(done):
-                for i in np.flatnonzero(done).tolist():
-                    episodes.append((returns[i], lengths[i]))
-                    if truncated[t, i]:
-                        final_at.append(t * n + i)
-                        final_obs.append(following[i : i + 1] if self.next_step_reset else self._final(infos, i))
-                returns[done], lengths[done] = 0, 0
-            if lost is not False:
-                returns[lost], lengths[lost] = 0, 0
+            self._checked(rew[t].astype(self.dtype), "reward")
+            dropped[t] = infos.get("minipg.dropped", False)
             if self.next_step_reset:
-                self._resetting = done
-            # statistics come from the states acted in: an episode's last observation is not one of them
-            resets = np.count_nonzero(self._resetting)
-            self.obs = self._seen(following, self._up(np.flatnonzero(~self._resetting)) if resets else slice(None))
+                self._resetting = resetting[t + 1] = terminated[t] | truncated[t]
+            if np.count_nonzero(truncated[t]):
+                for i in np.flatnonzero(truncated[t] & ~terminated[t]).tolist():
+                    final_at.append(t * n + i)
+                    final_obs.append(following[i : i + 1] if self.next_step_reset else self._final(infos, i))
+            self.obs = self._seen(following, self._resetting)
 
-        finals = np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype)
-        gained, lasted = zip(*episodes, strict=True) if episodes else ((), ())
+        truncated &= ~terminated
+        valid = ~(resetting[:-1] | dropped)
+        gained, lasted = ended_episodes(rew, terminated | truncated, valid, dropped, self.tally)
+        finals = self._up(np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype))
         ended, cut = self._up(terminated), self._up(truncated)
         return Batch(
             obs, act, params, self._scaled(rew, ended | cut, valid, dropped), ended, cut, valid, dropped,
-            self.obs, self._seen(finals, slice(0)), self._up(np.array(final_at, np.int64)),
-            np.array(gained), np.array(lasted, np.int64),
+            self.obs, finals if self.normalizer is None else self.normalizer(finals),
+            self._up(np.array(final_at, np.int64)), gained, lasted,
         )  # fmt: skip
 
     def _scaled(self, rew: Array, done: Array, valid: Array, dropped: Array) -> Array:
@@ -230,10 +217,8 @@ class Collector:
         """A step of the environments: rows of observations (N, O), rewards (N,), both flags (N,), infos."""
         raw, reward, terminated, truncated, infos = self.envs.step(told)
         n = self.envs.num_envs
-        rewards = column("rewards", reward, n, "biuf", "real numbers").astype(np.float64)
-        ended, cut = (
-            column("flags", flag, n, "biu", "of True or False").astype(bool) for flag in (terminated, truncated)
-        )
+        rewards = column("rewards", reward, n, "biuf", "real numbers")
+        ended, cut = (column("flags", flag, n, "biu", "of True or False") for flag in (terminated, truncated))
         return self.observations.rows(raw, n), rewards, ended, cut, infos
 
     def _guarded(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -248,18 +233,21 @@ class Collector:
             raise EnvironmentFault("the vector environment resets in the same step but gives no infos['final_obs']")
         return self._rows(self._guarded(self.observations.row, infos["final_obs"][i])[None], "final observation", i)
 
-    def _seen(self, obs: Array, acted_in: Any = slice(None)) -> Array:
-        """The observations as the networks see them, after the rows that are acted in have entered the statistics."""
+    def _seen(self, obs: Array, resetting: Array) -> Array:
+        """The observations as the networks see them, after those that are acted in have entered the statistics.
+
+        An episode's last observation, which a `resetting` (N,) environment shows, is not one of them.
+        """
         obs = self._up(obs)
         if self.normalizer is None:
             return obs
-        self.normalizer.update(obs[acted_in])
+        self.normalizer.update(obs[self._up(np.flatnonzero(~resetting))] if np.count_nonzero(resetting) else obs)
         return self.normalizer(obs)
 
     def _checked(self, values: Array, what: str, first: int = 0, after: int = 0) -> Array:
-        # a sum is not finite where an entry is not: the exact look is taken only then
-        if not math.isfinite(values.sum(dtype=np.float64)) and not np.isfinite(values).all():
-            bad = np.argwhere(~np.isfinite(values))[0]
+        finite = np.isfinite(values)
+        if np.count_nonzero(finite) < finite.size:
+            bad = np.argwhere(~finite)[0]
             place = f"environment {first + bad[0]}" + (f", component {bad[1]}" if len(bad) > 1 else "")
             raise EnvironmentFault(
                 f"{what} {values[tuple(bad)]} from {place} at step {self.steps + after}: expected finite numbers; "
