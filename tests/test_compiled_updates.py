@@ -26,7 +26,7 @@ CASES = {
     "entropy, traces, a schedule": {"ent_coef": 0.1, "gae_lambda": 0.8, "schedule": "linear", "activation": "relu"},
     "gradients shortened": {"max_grad_norm": 1e-3, "learning_rate": 1e-2},
     "real actions": PENDULUM,
-    "σ at its upper end": {**PENDULUM, "log_std_init": 2.0, "ent_coef": 1.0},
+    "σ at its upper end": {**PENDULUM, "log_std_init": 2.0, "ent_coef": 1e4},
     "σ of the state": {**PENDULUM, "state_dependent_std": True},
 }
 
