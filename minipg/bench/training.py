@@ -68,7 +68,7 @@ TRPO_LARGE = Training(
     "trpo-8x256", "trpo", TRPOConfig(num_envs=8, n_steps=256, **_TRPO_BATCHES), 200_000, None, True, "sb3-contrib", 18
 )
 A2C_SMALL = Training(
-    "a2c-8x5", "a2c", A2CConfig(num_envs=8, n_steps=5), 100_000, None, False, "stable-baselines3", 25, 4096
+    "a2c-8x5", "a2c", A2CConfig(num_envs=8, n_steps=5), 1_600_000, None, False, "stable-baselines3", 25, 4096
 )
 PPO_GYMNASIUM = Training(
     "ppo-gymnasium", "ppo", replace(PPO_LARGE.config, vec="gymnasium"), 100_000, None, False, "stable-baselines3", 7
