@@ -52,6 +52,13 @@ def score(logits, act, out):
 
 
 @jit
+def _score_and_log_prob(logits, act, out, logp):
+    """Both of the above.   → out (B, D), logp (B,)."""
+    score(logits, act, out)
+    log_prob(logits, act, logp)
+
+
+@jit
 def kl(old, new, out):
     """KL(old‖new) = Σ [p₀ (log p₀ − log p₁) + (1 − p₀) (log(1 − p₀) − log(1 − p₁))].   old, new (B, D) → out (B,)."""
     for i in range(old.shape[0]):

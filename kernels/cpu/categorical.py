@@ -9,12 +9,17 @@ from minipg.kernels.cpu._jit import jit, part
 
 
 @part
-def _log_normalizer(z):
-    """(m, s): kept apart because z − m is exact where m + s would round."""
+def _highest(z):
     m = z[0]
     for a in range(1, z.shape[0]):
         m = z[a] if not z[a] <= m else m
-    total = 0.0
+    return m
+
+
+@part
+def _log_normalizer(z):
+    """(m, s): kept apart because z − m is exact where m + s would round."""
+    m, total = _highest(z), 0.0
     for a in range(z.shape[0]):
         total += math.exp(z[a] - m)
     return m, z.dtype.type(math.log(total))
@@ -48,43 +53,39 @@ def _log_prob(z, act):
 
 
 @part
-def _softmax(z, out):
-    """Not e to the log-probability: one exponential a logit does, where there would be two."""
-    m = z[0]
-    for a in range(1, z.shape[0]):
-        m = z[a] if not z[a] <= m else m
-    total = 0.0
+def _score(z, act, out):
+    """Not e to the log-probability: one exponential a logit does, where there would be two.   → log p(a)."""
+    m, total = _highest(z), 0.0
     for a in range(z.shape[0]):
         out[a] = math.exp(z[a] - m)
         total += out[a]
     for a in range(z.shape[0]):
-        out[a] /= total
-
-
-@part
-def _score(z, act, out):
-    _softmax(z, out)
-    for a in range(z.shape[0]):
-        out[a] = (a == act) - out[a]
+        out[a] = (a == act) - out[a] / total
+    return z[act] - m - z.dtype.type(math.log(total))
 
 
 @part
 def _kl(old, new):
-    m0, s0 = _log_normalizer(old)
-    m1, s1 = _log_normalizer(new)
-    total = 0.0
+    """With e = e^{z−m} and Σ e: Σ e_old (log e_old − log e_new) / Σ e_old + log (Σ e_new / Σ e_old)."""
+    m0, m1 = _highest(old), _highest(new)
+    total0, total1, apart = 0.0, 0.0, 0.0
     for a in range(old.shape[0]):
-        log_old, log_new = old[a] - m0 - s0, new[a] - m1 - s1
-        total += math.exp(log_old) * (log_old - log_new)
-    return total
+        e = math.exp(old[a] - m0)
+        total0 += e
+        total1 += math.exp(new[a] - m1)
+        apart += e * ((old[a] - m0) - (new[a] - m1))
+    return apart / total0 + math.log(total1 / total0)
 
 
 @part
 def _kl_gradient(old, new, out):
-    m0, s0 = _log_normalizer(old)
-    m1, s1 = _log_normalizer(new)
+    m0, m1, total0, total1 = _highest(old), _highest(new), 0.0, 0.0
     for a in range(old.shape[0]):
-        out[a] = math.exp(new[a] - m1 - s1) - math.exp(old[a] - m0 - s0)
+        out[a] = math.exp(new[a] - m1)
+        total1 += out[a]
+        total0 += math.exp(old[a] - m0)
+    for a in range(old.shape[0]):
+        out[a] = out[a] / total1 - math.exp(old[a] - m0) / total0
 
 
 @jit
@@ -95,18 +96,20 @@ def kl_gradient(old, new, out):
 
 
 @part
-def _entropy(z, m, s):
-    total = 0.0
+def _entropy(z):
+    """log Σ e − Σ e log e / Σ e, with e = e^{z−m}."""
+    m, total, inner = _highest(z), 0.0, 0.0
     for a in range(z.shape[0]):
-        log_p = z[a] - m - s
-        total -= math.exp(log_p) * log_p
-    return total
+        e = math.exp(z[a] - m)
+        total += e
+        inner += e * (z[a] - m)
+    return math.log(total) - inner / total
 
 
 @part
 def _entropy_gradient(z, out):
     m, s = _log_normalizer(z)
-    h = _entropy(z, m, s)
+    h = _entropy(z)
     for a in range(z.shape[0]):
         log_p = z[a] - m - s
         out[a] = -math.exp(log_p) * (log_p + h)
@@ -114,12 +117,14 @@ def _entropy_gradient(z, out):
 
 @part
 def _fisher_product(z, v, out):
-    m, s = _log_normalizer(z)
-    mean = 0.0
+    m, total, mean = _highest(z), 0.0, 0.0
     for a in range(z.shape[0]):
-        mean += math.exp(z[a] - m - s) * v[a]
+        e = math.exp(z[a] - m)
+        total += e
+        mean += e * v[a]
+    mean /= total
     for a in range(z.shape[0]):
-        out[a] = math.exp(z[a] - m - s) * (v[a] - mean)
+        out[a] = math.exp(z[a] - m) / total * (v[a] - mean)
 
 
 @jit
@@ -151,6 +156,13 @@ def score(logits, act, out):
 
 
 @jit
+def _score_and_log_prob(logits, act, out, logp):
+    """Both of the above.   → out (B, A), logp (B,)."""
+    for i in range(logits.shape[0]):
+        logp[i] = _score(logits[i], act[i], out[i])
+
+
+@jit
 def kl(old, new, out):
     """KL(old‖new).   old, new (B, A) → out (B,)."""
     for i in range(old.shape[0]):
@@ -161,8 +173,7 @@ def kl(old, new, out):
 def entropy(logits, out):
     """H = −Σ_a p log p  (DI-7).   logits (B, A) → out (B,)."""
     for i in range(logits.shape[0]):
-        m, s = _log_normalizer(logits[i])
-        out[i] = _entropy(logits[i], m, s)
+        out[i] = _entropy(logits[i])
 
 
 @jit

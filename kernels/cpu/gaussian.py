@@ -50,6 +50,13 @@ def score(params, act, out):
 
 
 @jit
+def _score_and_log_prob(params, act, out, logp):
+    """Both of the above.   → out (B, D), logp (B,)."""
+    score(params, act, out)
+    log_prob(params, act, logp)
+
+
+@jit
 def kl(old, new, out):
     """KL(old‖new) = Σ ½ [eᵈ − 1 − d + z²], d = 2 (log σ₀ − log σ₁), z = (μ₀ − μ₁)/σ₁  (DI-6).   (B, 2A) → out (B,)."""
     size = old.shape[1] // 2

@@ -47,6 +47,18 @@ def score(logits, act, sizes, out):
 
 
 @jit
+def _score_and_log_prob(logits, act, sizes, out, logp):
+    """Both of the above.   → out (B, D), logp (B,)."""
+    for i in range(logits.shape[0]):
+        start, total = 0, 0.0
+        for k in range(sizes.shape[0]):
+            stop = start + sizes[k]
+            total += categorical._score(logits[i, start:stop], act[i, k], out[i, start:stop])
+            start = stop
+        logp[i] = total
+
+
+@jit
 def kl(old, new, sizes, out):
     """Σ_k KL(old_k‖new_k).   old, new (B, D) → out (B,)."""
     for i in range(old.shape[0]):
@@ -76,8 +88,7 @@ def entropy(logits, sizes, out):
         start, total = 0, 0.0
         for k in range(sizes.shape[0]):
             stop = start + sizes[k]
-            m, s = categorical._log_normalizer(logits[i, start:stop])
-            total += categorical._entropy(logits[i, start:stop], m, s)
+            total += categorical._entropy(logits[i, start:stop])
             start = stop
         out[i] = total
 

@@ -6,9 +6,9 @@ from functools import cache
 from minipg.kernels.cpu import head, mlp, optimizer, surrogate
 from minipg.kernels.cpu._bind import compiled_with
 from minipg.kernels.cpu._jit import jit, part
-from minipg.kernels.cpu.categorical import entropy_gradient, kl, kl_gradient, log_prob, score
+from minipg.kernels.cpu.categorical import _score_and_log_prob, entropy_gradient, kl, kl_gradient
 
-_FUNCTIONS = ("log_prob", "score", "kl", "kl_gradient", "entropy_gradient")
+_FUNCTIONS = ("_score_and_log_prob", "kl", "kl_gradient", "entropy_gradient")
 
 
 @cache
@@ -100,8 +100,7 @@ def _covector(
             before[i, j] = old[rows[i], j]
 
     head.parameters(form, bounds, out, log_std, params)
-    log_prob(params, acted, *options, logp)
-    score(params, acted, *options, u)
+    _score_and_log_prob(params, acted, *options, u, logp)
     surrogate.clipped_gradient(logp, logp_before, gain, clip_range, weight)
     for i in range(count):
         told[1] += not lowest <= logp[i] - logp_before[i] <= highest

@@ -31,6 +31,13 @@ def log_prob(params, act, out):
 
 
 @jit
+def _score_and_log_prob(params, act, out, logp):
+    """Both of the above.   → out (B, D), logp (B,)."""
+    score(params, act, out)
+    log_prob(params, act, logp)
+
+
+@jit
 def _expected_log_cosh(mean, log_std):
     """E[log cosh u] and its derivatives in μ and log σ; see `_quadrature`."""
     mean, std = np.float64(mean), math.exp(np.float64(log_std))
