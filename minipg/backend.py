@@ -174,7 +174,7 @@ class Backend:
                 results[index] = f(items[index])
 
         with OneBlasThread():
-            helpers = [pool(self.threads).submit(drain) for _ in range(min(self.threads, len(items)) - 1)]
+            helpers = [self.submit(drain) for _ in range(min(self.threads, len(items)) - 1)]
             try:
                 drain()
             finally:
@@ -190,7 +190,7 @@ class Backend:
         with OneBlasThread():
             if self.threads == 1:
                 return f(), g()
-            second = pool(self.threads).submit(g)
+            second = self.submit(g)
             try:
                 first = f()
             finally:
@@ -201,4 +201,5 @@ class Backend:
 
     def submit(self, f: Callable[..., R], *args: Any) -> Future[R]:
         """`f(*args)` on one of the other threads, as soon as one is free."""
-        return pool(self.threads).submit(f, *args)
+        linger = self.kernels("_bell").linger if self.name == "numba" else None
+        return pool(self.threads).submit(linger, f, *args)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
+
+R = TypeVar("R")
 
 
 def available_threads() -> int:
@@ -15,13 +20,66 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_pools: dict[int, ThreadPoolExecutor] = {}
+class Helpers:
+    """`count` threads beside the caller's, begun when there is work for them.
+
+    Who has done its work listens to a bell, by `linger(bell, rung)` where there is one, and sleeps when that returns.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="minipg")
+        self._jobs: deque[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._lock, self._count, self._awake, self._idle = threading.Lock(), count, 0, 0
+        self._bell = np.zeros(16, np.int64)  # a cache line of its own
+
+    def submit(self, linger: Callable[[Any, int], None] | None, f: Callable[..., R], *args: Any) -> Future[R]:
+        """`f(*args)`, as soon as one is free."""
+        job: Future[R] = Future()
+        with self._lock:
+            self._jobs.append((job, f, args))
+            self._bell[0] += 1
+            if len(self._jobs) > self._idle and self._awake < self._count:
+                self._threads.submit(self._serve, linger)
+                self._awake += 1
+        return job
+
+    def _serve(self, linger: Callable[[Any, int], None] | None) -> None:
+        while True:
+            with self._lock:
+                job = self._jobs.popleft() if self._jobs else None
+                self._idle += job is None
+                rung = int(self._bell[0])
+            if job is not None:
+                _do(*job)
+                del job  # what it holds is not kept while there is nothing to do
+                continue
+            try:
+                if linger is not None:
+                    linger(self._bell, rung)
+            finally:
+                with self._lock:
+                    self._idle -= 1
+                    asleep = not self._jobs
+                    self._awake -= asleep
+            if asleep:
+                return
 
 
-def pool(threads: int) -> ThreadPoolExecutor:
-    """The other threads of so many; they are begun when there is work for them, and stay."""
+def _do(job: Future[Any], f: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    if job.set_running_or_notify_cancel():
+        try:
+            job.set_result(f(*args))
+        except BaseException as error:
+            job.set_exception(error)
+
+
+_pools: dict[int, Helpers] = {}
+
+
+def pool(threads: int) -> Helpers:
+    """The other threads of so many; they stay."""
     if threads not in _pools:
-        _pools[threads] = ThreadPoolExecutor(max(threads - 1, 1), thread_name_prefix="minipg")
+        _pools[threads] = Helpers(max(threads - 1, 1))
     return _pools[threads]
 
 
