@@ -1,5 +1,6 @@
 """A2C in one call of a kernel is A2C as its own file says it, whoever does the work and however often one looks."""
 
+import copy
 import threading
 
 import numpy as np
@@ -105,6 +106,12 @@ def test_what_is_saved_in_the_midst_goes_on_as_if_it_had_not_been(tmp_path):
     saved.save(tmp_path / "midway.npz")
     same(unwatched(A2C.load(tmp_path / "midway.npz"), 17), through)
     same(unwatched(saved, 17), through)
+
+
+def test_a_copy_goes_on_like_its_original():
+    one = unwatched(agent(threads=2), 20)
+    other = copy.deepcopy(one)
+    same(unwatched(other, 20), unwatched(one, 20))
 
 
 def test_what_somebody_holds_does_not_change_under_them():

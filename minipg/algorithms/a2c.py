@@ -95,6 +95,10 @@ class A2C(Agent[A2CConfig]):
     Config = A2CConfig
     _compiled: CompiledUpdates | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of: it has threads of its own to work with."""
+        return {name: value for name, value in vars(self).items() if name != "_compiled"}
+
     def _begin(self) -> A2CState:
         return A2CState(self.backend.xp.zeros_like(self.theta))
 

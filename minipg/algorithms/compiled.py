@@ -15,7 +15,7 @@ from minipg.checks import Array
 from minipg.rollout import Collector
 from minipg.threads import OneBlasThread
 
-MOST_STEPS = 8192  # in one call, so that it ends soon
+MOST_STEPS = 16384  # in one call, so that it ends soon
 _STATUS = ("ok", "gradient not finite", "step not finite")
 
 
