@@ -168,6 +168,23 @@ def test_experience_that_is_not_finite_is_not_learnt_from_and_what_was_learnt_be
     assert not ours.mid_episode  # the next learning begins new episodes
 
 
+def test_where_nothing_can_be_learnt_from_nothing_changes(plain):
+    faults = []
+    for one in (agent(**PENDULUM), plain(**PENDULUM)):
+        one.theta[:] = np.nan
+        kept = one.value.theta.copy()
+        with pytest.raises(EnvironmentFault, match="action") as fault:
+            unwatched(one, 50)
+        faults.append(str(fault.value))
+        np.testing.assert_array_equal(one.value.theta, kept)
+        assert (one.steps, one.updates, one.mid_episode) == (0, 0, False)
+    assert faults[0] == faults[1]
+
+
+def test_a_call_of_wide_networks_is_a_short_one():
+    assert unwatched(agent(), 1)._compiled.most > 100 > unwatched(agent(hidden=(512, 512)), 1)._compiled.most >= 1
+
+
 def test_who_is_busy_elsewhere_is_not_waited_for():
     expected, release = unwatched(agent(), 30), threading.Event()
     one = agent(threads=2)

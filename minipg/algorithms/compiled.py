@@ -15,7 +15,7 @@ from minipg.checks import Array
 from minipg.rollout import Collector
 from minipg.threads import OneBlasThread
 
-MOST_STEPS = 16384  # in one call, so that it ends soon
+MOST_STEPS, MOST_WORK = 2**14, 2**28  # in one call, so that it ends soon; work is steps times parameters
 _STATUS = ("ok", "gradient not finite", "step not finite")
 
 
@@ -96,7 +96,8 @@ class CompiledUpdates:
         groups = 2 if count >= 4 and count % 2 == 0 else 1
         n = count // groups
         cuts, rows, shape = n * (steps // envs.time_limit + 1), count * steps, (groups, steps, n)
-        seen, self.most, single = (steps + 1) * n + cuts, max(1, MOST_STEPS // rows), np.float32
+        seen, single, numbers = (steps + 1) * n + cuts, np.float32, policy.layout.size + critic.layout.size
+        self.most = max(1, min(MOST_STEPS, MOST_WORK // numbers) // rows)
         self._kernel, self._backend, self._envs = updates(problem.file, family.name), policy.backend, envs
 
         self._learnt = Learnt(*(np.empty(one.layout.size, single) for one in (policy, critic, policy, critic)))
@@ -112,10 +113,10 @@ class CompiledUpdates:
         self._shown = self._batch[0][:, steps * n : (steps + 1) * n]
         ended = (self.most, groups, steps * n)
         self._ended = np.empty(ended), np.empty(ended, np.int64), np.zeros((self.most, groups, 3), np.int64)
-        self._record, self._draws = np.empty((self.most, 2, 3)), np.empty((groups, problem.draws))
+        self._record, self._draws = np.zeros((self.most, 2, 3)), np.empty((groups, problem.draws))
         sizes = policy.mlp.sizes, critic.sizes
-        numbers = max(map(sum, sizes)) + 2 * max(map(max, sizes)) + 4 * family.n_params  # for every row
-        work = np.empty((2, policy.layout.size + critic.layout.size + max(rows, seen) * numbers), single)
+        of_a_row = max(map(sum, sizes)) + 2 * max(map(max, sizes)) + 4 * family.n_params
+        work = np.empty((2, numbers + max(rows, seen) * of_a_row), single)
         self._room = np.empty((3, policy.layout.size), single), np.empty((3, critic.layout.size), single), work
         self._networks = policy.in_kernels, critic.spec
         bound = np.inf if problem.actions else problem.act_high
