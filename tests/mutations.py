@@ -552,6 +552,12 @@ SLIPS = {
     ("λ stays", "        multiplier = next_multiplier(", "        next_multiplier(", "algorithms TR12"),
 ],
 "minipg/rollout/batch.py": [
+    ("a step that only resets has a length", "lengths += valid[a:b].sum(axis=0)", "lengths += b - a",
+     "collector known_one"),
+    ("an episode begins with what the last one was paid", "returns[over], lengths[over] = 0, 0",
+     "lengths[over] = 0", "collector known_one"),
+    ("an episode ends with its rollout", "cumsum(axis=0)[-1]  #", "cumsum(axis=0)[-1] * 0 + rew[a:b].sum(axis=0)  #",
+     "collector is_cut"),
     ("a further episode counts", "np.cumsum(done, axis=0) - done, episodes)",
      "np.cumsum(done, axis=0) - done, episodes + 1)", "algorithms sees_just"),
     ("final observations of later parts misplaced", "part.final_at + start * envs", "part.final_at + start",
