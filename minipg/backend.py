@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
@@ -29,7 +29,7 @@ import numpy as np
 
 from minipg.checks import Array, namespace, require
 from minipg.errors import BackendError, unknown_name
-from minipg.threads import OneBlasThread, available_threads, pool
+from minipg.threads import Job, OneBlasThread, available_threads, pool
 
 TILE_ROWS, MOST_TILES = 512, 8  # smaller tiles are not worth waking a thread for; more leave more sums to add up
 _TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference", "cupy": "minipg.kernels.gpu"}
@@ -199,7 +199,7 @@ class Backend:
                     second.exception()
             return first, g() if second.cancelled() else second.result()
 
-    def submit(self, f: Callable[..., R], *args: Any) -> Future[R]:
+    def submit(self, f: Callable[..., R], *args: Any) -> Job[R]:
         """`f(*args)` on one of the other threads, as soon as one is free."""
         linger = self.kernels("_bell").linger if self.name == "numba" else None
         return pool(self.threads).submit(linger, f, *args)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 import numpy as np
 
 from minipg.backend import tiles_of
 from minipg.checks import Array, as_array, as_flat
 from minipg.policy import Policy, PolicyTape
-from minipg.threads import OneBlasThread
+from minipg.threads import Job, OneBlasThread
 
 
 class Crew:
@@ -29,7 +27,7 @@ class Crew:
         self._inputs = (self._board, rows, theta, *policy.mlp.spec, *forward, self._v, self._sums)
         members = max(1, min(backend.threads, len(tiles)))
         self._work = [policy.fused_work(rows, theta.dtype) for _ in range(members)]
-        self._helpers: list[Future[None] | None] = [None] * (members - 1)
+        self._helpers: list[Job[None] | None] = [None] * (members - 1)
 
     def __call__(self, v: Array) -> Array:
         """v (P,) → (P,)."""
@@ -37,7 +35,7 @@ class Crew:
         with OneBlasThread():
             try:
                 for i, helper in enumerate(self._helpers):
-                    if helper is None or helper.done():
+                    if helper is None or helper.over:
                         self._helpers[i] = self._backend.submit(self._share, False, *self._inputs, self._work[i + 1])
             finally:  # whoever has come is at work now: they are not left before all is done
                 self._share(True, *self._inputs, self._work[0])

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +21,12 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class Job(Future[R]):
+    """A Future that says without a lock whether it is `over`: an interrupt amid `done()` may leave the lock held."""
+
+    over = False
+
+
 class Helpers:
     """`count` threads beside the caller's, begun when there is work for them.
 
@@ -28,19 +35,20 @@ class Helpers:
 
     def __init__(self, count: int) -> None:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="minipg")
-        self._jobs: deque[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._jobs: deque[tuple[Job[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
         self._lock, self._count, self._awake, self._idle = threading.Lock(), count, 0, 0
         self._bell = np.zeros(16, np.int64)  # a cache line of its own
 
-    def submit(self, linger: Callable[[Any, int], None] | None, f: Callable[..., R], *args: Any) -> Future[R]:
-        """`f(*args)`, as soon as one is free."""
-        job: Future[R] = Future()
+    def submit(self, linger: Callable[[Any, int], None] | None, f: Callable[..., R], *args: Any) -> Job[R]:
+        """`f(*args)`, as soon as one is free; never, once the interpreter ends."""
+        job: Job[R] = Job()
         with self._lock:
             self._jobs.append((job, f, args))
             self._bell[0] += 1
             if len(self._jobs) > self._idle and self._awake < self._count:
-                self._threads.submit(self._serve, linger)
-                self._awake += 1
+                with suppress(RuntimeError):  # at the interpreter's end nobody can be begun
+                    self._threads.submit(self._serve, linger)
+                    self._awake += 1
         return job
 
     def _serve(self, linger: Callable[[Any, int], None] | None) -> None:
@@ -53,24 +61,24 @@ class Helpers:
                 _do(*job)
                 del job  # what it holds is not kept while there is nothing to do
                 continue
-            try:
+            with suppress(Exception):  # who cannot listen sleeps
                 if linger is not None:
                     linger(self._bell, rung)
-            finally:
-                with self._lock:
-                    self._idle -= 1
-                    asleep = not self._jobs
-                    self._awake -= asleep
+            with self._lock:
+                self._idle -= 1
+                asleep = not self._jobs
+                self._awake -= asleep
             if asleep:
                 return
 
 
-def _do(job: Future[Any], f: Callable[..., Any], args: tuple[Any, ...]) -> None:
+def _do(job: Job[Any], f: Callable[..., Any], args: tuple[Any, ...]) -> None:
     if job.set_running_or_notify_cancel():
         try:
             job.set_result(f(*args))
         except BaseException as error:
             job.set_exception(error)
+    job.over = True
 
 
 _pools: dict[int, Helpers] = {}

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from minipg import Backend
 from minipg.backend import MOST_TILES, TILE_ROWS
 from minipg.compiling import announce_compiling
 from minipg.errors import MinipgError
-from minipg.threads import OneBlasThread
+from minipg.threads import Helpers, OneBlasThread
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -77,6 +78,36 @@ def test_blas_keeps_to_one_thread_inside_and_is_as_before_afterwards():
     with pytest.raises(ValueError, match="out"), OneBlasThread():
         raise ValueError("out")
     assert blas_threads() == before
+
+
+def deaf(bell, rung):
+    raise MemoryError
+
+
+@pytest.mark.parametrize("linger", [None, deaf, lambda bell, rung: time.sleep(1e-4)])
+def test_no_job_is_lost_however_helpers_listen(linger):
+    helpers = Helpers(2)
+    for n in range(200):
+        jobs = [helpers.submit(linger, pow, k, 2) for k in range(n % 7)]
+        if n % 3:
+            time.sleep(1e-4)
+        assert [job.result(60) for job in jobs] == [k * k for k in range(n % 7)]
+    failing = helpers.submit(linger, pow, 0, -1)
+    with pytest.raises(ZeroDivisionError):
+        failing.result(60)
+    assert helpers.submit(linger, pow, 2, 3).result(60) == 8
+
+
+AT_THE_END = """
+import atexit
+from minipg import Backend
+atexit.register(lambda: print(Backend("numba", 2).both(lambda: 1, lambda: 2), Backend("numba", 2).map(abs, [-1, 2])))
+"""
+
+
+def test_the_end_of_the_interpreter_has_no_helpers_and_needs_none():
+    run = subprocess.run([sys.executable, "-c", AT_THE_END], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.split("\n")[0] == "(1, 2) [1, 2]", run.stderr
 
 
 KERNELS = """

@@ -1,7 +1,10 @@
 """A2C in one call of a kernel is A2C as its own file says it, whoever does the work and however often one looks."""
 
 import copy
+import dataclasses
+import multiprocessing
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -9,9 +12,10 @@ from gymnasium.vector import AutoresetMode
 
 from minipg import A2C
 from minipg.algorithms import a2c
+from minipg.algorithms.compiled import CompiledUpdates
 from minipg.algorithms.files import words_of
 from minipg.envs.compiled import CompiledVectorEnv
-from minipg.errors import EnvironmentFault
+from minipg.errors import EnvironmentFault, ShapeError
 
 
 def cut_short():
@@ -169,20 +173,83 @@ def test_experience_that_is_not_finite_is_not_learnt_from_and_what_was_learnt_be
 
 
 def test_where_nothing_can_be_learnt_from_nothing_changes(plain):
-    faults = []
-    for one in (agent(**PENDULUM), plain(**PENDULUM)):
+    faults, theirs = [], plain(**PENDULUM)
+    for one in (agent(**PENDULUM), theirs):
         one.theta[:] = np.nan
+        if one is not theirs:  # what is left of an earlier call says nothing of this one
+            one._compiled = CompiledUpdates(one)
+            one._compiled._record[:] = np.nan
         kept = one.value.theta.copy()
         with pytest.raises(EnvironmentFault, match="action") as fault:
             unwatched(one, 50)
         faults.append(str(fault.value))
         np.testing.assert_array_equal(one.value.theta, kept)
-        assert (one.steps, one.updates, one.mid_episode) == (0, 0, False)
+        assert (one.steps, one.updates, one.value.step, one.mid_episode) == (0, 0, 0, False)
     assert faults[0] == faults[1]
 
 
 def test_a_call_of_wide_networks_is_a_short_one():
     assert unwatched(agent(), 1)._compiled.most > 100 > unwatched(agent(hidden=(512, 512)), 1)._compiled.most >= 1
+    assert unwatched(agent(num_envs=1, n_steps=1, hidden=(256, 256)), 1)._compiled.most < 200
+
+
+def test_what_is_changed_between_two_learnings_is_heeded(plain):
+    ours, theirs = unwatched(agent(), 10), unwatched(plain(), 10)
+    for change in ({"ent_coef": 1.0, "gamma": 0.5}, {"n_steps": 7}, {"learning_rate": 1e-4}):
+        for one in (ours, theirs):
+            one.config = dataclasses.replace(one.config, **change)
+            unwatched(one, 5)
+        np.testing.assert_allclose(ours.theta, theirs.theta, rtol=1e-3, atol=1e-5)
+    for one in (ours, theirs):
+        one.envs.time_limit = 9
+        unwatched(one, 20)
+    np.testing.assert_allclose(ours.theta, theirs.theta, rtol=1e-3, atol=1e-5)
+
+
+def test_parameters_of_another_kind_are_those_of_the_plain_path():
+    one = unwatched(agent(), 5)
+    one.theta = one.theta[:1]
+    with pytest.raises(ShapeError, match="theta"):
+        unwatched(one, 1)
+
+
+def test_an_update_of_ones_own_is_made():
+    class Own(A2C):
+        made = 0
+
+        def _update(self, batch, progress):
+            self.made += 1
+            return super()._update(batch, progress)
+
+    assert unwatched(Own("CartPole-v1", hidden=(4,), threads=1), 10).made == 10
+
+
+def test_steps_may_be_a_float():
+    assert agent().learn(2e2, progress=False).steps == 200
+
+
+def test_a_second_thread_takes_tasks_too():
+    one, end = agent(threads=2), time.monotonic() + 60
+    taken = 0
+    while not taken and time.monotonic() < end:
+        unwatched(one, 400)
+        taken = one._compiled._helper.result(60)
+    assert taken
+
+
+def forked(one, queue):
+    queue.put(unwatched(one, 400).theta)
+
+
+def test_a_forked_child_learns_on_with_threads_of_its_own():
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork on this platform")
+    one, context = unwatched(agent(threads=2), 20), multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=forked, args=(one, queue))
+    child.start()
+    np.testing.assert_array_equal(queue.get(timeout=60), unwatched(one, 400).theta)
+    child.join(60)
 
 
 def test_who_is_busy_elsewhere_is_not_waited_for():

@@ -207,3 +207,10 @@ def test_impossible_sizes_are_named():
         multicategorical([2, 0])
     with pytest.raises(ConfigError, match="size"):
         multicategorical([])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_categorical_is_any_distance_from_itself_TR5(dtype):
+    for actions in (1, 2, 7):
+        logits = np.random.default_rng(actions).normal(scale=3, size=(500, actions)).astype(dtype)
+        assert (categorical(actions).kl(logits, logits) == 0).all()

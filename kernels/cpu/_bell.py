@@ -3,7 +3,7 @@
 from minipg.kernels.cpu._board import _read
 from minipg.kernels.cpu._jit import jit
 
-PATIENCE = 400_000  # looks at the bell, which take about a millisecond
+PATIENCE = 400_000  # looks at the bell, which take about a tenth of a millisecond
 
 
 @jit

@@ -66,7 +66,7 @@ def _score(z, act, out):
 
 @part
 def _kl(old, new):
-    """With e = e^{z−m} and Σ e: Σ e_old (log e_old − log e_new) / Σ e_old + log (Σ e_new / Σ e_old)."""
+    """With e = e^{z−m} and Σ e: Σ e_old (log e_old − log e_new) / Σ e_old + log Σ e_new − log Σ e_old."""
     m0, m1 = _highest(old), _highest(new)
     total0, total1, apart = 0.0, 0.0, 0.0
     for a in range(old.shape[0]):
@@ -74,7 +74,7 @@ def _kl(old, new):
         total0 += e
         total1 += math.exp(new[a] - m1)
         apart += e * ((old[a] - m0) - (new[a] - m1))
-    return apart / total0 + math.log(total1 / total0)
+    return apart / total0 + (math.log(total1) - math.log(total0))
 
 
 @part

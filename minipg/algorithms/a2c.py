@@ -112,9 +112,11 @@ class A2C(Agent[A2CConfig]):
 
     def _updates(self, until: int, most: int) -> dict[str, Any]:
         """Where one kernel says the same, many at a time if nobody looks."""
-        if not in_one_call(self):
+        own = type(self)
+        if own._update is not A2C._update or own._collect is not Agent._collect or not in_one_call(self):
             return self._one_update(until)
-        self._compiled = self._compiled or CompiledUpdates(self)
+        if self._compiled is None or not self._compiled.serves(self):
+            self._compiled = CompiledUpdates(self)
         collector, self._collector = self._collector or self._new_collector(), None
         row = updates_in_one_call(self, self._compiled, collector, until, most)
         self._collector = collector

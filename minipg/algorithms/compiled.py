@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +13,10 @@ from minipg.algorithms.critic import CriticFit, outcome
 from minipg.backend import tiles_of
 from minipg.checks import Array
 from minipg.rollout import Collector
-from minipg.threads import OneBlasThread
+from minipg.threads import Job, OneBlasThread, pool
 
-MOST_STEPS, MOST_WORK = 2**14, 2**28  # in one call, so that it ends soon; work is steps times parameters
+# in one call, which nothing interrupts: steps, and parameters met (a step of RMSProp meets each about 16 times)
+MOST_STEPS, MOST_MET, PER_STEP = 2**14, 2**28, 16
 _STATUS = ("ok", "gradient not finite", "step not finite")
 
 
@@ -25,9 +26,16 @@ def in_one_call(agent: Agent[Any]) -> bool:
         return False
     from minipg.rollout.compiled import stepped_by_kernels  # kernels that other environments need not load
 
-    config = agent.config
+    config, policy, critic = agent.config, agent.actor, agent.critic.mlp
+    learnt = (
+        (agent.theta, policy),
+        (agent.value.theta, critic),
+        (agent.state.second, policy),
+        (agent.value.second, critic),
+    )
     return (
-        stepped_by_kernels(agent.envs, agent.actor)
+        stepped_by_kernels(agent.envs, policy)
+        and all(array.dtype == np.float32 and array.shape == (of.layout.size,) for array, of in learnt)
         and not (config.normalize_obs or config.normalize_reward or config.normalize_advantage)
         and len(tiles_of(config.num_envs * config.n_steps)) == 1
     )
@@ -42,21 +50,23 @@ def updates_in_one_call(
     """
     config, value, stream = agent.config, agent.value, agent.streams.acting
     steps = config.num_envs * config.n_steps
-    wanted = min(most, compiled.most, -(-(until - agent.steps) // steps))
+    wanted = min(most, compiled.most, math.ceil((until - agent.steps) / steps))
     shares = [scheduled(config.schedule, (agent.steps + k * steps) / until) for k in range(wanted)]
     rates = np.outer(shares, (config.learning_rate, config.vf_learning_rate))
     draw = lambda updates: agent.actor.distribution.noise(stream, (updates * config.n_steps, config.num_envs))
     before, noise = stream.bit_generator.state, draw(wanted)
-    made = compiled(Learnt(agent.theta, value.theta, agent.state.second, value.second), collector, noise, rates)
+    made = compiled(_learnt(agent), collector, noise, rates)
     if made.lived < wanted:  # what was not used is drawn again
         stream.bit_generator.state = before
         draw(made.lived)
+    if not made.updates:
+        compiled.look_over(collector)
     (norm, entropy, status), (loss, explained, missed) = made.numbers.tolist()
     theta, value_theta, second, value_second = made.learnt
     agent.theta, agent.state = theta, agent.state._replace(second=second)
     good = value.step + made.updates - (missed != 0)
     agent.value = value._replace(theta=value_theta, second=value_second, step=good)
-    fit = CriticFit(agent.value, float("nan") if missed else loss, "critic not finite" if missed else "ok")
+    fit = CriticFit(agent.value, math.nan if missed else loss, "critic not finite" if missed else "ok")
     info = {**outcome(StepInfo(_STATUS[int(status)], norm, entropy), fit), "explained_variance": explained}
     row = agent._row(made.updates, made.updates * steps, 0, made.returns, made.lengths, info)
     if made.lived > made.updates:
@@ -71,6 +81,10 @@ class Learnt(NamedTuple):
     value_theta: Array
     second: Array
     value_second: Array
+
+
+def _learnt(agent: Agent[Any]) -> Learnt:
+    return Learnt(agent.theta, agent.value.theta, agent.state.second, agent.value.second)
 
 
 class Made(NamedTuple):
@@ -97,8 +111,9 @@ class CompiledUpdates:
         n = count // groups
         cuts, rows, shape = n * (steps // envs.time_limit + 1), count * steps, (groups, steps, n)
         seen, single, numbers = (steps + 1) * n + cuts, np.float32, policy.layout.size + critic.layout.size
-        self.most = max(1, min(MOST_STEPS, MOST_WORK // numbers) // rows)
+        self.most = max(1, min(MOST_STEPS // rows, MOST_MET // (numbers * (rows + PER_STEP))))
         self._kernel, self._backend, self._envs = updates(problem.file, family.name), policy.backend, envs
+        self._made_for = agent.config, agent.actor, agent.critic, envs, envs.time_limit
 
         self._learnt = Learnt(*(np.empty(one.layout.size, single) for one in (policy, critic, policy, critic)))
         self._plan, self._rates = np.zeros(3, np.int64), np.empty((self.most, 2))
@@ -124,8 +139,14 @@ class CompiledUpdates:
         floats = lambda names: tuple(float(getattr(config, name)) for name in names)
         self._settings = (bound, *floats(of_returns)), floats(of_steps)
         self._inputs: tuple[Any, ...] = ()
-        self._others: tuple[Array, ...] = ()
-        self._helper: Future[int] | None = None
+        self._others: tuple[Any, ...] = ()
+        self._helper: Job[int] | None = None
+
+    def serves(self, agent: Agent[Any]) -> bool:
+        """Whether it was made for the agent as it is now."""
+        envs: Any = agent.envs
+        now = agent.config, agent.actor, agent.critic, envs, envs.time_limit
+        return all(one is other or one == other for one, other in zip(now, self._made_for, strict=True))
 
     def __call__(self, learnt: Learnt, collector: Collector, noise: Array, rates: Array) -> Made:
         """len(rates) updates, or fewer: they end before experience, and after a step, that is not finite.
@@ -142,7 +163,7 @@ class CompiledUpdates:
         for own, array in zip(self._learnt, learnt, strict=True):
             own[:] = array
         with OneBlasThread():
-            if self._backend.threads > 1 and (self._helper is None or self._helper.done()):
+            if self._backend.threads > 1 and (self._helper is None or self._helper.over):
                 self._helper = self._backend.submit(self._kernel, False, *self._inputs)
             made: int = self._kernel(True, *self._inputs)
         collector.steps += made * groups * steps * n
@@ -163,9 +184,9 @@ class CompiledUpdates:
         collector.look_over(by_steps(act), by_steps(obs), collector.obs, np.concatenate(finals), by_steps(rew))
 
     def _bind(self, collector: Collector) -> None:
-        """The kernel's inputs. Where arrays of others are new ones, so is the board: no helper is at the old."""
+        """The kernel's inputs. Where others' arrays, or threads, are new ones, so is the board: no helper is there."""
         limit, *arrays, _ = self._envs.in_kernels()
-        others = (*arrays, *collector.tally)
+        others = (*arrays, *collector.tally, pool(self._backend.threads))
         if self._inputs and all(new is old for new, old in zip(others, self._others, strict=True)):
             return
         self._others, self._helper = others, None

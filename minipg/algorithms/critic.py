@@ -63,5 +63,5 @@ def outcome(info: Any, fit: CriticFit) -> dict[str, Any]:
 
 
 def account(info: Any, fit: CriticFit, samples: Samples) -> dict[str, Any]:
-    """The same, and how well V had explained the returns of the batch."""
+    """The `outcome` of an update, and how well V had explained the returns of the batch."""
     return {**outcome(info, fit), "explained_variance": explained_variance(samples.value, samples.ret)}

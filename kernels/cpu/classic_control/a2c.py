@@ -17,7 +17,7 @@ from minipg.kernels.cpu.categorical import entropy
 from minipg.kernels.cpu.classic_control.rollout import rollout
 from minipg.kernels.cpu.policy_gradient import _covectors, _covectors_of
 
-PATIENCE = 400_000  # looks at the board, which take about a millisecond
+PATIENCE = 400_000  # looks at the board, which take about half a millisecond
 OK, GRADIENT_NOT_FINITE, STEP_NOT_FINITE = range(3)
 
 
@@ -48,11 +48,10 @@ def _updates(leads, board, plan, networks, learnt, settings, rates, envs, tally,
     → record (U, 2, 3): norm, entropy and status of the policy's step; loss, share of the targets' variance that V had
     explained, and status of the critic's
     → how many updates were made: fewer where experience is not finite, which nothing is learnt from, or after a step
-    that was not
+    that was not; of who does not lead, how many tasks were done
     room: of policy (3, P) and critic (3, Q), and work (2, …).
     """
-    groups, made, patience = noise.shape[1], 0, PATIENCE
-    counts = ended[2]
+    groups, counts, made, done, patience = noise.shape[1], ended[2], 0, 0, PATIENCE
     if leads:
         plan[1], plan[2] = 0, 0
         post(board, groups)
@@ -65,7 +64,7 @@ def _updates(leads, board, plan, networks, learnt, settings, rates, envs, tally,
             else:
                 _live(task, k, networks, learnt, settings, envs, tally, noise, batch, ended, room)
             finish(board)
-            patience = PATIENCE
+            patience, done = PATIENCE, done + 1
         elif not leads:
             patience -= 1
         elif all_done(board):
@@ -80,7 +79,7 @@ def _updates(leads, board, plan, networks, learnt, settings, rates, envs, tally,
                 break
             plan[1], plan[2] = made, 1 - plan[2]
             post(board, 2 if plan[2] else groups)
-    return made
+    return made if leads else done
 
 
 def _live(g, k, networks, learnt, settings, envs, tally, noise, batch, ended, room):
