@@ -26,16 +26,10 @@ def in_one_call(agent: Agent[Any]) -> bool:
         return False
     from minipg.rollout.compiled import stepped_by_kernels  # kernels that other environments need not load
 
-    config, policy, critic = agent.config, agent.actor, agent.critic.mlp
-    learnt = (
-        (agent.theta, policy),
-        (agent.value.theta, critic),
-        (agent.state.second, policy),
-        (agent.value.second, critic),
-    )
+    config, sizes = agent.config, (agent.actor.layout.size, agent.critic.mlp.layout.size) * 2
     return (
-        stepped_by_kernels(agent.envs, policy)
-        and all(array.dtype == np.float32 and array.shape == (of.layout.size,) for array, of in learnt)
+        stepped_by_kernels(agent.envs, agent.actor)
+        and all(one.dtype == np.float32 and one.shape == (n,) for one, n in zip(_learnt(agent), sizes, strict=True))
         and not (config.normalize_obs or config.normalize_reward or config.normalize_advantage)
         and len(tiles_of(config.num_envs * config.n_steps)) == 1
     )
