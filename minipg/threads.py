@@ -22,9 +22,9 @@ def available_threads() -> int:
 
 
 class Job(Future[R]):
-    """A Future that says without a lock whether it is `over`: an interrupt amid `done()` may leave the lock held."""
+    """A Future that says without a lock whether it has `begun` and is `over`: an interrupt amid `done()` may keep it."""
 
-    over = False
+    begun = over = False
 
 
 class Helpers:
@@ -73,6 +73,7 @@ class Helpers:
 
 
 def _do(job: Job[Any], f: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    job.begun = True
     if job.set_running_or_notify_cancel():
         try:
             job.set_result(f(*args))

@@ -91,7 +91,7 @@ class ValueNetwork:
         require(bool(inside), "order", f"at least one epoch of rows from 0 to {len(obs) - 1}", order.shape)
         require(minibatch_size >= 1, "minibatch_size", "an integer ≥ 1", minibatch_size)
         rows, (sizes, activation) = min(minibatch_size, len(obs)), self.mlp.spec
-        work = xp.empty(2 * len(state.theta) + rows * (sizes[0] + 2 + sizes[1:-1].sum() + 2 * sizes.max()), dtype)
+        work = xp.empty(self.numbers_to_fit(rows), dtype)
         theta, first, second = state.theta.copy(), state.first.copy(), state.second.copy()
         loss = xp.empty(len(order))
         adam = (float(learning_rate), float(betas[0]), float(betas[1]), float(epsilon))
@@ -101,6 +101,11 @@ class ValueNetwork:
             theta, first, second, loss, work,
         )  # fmt: skip
         return ValueState(theta, first, second, state.step + len(order) * -(-len(obs) // rows)), loss
+
+    def numbers_to_fit(self, rows: int) -> int:
+        """How many numbers `fit_adam` works on, with minibatches of so many rows."""
+        sizes = self.mlp.sizes
+        return 2 * self.mlp.layout.size + rows * (sizes[0] + 2 + sum(sizes[1:-1]) + 2 * max(sizes))
 
     def fit_lbfgs(
         self, state: ValueState, obs: Array, target: Array, iterations: int = 25, l2: float = 1e-3

@@ -20,7 +20,12 @@ def gradient(family):
 @cache
 def climb(family):
     """`_climb`, compiled for the distributions of that name."""
-    return compiled_with(_climb, f"minipg.kernels.cpu.{family}", (), jit, _gradient=_gradient_of(family, part))
+    return _climb_of(family, jit)
+
+
+def _climb_of(family, how):
+    """The same, or a part of a longer kernel."""
+    return compiled_with(_climb, f"minipg.kernels.cpu.{family}", (), how, _gradient=_gradient_of(family, part))
 
 
 def _gradient_of(family, how):

@@ -35,15 +35,22 @@ class AdamState(NamedTuple):
 
 
 def shuffled(backend: Backend, rng: np.random.Generator, epochs: int, rows: int) -> Array:
-    """(E, B) the rows as each epoch visits them.
+    """(E, B) the rows as each epoch visits them, by the random numbers of a key of `rng`'s.
 
-    Many rows on a device are put in order there, by random numbers of a key of `rng`'s: it would wait for the host.
+    Many rows on a device are put in order there: it would wait for the host.
     """
     if backend.on_host or rows < _MANY:
-        return rng.permuted(np.tile(np.arange(rows), (epochs, 1)), axis=1)
-    order: Array = backend.xp.empty((epochs, rows), np.int64)
+        order, host = np.empty((epochs, rows), np.int64), backend if backend.on_host else Backend(threads=1)
+        host.kernels("shuffling").shuffle(key_of(rng), np.arange(rows), order)
+        return order
+    order = backend.xp.empty((epochs, rows), np.int64)
     backend.kernels("classic_control.stream").permutation(rng.integers(2**64, size=2, dtype=np.uint64), order)
     return order
+
+
+def key_of(rng: np.random.Generator) -> np.uint64:
+    """The key of the next random order."""
+    return rng.integers(2**64, dtype=np.uint64)
 
 
 def begin_adam(theta: Array) -> AdamState:

@@ -1,192 +1,254 @@
-"""A2C on compiled environments: many updates in one call of kernels/cpu/classic_control/a2c.py, where the loop is."""
+"""Actor-critics on compiled environments: many updates in one call of a kernel (kernels/cpu/classic_control)."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from minipg.algorithms.advantages import Samples
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import StepInfo, scheduled
-from minipg.algorithms.critic import CriticFit, outcome
-from minipg.backend import tiles_of
+from minipg.algorithms.config import ActorCriticConfig
 from minipg.checks import Array
 from minipg.rollout import Collector
 from minipg.threads import Job, OneBlasThread, pool
 
-# in one call, which nothing interrupts: steps, and parameters met (a step of RMSProp meets each about 16 times)
-MOST_STEPS, MOST_MET, PER_STEP = 2**14, 2**28, 16
-_STATUS = ("ok", "gradient not finite", "step not finite")
+C = TypeVar("C", bound=ActorCriticConfig)
+
+MOST_STEPS, MOST_MET = 2**14, 2**31  # in one call, which nothing interrupts: steps, and parameters met
+PER_STEP = 16  # so many parameters of a row take as long as a step of an optimizer does for one
+_APART = 128  # rows of environments of two groups: at least a cache line
 
 
-def in_one_call(agent: Agent[Any]) -> bool:
-    """Whether there is a kernel for this agent's updates: of compiled environments as they are, a tile of rows each."""
-    if not hasattr(agent.envs, "in_kernels"):
-        return False
-    from minipg.rollout.compiled import stepped_by_kernels  # kernels that other environments need not load
+class Own(NamedTuple):
+    """What an algorithm adds to the kernel's inputs."""
 
-    config, sizes = agent.config, (agent.actor.layout.size, agent.critic.mlp.layout.size) * 2
-    return (
-        stepped_by_kernels(agent.envs, agent.actor)
-        and all(one.dtype == np.float32 and one.shape == (n,) for one, n in zip(_learnt(agent), sizes, strict=True))
-        and not (config.normalize_obs or config.normalize_reward or config.normalize_advantage)
-        and len(tiles_of(config.num_envs * config.n_steps)) == 1
-    )
-
-
-def updates_in_one_call(
-    agent: Agent[Any], compiled: CompiledUpdates, collector: Collector, until: int, most: int
-) -> dict[str, Any]:
-    """Up to `most` updates of A2C, and the metrics after the last: it stops after one that was not all right.
-
-    Raises EnvironmentFault where the next experience is not finite; what was learnt before it stays.
-    """
-    config, value, stream = agent.config, agent.value, agent.streams.acting
-    steps = config.num_envs * config.n_steps
-    wanted = min(most, compiled.most, math.ceil((until - agent.steps) / steps))
-    shares = [scheduled(config.schedule, (agent.steps + k * steps) / until) for k in range(wanted)]
-    rates = np.outer(shares, (config.learning_rate, config.vf_learning_rate))
-    draw = lambda updates: agent.actor.distribution.noise(stream, (updates * config.n_steps, config.num_envs))
-    before, noise = stream.bit_generator.state, draw(wanted)
-    made = compiled(_learnt(agent), collector, noise, rates)
-    if made.lived < wanted:  # what was not used is drawn again
-        stream.bit_generator.state = before
-        draw(made.lived)
-    if not made.updates:
-        compiled.look_over(collector)
-    (norm, entropy, status), (loss, explained, missed) = made.numbers.tolist()
-    theta, value_theta, second, value_second = made.learnt
-    agent.theta, agent.state = theta, agent.state._replace(second=second)
-    good = value.step + made.updates - (missed != 0)
-    agent.value = value._replace(theta=value_theta, second=value_second, step=good)
-    fit = CriticFit(agent.value, math.nan if missed else loss, "critic not finite" if missed else "ok")
-    info = {**outcome(StepInfo(_STATUS[int(status)], norm, entropy), fit), "explained_variance": explained}
-    row = agent._row(made.updates, made.updates * steps, 0, made.returns, made.lengths, info)
-    if made.lived > made.updates:
-        compiled.look_over(collector)
-    return row
-
-
-class Learnt(NamedTuple):
-    """What an update changes: θ (P,) and θ_v (Q,), and RMSProp's running squares of each."""
-
-    theta: Array
-    value_theta: Array
-    second: Array
-    value_second: Array
-
-
-def _learnt(agent: Agent[Any]) -> Learnt:
-    return Learnt(agent.theta, agent.value.theta, agent.state.second, agent.value.second)
+    tasks: tuple[Any, Any]  # kernels: what the policy learns, and the critic
+    settings: tuple[Any, ...]
+    room: tuple[Array, ...]
+    work: int  # numbers that either side works on
+    met: int  # parameters that an update meets, counting every row and every step
 
 
 class Made(NamedTuple):
     """What a call came to: how many updates, of how many the experience, what the last one told, who ended."""
 
-    learnt: Learnt
     updates: int
     lived: int  # one more than updates where the last experience was not finite
-    numbers: Array  # (2, 3) as the kernel's record
+    learnt: tuple[Array, ...]
+    record: Array  # (2, 3) of the last update, as the kernel says
     returns: Array  # (E,)
     lengths: Array  # (E,)
+
+
+class CompiledAgent(Agent[C]):
+    """An actor-critic whose updates a kernel makes, where there is one for its environments and settings."""
+
+    _compiled: CompiledUpdates | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of: it has threads of its own to work with."""
+        return {name: value for name, value in vars(self).items() if name != "_compiled"}
+
+    def _learnt(self) -> tuple[Array, ...]:
+        """θ, θ_v and whatever goes on with them, in the kernel's order."""
+        raise NotImplementedError
+
+    def _own(self) -> Own | None:
+        """What is the algorithm's own in the kernel's inputs, where it has a kernel for these settings."""
+        raise NotImplementedError
+
+    def _given(self, shares: Sequence[float]) -> tuple[Array, ...]:
+        """What the next updates are told, (U, …) each; before each, such a share of the run is over."""
+        raise NotImplementedError
+
+    def _take(self, made: Made, samples: Samples) -> dict[str, Any]:
+        """Set what was learnt, the last time from these samples; what happened, as `_update` returns it."""
+        raise NotImplementedError
+
+    def _compilable(self) -> bool:
+        """Whether this is an agent as its algorithm's file says, of compiled environments as they are."""
+        definer = next(c for c in type(self).__mro__ if "_update" in vars(c))
+        if "_own" not in vars(definer) or type(self)._collect is not Agent._collect:
+            return False
+        if not hasattr(self.envs, "in_kernels"):
+            return False
+        from minipg.rollout.compiled import stepped_by_kernels  # kernels that other environments need not load
+
+        sizes = self.actor.layout.size, self.critic.mlp.layout.size
+        learnt = [one for one in self._learnt() if one.dtype != np.int64]
+        return (
+            stepped_by_kernels(self.envs, self.actor)
+            and not (self.config.normalize_obs or self.config.normalize_reward)
+            and all(one.dtype == np.float32 and one.shape in {(n,) for n in sizes} for one in learnt)
+            and (self.theta.shape, self.value.theta.shape) == ((sizes[0],), (sizes[1],))
+        )
+
+    def _updates(self, until: int, most: int) -> dict[str, Any]:
+        """Where one kernel says the same, many at a time if nobody looks: it stops after one that was not all right.
+
+        Raises EnvironmentFault where the next experience is not finite; what was learnt before it stays.
+        """
+        if not self._compilable():
+            return self._one_update(until)
+        if self._compiled is None or not self._compiled.serves(self):
+            own = self._own()
+            self._compiled = None if own is None else CompiledUpdates(self, own)
+        if self._compiled is None:
+            return self._one_update(until)
+        config, compiled, streams = self.config, self._compiled, self.streams
+        steps = config.num_envs * config.n_steps
+        wanted = min(most, compiled.most, math.ceil((until - self.steps) / steps))
+        shares = [(self.steps + k * steps) / until for k in range(wanted)]
+        draw = lambda updates: self.actor.distribution.noise(
+            streams.acting, (updates * config.n_steps, config.num_envs)
+        )
+        before = [stream.bit_generator.state for stream in streams]
+
+        collector, self._collector = self._collector or self._new_collector(), None
+        made = compiled(self._learnt(), collector, draw(wanted), self._given(shares))
+        if made.lived < wanted:  # what was not used is drawn again
+            for stream, state in zip(streams, before, strict=True):
+                stream.bit_generator.state = state
+            draw(made.lived)
+            self._given(shares[: made.updates])
+        if not made.updates:
+            compiled.look_over(collector)
+        info = self._take(made, compiled.samples())
+        row = self._row(made.updates, made.updates * steps, 0, made.returns, made.lengths, info)
+        if made.lived > made.updates:
+            compiled.look_over(collector)
+        self._collector = collector
+        return row
+
+
+def groups_of(envs: int) -> int:
+    """In how many groups so many environments stand."""
+    return 2 if envs >= 4 and envs % 2 == 0 else 1
+
+
+def in_groups(envs: int, steps: int) -> Array:
+    """The kernel's number of every row of a batch, (T·N,) int64: a group's rows come after another's."""
+    groups = groups_of(envs)
+    rows = np.arange(steps * envs).reshape(groups, steps, envs // groups)
+    return rows.swapaxes(0, 1).reshape(-1)
 
 
 class CompiledUpdates:
     """The kernel of an agent's updates, and all that it works on. To be called by one thread at a time."""
 
-    def __init__(self, agent: Agent[Any]) -> None:
-        from minipg.kernels.cpu.classic_control.a2c import updates  # kernels that other agents need not load
-
+    def __init__(self, agent: CompiledAgent[Any], own: Own) -> None:
         policy, critic, config = agent.actor, agent.critic.mlp, agent.config
         envs: Any = agent.envs
         family, problem, steps, count = policy.distribution, envs.problem, config.n_steps, config.num_envs
-        groups = 2 if count >= 4 and count % 2 == 0 else 1
-        n = count // groups
-        cuts, rows, shape = n * (steps // envs.time_limit + 1), count * steps, (groups, steps, n)
-        seen, single, numbers = (steps + 1) * n + cuts, np.float32, policy.layout.size + critic.layout.size
-        self.most = max(1, min(MOST_STEPS // rows, MOST_MET // (numbers * (rows + PER_STEP))))
-        self._kernel, self._backend, self._envs = updates(problem.file, family.name), policy.backend, envs
+        groups = groups_of(count)
+        n, self.most = count // groups, max(1, min(MOST_STEPS // (steps * count), MOST_MET // own.met))
+        cuts, shape = n * (steps // envs.time_limit + 1), (groups, steps, n)
+        seen, single = (steps + 1) * n + cuts, np.float32
+        self._backend, self._envs = policy.backend, envs
         self._made_for = agent.config, agent.actor, agent.critic, envs, envs.time_limit
 
-        self._learnt = Learnt(*(np.empty(one.layout.size, single) for one in (policy, critic, policy, critic)))
-        self._plan, self._rates = np.zeros(3, np.int64), np.empty((self.most, 2))
+        self._learnt = tuple(np.empty_like(one) for one in agent._learnt())
+        self._plan, self._given = np.zeros(3, np.int64), tuple(
+            np.empty((self.most, *one.shape[1:]), one.dtype) for one in agent._given([])
+        )
         self._noise = np.empty((self.most, *shape, *family.act_shape), single)
         kind, flags = np.int64 if family.discrete else single, np.empty((2, *shape), bool)
-        self._batch = (
+        self.batch = (
             np.empty((groups, seen, policy.mlp.sizes[0]), single), np.empty((*shape, policy.mlp.sizes[0]), single),
             np.empty((*shape, *family.act_shape), kind), np.empty((*shape, family.n_params), single),
             np.empty(shape, single), *flags, np.empty(shape, single), np.empty(shape, single),
             np.empty((groups, cuts), np.int64), np.empty((groups, seen), single), np.empty((groups, n, 1)),
         )  # fmt: skip
-        self._shown = self._batch[0][:, steps * n : (steps + 1) * n]
-        ended = (self.most, groups, steps * n)
-        self._ended = np.empty(ended), np.empty(ended, np.int64), np.zeros((self.most, groups, 3), np.int64)
-        self._record, self._draws = np.zeros((self.most, 2, 3)), np.empty((groups, problem.draws))
+        self._shown = self.batch[0][:, steps * n : (steps + 1) * n]
+        apart = n + _APART
+        limit, *arrays, draws = envs.in_kernels()
+        self._places = [np.empty((groups, apart, *array.shape[1:]), array.dtype) for array in arrays]
+        self._tally = np.empty((groups, apart)), np.empty((groups, apart), np.int64)
+        ended = (self.most, *shape)
+        self._ended = np.empty(ended), np.empty(ended, np.int64), np.zeros((self.most, groups, 2), np.int64)
+        self._record = np.zeros((self.most, 2, 3))
         sizes = policy.mlp.sizes, critic.sizes
-        of_a_row = max(map(sum, sizes)) + 2 * max(map(max, sizes)) + 4 * family.n_params
-        work = np.empty((2, numbers + max(rows, seen) * of_a_row), single)
-        self._room = np.empty((3, policy.layout.size), single), np.empty((3, critic.layout.size), single), work
-        self._networks = policy.in_kernels, critic.spec
+        of_values = 128 * max(map(sum, sizes)) + n * sum(policy.mlp.sizes)
+        work = np.empty((2, max(own.work, of_values)), single)
+        room = (np.empty((3, policy.layout.size), single), np.empty((3, critic.layout.size), single), work, *own.room)
         bound = np.inf if problem.actions else problem.act_high
-        of_returns, of_steps = ("gamma", "gae_lambda", "ent_coef"), ("max_grad_norm", "rms_decay", "rms_epsilon")
-        floats = lambda names: tuple(float(getattr(config, name)) for name in names)
-        self._settings = (bound, *floats(of_returns)), floats(of_steps)
-        self._inputs: tuple[Any, ...] = ()
-        self._others: tuple[Any, ...] = ()
+        settings = (float(bound), float(config.gamma), float(config.gae_lambda)), own.settings
+        self._inputs = (
+            (policy.in_kernels, critic.spec), self._learnt, settings, self._given,
+            (limit, *self._places, np.empty((groups, *draws.shape))), self._tally, self._noise, self.batch,
+            self._ended, self._record, room,
+        )  # fmt: skip
+        from minipg.kernels.cpu._address import address_of  # kernels that other agents need not load
+        from minipg.kernels.cpu.classic_control.updates import live, updates
+
+        self._kernels = updates, live(problem.file, family.name), *own.tasks  # while they are kept, they can be called
+        self._tasks = np.array([address_of(task, 0, 0, self._inputs) for task in self._kernels[1:]])
+        self._threads: Any = None
         self._helper: Job[int] | None = None
 
-    def serves(self, agent: Agent[Any]) -> bool:
+    def serves(self, agent: CompiledAgent[Any]) -> bool:
         """Whether it was made for the agent as it is now."""
         envs: Any = agent.envs
         now = agent.config, agent.actor, agent.critic, envs, envs.time_limit
         return all(one is other or one == other for one, other in zip(now, self._made_for, strict=True))
 
-    def __call__(self, learnt: Learnt, collector: Collector, noise: Array, rates: Array) -> Made:
-        """len(rates) updates, or fewer: they end before experience, and after a step, that is not finite.
+    def __call__(
+        self, learnt: tuple[Array, ...], collector: Collector, noise: Array, given: tuple[Array, ...]
+    ) -> Made:
+        """As many updates as are `given`, or fewer: they end before experience, and after a step, that is not finite.
 
-        noise (U·T, N, …), rates (U, 2) of policy and critic. What is `learnt` comes back in new arrays; the collector
-        and its environments stand where the last experience ended.
+        noise (U·T, N, …). What is `learnt` comes back in new arrays; the collector and its environments stand where
+        the last experience ended.
         """
         _, groups, steps, n = self._noise.shape[:4]
-        wanted = len(rates)
-        self._bind(collector)
-        self._plan[0], self._rates[:wanted] = wanted, rates
+        wanted = len(given[0])
+        _, *arrays, _ = self._envs.in_kernels()
+        places = [*zip(self._places, arrays, strict=True), *zip(self._tally, collector.tally, strict=True)]
+        for ours, theirs in places:
+            ours[:, :n] = theirs.reshape(groups, n, *theirs.shape[1:])
+        for ours, theirs in (*zip(self._learnt, learnt, strict=True), (self._shown, collector.obs)):
+            ours[:] = theirs.reshape(ours.shape)
+        for ours, theirs in zip(self._given, given, strict=True):
+            ours[:wanted] = theirs
         self._noise[:wanted] = noise.reshape(wanted, steps, groups, n, *noise.shape[2:]).swapaxes(1, 2)
-        self._shown[:] = collector.obs.reshape(self._shown.shape)
-        for own, array in zip(self._learnt, learnt, strict=True):
-            own[:] = array
-        with OneBlasThread():
-            if self._backend.threads > 1 and (self._helper is None or self._helper.over):
-                self._helper = self._backend.submit(self._kernel, False, *self._inputs)
-            made: int = self._kernel(True, *self._inputs)
+        self._plan[0] = wanted
+        made = self._run()
+        for ours, theirs in places:
+            theirs[:] = ours[:, :n].reshape(theirs.shape)
         collector.steps += made * groups * steps * n
         collector.obs = self._shown.reshape(groups * n, -1).copy()
-        returns, lengths, counts = self._ended
-        ends = np.arange(steps * n) < counts[:made, :, :1]
-        lived = made + (made < wanted and not self._plan[2])  # the last experience was not learnt from
-        after = Learnt(*(own.copy() for own in self._learnt))
-        return Made(after, made, lived, self._record[made - 1], returns[:made][ends], lengths[:made][ends])
+        returns, lengths = (each[:made].swapaxes(1, 2) for each in self._ended[:2])  # environments in their order
+        over, lived = lengths > 0, made + (made < wanted and not self._plan[2])
+        after = tuple(ours.copy() for ours in self._learnt)
+        return Made(made, lived, after, self._record[made - 1], returns[over], lengths[over])
+
+    def _run(self) -> int:
+        threads = pool(self._backend.threads)
+        if threads is not self._threads:  # those of a forked child are others: no helper is at this board
+            self._threads, self._helper = threads, None
+            self._board: Array = np.zeros(self._backend.kernels("_board").SIZE, np.int64)
+        updates, inputs = self._kernels[0], (self._board, self._plan, self._tasks, self._inputs)
+        with OneBlasThread():
+            # one who has begun may be about to go, so another waits to follow
+            if self._backend.threads > 1 and (self._helper is None or self._helper.begun):
+                self._helper = self._backend.submit(updates, False, *inputs)
+            return updates(True, *inputs)
+
+    def samples(self) -> Samples:
+        """The last experience, in the kernel's own arrays, a group's rows after another's."""
+        _, obs, act, params, _, _, _, adv, ret, _, value, _ = self.batch
+        groups, rows = len(ret), ret[0].size
+        flat = (part.reshape(groups * rows, *part.shape[3:]) for part in (obs, act, adv, ret))
+        return Samples(*flat, value[:, :rows].reshape(-1), params.reshape(groups * rows, -1))
 
     def look_over(self, collector: Collector) -> None:
         """Raise EnvironmentFault for what is not finite in the last experience."""
-        seen, obs, act, _, rew, *_ = self._batch
+        seen, obs, act, _, rew, *_ = self.batch
         groups, steps, n = rew.shape
         by_steps = lambda array: array.swapaxes(0, 1).reshape(steps, groups * n, *array.shape[3:])
-        cuts = self._ended[2][self._plan[1], :, 1].tolist()
+        cuts = self._ended[2][self._plan[1], :, 0].tolist()
         finals = [group[(steps + 1) * n :][:count] for group, count in zip(seen, cuts, strict=True)]
         collector.look_over(by_steps(act), by_steps(obs), collector.obs, np.concatenate(finals), by_steps(rew))
-
-    def _bind(self, collector: Collector) -> None:
-        """The kernel's inputs. Where others' arrays, or threads, are new ones, so is the board: no helper is there."""
-        limit, *arrays, _ = self._envs.in_kernels()
-        others = (*arrays, *collector.tally, pool(self._backend.threads))
-        if self._inputs and all(new is old for new, old in zip(others, self._others, strict=True)):
-            return
-        self._others, self._helper = others, None
-        board = np.zeros(self._backend.kernels("_board").SIZE, np.int64)
-        self._inputs = (
-            board, self._plan, self._networks, tuple(self._learnt), self._settings, self._rates,
-            (limit, *arrays, self._draws), collector.tally, self._noise, self._batch, self._ended, self._record,
-            self._room,
-        )  # fmt: skip

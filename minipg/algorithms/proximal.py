@@ -84,11 +84,16 @@ class Surrogate(NamedTuple):
         return getattr(self.policy.backend.kernels("proximal"), name)(self.policy.distribution.name)
 
     def _work(self, rows: int) -> tuple[Array, Array]:
-        sizes, width = self.policy.mlp.sizes, self.old.shape[1]
-        numbers = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (width + 1)
         xp = self.policy.backend.xp
-        work = xp.empty(3 * self.policy.layout.size + rows * numbers, self.obs.dtype)
+        work = xp.empty(numbers_to_climb(self.policy, rows), self.obs.dtype)
         return xp.empty((rows, *self.act.shape[1:]), self.act.dtype), work
+
+
+def numbers_to_climb(policy: Policy, rows: int) -> int:
+    """How many numbers the kernels work on, with minibatches of so many rows."""
+    sizes, width = policy.mlp.sizes, policy.distribution.n_params
+    of_a_row = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (width + 1)
+    return 3 * policy.layout.size + rows * of_a_row
 
 
 def _floats(numbers: tuple[float, ...]) -> Any:

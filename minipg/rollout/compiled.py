@@ -58,7 +58,7 @@ def collect_in_one_call(
     rew, (terminated, truncated) = np.empty((steps, n), dtype), np.empty((2, steps, n), bool)
     most = n * (steps // envs.time_limit + 1)  # episodes that may be cut
     finals, final_at = np.empty((most, obs.shape[1]), dtype), np.empty(most, np.int64)
-    returns, lengths, counts = np.empty(steps * n), np.empty(steps * n, np.int64), np.zeros(3, np.int64)
+    gained, lasted, counts = np.empty((steps, n)), np.empty((steps, n), np.int64), np.zeros(2, np.int64)
     none = np.zeros(0)
     seen = (0.0, none, none, none) if normalizer is None else (LIMIT, *normalizer.moments.arrays)
     paid = (
@@ -70,13 +70,13 @@ def collect_in_one_call(
     rollout(problem.file, distribution.name)(
         policy.in_kernels, theta, noise,
         np.inf if problem.actions else problem.act_high, envs.in_kernels(), tally, seen, paid,
-        (every_obs, act, params, rew, terminated, truncated), (finals, final_at), (returns, lengths, counts), work,
+        (every_obs, act, params, rew, terminated, truncated), (finals, final_at), (gained, lasted, counts), work,
     )  # fmt: skip
-    ends, cuts, sound = counts.tolist()
+    cuts, sound = counts.tolist()
     last = finals[:cuts] if normalizer is None else normalizer(finals[:cuts])
-    everywhere, nowhere = np.ones((steps, n), bool), np.zeros((steps, n), bool)
+    everywhere, nowhere, over = np.ones((steps, n), bool), np.zeros((steps, n), bool), lasted > 0
     batch = Batch(
         every_obs[:-1], act, params, rew, terminated, truncated, everywhere, nowhere, every_obs[-1], last,
-        final_at[:cuts], returns[:ends].copy(), lengths[:ends].copy(),
+        final_at[:cuts], gained[over], lasted[over],
     )  # fmt: skip
     return batch, bool(sound)

@@ -18,8 +18,13 @@ from minipg.kernels.cpu.classic_control.batch import advance, kernels, restart
 @cache
 def rollout(problem, family):
     """`_rollout`, compiled for the problem in the file of that name and the distributions of that name."""
+    return _rollout_of(problem, family, jit_exact)
+
+
+def _rollout_of(problem, family, how):
+    """The same, or a part of a longer kernel."""
     parts = {"_act": _act_of(family, part), **kernels(problem)._asdict()}
-    return compiled_with(_rollout, f"minipg.kernels.cpu.{family}", (), jit_exact, f"_{problem}", **parts)
+    return compiled_with(_rollout, f"minipg.kernels.cpu.{family}", (), how, f"_{problem}", **parts)
 
 
 def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals, ended, work):
@@ -32,8 +37,8 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     paid: limit, γ, discounted returns (N, 1) and their moments, by which rewards are divided; limit 0 likewise
     → batch: obs (T + 1, N, O), act (T, N, …), params (T, N, D), rew, terminated, truncated (T, N), none both
     → finals: (K, O) the last observations of truncated episodes, not standardised, (K,) the flat rows they followed
-    → ended: returns and lengths of the episodes that ended (T·N,); and their number, that of finals, and whether all
-    that is in batch and finals adds up to a finite number (3,)
+    → ended: return and length of every episode in the row where it ended, no length elsewhere, (T, N) each; the number
+    of finals, and whether all that is in batch and finals adds up to a finite number (2,)
     work (N·(n + Σ hidden),).
     """
     time_limit, state, elapsed, stream, shown, done, u = envs
@@ -42,7 +47,7 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
     rew_limit, gamma, discounted, rew_count, rew_mean, rew_square = paid
     obs, act, params, rew, terminated, truncated = batch
     last_obs, last_at = finals
-    ended_returns, ended_lengths, counts = ended
+    gained, lasted, counts = ended
 
     steps, count = rew.shape
     everywhere, told, reward = np.empty(count, np.bool_), np.empty(count), np.empty(count)
@@ -67,17 +72,17 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
             paid_now = reward[i] / scale if scale > 0 else reward[i]
             rew[t, i] = min(max(paid_now, -rew_limit), rew_limit) if rew_limit > 0 else paid_now
             done[i] = terminated[t, i] or truncated[t, i]
+            lasted[t, i] = 0
             if done[i]:
                 discounted[i, 0] = 0
-                ended_returns[counts[0]], ended_lengths[counts[0]] = returns[i], lengths[i]
-                counts[0] += 1
+                gained[t, i], lasted[t, i] = returns[i], lengths[i]
                 returns[i], lengths[i] = 0, 0
                 if not terminated[t, i]:
                     for j in range(shown.shape[1]):
-                        last_obs[counts[1], j] = shown[i, j]
+                        last_obs[counts[0], j] = shown[i, j]
                         total += shown[i, j]
-                    last_at[counts[1]] = t * count + i
-                    counts[1] += 1
+                    last_at[counts[0]] = t * count + i
+                    counts[0] += 1
         restart(done, stream, state, elapsed, shown, u)
         for i in range(count):
             truncated[t, i] = truncated[t, i] and not terminated[t, i]
@@ -90,4 +95,4 @@ def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals
             total += rew[t, i]
             for j in range(shown.shape[1]):
                 total += obs[t + 1, i, j]
-    counts[2] = math.isfinite(total)
+    counts[1] = math.isfinite(total)

@@ -1,0 +1,31 @@
+"""Kernels that call each other by address.
+
+A kernel inside another one is inlined, and compiled with it. One that is called by address is compiled by itself, by
+another process at the same time if there is one, and kept by itself.
+"""
+
+from numba import types, typeof
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+def address_of(kernel, *arguments):
+    """Where `kernel` begins, which returns nothing, compiled for such arguments: whoever calls it passes no others."""
+    signature = tuple(map(typeof, arguments))
+    kernel.compile(signature)
+    code = kernel.overloads[signature]
+    return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
+
+
+@intrinsic
+def call(typing, address, arguments):
+    """The kernel at that address, of this tuple of arguments."""
+
+    def code(context, builder, signature, values):
+        begins, passed = values[0], cgutils.unpack_tuple(builder, values[1])
+        convention, kinds = context.call_conv, tuple(signature.args[1])
+        pointer = convention.get_function_type(types.none, kinds).as_pointer()
+        convention.call_function(builder, builder.inttoptr(begins, pointer), types.none, kinds, passed)
+        return context.get_dummy_value()
+
+    return types.void(address, arguments), code

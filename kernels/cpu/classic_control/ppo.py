@@ -1,0 +1,107 @@
+"""Proximal policy optimisation in one call: what it learns from a batch, as tasks of `updates.py`.
+
+minipg/algorithms/ppo.py says the same in the plain way. learnt: θ, θ_v, Adam's moments of each, and how many steps each
+has taken (2,) int64. settings: rows of a minibatch, for policy and critic; the KL that ends the epochs, the longest
+gradient, the critic's clip range, the weight of the entropy; whether advantages are normalised. given: rates of policy
+and critic, clip range and β (U, 4), and the keys by which the rows of either are shuffled (U, 2). room: columns (3, B),
+actions of a minibatch, (2,), losses (E,), the number of every row here, as in_groups (B,) of compiled.py has it, and
+the orders of either (E, B).
+"""
+
+import math
+from functools import cache
+
+import numpy as np
+from minipg.kernels.cpu import regression, shuffling
+from minipg.kernels.cpu._bind import compiled_with
+from minipg.kernels.cpu._jit import jit, part
+from minipg.kernels.cpu.categorical import log_prob
+from minipg.kernels.cpu.classic_control.updates import OK
+from minipg.kernels.cpu.proximal import _climb, _climb_of
+
+NOT_FINITE = 1
+
+
+@cache
+def tasks(family):
+    """`_ascend` and `_fit`, compiled for the distributions of that name."""
+    module = f"minipg.kernels.cpu.{family}"
+    return compiled_with(_ascend, module, ("log_prob",), jit, _climb=_climb_of(family, part)), _fit
+
+
+def _ascend(_, k, inputs):
+    """All epochs of the policy  (PP-1 to PP-4) → record: steps taken, and how many ratios were beyond the clip range."""
+    networks, learnt, settings, given, _, _, _, batch, _, record, room = inputs
+    policy, ((size, _), (max_kl, max_norm, _, entropy_weight), normalizes) = networks[0], settings[1]
+    (rates, keys), (theta, _, first, second, _, _, steps) = given, learnt
+    _, obs, act, params, _, _, _, adv, _, _, _, _ = batch
+    place, _, works, columns, acted, told, _, places, order, _ = room
+    rows, gain, logp, new = adv.size, columns[0], columns[1], place[0]
+    old, acts = params.reshape(rows, params.shape[3]), act.reshape((rows,) + act.shape[3:])  # noqa: RUF005  no star here
+    shuffling.shuffle(keys[k, 0], places, order)
+    _worth_of(adv.reshape(rows), normalizes, gain)
+    log_prob(old, acts, *policy[2], logp)
+    for i in range(theta.shape[0]):
+        new[i], place[1, i], place[2, i] = theta[i], first[i], second[i]
+    terms, adam = (rates[k, 2], rates[k, 3], entropy_weight), (rates[k, 0], 0.9, 0.999, 1e-8)
+    _climb(
+        policy, (obs.reshape(rows, obs.shape[3]), acts, gain, old, logp), terms, order, size, adam,
+        (max_kl, max_norm), steps[0], new, place[1], place[2], told, acted, works[0],
+    )  # fmt: skip
+    record[k, 0, 0], record[k, 0, 1], record[k, 0, 2] = told[0], told[1], OK
+    for i in range(theta.shape[0]):
+        if not (abs(new[i]) < math.inf and place[2, i] < math.inf):
+            record[k, 0, 2] = NOT_FINITE
+    if record[k, 0, 2] == OK:
+        for i in range(theta.shape[0]):
+            theta[i], first[i], second[i] = new[i], place[1, i], place[2, i]
+        steps[0] += np.int64(told[0])
+
+
+@jit
+def _fit(_, k, inputs):
+    """All epochs of the critic  (AC-1) → record: the last one's loss."""
+    networks, learnt, settings, given, _, _, _, batch, _, record, room = inputs
+    (sizes, activation), ((_, size), (_, max_norm, clip_range, _), _) = networks[1], settings[1]
+    (rates, keys), (_, theta, _, _, first, second, steps) = given, learnt
+    _, obs, _, _, _, _, _, _, ret, _, value, _ = batch
+    _, place, works, columns, _, _, loss, places, _, order = room
+    rows, old, of_a_group, new = ret.size, columns[2], ret.shape[1] * ret.shape[2], place[0]
+    for g in range(ret.shape[0]):
+        for i in range(of_a_group):
+            old[g * of_a_group + i] = value[g, i]
+    for i in range(theta.shape[0]):
+        new[i], place[1, i], place[2, i] = theta[i], first[i], second[i]
+    shuffling.shuffle(keys[k, 1], places, order)
+    regression.fit(
+        sizes, activation, obs.reshape(rows, obs.shape[3]), ret.reshape(rows), old, order, size,
+        (rates[k, 1], 0.9, 0.999, 1e-8), (clip_range, max_norm), steps[1], new, place[1], place[2], loss, works[1],
+    )  # fmt: skip
+    record[k, 1, 0], record[k, 1, 2] = loss[loss.shape[0] - 1], OK
+    for i in range(theta.shape[0]):
+        if not (abs(new[i]) < math.inf and abs(place[1, i]) < math.inf and place[2, i] < math.inf):
+            record[k, 1, 2] = NOT_FINITE
+    if record[k, 1, 2] == OK:
+        for i in range(theta.shape[0]):
+            theta[i], first[i], second[i] = new[i], place[1, i], place[2, i]
+        steps[1] += order.shape[0] * -(-rows // size)
+
+
+@part
+def _worth_of(adv, normalizes, out):
+    """(Â − mean)/std, where that is wanted; zeros where Â differs by rounding errors only.   (B,) → (B,)."""
+    if not normalizes:
+        for i in range(adv.shape[0]):
+            out[i] = adv[i]
+        return
+    mean, squares, largest = 0.0, 0.0, 0.0
+    for i in range(adv.shape[0]):
+        mean += adv[i]
+        largest = max(largest, abs(adv[i]))
+    mean /= adv.shape[0]
+    for i in range(adv.shape[0]):
+        squares += (adv[i] - mean) ** 2
+    deviation = math.sqrt(squares / adv.shape[0])
+    scale = 0.0 if deviation <= 4 * np.finfo(np.float32).eps * largest else 1 / deviation
+    for i in range(adv.shape[0]):
+        out[i] = (adv[i] - mean) * scale
