@@ -22,7 +22,7 @@ def available_threads() -> int:
 
 
 class Job(Future[R]):
-    """A Future that says without a lock whether it has `begun` and is `over`: an interrupt amid `done()` may keep it."""
+    """A Future that tells `begun` and `over` without a lock: an interrupt amid `done()` may leave that held."""
 
     begun = over = False
 

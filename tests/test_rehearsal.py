@@ -12,7 +12,8 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from minipg.kernels.cpu import _cache, mlp
+from minipg.kernels.cpu import _address, _cache, mlp
+from minipg.kernels.cpu.classic_control.updates import updates
 from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
 
@@ -74,11 +75,12 @@ def halved(x):
 
 @pytest.fixture
 def held():
-    """The lock of this file's kernels, in other hands."""
+    """The lock of this kernel, in other hands."""
     fcntl, cache = pytest.importorskip("fcntl"), _cache.KernelCache(halved)
     with cache.alone():
         pass
-    with (Path(cache.cache_path) / f"{Path(__file__).stem}.lock").open() as file:
+    (lock,) = Path(cache.cache_path).glob(f"{Path(__file__).stem}.halved-*.lock")
+    with lock.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -167,10 +169,29 @@ def test_two_signatures_never_share_a_file(tmp_path, monkeypatch):
     assert (files.load("one"), files.load("another")) == ("oneone", "anotheranother")
 
 
+@pytest.mark.parametrize("name", ["a2c", "ppo"])
+def test_a_rehearsal_compiles_what_the_run_calls_by_address(name, monkeypatch):
+    compiled, address_of = [], _address.address_of
+
+    def noted(kernel, *arguments):
+        compiled.append((kernel, numba.typeof(arguments)))
+        return address_of(kernel, *arguments)
+
+    monkeypatch.setattr(_address, "address_of", noted)
+    agent = ALGORITHMS[name]("CartPole-v1", n_steps=16, threads=2)
+    rehearse(pickle.loads(pickle.dumps(understudy(agent))))
+    rehearsed = compiled[:]
+    agent.learn(1, progress=False)
+    (loop,) = set(compiled) - set(rehearsed)
+    assert (len(rehearsed), loop[0]) == (3, updates)
+    assert compiled[3] == rehearsed[-1], "each of the two begins with what the other ends with"
+
+
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_a_rehearsal_has_what_a_rollout_has_and_leaves_the_agent_alone(name, env):
-    agent = ALGORITHMS[name](env, n_steps=16, threads=2)
+    plainly = {"vec": "gymnasium"} if name in ("a2c", "ppo") else {}
+    agent = ALGORITHMS[name](env, n_steps=16, threads=2, **plainly)
     twin = pickle.loads(pickle.dumps(understudy(agent)))
     made_up, real = _made_up(twin), agent._collect(agent._new_collector())
     for field, one, other in zip(real._fields, made_up, real, strict=True):

@@ -4,13 +4,13 @@ A kernel inside another one is inlined, and compiled with it. One that is called
 another process at the same time if there is one, and kept by itself.
 """
 
-from numba import types, typeof
+from numba import typeof, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 
 def address_of(kernel, *arguments):
-    """Where `kernel` begins, which returns nothing, compiled for such arguments: whoever calls it passes no others."""
+    """Where `kernel` begins, compiled for such arguments. It returns nothing, and is passed no others."""
     signature = tuple(map(typeof, arguments))
     kernel.compile(signature)
     code = kernel.overloads[signature]

@@ -72,7 +72,7 @@ class KernelCache(FunctionCache):
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While inside, no other process compiles a kernel of the same file for this cache.
+        """While inside, no other process compiles this kernel for this cache.
 
         But for those that are compiled inside others, and where the system has no locks; nor is a process waited for
         longer than PATIENCE: it may be stopped.
@@ -82,7 +82,7 @@ class KernelCache(FunctionCache):
                 import fcntl
 
                 self._impl.locator.ensure_cache_path()
-                path = Path(self._cache_path) / f"{Path(self._py_func.__code__.co_filename).stem}.lock"
+                path = Path(self._cache_path) / f"{self._impl.filename_base}.lock"
                 file, until = stack.enter_context(path.open("ab")), time.monotonic() + PATIENCE
                 while time.monotonic() < until:
                     with suppress(BlockingIOError):

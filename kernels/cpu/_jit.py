@@ -14,6 +14,8 @@ _VISIBLE_NAN = {"contract", "nsz", "arcp"}
 # the cache; called, it is whichever copy the process has met first, and copies round differently.
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy", "forceinline": True, "no_cfunc_wrapper": True}
 
+_BY_ADDRESS: Any = {"no_cpython_wrapper": True}
+
 
 def _kept(compiling: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The decorator `compiling`, whose code is kept for the next process where there is a place for it."""
@@ -40,6 +42,8 @@ def _say_once() -> None:
 
 
 jit = _kept(numba.njit(fastmath=_VISIBLE_NAN, **_OPTIONS))
+# For kernels that are called by address, from compiled code alone: to make Python's arguments theirs takes code, too.
+task = _kept(numba.njit(fastmath=_VISIBLE_NAN, **_OPTIONS, **_BY_ADDRESS))
 # For the parts of a kernel: written apart, compiled with it alone, where each by itself would cost seconds more.
 part = numba.njit(fastmath=_VISIBLE_NAN, inline="always", **_OPTIONS)
 # For sums over a long axis: the order of additions is the compiler's (fixed once compiled), so they vectorise.

@@ -3,7 +3,7 @@
 import math
 
 from minipg.kernels.cpu import mlp, optimizer
-from minipg.kernels.cpu._jit import jit
+from minipg.kernels.cpu._jit import jit, part
 
 
 @jit
@@ -25,8 +25,7 @@ def loss_and_gradient(sizes, activation, theta, obs, target, grad, told, work):
     mlp.vjp(theta, sizes, activation, obs, hidden, g, grad, scratch)
 
 
-@jit
-def fit(
+def _fit(
     sizes, activation, obs, target, old, order, minibatch_size, adam, limits, step, theta, first, second, loss, work
 ):
     """Minibatch Adam on mean (V(s) − target)²  (AC-1), the whole of it: every epoch, every minibatch.
@@ -66,3 +65,6 @@ def fit(
             step += 1
             optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
         loss[epoch] = squares / order.shape[1]
+
+
+fit, fit_part = jit(_fit), part(_fit)

@@ -3,8 +3,8 @@
 Fisher and Yates exchange the last place with one up to it, then the one before, down to the first; numbers are
 SplitMix64's (Steele, Lea & Flood 2014), the upper halves of
 
-    x = key + k · 0x9E3779B97F4A7C15,    x ← (x ⊕ x ≫ 30) · 0xBF58476D1CE4E5B9,    x ← (x ⊕ x ≫ 27) · 0x94D049BB133111EB,
-    x ⊕ x ≫ 31    (mod 2⁶⁴),             k = 1, 2, …
+    x = key + k · 0x9E3779B97F4A7C15,           x ← (x ⊕ x ≫ 30) · 0xBF58476D1CE4E5B9,
+    x ← (x ⊕ x ≫ 27) · 0x94D049BB133111EB,      x ⊕ x ≫ 31      (mod 2⁶⁴, k = 1, 2, …)
 
 and place i is exchanged with ⌊half · (i + 1) / 2³²⌋: no place is likelier than another by more than B/2³².
 """

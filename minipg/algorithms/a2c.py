@@ -8,18 +8,16 @@ All environments take k steps, Â_t is the k-step advantage (PG-11; with λ < 1,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.ascent import StepInfo, all_finite, policy_step, rmsprop_step, scheduled
-from minipg.algorithms.compiled import PER_STEP, CompiledAgent, Made, Own
+from minipg.algorithms.compiled import CompiledAgent
+from minipg.algorithms.compiled_a2c import A2CInKernels
 from minipg.algorithms.config import AdvantageConfig
-from minipg.algorithms.critic import CriticFit, account, outcome
-from minipg.backend import tiles_of, told
+from minipg.algorithms.critic import CriticFit, account
+from minipg.backend import told
 from minipg.checks import Array
 from minipg.policy import Policy
 from minipg.rollout import Batch
@@ -95,6 +93,7 @@ class A2C(CompiledAgent[A2CConfig]):
 
     name = "a2c"
     Config = A2CConfig
+    _in_kernels = A2CInKernels()
 
     def _begin(self) -> A2CState:
         return A2CState(self.backend.xp.zeros_like(self.theta))
@@ -106,36 +105,3 @@ class A2C(CompiledAgent[A2CConfig]):
         fit = critic_step(self.critic, self.value, samples, config, progress)
         self.value = fit.value
         return account(info, fit, samples)
-
-    def _learnt(self) -> tuple[Array, ...]:
-        return self.theta, self.value.theta, self.state.second, self.value.second
-
-    def _own(self) -> Own | None:
-        config, actor, critic = self.config, self.actor, self.critic.mlp
-        rows, params = config.num_envs * config.n_steps, actor.layout.size + critic.layout.size
-        if config.normalize_advantage or len(tiles_of(rows)) > 1:
-            return None
-        from minipg.kernels.cpu.classic_control.a2c import tasks  # kernels that other agents need not load
-
-        of_a_row = max(sum(net.sizes) + 2 * max(net.sizes) for net in (actor.mlp, critic)) + 4 * actor.distribution.n_params
-        return Own(
-            tasks(actor.distribution.name), tuple(map(float, (config.ent_coef, config.max_grad_norm, config.rms_decay, config.rms_epsilon))),
-            (), params + rows * of_a_row, params * (rows + PER_STEP),
-        )  # fmt: skip
-
-    def _given(self, shares: Sequence[float]) -> tuple[Array, ...]:
-        config = self.config
-        left = [scheduled(config.schedule, share) for share in shares]
-        return (np.outer(left, (config.learning_rate, config.vf_learning_rate)),)
-
-    def _take(self, made: Made, samples: Samples) -> dict[str, Any]:
-        (norm, entropy, status), (loss, explained, missed) = made.record.tolist()
-        self.theta, value_theta, second, value_second = made.learnt
-        self.state = A2CState(second)
-        steps = self.value.step + made.updates - (missed != 0)
-        self.value = self.value._replace(theta=value_theta, second=value_second, step=steps)
-        fit = CriticFit(self.value, math.nan if missed else loss, "critic not finite" if missed else "ok")
-        return {**outcome(StepInfo(_STATUS[int(status)], norm, entropy), fit), "explained_variance": explained}
-
-
-_STATUS = ("ok", "gradient not finite", "step not finite")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from minipg.algorithms.advantages import Samples
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.config import ActorCriticConfig
+from minipg.algorithms.config import AdvantageConfig
 from minipg.checks import Array
 from minipg.rollout import Collector
 from minipg.threads import Job, OneBlasThread, pool
 
-C = TypeVar("C", bound=ActorCriticConfig)
+C = TypeVar("C", bound=AdvantageConfig)
 
 MOST_STEPS, MOST_MET = 2**14, 2**31  # in one call, which nothing interrupts: steps, and parameters met
 PER_STEP = 16  # so many parameters of a row take as long as a step of an optimizer does for one
@@ -23,13 +23,14 @@ _APART = 128  # rows of environments of two groups: at least a cache line
 
 
 class Own(NamedTuple):
-    """What an algorithm adds to the kernel's inputs."""
+    """What an algorithm adds to the kernels' inputs."""
 
     tasks: tuple[Any, Any]  # kernels: what the policy learns, and the critic
     settings: tuple[Any, ...]
     room: tuple[Array, ...]
     work: int  # numbers that either side works on
     met: int  # parameters that an update meets, counting every row and every step
+    one_by_one: bool = False  # whether an update has to be looked at before the next
 
 
 class Made(NamedTuple):
@@ -43,42 +44,47 @@ class Made(NamedTuple):
     lengths: Array  # (E,)
 
 
-class CompiledAgent(Agent[C]):
-    """An actor-critic whose updates a kernel makes, where there is one for its environments and settings."""
+class InKernels:
+    """An algorithm's own part: what kernels are told of an agent, and what is made of what they tell."""
 
+    def learnt(self, agent: Any) -> tuple[Array, ...]:
+        """θ, θ_v and whatever goes on with them, in the kernels' order."""
+        raise NotImplementedError
+
+    def own(self, agent: Any) -> Own | None:
+        """What the algorithm adds to the inputs, where there are kernels for these settings."""
+        raise NotImplementedError
+
+    def given(self, agent: Any, shares: Sequence[float]) -> tuple[Array, ...]:
+        """What the next updates are told, (U, …) each; before each, such a share of the run is over."""
+        raise NotImplementedError
+
+    def take(self, agent: Any, made: Made, samples: Samples) -> dict[str, Any]:
+        """Set what was learnt, the last time from these samples; what happened, as `_update` returns it."""
+        raise NotImplementedError
+
+
+class CompiledAgent(Agent[C]):
+    """An actor-critic whose updates kernels make, where there are some for its environments and settings."""
+
+    _in_kernels: InKernels
     _compiled: CompiledUpdates | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy is made of: it has threads of its own to work with."""
         return {name: value for name, value in vars(self).items() if name != "_compiled"}
 
-    def _learnt(self) -> tuple[Array, ...]:
-        """θ, θ_v and whatever goes on with them, in the kernel's order."""
-        raise NotImplementedError
-
-    def _own(self) -> Own | None:
-        """What is the algorithm's own in the kernel's inputs, where it has a kernel for these settings."""
-        raise NotImplementedError
-
-    def _given(self, shares: Sequence[float]) -> tuple[Array, ...]:
-        """What the next updates are told, (U, …) each; before each, such a share of the run is over."""
-        raise NotImplementedError
-
-    def _take(self, made: Made, samples: Samples) -> dict[str, Any]:
-        """Set what was learnt, the last time from these samples; what happened, as `_update` returns it."""
-        raise NotImplementedError
-
     def _compilable(self) -> bool:
         """Whether this is an agent as its algorithm's file says, of compiled environments as they are."""
         definer = next(c for c in type(self).__mro__ if "_update" in vars(c))
-        if "_own" not in vars(definer) or type(self)._collect is not Agent._collect:
+        if "_in_kernels" not in vars(definer) or type(self)._collect is not Agent._collect:
             return False
         if not hasattr(self.envs, "in_kernels"):
             return False
         from minipg.rollout.compiled import stepped_by_kernels  # kernels that other environments need not load
 
         sizes = self.actor.layout.size, self.critic.mlp.layout.size
-        learnt = [one for one in self._learnt() if one.dtype != np.int64]
+        learnt = [one for one in self._in_kernels.learnt(self) if one.dtype != np.int64]
         return (
             stepped_by_kernels(self.envs, self.actor)
             and not (self.config.normalize_obs or self.config.normalize_reward)
@@ -94,33 +100,35 @@ class CompiledAgent(Agent[C]):
         if not self._compilable():
             return self._one_update(until)
         if self._compiled is None or not self._compiled.serves(self):
-            own = self._own()
-            self._compiled = None if own is None else CompiledUpdates(self, own)
-        if self._compiled is None:
-            return self._one_update(until)
-        config, compiled, streams = self.config, self._compiled, self.streams
-        steps = config.num_envs * config.n_steps
+            if (own := self._in_kernels.own(self)) is None:
+                return self._one_update(until)
+            self._compiled = CompiledUpdates(self, own)
+            self._compiled.compile()
+        collector, self._collector = self._collector or self._new_collector(), None
+        row = self._updates_in_kernels(self._compiled, collector, until, most)
+        self._collector = collector
+        return row
+
+    def _updates_in_kernels(
+        self, compiled: CompiledUpdates, collector: Collector, until: int, most: int
+    ) -> dict[str, Any]:
+        config, streams, own = self.config, (self.streams.acting, self.streams.shuffling), self._in_kernels
+        steps, before = config.num_envs * config.n_steps, [stream.bit_generator.state for stream in streams]
         wanted = min(most, compiled.most, math.ceil((until - self.steps) / steps))
         shares = [(self.steps + k * steps) / until for k in range(wanted)]
-        draw = lambda updates: self.actor.distribution.noise(
-            streams.acting, (updates * config.n_steps, config.num_envs)
-        )
-        before = [stream.bit_generator.state for stream in streams]
-
-        collector, self._collector = self._collector or self._new_collector(), None
-        made = compiled(self._learnt(), collector, draw(wanted), self._given(shares))
+        noise, shape = self.actor.distribution.noise, lambda updates: (updates * config.n_steps, config.num_envs)
+        made = compiled(own.learnt(self), collector, noise(streams[0], shape(wanted)), own.given(self, shares))
         if made.lived < wanted:  # what was not used is drawn again
             for stream, state in zip(streams, before, strict=True):
                 stream.bit_generator.state = state
-            draw(made.lived)
-            self._given(shares[: made.updates])
+            noise(streams[0], shape(made.lived))
+            own.given(self, shares[: made.updates])
         if not made.updates:
             compiled.look_over(collector)
-        info = self._take(made, compiled.samples())
+        info = own.take(self, made, compiled.samples())
         row = self._row(made.updates, made.updates * steps, 0, made.returns, made.lengths, info)
         if made.lived > made.updates:
             compiled.look_over(collector)
-        self._collector = collector
         return row
 
 
@@ -144,16 +152,18 @@ class CompiledUpdates:
         envs: Any = agent.envs
         family, problem, steps, count = policy.distribution, envs.problem, config.n_steps, config.num_envs
         groups = groups_of(count)
-        n, self.most = count // groups, max(1, min(MOST_STEPS // (steps * count), MOST_MET // own.met))
+        most = 1 if own.one_by_one else min(MOST_STEPS // (steps * count), MOST_MET // own.met)
+        n, self.most = count // groups, max(1, most)
         cuts, shape = n * (steps // envs.time_limit + 1), (groups, steps, n)
         seen, single = (steps + 1) * n + cuts, np.float32
         self._backend, self._envs = policy.backend, envs
         self._made_for = agent.config, agent.actor, agent.critic, envs, envs.time_limit
+        self._helper: Job[int] | None
 
-        self._learnt = tuple(np.empty_like(one) for one in agent._learnt())
-        self._plan, self._given = np.zeros(3, np.int64), tuple(
-            np.empty((self.most, *one.shape[1:]), one.dtype) for one in agent._given([])
-        )
+        self._learnt = tuple(np.empty_like(one) for one in agent._in_kernels.learnt(agent))
+        given = agent._in_kernels.given(agent, [])
+        self._given = tuple(np.empty((self.most, *one.shape[1:]), one.dtype) for one in given)
+        self._plan = np.zeros(3, np.int64)
         self._noise = np.empty((self.most, *shape, *family.act_shape), single)
         kind, flags = np.int64 if family.discrete else single, np.empty((2, *shape), bool)
         self.batch = (
@@ -171,7 +181,7 @@ class CompiledUpdates:
         self._ended = np.empty(ended), np.empty(ended, np.int64), np.zeros((self.most, groups, 2), np.int64)
         self._record = np.zeros((self.most, 2, 3))
         sizes = policy.mlp.sizes, critic.sizes
-        of_values = 128 * max(map(sum, sizes)) + n * sum(policy.mlp.sizes)
+        of_values = self._backend.kernels("mlp").TILE * max(map(sum, sizes)) + n * sum(policy.mlp.sizes)
         work = np.empty((2, max(own.work, of_values)), single)
         room = (np.empty((3, policy.layout.size), single), np.empty((3, critic.layout.size), single), work, *own.room)
         bound = np.inf if problem.actions else problem.act_high
@@ -181,13 +191,26 @@ class CompiledUpdates:
             (limit, *self._places, np.empty((groups, *draws.shape))), self._tally, self._noise, self.batch,
             self._ended, self._record, room,
         )  # fmt: skip
-        from minipg.kernels.cpu._address import address_of  # kernels that other agents need not load
-        from minipg.kernels.cpu.classic_control.updates import live, updates
+        from minipg.kernels.cpu.classic_control.updates import live, updates  # which other agents need not load
 
-        self._kernels = updates, live(problem.file, family.name), *own.tasks  # while they are kept, they can be called
-        self._tasks = np.array([address_of(task, 0, 0, self._inputs) for task in self._kernels[1:]])
-        self._threads: Any = None
-        self._helper: Job[int] | None = None
+        self._kernels = live(problem.file, family.name), *own.tasks, updates
+        self._addresses = np.zeros(len(self._kernels), np.int64)
+        self._begin_anew()
+
+    def compile(self, order: Sequence[int] = (0, 2, 3, 1)) -> None:
+        """Compile what groups live through (0), policy and critic learn (1, 2), and the loop (3), in this order."""
+        address_of = self._backend.kernels("_address").address_of
+        for one in order:
+            arguments = (0, 0, self._inputs) if one < 3 else (True, *self._for_all())
+            self._addresses[one] = address_of(self._kernels[one], *arguments)
+
+    def _begin_anew(self) -> None:
+        """A board at which nobody is yet: a forked child's threads are others."""
+        self._threads, self._helper = pool(self._backend.threads), None
+        self._board: Array = np.zeros(self._backend.kernels("_board").SIZE, np.int64)
+
+    def _for_all(self) -> tuple[Any, ...]:
+        return self._board, self._plan, self._addresses[:3], self._inputs
 
     def serves(self, agent: CompiledAgent[Any]) -> bool:
         """Whether it was made for the agent as it is now."""
@@ -195,9 +218,7 @@ class CompiledUpdates:
         now = agent.config, agent.actor, agent.critic, envs, envs.time_limit
         return all(one is other or one == other for one, other in zip(now, self._made_for, strict=True))
 
-    def __call__(
-        self, learnt: tuple[Array, ...], collector: Collector, noise: Array, given: tuple[Array, ...]
-    ) -> Made:
+    def __call__(self, learnt: tuple[Array, ...], collector: Collector, noise: Array, given: tuple[Array, ...]) -> Made:
         """As many updates as are `given`, or fewer: they end before experience, and after a step, that is not finite.
 
         noise (U·T, N, …). What is `learnt` comes back in new arrays; the collector and its environments stand where
@@ -226,23 +247,21 @@ class CompiledUpdates:
         return Made(made, lived, after, self._record[made - 1], returns[over], lengths[over])
 
     def _run(self) -> int:
-        threads = pool(self._backend.threads)
-        if threads is not self._threads:  # those of a forked child are others: no helper is at this board
-            self._threads, self._helper = threads, None
-            self._board: Array = np.zeros(self._backend.kernels("_board").SIZE, np.int64)
-        updates, inputs = self._kernels[0], (self._board, self._plan, self._tasks, self._inputs)
+        if self._threads is not pool(self._backend.threads):
+            self._begin_anew()
+        updates, helper = self._kernels[3], self._helper
         with OneBlasThread():
             # one who has begun may be about to go, so another waits to follow
-            if self._backend.threads > 1 and (self._helper is None or self._helper.begun):
-                self._helper = self._backend.submit(updates, False, *inputs)
-            return updates(True, *inputs)
+            if self._backend.threads > 1 and (helper is None or helper.begun):
+                self._helper = self._backend.submit(updates, False, *self._for_all())
+            return updates(True, *self._for_all())
 
     def samples(self) -> Samples:
         """The last experience, in the kernel's own arrays, a group's rows after another's."""
         _, obs, act, params, _, _, _, adv, ret, _, value, _ = self.batch
         groups, rows = len(ret), ret[0].size
-        flat = (part.reshape(groups * rows, *part.shape[3:]) for part in (obs, act, adv, ret))
-        return Samples(*flat, value[:, :rows].reshape(-1), params.reshape(groups * rows, -1))
+        flat = lambda array: array.reshape(groups * rows, *array.shape[3:])
+        return Samples(flat(obs), flat(act), flat(adv), flat(ret), value[:, :rows].reshape(-1), flat(params))
 
     def look_over(self, collector: Collector) -> None:
         """Raise EnvironmentFault for what is not finite in the last experience."""

@@ -13,23 +13,20 @@ plus an entropy bonus. The critic is fitted beside it, on parameters of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
-from minipg.algorithms.ascent import AdamState, begin_adam, key_of, scheduled, shuffled
-from minipg.algorithms.compiled import PER_STEP, CompiledAgent, Made, Own, in_groups
+from minipg.algorithms.ascent import AdamState, begin_adam, scheduled, shuffled
+from minipg.algorithms.compiled import CompiledAgent
+from minipg.algorithms.compiled_ppo import PPOInKernels
 from minipg.algorithms.config import ActorCriticConfig
-from minipg.algorithms.critic import CriticFit, account, fit_critic
-from minipg.algorithms.proximal import Climb, Surrogate, numbers_to_climb
+from minipg.algorithms.critic import account, fit_critic
+from minipg.algorithms.proximal import Climb, Surrogate
 from minipg.checks import Array, require
 from minipg.objective import adapted_beta
 from minipg.policy import Policy
 from minipg.rollout import Batch
-from minipg.value import ValueState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +99,6 @@ class PPOInfo(NamedTuple):
     entropy: float
 
 
-_NOT_FINITE = PPOInfo("step not finite", 0.0, 0.0, 0, math.nan, math.nan)
-
-
 def update(
     policy: Policy,
     theta: Array,
@@ -125,18 +119,21 @@ def update(
         config.minibatch_size, config.learning_rate * scheduled(config.schedule, progress),
         max_kl=config.stop_kl, max_grad_norm=config.max_grad_norm,
     )  # fmt: skip
+    return after(surrogate, theta, state, found, config)
+
+
+def after(
+    surrogate: Surrogate, theta: Array, state: PPOState, found: Climb, config: PPOConfig
+) -> tuple[Array, PPOState, PPOInfo]:
+    """What comes of a climb from theta (P,): θ′, the state with the next penalty β  (PP-4), and an account."""
+    beta, taken = state.beta, found.adam.step - state.step
     if not found.finite:
-        return theta, state, _NOT_FINITE._replace(beta=state.beta)
-    info = told_of(surrogate, found, found.adam.step - state.step, config, state.beta)
-    return found.theta, PPOState(*found.adam, info.beta), info
-
-
-def told_of(surrogate: Surrogate, found: Climb, taken: int, config: PPOConfig, beta: float) -> PPOInfo:
-    """The account of so many steps, with the next penalty β  (PP-4)."""
-    after = surrogate.worth(found.theta)
+        return theta, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
+    reached = surrogate.worth(found.theta)
     if config.objective == "adaptive-kl" and taken:  # a batch that moved nothing says nothing about β
-        beta = adapted_beta(beta, after.kl, config.target_kl)
-    return PPOInfo(found.status, after.kl, found.clip_fraction, taken, beta, after.entropy)
+        beta = adapted_beta(beta, reached.kl, config.target_kl)
+    info = PPOInfo(found.status, reached.kl, found.clip_fraction, taken, beta, reached.entropy)
+    return found.theta, PPOState(*found.adam, beta), info
 
 
 class PPO(CompiledAgent[PPOConfig]):
@@ -149,6 +146,9 @@ class PPO(CompiledAgent[PPOConfig]):
 
     name = "ppo"
     Config = PPOConfig
+    _in_kernels = PPOInKernels()
+
+    _after = staticmethod(after)
 
     def _begin(self) -> PPOState:
         return PPOState(*begin_adam(self.theta), self.config.kl_coef)
@@ -166,53 +166,4 @@ class PPO(CompiledAgent[PPOConfig]):
             ),
         )  # fmt: skip
         self.value = fit.value
-        return account(info, fit, samples)
-
-    def _learnt(self) -> tuple[Array, ...]:
-        state, value = self.state, self.value
-        steps = np.array([state.step, value.step])
-        return self.theta, value.theta, state.first, state.second, value.first, value.second, steps
-
-    def _own(self) -> Own | None:
-        config, actor, critic = self.config, self.actor, self.critic
-        if config.vf_optimizer != "adam" or not config.vf_epochs:
-            return None
-        from minipg.kernels.cpu.classic_control.ppo import tasks  # kernels that other agents need not load
-
-        family, rows = actor.distribution, config.num_envs * config.n_steps
-        sizes = min(config.minibatch_size, rows), min(config.vf_minibatch_size, rows)
-        limits = config.stop_kl, config.max_grad_norm, config.vf_clip_range, config.ent_coef
-        kind = np.int64 if family.discrete else np.float32
-        room = np.empty((3, rows), np.float32), np.empty((sizes[0], *family.act_shape), kind)
-        params, epochs = (actor.layout.size, critic.mlp.layout.size), (config.n_epochs, config.vf_epochs)
-        orders = [np.empty((e, rows), np.int64) for e in epochs]
-        met = [p * e * (rows + PER_STEP * -(-rows // m)) for p, e, m in zip(params, epochs, sizes, strict=True)]
-        return Own(
-            tasks(family.name), (sizes, tuple(map(float, limits)), config.normalize_advantage),
-            (*room, np.empty(2), np.empty(config.vf_epochs), in_groups(config.num_envs, config.n_steps), *orders),
-            max(numbers_to_climb(actor, sizes[0]), critic.numbers_to_fit(sizes[1])), sum(met),
-        )  # fmt: skip
-
-    def _given(self, shares: Sequence[float]) -> tuple[Array, ...]:
-        config, rates = self.config, np.empty((len(shares), 4))
-        for k, share in enumerate(shares):
-            left = scheduled(config.schedule, share)
-            rates[k, :2] = config.learning_rate * left, config.vf_learning_rate * left
-            rates[k, 2:] = config.limits(self.state.beta, share)
-        keys = [key_of(self.streams.shuffling) for _ in range(2 * len(shares))]
-        return rates, np.array(keys, np.uint64).reshape(-1, 2)
-
-    def _take(self, made: Made, samples: Samples) -> dict[str, Any]:
-        (taken, beyond, failed), (loss, _, missed) = made.record.tolist()
-        self.theta, value_theta, first, second, v_first, v_second, (step, v_step) = made.learnt
-        config, beta = self.config, self.state.beta
-        self.value = ValueState(value_theta, v_first, v_second, int(v_step))
-        fit = CriticFit(self.value, math.nan if missed else loss, "critic not finite" if missed else "ok")
-        adam, wanted = AdamState(first, second, int(step)), config.n_epochs * -(-len(samples.obs) // config.minibatch_size)
-        found = Climb(self.theta, adam, beyond / max(taken, 1), "ok" if taken == wanted else "target KL", not failed)
-        info = _NOT_FINITE._replace(beta=beta)
-        if found.finite:
-            surrogate = Surrogate.of(self.actor, samples.obs, samples.act, samples.adv, samples.params)
-            info = told_of(surrogate, found, int(taken), config, beta)
-        self.state = PPOState(*adam, info.beta)
         return account(info, fit, samples)

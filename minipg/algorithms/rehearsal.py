@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minipg.algorithms.agent import Agent
+from minipg.algorithms.compiled import CompiledAgent, CompiledUpdates
 from minipg.backend import Backend
+from minipg.envs.problems import Problem
 from minipg.rollout import Batch
 
 _OF_ENVIRONMENTS = ("envs", "observations", "actions", "_collector", "_snapshots", "_compiled")
 _ROWS = 256
+
+
+class Stage(NamedTuple):
+    """What kernels are told of compiled environments."""
+
+    problem: Problem
+    time_limit: int
+    inputs: tuple[Any, ...]
+
+    def in_kernels(self) -> tuple[Any, ...]:
+        """As the environments' own."""
+        return self.inputs
 
 
 def understudy(agent: Agent[Any]) -> Agent[Any]:
@@ -20,12 +34,20 @@ def understudy(agent: Agent[Any]) -> Agent[Any]:
     twin = object.__new__(type(agent))
     parts = {name: part for name, part in vars(agent).items() if name not in _OF_ENVIRONMENTS}
     vars(twin).update(copy.deepcopy(parts, {id(agent.backend): Backend(agent.backend.name, 1)}))
+    if isinstance(agent, CompiledAgent) and agent._compilable() and agent._in_kernels.own(agent) is not None:
+        envs: Any = agent.envs
+        twin.envs = Stage(envs.problem, envs.time_limit, envs.in_kernels())  # type: ignore[assignment]
     return twin
 
 
 def rehearse(agent: Agent[Any]) -> None:
-    """One update of an understudy, on few rows of the types that a rollout's have."""
-    agent._update(_made_up(agent), 0.0)
+    """One update of an understudy, on few rows of the types that a rollout's have; or the kernels that make it."""
+    if isinstance(agent, CompiledAgent) and isinstance(getattr(agent, "envs", None), Stage):
+        own = agent._in_kernels.own(agent)
+        assert own is not None
+        CompiledUpdates(agent, own).compile((1, 2, 0))  # first what the run itself compiles last
+    else:
+        agent._update(_made_up(agent), 0.0)
 
 
 def _made_up(agent: Agent[Any]) -> Batch:

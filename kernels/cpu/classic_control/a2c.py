@@ -9,7 +9,7 @@ from functools import cache
 
 from minipg.kernels.cpu import head, mlp, optimizer
 from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit, part
+from minipg.kernels.cpu._jit import part, task
 from minipg.kernels.cpu.categorical import entropy
 from minipg.kernels.cpu.classic_control.updates import OK
 from minipg.kernels.cpu.policy_gradient import _covectors, _covectors_of
@@ -21,7 +21,7 @@ GRADIENT_NOT_FINITE, STEP_NOT_FINITE = 1, 2
 def tasks(family):
     """`_climb` and `_fit`, compiled for the distributions of that name."""
     module = f"minipg.kernels.cpu.{family}"
-    return compiled_with(_climb, module, ("entropy",), jit, _covectors=_covectors_of(family)), _fit
+    return compiled_with(_climb, module, ("entropy",), task, _covectors=_covectors_of(family)), _fit
 
 
 def _climb(_, k, inputs):
@@ -49,7 +49,7 @@ def _climb(_, k, inputs):
         theta[i] = min(max(theta[i], bounds[0]), bounds[1])
 
 
-@jit
+@task
 def _fit(_, k, inputs):
     """A step of the critic down its error  (AC-1) → record: the loss, the share of the targets' variance explained."""
     networks, learnt, settings, given, _, _, _, batch, _, record, room = inputs

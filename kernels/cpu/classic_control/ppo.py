@@ -12,12 +12,13 @@ import math
 from functools import cache
 
 import numpy as np
-from minipg.kernels.cpu import regression, shuffling
+from minipg.kernels.cpu import shuffling
 from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit, part
+from minipg.kernels.cpu._jit import part, task
 from minipg.kernels.cpu.categorical import log_prob
 from minipg.kernels.cpu.classic_control.updates import OK
 from minipg.kernels.cpu.proximal import _climb, _climb_of
+from minipg.kernels.cpu.regression import fit_part
 
 NOT_FINITE = 1
 
@@ -26,11 +27,11 @@ NOT_FINITE = 1
 def tasks(family):
     """`_ascend` and `_fit`, compiled for the distributions of that name."""
     module = f"minipg.kernels.cpu.{family}"
-    return compiled_with(_ascend, module, ("log_prob",), jit, _climb=_climb_of(family, part)), _fit
+    return compiled_with(_ascend, module, ("log_prob",), task, _climb=_climb_of(family, part)), _fit
 
 
 def _ascend(_, k, inputs):
-    """All epochs of the policy  (PP-1 to PP-4) → record: steps taken, and how many ratios were beyond the clip range."""
+    """All epochs of the policy  (PP-1 to PP-4) → record: steps taken, and ratios beyond the clip range."""
     networks, learnt, settings, given, _, _, _, batch, _, record, room = inputs
     policy, ((size, _), (max_kl, max_norm, _, entropy_weight), normalizes) = networks[0], settings[1]
     (rates, keys), (theta, _, first, second, _, _, steps) = given, learnt
@@ -58,7 +59,7 @@ def _ascend(_, k, inputs):
         steps[0] += np.int64(told[0])
 
 
-@jit
+@task
 def _fit(_, k, inputs):
     """All epochs of the critic  (AC-1) → record: the last one's loss."""
     networks, learnt, settings, given, _, _, _, batch, _, record, room = inputs
@@ -73,7 +74,7 @@ def _fit(_, k, inputs):
     for i in range(theta.shape[0]):
         new[i], place[1, i], place[2, i] = theta[i], first[i], second[i]
     shuffling.shuffle(keys[k, 1], places, order)
-    regression.fit(
+    fit_part(
         sizes, activation, obs.reshape(rows, obs.shape[3]), ret.reshape(rows), old, order, size,
         (rates[k, 1], 0.9, 0.999, 1e-8), (clip_range, max_norm), steps[1], new, place[1], place[2], loss, works[1],
     )  # fmt: skip

@@ -30,7 +30,7 @@ from minipg.kernels.cpu import mlp, returns
 from minipg.kernels.cpu._address import call
 from minipg.kernels.cpu._bind import compiled_with
 from minipg.kernels.cpu._board import all_done, announce, finish, is_open, post, take
-from minipg.kernels.cpu._jit import jit, part
+from minipg.kernels.cpu._jit import jit, part, task
 from minipg.kernels.cpu.classic_control.rollout import _rollout, _rollout_of
 
 PATIENCE = 400_000  # looks at the board, which take about half a millisecond
@@ -83,7 +83,7 @@ def updates(leads, board, plan, tasks, inputs):
 def live(problem, family):
     """`_live`, compiled for the problem and the distributions in the files of those names."""
     steps = _rollout_of(problem, family, part)
-    return compiled_with(_live, f"minipg.kernels.cpu.{family}", (), jit, f"_{problem}", _rollout=steps)
+    return compiled_with(_live, f"minipg.kernels.cpu.{family}", (), task, f"_{problem}", _rollout=steps)
 
 
 def _live(g, k, inputs):

@@ -1,0 +1,61 @@
+"""A2C in the kernels that make many updates in one call: kernels/cpu/classic_control/a2c.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minipg.algorithms.advantages import Samples
+from minipg.algorithms.ascent import StepInfo, scheduled
+from minipg.algorithms.compiled import PER_STEP, InKernels, Made, Own
+from minipg.algorithms.critic import CriticFit, outcome
+from minipg.backend import tiles_of
+from minipg.checks import Array
+
+_STATUS = ("ok", "gradient not finite", "step not finite")
+
+
+class A2CInKernels(InKernels):
+    """With advantages as they are, and batches of a tile of rows each."""
+
+    def learnt(self, agent: Any) -> tuple[Array, ...]:
+        """θ, θ_v and RMSProp's running squares of each."""
+        return agent.theta, agent.value.theta, agent.state.second, agent.value.second
+
+    def own(self, agent: Any) -> Own | None:
+        """As the kernel says."""
+        config, actor, critic = agent.config, agent.actor, agent.critic.mlp
+        rows, family = config.num_envs * config.n_steps, actor.distribution
+        if config.normalize_advantage or len(tiles_of(rows)) > 1:
+            return None
+        from minipg.kernels.cpu.classic_control.a2c import tasks  # which other agents need not load
+
+        params = actor.layout.size + critic.layout.size
+        of_a_row = max(sum(one.sizes) + 2 * max(one.sizes) for one in (actor.mlp, critic)) + 4 * family.n_params
+        settings = config.ent_coef, config.max_grad_norm, config.rms_decay, config.rms_epsilon
+        return Own(
+            tasks=tasks(family.name),
+            settings=tuple(map(float, settings)),
+            room=(),
+            work=params + rows * of_a_row,
+            met=params * (rows + PER_STEP),
+        )
+
+    def given(self, agent: Any, shares: Sequence[float]) -> tuple[Array, ...]:
+        """Rates of policy and critic (U, 2)."""
+        config = agent.config
+        left = [scheduled(config.schedule, share) for share in shares]
+        return (np.outer(left, (config.learning_rate, config.vf_learning_rate)),)
+
+    def take(self, agent: Any, made: Made, samples: Samples) -> dict[str, Any]:
+        """The last update's account, which the kernel has kept."""
+        (norm, entropy, status), (loss, explained, missed) = made.record.tolist()
+        agent.theta, value_theta, second, value_second = made.learnt
+        agent.state = agent.state._replace(second=second)
+        steps = agent.value.step + made.updates - (missed != 0)
+        agent.value = agent.value._replace(theta=value_theta, second=value_second, step=steps)
+        fit = CriticFit(agent.value, math.nan if missed else loss, "critic not finite" if missed else "ok")
+        return {**outcome(StepInfo(_STATUS[int(status)], norm, entropy), fit), "explained_variance": explained}
