@@ -69,7 +69,7 @@ def test_what_an_update_moves_depends_on_no_number_of_steps_environments_or_mini
 
 @pytest.mark.parametrize("backend", ["cupy", "numpy"])
 def test_many_rows_are_put_in_order_where_they_are(backend, monkeypatch):
-    monkeypatch.setattr("minipg.algorithms.ascent._MANY", 64)
+    monkeypatch.setattr("minipg.kernels.gpu.shuffling._MANY", 64)
     agent = PPO("CartPole-v1", seed=3, backend=backend, vec="compiled", num_envs=8, n_steps=16, hidden=(8,), n_epochs=2)
     fake_cupy.log.update(up=0, down=0)
     order = shuffled(agent.backend, np.random.default_rng(0), 2, 100)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from cases import TWINS
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minipg import Backend
@@ -35,3 +36,39 @@ def test_a_large_epsilon_stands_beside_the_root_in_adam_and_under_it_in_rmsprop_
     theta, second = np.zeros((2, 2))
     kernels.rmsprop(g, 0.1, 0.0, epsilon, theta, second)
     np.testing.assert_allclose(theta, 0.1 * g / np.sqrt(g * g + epsilon), rtol=1e-12)
+
+
+HOST_TWINS = pytest.mark.parametrize("twin", ["numpy", "numba"])
+
+
+def shuffled(twin, key, labels, epochs):
+    order = np.empty((epochs, len(labels)), np.int64)
+    Backend(twin, 1).kernels("shuffling").shuffle(np.uint64(key), labels, order)
+    return order
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 50), st.integers(0, 3))
+def test_orders_are_the_same_to_the_bit_and_labels_all_stay(key, rows, epochs):
+    labels = np.arange(7, 7 + rows)
+    order = shuffled("numba", key, labels, epochs)
+    np.testing.assert_array_equal(order, shuffled("numpy", key, labels, epochs))
+    np.testing.assert_array_equal(np.sort(order, axis=1), np.tile(labels, (epochs, 1)))
+
+
+@HOST_TWINS
+def test_rows_are_shuffled_anew_in_every_epoch_and_by_every_key(twin):
+    orders = [shuffled(twin, key, np.arange(100), 2) for key in (1, 2)]
+    assert len({tuple(order) for two in orders for order in two.tolist()}) == 4
+
+
+def test_the_numbers_are_those_of_SplitMix64():
+    published = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
+    assert Backend("numpy", 1).kernels("shuffling")._splitmix64(np.uint64(1234567), 4).tolist() == published
+
+
+@HOST_TWINS
+def test_every_order_is_as_likely_as_any_other(twin):
+    orders = shuffled(twin, 0, np.arange(4), 24_000)
+    _, counts = np.unique(orders, axis=0, return_counts=True)
+    assert len(counts) == 24
+    assert ((counts - 1000) ** 2).sum() / 1000 < 55  # of 23 degrees of freedom: beyond it once in 5000 keys

@@ -24,13 +24,13 @@ FLOORS = [
     ["minipg.kernels.cpu._board"],
     ["minipg.kernels.cpu._bell"],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
-     for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments",
-                  "head")],
+     for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments", "head",
+                  "shuffling")],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("regression", "fisher", "multicategorical", "squashed")],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("policy_gradient", "proximal", "evaluation", "acting")],
-    ["minipg.kernels.cpu._crew"],
+    ["minipg.kernels.cpu._crew", "minipg.kernels.cpu._address"],
     [f"minipg.kernels.gpu.{name}" for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate",
                                                 "optimizer", "moments", "head")],
     [f"minipg.kernels.gpu.{name}" for name in ("regression", "fisher", "multicategorical", "squashed")],
@@ -40,9 +40,10 @@ FLOORS = [
     ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
     ["minipg.kernels.cpu.classic_control.batch"],
     ["minipg.kernels.cpu.classic_control.rollout"],
-    ["minipg.kernels.cpu.classic_control.a2c"],
+    ["minipg.kernels.cpu.classic_control.updates"],
+    [f"minipg.kernels.cpu.classic_control.{name}" for name in ("a2c", "ppo")],
     [f"minipg.kernels.gpu.classic_control.{name}" for name in ("batch", "stream")],
-    ["minipg.kernels.gpu.classic_control.rollout"],
+    ["minipg.kernels.gpu.classic_control.rollout", "minipg.kernels.gpu.shuffling"],
     ["minipg.errors", "minipg.interrupts"],
     ["minipg.checks"],
     ["minipg.threads", "minipg.compiling"],
@@ -73,6 +74,7 @@ FLOORS = [
     ["minipg.algorithms.dual"],
     ["minipg.algorithms.agent", "minipg.algorithms.critic"],
     ["minipg.algorithms.compiled"],
+    ["minipg.algorithms.compiled_a2c", "minipg.algorithms.compiled_ppo"],
     [f"minipg.algorithms.{name}" for name in ("reinforce", "vpg", "a2c", "npg", "trpo", "ppo", "rehearsal")],
     ["minipg.algorithms"],
     [f"minipg.runs.{name}"

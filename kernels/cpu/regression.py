@@ -67,4 +67,4 @@ def _fit(
         loss[epoch] = squares / order.shape[1]
 
 
-fit, fit_part = jit(_fit), part(_fit)
+fit, _fit_part = jit(_fit), part(_fit)

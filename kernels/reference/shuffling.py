@@ -10,20 +10,22 @@ and place i is exchanged with ⌊half · (i + 1) / 2³²⌋: no place is likelie
 """
 
 import numpy as np
+from minipg.kernels.reference._namespace import namespace
 
 _STEP, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def shuffle(key, labels, order):
     """Each row of order (E, B) becomes a random order of `labels` (B,), by the numbers of `key`, a uint64."""
-    epochs, last_first = len(order), np.arange(order.shape[1])[:0:-1]
-    numbers = _splitmix64(key, epochs * len(last_first)).reshape(epochs, len(last_first))
+    xp, places, last_first = namespace(order), np.empty(order.shape, np.int64), np.arange(order.shape[1])[:0:-1]
+    numbers = _splitmix64(key, len(places) * len(last_first)).reshape(len(places), len(last_first))
     others = ((numbers >> 32) * (last_first.astype(np.uint64) + 1)) >> 32
-    for epoch in range(epochs):
-        row = labels.tolist()
+    for epoch in range(len(places)):
+        row = list(range(order.shape[1]))
         for i, j in zip(last_first.tolist(), others[epoch].tolist(), strict=True):
             row[i], row[j] = row[j], row[i]
-        order[epoch] = row
+        places[epoch] = row
+    order[...] = labels[xp.asarray(places)]
 
 
 def _splitmix64(key, count):

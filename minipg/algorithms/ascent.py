@@ -13,8 +13,6 @@ from minipg.checks import Array, namespace
 from minipg.objective import gradient_and_entropy
 from minipg.policy import Policy
 
-_MANY = 2**16  # rows
-
 
 class Squares(Protocol):
     """An optimizer's state, whatever else is in it."""
@@ -35,16 +33,9 @@ class AdamState(NamedTuple):
 
 
 def shuffled(backend: Backend, rng: np.random.Generator, epochs: int, rows: int) -> Array:
-    """(E, B) the rows as each epoch visits them, by the random numbers of a key of `rng`'s.
-
-    Many rows on a device are put in order there: it would wait for the host.
-    """
-    if backend.on_host or rows < _MANY:
-        order, host = np.empty((epochs, rows), np.int64), backend if backend.on_host else Backend(threads=1)
-        host.kernels("shuffling").shuffle(key_of(rng), np.arange(rows), order)
-        return order
-    order = backend.xp.empty((epochs, rows), np.int64)
-    backend.kernels("classic_control.stream").permutation(rng.integers(2**64, size=2, dtype=np.uint64), order)
+    """(E, B) the rows as each epoch visits them, by the random numbers of a key of `rng`'s."""
+    order: Array = backend.xp.empty((epochs, rows), np.int64)
+    backend.kernels("shuffling").shuffle(key_of(rng), backend.xp.arange(rows), order)
     return order
 
 

@@ -70,9 +70,9 @@ def dual_update(
     entropy, before = map(float, told(entropies.mean(), adv.mean(dtype=np.float64)))
     surrogate = Surrogate.of(policy, samples.obs, samples.act, adv, samples.params)
     new, adam, multiplier, value, kl = theta, AdamState(*state[:3]), state.multiplier, math.nan, math.nan
-    for epoch in order:
+    for k in range(len(order)):
         terms = (math.inf, multiplier, 0.0)
-        found = surrogate.climb(new, adam, terms, epoch[None], settings.minibatch_size, settings.learning_rate)
+        found = surrogate.climb(new, adam, terms, order[k : k + 1], settings.minibatch_size, settings.learning_rate)
         new, adam = found.theta, found.adam
         value, kl, _ = surrogate.worth(new, entropy=False)
         if not (found.finite and math.isfinite(value) and math.isfinite(kl)):

@@ -18,7 +18,7 @@ from minipg.kernels.cpu._jit import part, task
 from minipg.kernels.cpu.categorical import log_prob
 from minipg.kernels.cpu.classic_control.updates import OK
 from minipg.kernels.cpu.proximal import _climb, _climb_of
-from minipg.kernels.cpu.regression import fit_part
+from minipg.kernels.cpu.regression import _fit_part
 
 NOT_FINITE = 1
 
@@ -74,7 +74,7 @@ def _fit(_, k, inputs):
     for i in range(theta.shape[0]):
         new[i], place[1, i], place[2, i] = theta[i], first[i], second[i]
     shuffling.shuffle(keys[k, 1], places, order)
-    fit_part(
+    _fit_part(
         sizes, activation, obs.reshape(rows, obs.shape[3]), ret.reshape(rows), old, order, size,
         (rates[k, 1], 0.9, 0.999, 1e-8), (clip_range, max_norm), steps[1], new, place[1], place[2], loss, works[1],
     )  # fmt: skip
