@@ -239,14 +239,14 @@ VARIANTS = {
     "trpo, standardised": Variant("trpo", "Pendulum-v1", {
         "normalize_obs": True, "normalize_reward": True, **STEPS}, (23, 16), (1, 5)),
     "trpo, subsample": Variant("trpo", "CartPole-v1", {"fisher_subsample": 2, **STEPS}, (22, 16), (2, 5)),
-    "trpo, dual": Variant("trpo", "CartPole-v1", {"solver": "dual", **MINI}, (22, 16), (3, 7)),
+    "trpo, dual": Variant("trpo", "CartPole-v1", {"solver": "dual", **MINI}, (22, 16), (2, 7)),
     "trpo, vine": Variant("trpo", "CartPole-v1", VINE, (22 + 8, 16 + 6), (1, 5)),
     "trpo, vine, drawn": Variant("trpo", "Acrobot-v1", {
         **VINE, "normalize_reward": False, "vine_branches": 2}, (22 + 8, 16 + 5), (1, 5)),
     "trpo, vine, standardised": Variant("trpo", "Pendulum-v1", {
         "normalize_obs": True, "normalize_reward": True, **VINE}, (23 + 8, 16 + 6), (1, 5)),
     "trpo, vine, dual": Variant("trpo", "Pendulum-v1", {
-        "solver": "dual", "squash": True, **MINI, **VINE}, (22 + 8, 16 + 5), (3, 7)),
+        "solver": "dual", "squash": True, **MINI, **VINE}, (22 + 8, 16 + 5), (2, 7)),
     "trpo, vine, in line": Variant("trpo", "Pendulum-v1", {
         "vec": "gymnasium", **VINE}, (22 + 4 + 9 * 4, 16 + 9 * 5), (1, 5)),
     "ppo, unclipped": Variant("ppo", "CartPole-v1", {"objective": "unclipped", **MINI}, (22, 16), (2, 4)),

@@ -173,9 +173,9 @@ def test_two_signatures_never_share_a_file(tmp_path, monkeypatch):
 def test_a_rehearsal_compiles_what_the_run_calls_by_address(name, monkeypatch):
     compiled, address_of = [], _address.address_of
 
-    def noted(kernel, *arguments):
-        compiled.append((kernel, numba.typeof(arguments)))
-        return address_of(kernel, *arguments)
+    def noted(kernel, signature):
+        compiled.append((kernel, signature))
+        return address_of(kernel, signature)
 
     monkeypatch.setattr(_address, "address_of", noted)
     agent = ALGORITHMS[name]("CartPole-v1", n_steps=16, threads=2)

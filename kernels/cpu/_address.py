@@ -4,15 +4,15 @@ A kernel inside another one is inlined, and compiled with it. One that is called
 another process at the same time if there is one, and kept by itself.
 """
 
-from numba import typeof, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 
-def address_of(kernel, *arguments):
-    """Where `kernel` begins, compiled for such arguments. It returns nothing, and is passed no others."""
-    signature = tuple(map(typeof, arguments))
-    kernel.compile(signature)
+def address_of(kernel, signature):
+    """Where `kernel`, which returns nothing, begins, compiled for arguments of these types: it is passed no others."""
+    if signature not in kernel.overloads:
+        kernel.compile(signature)
     code = kernel.overloads[signature]
     return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
 

@@ -199,10 +199,13 @@ class CompiledUpdates:
 
     def compile(self, order: Sequence[int] = (0, 2, 3, 1)) -> None:
         """Compile what groups live through (0), policy and critic learn (1, 2), and the loop (3), in this order."""
+        from numba import typeof
+
         address_of = self._backend.kernels("_address").address_of
+        for_all = tuple(map(typeof, (True, *self._for_all())))
         for one in order:
-            arguments = (0, 0, self._inputs) if one < 3 else (True, *self._for_all())
-            self._addresses[one] = address_of(self._kernels[one], *arguments)
+            which = typeof(one)
+            self._addresses[one] = address_of(self._kernels[one], (which, which, for_all[-1]) if one < 3 else for_all)
 
     def _begin_anew(self) -> None:
         """A board at which nobody is yet: a forked child's threads are others."""
