@@ -165,7 +165,7 @@ class CompiledUpdates:
         self._given = tuple(np.empty((self.most, *one.shape[1:]), one.dtype) for one in given)
         self._plan = np.zeros(3, np.int64)
         self._noise = np.empty((self.most, *shape, *family.act_shape), single)
-        kind, flags = np.int64 if family.discrete else single, np.empty((2, *shape), bool)
+        kind, flags = np.int64 if family.discrete else single, np.empty((2, groups, steps + _APART, n), bool)
         self.batch = (
             np.empty((groups, seen, policy.mlp.sizes[0]), single), np.empty((*shape, policy.mlp.sizes[0]), single),
             np.empty((*shape, *family.act_shape), kind), np.empty((*shape, family.n_params), single),

@@ -16,9 +16,9 @@ A task is called by its address, as task(which, k, inputs), with `inputs` as the
                 line wait for each other
     noise       (U, G, T, n, …) for `sample`
     batch       seen (G, (T + 1)·n + M, O), where after T·n rows come those that environments show, and in the end the
-                last ones of truncated episodes; obs (G, T, n, O), act (G, T, n, …), params (G, T, n, D), rew,
-                terminated, truncated, Â and target (G, T, n), final_at (G, M), V (G, (T + 1)·n + M), and discounted
-                (G, n, 1), of no use
+                last ones of truncated episodes; obs (G, T, n, O), act (G, T, n, …), params (G, T, n, D), rew (G, T, n),
+                terminated and truncated (G, T̄, n) with T̄ > T likewise, Â and target (G, T, n), final_at (G, M),
+                V (G, (T + 1)·n + M), and discounted (G, n, 1), of no use
     ended       → returns and lengths of episodes (U, G, T, n), and counts (U, G, 2), as `rollout.py` leaves them
     record      → (U, 2, 3) what policy and critic tell of an update, and at the end of each a status, 0 if all is well
     room        of policy (3, P) and critic (3, Q), work (2, …) for a task each, and the algorithm's own
@@ -104,7 +104,7 @@ def _live(g, k, inputs):
         (time_limit, state[g, :n], elapsed[g, :n], stream[g, :n], shown[g, :n], done[g, :n], u[g]),
         (tally[0][g, :n], tally[1][g, :n]), (0.0, nothing, nothing, nothing),
         (0.0, 0.0, discounted[g], nothing, nothing, nothing),
-        (every, act[g], params[g], rew[g], terminated[g], truncated[g]),
+        (every, act[g], params[g], rew[g], terminated[g, :steps], truncated[g, :steps]),
         (seen[g, after:], final_at[g]), (ended[0][k, g], ended[1][k, g], ended[2][k, g]), work,
     )  # fmt: skip
     for t in range(steps):
@@ -117,5 +117,5 @@ def _live(g, k, inputs):
     for start in range(0, rows, mlp.TILE):
         some = slice(start, min(start + mlp.TILE, rows))
         mlp.forward(value_theta, sizes, activation, seen[g, some], v[some].reshape(-1, 1), work)
-    cut_at = final_at[g, :cuts]
-    returns.advantages(v, rew[g], terminated[g], truncated[g], cut_at, gamma, gae_lambda, adv[g], ret[g])
+    ends = terminated[g, :steps], truncated[g, :steps], final_at[g, :cuts]
+    returns.advantages(v, rew[g], ends[0], ends[1], ends[2], gamma, gae_lambda, adv[g], ret[g])
