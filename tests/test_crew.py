@@ -7,7 +7,11 @@ import numba
 import numpy as np
 import pytest
 import threadpoolctl
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from minipg.kernels.cpu._board import SIZE, all_done, finish, post, take
+from minipg.kernels.cpu._lines import claim
 
 from minipg import MLP, Backend, CategoricalPolicy, GaussianPolicy, fisher_operator
 from minipg.backend import TILE_ROWS
@@ -74,6 +78,18 @@ def test_every_tile_is_taken_once_however_many_threads_take_tiles():
         over.set()
         for thread in followers:
             thread.join()
+
+
+@numba.njit
+def claimed(array):
+    claim(array)
+
+
+@given(arrays(st.sampled_from([np.float32, np.float64]), st.integers(0, 70)))
+def test_to_claim_an_array_changes_nothing_in_it(array):
+    before = array.tobytes()
+    claimed(array)
+    assert array.tobytes() == before
 
 
 def test_who_is_busy_elsewhere_is_not_waited_for():

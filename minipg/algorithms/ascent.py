@@ -35,13 +35,13 @@ class AdamState(NamedTuple):
 def shuffled(backend: Backend, rng: np.random.Generator, epochs: int, rows: int) -> Array:
     """(E, B) the rows as each epoch visits them, by the random numbers of a key of `rng`'s."""
     order: Array = backend.xp.empty((epochs, rows), np.int64)
-    backend.kernels("shuffling").shuffle(key_of(rng), backend.xp.arange(rows), order)
+    backend.kernels("shuffling").shuffle(keys_of(rng, 1)[0], backend.xp.arange(rows), order)
     return order
 
 
-def key_of(rng: np.random.Generator) -> np.uint64:
-    """The key of the next random order."""
-    return rng.integers(2**64, dtype=np.uint64)
+def keys_of(rng: np.random.Generator, *shape: int) -> Array:
+    """The keys of the next random orders, (shape) uint64."""
+    return rng.integers(2**64, size=shape, dtype=np.uint64)
 
 
 def begin_adam(theta: Array) -> AdamState:

@@ -17,7 +17,7 @@ from minipg.threads import Job, OneBlasThread, pool
 
 C = TypeVar("C", bound=AdvantageConfig)
 
-MOST_STEPS, MOST_MET = 2**14, 2**31  # in one call, which nothing interrupts: steps, and parameters met
+MOST_STEPS, MOST_MET = 2**15, 2**31  # in one call, which nothing interrupts: steps, and parameters met
 PER_STEP = 16  # so many parameters of a row take as long as a step of an optimizer does for one
 _APART = 128  # rows of environments of two groups: at least a cache line
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minipg.algorithms.advantages import Samples
-from minipg.algorithms.ascent import AdamState, key_of, scheduled
+from minipg.algorithms.ascent import AdamState, keys_of, scheduled
 from minipg.algorithms.compiled import PER_STEP, InKernels, Made, Own, in_groups
 from minipg.algorithms.critic import CriticFit, account
 from minipg.algorithms.proximal import Climb, Surrogate, numbers_to_climb
@@ -61,8 +61,7 @@ class PPOInKernels(InKernels):
             left = scheduled(config.schedule, share)
             rates[k, :2] = config.learning_rate * left, config.vf_learning_rate * left
             rates[k, 2:] = config.limits(agent.state.beta, share)
-        keys = [key_of(agent.streams.shuffling) for _ in range(2 * len(shares))]
-        return rates, np.array(keys, np.uint64).reshape(-1, 2)
+        return rates, keys_of(agent.streams.shuffling, len(shares), 2)
 
     def take(self, agent: Any, made: Made, samples: Samples) -> dict[str, Any]:
         """The last update's account, from the policy that it led to."""

@@ -10,6 +10,7 @@ from functools import cache
 from minipg.kernels.cpu import head, mlp, optimizer
 from minipg.kernels.cpu._bind import compiled_with
 from minipg.kernels.cpu._jit import part, task
+from minipg.kernels.cpu._lines import claim
 from minipg.kernels.cpu.categorical import entropy
 from minipg.kernels.cpu.classic_control.updates import OK
 from minipg.kernels.cpu.policy_gradient import _covectors, _covectors_of
@@ -43,6 +44,7 @@ def _climb(_, k, inputs):
     place[0, network:] = 0
     acted = act.reshape((rows,) + act.shape[3:])  # noqa: RUF005  Numba knows no star here
     _covectors(policy, out, p, acted, adv.reshape(rows), entropy_weight, g, place[0, network:], rest)
+    claim(theta)
     mlp.vjp(theta[:network], sizes, activation, x, hidden, g, place[0, :network], rest)
     record[k, 0, 0], record[k, 0, 2] = _step(place, rows, given[0][k, 0], settings[1], theta, learnt[2])
     for i in range(network, theta.shape[0]):
@@ -60,6 +62,7 @@ def _fit(_, k, inputs):
     x, hidden, rest = obs.reshape(rows, obs.shape[3]), work[2 * rows : rows * (2 + units)], work[rows * (2 + units) :]
     mlp.forward(theta, sizes, activation, x, out, hidden)
     record[k, 1, 0], record[k, 1, 1] = _missed(value, ret, out, g)
+    claim(theta)
     mlp.vjp(theta, sizes, activation, x, hidden, g, place[0], rest)
     _, record[k, 1, 2] = _step(place, rows, given[0][k, 1], settings[1], theta, learnt[3])
 
