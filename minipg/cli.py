@@ -31,6 +31,7 @@ usage: minipg COMMAND ...
 
 Each command explains its flags with --help; for `train`, name the algorithm first: minipg train trpo --help
 """
+_REPORTING = {"triton", "jaxlib"}  # libraries that report, in a page of lines, what nobody looked at in the end
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _leave() -> None:
     """Look once for garbage to be closed; Python would look on, at all that the compiler left, for half a second."""
     gc.collect()
-    gc.freeze()
+    if not sys.modules.keys() & _REPORTING:
+        gc.freeze()
 
 
 def _told(line: str, status: int) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import gc
 import json
 import math
 import os
@@ -12,7 +13,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ import pytest
 from environments import SCRIPT, reward
 
 import minipg
-from minipg import TRPO
+from minipg import TRPO, cli
 from minipg.cli import main
 from minipg.errors import EnvironmentFault
 from minipg.progress import Progress
@@ -793,3 +794,15 @@ def test_garbage_is_closed_at_the_end_though_pythons_own_last_looks_are_left_out
     )
     subprocess.run([sys.executable, script, tmp_path / "log"], check=True, stdout=subprocess.DEVNULL)
     assert (tmp_path / "log").read_text() == "kept"
+
+
+@pytest.mark.parametrize(("module", "frozen"), [("triton", False), ("jaxlib", False), ("of_no_such_kind", True)])
+def test_nothing_is_kept_from_the_last_looks_where_a_library_would_report_it(module, frozen, monkeypatch):
+    for name in cli._REPORTING:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    try:
+        cli._leave()
+        assert (gc.get_freeze_count() > 0) == frozen
+    finally:
+        gc.unfreeze()
