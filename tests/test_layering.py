@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from host_cuda import host_cupy
+from mutations import planted, slips
 
 ROOT = Path(__file__).parent.parent
 
@@ -211,3 +212,9 @@ def test_no_public_name_is_without_a_docstring():
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 assert ast.get_docstring(node), f"{name}.{node.name}"
+
+
+def test_every_planted_slip_has_a_place():
+    for slip in slips():
+        text = (ROOT / slip.file).read_text()
+        assert planted(slip, text) not in (None, text), (slip.file, slip.name)
