@@ -4,16 +4,21 @@ import copy
 import dataclasses
 import math
 import multiprocessing
+import signal
 import threading
 import time
 
+import numba
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from minipg.kernels.cpu import _address
+from minipg.kernels.cpu._jit import task
 
 from minipg import A2C, PPO
 from minipg.algorithms.compiled import CompiledAgent, CompiledUpdates, groups_of, in_groups
 from minipg.algorithms.files import words_of
+from minipg.algorithms.proximal import Surrogate
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.errors import EnvironmentFault, ShapeError
 
@@ -176,7 +181,8 @@ def test_a_step_that_is_not_finite_is_not_taken_and_said(settings, before, statu
         assert all(row[name] == other[name] for name in ("policy_steps", "beta") if name in row)
     same(unwatched(hidden, 3), ours)
     assert all(np.isfinite(array).all() for array in (ours.theta, *ours.state))
-    assert ours.value.step == theirs.value.step
+    for name, array in whole(ours).items():
+        np.testing.assert_allclose(array, whole(theirs)[name], rtol=1e-3, atol=1e-5, err_msg=name)
     assert moved == ((ours.theta != were[0]).any(), (ours.value.theta != were[1]).any())
 
 
@@ -197,6 +203,63 @@ def test_experience_that_is_not_finite_is_not_learnt_from_and_what_was_learnt_be
     for stream, other in zip(ours.streams, theirs.streams, strict=True):
         np.testing.assert_array_equal(words_of(stream), words_of(other))
     assert not ours.mid_episode  # the next learning begins new episodes
+
+
+@EACH
+def test_whoever_is_interrupted_while_it_compiles_compiles_again(kind, monkeypatch):
+    one, address_of = agent(**kind), _address.address_of
+    interrupts = iter([None, KeyboardInterrupt, None])
+
+    def interrupted(*of):
+        if (stop := next(interrupts, None)) is not None:
+            raise stop
+        return address_of(*of)
+
+    monkeypatch.setattr(_address, "address_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        unwatched(one, 1)
+    assert one.steps == 0
+    same(unwatched(one, 3), unwatched(agent(**kind), 3))
+
+
+def test_who_is_interrupted_before_it_is_told_what_was_learnt_has_learnt_nothing(monkeypatch):
+    one = unwatched(agent(**PP), 2)
+    before = one.theta, one.state, one.value, one.steps, one.updates
+    monkeypatch.setattr(Surrogate, "worth", lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        unwatched(one, 5)
+    assert all(now is was for now, was in zip((one.theta, one.state, one.value), before[:3], strict=True))
+    assert (one.steps, one.updates) == before[3:]
+
+
+@task
+def broken(which, k, inputs):
+    inputs[9].reshape(inputs[9].size + 1)
+
+
+@EACH
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_task_that_raises_an_error_is_not_taken_for_done(kind, threads):
+    one = unwatched(agent(threads=threads, **kind), 2)
+    theta, compiled = one.theta.copy(), one._compiled
+    which = numba.typeof(0)
+    compiled._addresses[1] = _address.address_of(broken, (which, which, numba.typeof(compiled._inputs)))
+    with pytest.raises(RuntimeError, match="kernel"):
+        unwatched(one, 2)
+    np.testing.assert_array_equal(one.theta, theta)
+
+
+@EACH
+def test_what_somebody_changed_on_the_agent_is_left_to_the_plain_updates(kind):
+    one = unwatched(agent(num_envs=4, **kind), 1)
+    one.config = dataclasses.replace(one.config, num_envs=2)
+    assert not one._compilable()
+    other = unwatched(agent(**kind), 1)
+    other.envs = agent(**kind).envs
+    assert not other._compilable()
+    standardized = agent(normalize_obs=True, **kind)
+    standardized.config = dataclasses.replace(standardized.config, normalize_obs=False)
+    assert not standardized._compilable()
 
 
 @EACH

@@ -19,13 +19,13 @@ def address_of(kernel, signature):
 
 @intrinsic
 def call(typing, address, arguments):
-    """The kernel at that address, of this tuple of arguments."""
+    """Call the kernel at that address with this tuple of arguments → whether it came to its end, or raised an error."""
 
     def code(context, builder, signature, values):
         begins, passed = values[0], cgutils.unpack_tuple(builder, values[1])
         convention, kinds = context.call_conv, tuple(signature.args[1])
         pointer = convention.get_function_type(types.none, kinds).as_pointer()
-        convention.call_function(builder, builder.inttoptr(begins, pointer), types.none, kinds, passed)
-        return context.get_dummy_value()
+        status, _ = convention.call_function(builder, builder.inttoptr(begins, pointer), types.none, kinds, passed)
+        return status.is_ok
 
-    return types.void(address, arguments), code
+    return types.boolean(address, arguments), code

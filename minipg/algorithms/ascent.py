@@ -111,9 +111,12 @@ def policy_step(
     return policy.project(new), after, StepInfo("ok", float(length), float(entropy))
 
 
-def scheduled(schedule: str, progress: float) -> float:
-    """The share of a setting that is left after `progress` of all steps: constant 1, or linear from 1 to 0."""
-    return max(0.0, 1.0 - progress) if schedule == "linear" else 1.0
+def scheduled(schedule: str, progress: Any) -> Any:
+    """The share of a setting that is left after `progress` of all steps: constant 1, or linear from 1 to 0.
+
+    `progress` is a number or an array of them.
+    """
+    return np.maximum(1.0 - progress * (schedule == "linear"), 0.0)
 
 
 class RMSPropSettings(Protocol):

@@ -19,7 +19,7 @@ C = TypeVar("C", bound=AdvantageConfig)
 
 MOST_STEPS, MOST_MET = 2**15, 2**31  # in one call, which nothing interrupts: steps, and parameters met
 PER_STEP = 16  # so many parameters of a row take as long as a step of an optimizer does for one
-_APART = 128  # rows of environments of two groups: at least a cache line
+_APART = 128  # rows between the arrays of two groups, so that no cache line is both's: of flags, it takes so many
 
 
 class Own(NamedTuple):
@@ -34,14 +34,14 @@ class Own(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What a call came to: how many updates, of how many the experience, what the last one told, who ended."""
+    """What a call came to: updates and rollouts, what was learnt, what the last update told, episodes that ended."""
 
     updates: int
-    lived: int  # one more than updates where the last experience was not finite
+    rollouts: int  # one more than updates where the last is not finite, and nothing was learnt from it
     learnt: tuple[Array, ...]
     record: Array  # (2, 3) of the last update, as the kernel says
-    returns: Array  # (E,)
-    lengths: Array  # (E,)
+    returns: Array  # (K,)
+    lengths: Array  # (K,)
 
 
 class InKernels:
@@ -55,8 +55,8 @@ class InKernels:
         """What the algorithm adds to the inputs, where there are kernels for these settings."""
         raise NotImplementedError
 
-    def given(self, agent: Any, shares: Sequence[float]) -> tuple[Array, ...]:
-        """What the next updates are told, (U, …) each; before each, such a share of the run is over."""
+    def given(self, agent: Any, shares: Array) -> tuple[Array, ...]:
+        """What the next updates are told, (U, …) each; before them, shares (U,) of the run are over."""
         raise NotImplementedError
 
     def take(self, agent: Any, made: Made, samples: Samples) -> dict[str, Any]:
@@ -65,7 +65,11 @@ class InKernels:
 
 
 class CompiledAgent(Agent[C]):
-    """An actor-critic whose updates kernels make, where there are some for its environments and settings."""
+    """An actor-critic whose updates kernels make, where there are some for its environments and settings.
+
+    There are none for environments that are not compiled, for running statistics and squashed actions; of PPO, for a
+    critic that is fitted by L-BFGS or not at all; of A2C, for normalised advantages and batches of more than a tile.
+    """
 
     _in_kernels: InKernels
     _compiled: CompiledUpdates | None = None
@@ -79,21 +83,24 @@ class CompiledAgent(Agent[C]):
         definer = next(c for c in type(self).__mro__ if "_update" in vars(c))
         if "_in_kernels" not in vars(definer) or type(self)._collect is not Agent._collect:
             return False
-        if not hasattr(self.envs, "in_kernels"):
+        envs: Any = self.envs
+        if not hasattr(envs, "in_kernels") or envs.num_envs != self.config.num_envs:
+            return False
+        if self._collector is not None and self._collector.envs is not envs:
             return False
         from minipg.rollout.compiled import stepped_by_kernels  # kernels that other environments need not load
 
         sizes = self.actor.layout.size, self.critic.mlp.layout.size
-        learnt = [one for one in self._in_kernels.learnt(self) if one.dtype != np.int64]
+        learnt = [one for one in self._in_kernels.learnt(self) if one.dtype != np.int64]  # steps are counted in int64
         return (
-            stepped_by_kernels(self.envs, self.actor)
-            and not (self.config.normalize_obs or self.config.normalize_reward)
+            stepped_by_kernels(envs, self.actor)
+            and (self.normalizer, self.scaler) == (None, None)
             and all(one.dtype == np.float32 and one.shape in {(n,) for n in sizes} for one in learnt)
             and (self.theta.shape, self.value.theta.shape) == ((sizes[0],), (sizes[1],))
         )
 
     def _updates(self, until: int, most: int) -> dict[str, Any]:
-        """Where one kernel says the same, many at a time if nobody looks: it stops after one that was not all right.
+        """Up to `most` in one call of a kernel, which ends after one with a step that is not finite; or a plain one.
 
         Raises EnvironmentFault where the next experience is not finite; what was learnt before it stays.
         """
@@ -102,8 +109,9 @@ class CompiledAgent(Agent[C]):
         if self._compiled is None or not self._compiled.serves(self):
             if (own := self._in_kernels.own(self)) is None:
                 return self._one_update(until)
-            self._compiled = CompiledUpdates(self, own)
-            self._compiled.compile()
+            compiled = CompiledUpdates(self, own)
+            compiled.compile()  # which may be interrupted
+            self._compiled = compiled
         collector, self._collector = self._collector or self._new_collector(), None
         row = self._updates_in_kernels(self._compiled, collector, until, most)
         self._collector = collector
@@ -115,19 +123,19 @@ class CompiledAgent(Agent[C]):
         config, streams, own = self.config, (self.streams.acting, self.streams.shuffling), self._in_kernels
         steps, before = config.num_envs * config.n_steps, [stream.bit_generator.state for stream in streams]
         wanted = min(most, compiled.most, math.ceil((until - self.steps) / steps))
-        shares = [(self.steps + k * steps) / until for k in range(wanted)]
+        shares = (self.steps + steps * np.arange(wanted)) / until
         noise, shape = self.actor.distribution.noise, lambda updates: (updates * config.n_steps, config.num_envs)
         made = compiled(own.learnt(self), collector, noise(streams[0], shape(wanted)), own.given(self, shares))
-        if made.lived < wanted:  # what was not used is drawn again
+        if made.rollouts < wanted:  # what was not used is drawn again
             for stream, state in zip(streams, before, strict=True):
                 stream.bit_generator.state = state
-            noise(streams[0], shape(made.lived))
+            noise(streams[0], shape(made.rollouts))
             own.given(self, shares[: made.updates])
         if not made.updates:
             compiled.look_over(collector)
         info = own.take(self, made, compiled.samples())
         row = self._row(made.updates, made.updates * steps, 0, made.returns, made.lengths, info)
-        if made.lived > made.updates:
+        if made.rollouts > made.updates:  # whose samples those were, so nobody is told of this row
             compiled.look_over(collector)
         return row
 
@@ -161,9 +169,9 @@ class CompiledUpdates:
         self._helper: Job[int] | None
 
         self._learnt = tuple(np.empty_like(one) for one in agent._in_kernels.learnt(agent))
-        given = agent._in_kernels.given(agent, [])
+        given = agent._in_kernels.given(agent, np.zeros(0))
         self._given = tuple(np.empty((self.most, *one.shape[1:]), one.dtype) for one in given)
-        self._plan = np.zeros(3, np.int64)
+        self._plan = np.zeros(4, np.int64)
         self._noise = np.empty((self.most, *shape, *family.act_shape), single)
         kind, flags = np.int64 if family.discrete else single, np.empty((2, groups, steps + _APART, n), bool)
         self.batch = (
@@ -245,9 +253,9 @@ class CompiledUpdates:
         collector.steps += made * groups * steps * n
         collector.obs = self._shown.reshape(groups * n, -1).copy()
         returns, lengths = (each[:made].swapaxes(1, 2) for each in self._ended[:2])  # environments in their order
-        over, lived = lengths > 0, made + (made < wanted and not self._plan[2])
+        over, rollouts = np.nonzero(lengths), made + (made < wanted and not self._plan[2])
         after = tuple(ours.copy() for ours in self._learnt)
-        return Made(made, lived, after, self._record[made - 1], returns[over], lengths[over])
+        return Made(made, rollouts, after, self._record[made - 1], returns[over], lengths[over])
 
     def _run(self) -> int:
         if self._threads is not pool(self._backend.threads):
@@ -257,7 +265,10 @@ class CompiledUpdates:
             # one who has begun may be about to go, so another waits to follow
             if self._backend.threads > 1 and (helper is None or helper.begun):
                 self._helper = self._backend.submit(updates, False, *self._for_all())
-            return updates(True, *self._for_all())
+            made: int = updates(True, *self._for_all())
+        if self._plan[3]:
+            raise RuntimeError("a kernel raised an error: its arrays do not fit together")
+        return made
 
     def samples(self) -> Samples:
         """The last experience, in the kernel's own arrays, a group's rows after another's."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,18 +43,17 @@ class A2CInKernels(InKernels):
             met=params * (rows + PER_STEP),
         )
 
-    def given(self, agent: Any, shares: Sequence[float]) -> tuple[Array, ...]:
+    def given(self, agent: Any, shares: Array) -> tuple[Array, ...]:
         """Rates of policy and critic (U, 2)."""
         config = agent.config
-        left = [scheduled(config.schedule, share) for share in shares]
-        return (np.outer(left, (config.learning_rate, config.vf_learning_rate)),)
+        return (np.outer(scheduled(config.schedule, shares), (config.learning_rate, config.vf_learning_rate)),)
 
     def take(self, agent: Any, made: Made, samples: Samples) -> dict[str, Any]:
         """The last update's account, which the kernel has kept."""
         (norm, entropy, status), (loss, explained, missed) = made.record.tolist()
-        agent.theta, value_theta, second, value_second = made.learnt
-        agent.state = agent.state._replace(second=second)
+        theta, value_theta, second, value_second = made.learnt
         steps = agent.value.step + made.updates - (missed != 0)
-        agent.value = agent.value._replace(theta=value_theta, second=value_second, step=steps)
-        fit = CriticFit(agent.value, math.nan if missed else loss, "critic not finite" if missed else "ok")
+        value = agent.value._replace(theta=value_theta, second=value_second, step=steps)
+        fit = CriticFit(value, math.nan if missed else loss, "critic not finite" if missed else "ok")
+        agent.theta, agent.state, agent.value = theta, agent.state._replace(second=second), value
         return {**outcome(StepInfo(_STATUS[int(status)], norm, entropy), fit), "explained_variance": explained}

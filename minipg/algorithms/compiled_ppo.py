@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,13 +53,11 @@ class PPOInKernels(InKernels):
             one_by_one=config.objective == "adaptive-kl",
         )  # fmt: skip
 
-    def given(self, agent: Any, shares: Sequence[float]) -> tuple[Array, ...]:
+    def given(self, agent: Any, shares: Array) -> tuple[Array, ...]:
         """Rates of policy and critic, clip range and β (U, 4); the keys of their random orders (U, 2)."""
         config, rates = agent.config, np.empty((len(shares), 4))
-        for k, share in enumerate(shares):
-            left = scheduled(config.schedule, share)
-            rates[k, :2] = config.learning_rate * left, config.vf_learning_rate * left
-            rates[k, 2:] = config.limits(agent.state.beta, share)
+        rates[:, :2] = np.outer(scheduled(config.schedule, shares), (config.learning_rate, config.vf_learning_rate))
+        rates[:, 2], rates[:, 3] = config.limits(agent.state.beta, shares)
         return rates, keys_of(agent.streams.shuffling, len(shares), 2)
 
     def take(self, agent: Any, made: Made, samples: Samples) -> dict[str, Any]:
@@ -68,14 +65,13 @@ class PPOInKernels(InKernels):
         config, record = agent.config, made.record.tolist()
         (taken, beyond, failed), (loss, _, missed) = record
         theta, value_theta, first, second, value_first, value_second, (step, value_step) = made.learnt
-        agent.value = agent.value._replace(
-            theta=value_theta, first=value_first, second=value_second, step=int(value_step)
-        )
-        fit = CriticFit(agent.value, math.nan if missed else loss, "critic not finite" if missed else "ok")
+        value = agent.value._replace(theta=value_theta, first=value_first, second=value_second, step=int(value_step))
+        fit = CriticFit(value, math.nan if missed else loss, "critic not finite" if missed else "ok")
         wanted = config.n_epochs * -(-len(samples.obs) // config.minibatch_size)
         status = "ok" if taken == wanted else "target KL"
         found = Climb(theta, AdamState(first, second, int(step)), beyond / max(taken, 1), status, not failed)
         surrogate = Surrogate.of(agent.actor, samples.obs, samples.act, samples.adv, samples.params)
-        before = agent.state._replace(first=first, second=second, step=int(step - taken))
-        agent.theta, agent.state, info = agent._after(surrogate, theta, before, found, config)
+        before = agent.state._replace(first=first, second=second, step=int(step - (0 if failed else taken)))
+        theta, state, info = agent._after(surrogate, theta, before, found, config)
+        agent.theta, agent.state, agent.value = theta, state, value
         return account(info, fit, samples)

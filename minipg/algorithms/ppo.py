@@ -73,7 +73,7 @@ class PPOConfig(ActorCriticConfig):
         """Beyond this mean KL of a minibatch the epochs end."""
         return 1.5 * self.target_kl if self.objective != "adaptive-kl" else math.inf
 
-    def limits(self, beta: float, progress: float) -> tuple[float, float]:
+    def limits(self, beta: float, progress: Any) -> tuple[Any, float]:
         """What holds a policy near to the one that acted: the clip range, or the penalty `beta` on the KL."""
         clip_range = self.clip_range * scheduled(self.clip_schedule, progress)
         return clip_range if self.objective == "clip" else math.inf, beta if "kl" in self.objective else 0.0

@@ -1,4 +1,7 @@
-"""An update on made-up experience: it needs no environment, so another process can compile what it takes."""
+"""What compiles an update's kernels without an environment, so that another process can.
+
+An update on made-up experience, or, of many updates in one call, the kernels by themselves.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ class Stage(NamedTuple):
 
 
 def understudy(agent: Agent[Any]) -> Agent[Any]:
-    """A copy without environments, on one thread, so that it compiles the policy's side of an update first."""
+    """A copy on one thread, so that it compiles the policy's side of an update first, and without environments.
+
+    What kernels are told of compiled ones goes with it.
+    """
     twin = object.__new__(type(agent))
     parts = {name: part for name, part in vars(agent).items() if name not in _OF_ENVIRONMENTS}
     vars(twin).update(copy.deepcopy(parts, {id(agent.backend): Backend(agent.backend.name, 1)}))

@@ -32,7 +32,7 @@ def compiled_by_two(agent: Agent[Any]) -> Iterator[None]:
     """While inside, a second process compiles an update's kernels, beside this one and as soon as it begins to.
 
     Each finds in Numba's cache what the other has compiled, and waits for what the other is at; what is compiled inside
-    other kernels, both compile. The second ends when its update is done, at the latest with this context.
+    other kernels, both compile. The second ends when it has compiled its part, at the latest with this context.
     """
     begun: list[subprocess.Popen[bytes]] = []
 
@@ -57,5 +57,5 @@ def compiled_by_two(agent: Agent[Any]) -> Iterator[None]:
 
 
 def second() -> None:
-    """What the second process does: an update of the agent on its standard input."""
+    """What the second process does: it rehearses the agent on its standard input."""
     rehearse(pickle.load(sys.stdin.buffer))

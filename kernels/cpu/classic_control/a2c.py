@@ -61,14 +61,14 @@ def _fit(_, k, inputs):
     out, g = work[:rows].reshape(rows, 1), work[rows : 2 * rows].reshape(rows, 1)
     x, hidden, rest = obs.reshape(rows, obs.shape[3]), work[2 * rows : rows * (2 + units)], work[rows * (2 + units) :]
     mlp.forward(theta, sizes, activation, x, out, hidden)
-    record[k, 1, 0], record[k, 1, 1] = _missed(value, ret, out, g)
+    record[k, 1, 0], record[k, 1, 1] = _loss(value, ret, out, g)
     claim(theta)
     mlp.vjp(theta, sizes, activation, x, hidden, g, place[0], rest)
     _, record[k, 1, 2] = _step(place, rows, given[0][k, 1], settings[1], theta, learnt[3])
 
 
 @part
-def _missed(value, ret, out, g):
+def _loss(value, ret, out, g):
     """The mean squared error of out (B, 1), and 1 − Var(ret − V)/Var(ret).   → g (B, 1), half of it downhill, times B.
 
     ret (G, T, n), V (G, …) as it was before, whose first T·n of each group are of its rows.

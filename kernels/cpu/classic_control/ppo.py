@@ -4,8 +4,8 @@ minipg/algorithms/ppo.py says the same in the plain way. learnt: θ, θ_v, Adam'
 has taken (2,) int64. settings: rows of a minibatch, for policy and critic; the KL that ends the epochs, the longest
 gradient, the critic's clip range, the weight of the entropy; whether advantages are normalised. given: rates of policy
 and critic, clip range and β (U, 4), and the keys by which the rows of either are shuffled (U, 2). room: columns (3, B),
-actions of a minibatch, (2,), losses (E,), the number of every row here, as in_groups (B,) of compiled.py has it, and
-the orders of either (E, B).
+actions of a minibatch, steps and ratios beyond (2,), losses (E,), the number of every row here, as
+in_groups (B,) of compiled.py has it, and the orders of either (E, B).
 """
 
 import math
@@ -37,25 +37,19 @@ def _ascend(_, k, inputs):
     (rates, keys), (theta, _, first, second, _, _, steps) = given, learnt
     _, obs, act, params, _, _, _, adv, _, _, _, _ = batch
     place, _, works, columns, acted, told, _, places, order, _ = room
-    rows, gain, logp, new = adv.size, columns[0], columns[1], place[0]
+    rows, gain, logp = adv.size, columns[0], columns[1]
     old, acts = params.reshape(rows, params.shape[3]), act.reshape((rows,) + act.shape[3:])  # noqa: RUF005  no star here
     shuffling.shuffle(keys[k, 0], places, order)
-    _worth_of(adv.reshape(rows), normalizes, gain)
+    _normalized(adv.reshape(rows), normalizes, gain)
     log_prob(old, acts, *policy[2], logp)
-    for i in range(theta.shape[0]):
-        new[i], place[1, i], place[2, i] = theta[i], first[i], second[i]
+    _begin(theta, first, second, place)
     terms, adam = (rates[k, 2], rates[k, 3], entropy_weight), (rates[k, 0], 0.9, 0.999, 1e-8)
     _climb(
         policy, (obs.reshape(rows, obs.shape[3]), acts, gain, old, logp), terms, order, size, adam,
-        (max_kl, max_norm), steps[0], new, place[1], place[2], told, acted, works[0],
+        (max_kl, max_norm), steps[0], place[0], place[1], place[2], told, acted, works[0],
     )  # fmt: skip
-    record[k, 0, 0], record[k, 0, 1], record[k, 0, 2] = told[0], told[1], OK
-    for i in range(theta.shape[0]):
-        if not (abs(new[i]) < math.inf and place[2, i] < math.inf):
-            record[k, 0, 2] = NOT_FINITE
+    record[k, 0, 0], record[k, 0, 1], record[k, 0, 2] = told[0], told[1], _keep(place, theta, first, second)
     if record[k, 0, 2] == OK:
-        for i in range(theta.shape[0]):
-            theta[i], first[i], second[i] = new[i], place[1, i], place[2, i]
         steps[0] += np.int64(told[0])
 
 
@@ -67,30 +61,42 @@ def _fit(_, k, inputs):
     (rates, keys), (_, theta, _, _, first, second, steps) = given, learnt
     _, obs, _, _, _, _, _, _, ret, _, value, _ = batch
     _, place, works, columns, _, _, loss, places, _, order = room
-    rows, old, of_a_group, new = ret.size, columns[2], ret.shape[1] * ret.shape[2], place[0]
+    rows, old, of_a_group = ret.size, columns[2], ret.shape[1] * ret.shape[2]
     for g in range(ret.shape[0]):
         for i in range(of_a_group):
             old[g * of_a_group + i] = value[g, i]
-    for i in range(theta.shape[0]):
-        new[i], place[1, i], place[2, i] = theta[i], first[i], second[i]
+    _begin(theta, first, second, place)
     shuffling.shuffle(keys[k, 1], places, order)
     _fit_part(
         sizes, activation, obs.reshape(rows, obs.shape[3]), ret.reshape(rows), old, order, size,
-        (rates[k, 1], 0.9, 0.999, 1e-8), (clip_range, max_norm), steps[1], new, place[1], place[2], loss, works[1],
+        (rates[k, 1], 0.9, 0.999, 1e-8), (clip_range, max_norm), steps[1], place[0], place[1], place[2], loss, works[1],
     )  # fmt: skip
-    record[k, 1, 0], record[k, 1, 2] = loss[loss.shape[0] - 1], OK
-    for i in range(theta.shape[0]):
-        if not (abs(new[i]) < math.inf and abs(place[1, i]) < math.inf and place[2, i] < math.inf):
-            record[k, 1, 2] = NOT_FINITE
+    record[k, 1, 0], record[k, 1, 2] = loss[loss.shape[0] - 1], _keep(place, theta, first, second)
     if record[k, 1, 2] == OK:
-        for i in range(theta.shape[0]):
-            theta[i], first[i], second[i] = new[i], place[1, i], place[2, i]
         steps[1] += order.shape[0] * -(-rows // size)
 
 
 @part
-def _worth_of(adv, normalizes, out):
-    """(Â − mean)/std, where that is wanted; zeros where Â differs by rounding errors only.   (B,) → (B,)."""
+def _begin(theta, first, second, place):
+    """A copy of θ and Adam's moments, for an ascent that may fail.   (P,) each → place (3, P)."""
+    for i in range(theta.shape[0]):
+        place[0, i], place[1, i], place[2, i] = theta[i], first[i], second[i]
+
+
+@part
+def _keep(place, theta, first, second):
+    """What place (3, P) holds → θ and Adam's moments (P,), if it is finite; whether it was."""
+    for i in range(theta.shape[0]):
+        if not (abs(place[0, i]) < math.inf and abs(place[1, i]) < math.inf and place[2, i] < math.inf):
+            return NOT_FINITE
+    for i in range(theta.shape[0]):
+        theta[i], first[i], second[i] = place[0, i], place[1, i], place[2, i]
+    return OK
+
+
+@part
+def _normalized(adv, normalizes, out):
+    """(Â − mean)/std, where that is wanted, as `normalize` of advantages.py has it.   (B,) → (B,)."""
     if not normalizes:
         for i in range(adv.shape[0]):
             out[i] = adv[i]

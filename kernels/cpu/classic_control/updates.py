@@ -43,29 +43,31 @@ def updates(leads, board, plan, tasks, inputs):
 
     Who leads posts the tasks and stays until all are done; others go when they have found none for a while
     after it has left.
-    board as in `_board.py`; plan (3,) int64: how many updates are wanted, and the leader's notes: which it is, and
-    whether the groups are through; tasks (3,) int64: where a group's, the policy's and the critic's begin
+    board as in `_board.py`; plan (4,) int64: how many updates are wanted, and notes: which it is, whether the groups
+    are through, and whether a task raised an error, which ends all; tasks (3,) int64: where a group's, the policy's
+    and the critic's begin
     → how many updates were made: fewer where experience is not finite, which nothing is learnt from, or after a step
     that was not; of who does not lead, how many tasks were done.
     """
     noise, counts, record = inputs[6], inputs[8][2], inputs[9]
     groups, made, done, patience = noise.shape[1], 0, 0, PATIENCE
     if leads:
-        plan[1], plan[2] = 0, 0
+        plan[1], plan[2], plan[3] = 0, 0, 0
         announce(board, 1)
         post(board, groups)
     while patience > 0:
         which = take(board)
         if which >= 0:
-            call(tasks[1 + which if plan[2] else 0], (which, plan[1], inputs))
+            if not call(tasks[1 + which if plan[2] else 0], (which, plan[1], inputs)):
+                plan[3] = 1
             finish(board)
             patience, done = PATIENCE, done + 1
         elif not leads:
             patience -= not is_open(board)
         elif all_done(board):
-            good = True
+            good = plan[3] == 0
             if plan[2]:
-                good = record[made, 0, 2] == OK and record[made, 1, 2] == OK
+                good = good and record[made, 0, 2] == OK and record[made, 1, 2] == OK
                 made += 1
             else:
                 for g in range(groups):
