@@ -502,8 +502,6 @@ SLIPS = {
      "compiled_updates PG9"),
     ("noise that was not used is lost", "        if made.rollouts < wanted:", "        if False:",
      "compiled_updates not_finite"),
-    ("kept before it is compiled", "            compiled.compile()  # which",
-     "            self._compiled = compiled; compiled.compile()  #", "compiled_updates interrupted"),
     ("settings for the agent as it is", "(self.normalizer, self.scaler) == (None, None)",
      "not (self.config.normalize_obs or self.config.normalize_reward)", "compiled_updates somebody_changed"),
     ("keys that were not used are lost", "own.given(self, shares[: made.updates])", "own.given(self, shares)",
