@@ -239,11 +239,12 @@ def broken(which, k, inputs):
 
 @EACH
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_task_that_raises_an_error_is_not_taken_for_done(kind, threads):
+@pytest.mark.parametrize("which", range(4))
+def test_a_task_that_raises_an_error_is_not_taken_for_done(kind, threads, which):
     one = unwatched(agent(threads=threads, **kind), 2)
     theta, compiled = one.theta.copy(), one._compiled
-    which = numba.typeof(0)
-    compiled._addresses[1] = _address.address_of(broken, (which, which, numba.typeof(compiled._inputs)))
+    number = numba.typeof(0)
+    compiled._addresses[which] = _address.address_of(broken, (number, number, numba.typeof(compiled._inputs)))
     with pytest.raises(RuntimeError, match="kernel"):
         unwatched(one, 2)
     np.testing.assert_array_equal(one.theta, theta)

@@ -23,7 +23,7 @@ FLOORS = [
      "minipg.kernels.gpu._cuda", "minipg.kernels.gpu._work"],
     ["minipg.kernels.gpu._arrays", "minipg.kernels.gpu._rows", "minipg.kernels.cpu._jit"],
     ["minipg.kernels.cpu._board"],
-    ["minipg.kernels.cpu._bell", "minipg.kernels.cpu._lines"],
+    ["minipg.kernels.cpu._bell", "minipg.kernels.cpu._lines", "minipg.kernels.cpu._rota"],
     [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
      for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments", "head",
                   "shuffling")],

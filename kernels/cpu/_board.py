@@ -1,7 +1,7 @@
 """A board of tasks that several threads share: each takes the next one, and none is taken twice.
 
 A board is (SIZE,) int64, zeros at first: how many tasks were ever taken; how many were posted, before the last post and
-with it, and whether more will be; and how many are done, on cache lines of their own. Every access is atomic and in
+with it; and how many are done, on cache lines of their own. Every access is atomic and in
 order, so what a thread wrote before it posted or finished a task is there for whoever sees that it did.
 """
 
@@ -11,7 +11,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LINE = 16
-TAKEN, BEFORE, POSTED, OPEN, DONE = 0, LINE, LINE + 1, LINE + 2, 2 * LINE
+TAKEN, BEFORE, POSTED, DONE = 0, LINE, LINE + 1, 2 * LINE
 SIZE = 3 * LINE
 
 
@@ -52,18 +52,6 @@ def _swap(typing, array, index, expected, value):
         return builder.extract_value(builder.cmpxchg(place, arguments[2], arguments[3], "seq_cst", "seq_cst"), 1)
 
     return types.boolean(array, types.int64, types.int64, types.int64), code
-
-
-@part
-def announce(board, more):
-    """Whether tasks will be posted, soon after others or later: whoever helps stays for them."""
-    _write(board, OPEN, more)
-
-
-@part
-def is_open(board):
-    """Whether tasks were announced."""
-    return _read(board, OPEN) > 0
 
 
 @part

@@ -34,12 +34,12 @@ class Own(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What a call came to: updates and rollouts, what was learnt, what the last update told, episodes that ended."""
+    """What a call came to: updates and rollouts, what was learnt, what was told, episodes that ended."""
 
     updates: int
     rollouts: int  # one more than updates where the last is not finite, and nothing was learnt from it
     learnt: tuple[Array, ...]
-    record: Array  # (2, 3) of the last update, as the kernel says
+    record: Array  # (U, 2, 3) of each update, as the kernel says
     returns: Array  # (K,)
     lengths: Array  # (K,)
 
@@ -100,7 +100,7 @@ class CompiledAgent(Agent[C]):
         )
 
     def _updates(self, until: int, most: int) -> dict[str, Any]:
-        """Up to `most` in one call of a kernel, which ends after one with a step that is not finite; or a plain one.
+        """Up to `most` in one call of a kernel, or a plain one.
 
         Raises EnvironmentFault where the next experience is not finite; what was learnt before it stays.
         """
@@ -171,7 +171,7 @@ class CompiledUpdates:
         self._learnt = tuple(np.empty_like(one) for one in agent._in_kernels.learnt(agent))
         given = agent._in_kernels.given(agent, np.zeros(0))
         self._given = tuple(np.empty((self.most, *one.shape[1:]), one.dtype) for one in given)
-        self._plan = np.zeros(4, np.int64)
+        self._plan = np.zeros(1, np.int64)
         self._noise = np.empty((self.most, *shape, *family.act_shape), single)
         kind, flags = np.int64 if family.discrete else single, np.empty((2, groups, steps + _APART, n), bool)
         self.batch = (
@@ -190,8 +190,10 @@ class CompiledUpdates:
         self._record = np.zeros((self.most, 2, 3))
         sizes = policy.mlp.sizes, critic.sizes
         of_values = self._backend.kernels("mlp").TILE * max(map(sum, sizes)) + n * sum(policy.mlp.sizes)
-        work = np.empty((2, max(own.work, of_values)), single)
-        room = (np.empty((3, policy.layout.size), single), np.empty((3, critic.layout.size), single), work, *own.room)
+        room = (
+            np.empty((3, policy.layout.size), single), np.empty((3, critic.layout.size), single),
+            np.empty((2, own.work), single), np.empty((groups, of_values), single), *own.room,
+        )  # fmt: skip
         bound = np.inf if problem.actions else problem.act_high
         settings = (float(bound), float(config.gamma), float(config.gae_lambda)), own.settings
         self._inputs = (
@@ -199,29 +201,29 @@ class CompiledUpdates:
             (limit, *self._places, np.empty((groups, *draws.shape))), self._tally, self._noise, self.batch,
             self._ended, self._record, room,
         )  # fmt: skip
-        from minipg.kernels.cpu.classic_control.updates import live, updates  # which other agents need not load
+        from minipg.kernels.cpu.classic_control import updates  # which other agents need not load
 
-        self._kernels = live(problem.file, family.name), *own.tasks, updates
+        self._kernels = updates.live(problem.file, family.name), updates.appraise, *own.tasks, updates.updates
         self._addresses = np.zeros(len(self._kernels), np.int64)
         self._begin_anew()
 
-    def compile(self, order: Sequence[int] = (0, 2, 3, 1)) -> None:
-        """Compile what groups live through (0), policy and critic learn (1, 2), and the loop (3), in this order."""
+    def compile(self, order: Sequence[int] = (0, 3, 4, 1, 2)) -> None:
+        """Compile what groups live through (0) and its worth (1), what policy and critic learn (2, 3), the loop (4)."""
         from numba import typeof
 
         address_of = self._backend.kernels("_address").address_of
         for_all = tuple(map(typeof, (True, *self._for_all())))
         for one in order:
             which = typeof(one)
-            self._addresses[one] = address_of(self._kernels[one], (which, which, for_all[-1]) if one < 3 else for_all)
+            self._addresses[one] = address_of(self._kernels[one], (which, which, for_all[-1]) if one < 4 else for_all)
 
     def _begin_anew(self) -> None:
-        """A board at which nobody is yet: a forked child's threads are others."""
+        """A rota that nobody works by yet: a forked child's threads are others."""
         self._threads, self._helper = pool(self._backend.threads), None
-        self._board: Array = np.zeros(self._backend.kernels("_board").SIZE, np.int64)
+        self._rota: Array = np.zeros(self._backend.kernels("_rota").size_for(2 * len(self._shown) + 2), np.int64)
 
     def _for_all(self) -> tuple[Any, ...]:
-        return self._board, self._plan, self._addresses[:3], self._inputs
+        return self._rota, self._plan, self._addresses[:4], self._inputs
 
     def serves(self, agent: CompiledAgent[Any]) -> bool:
         """Whether it was made for the agent as it is now."""
@@ -230,7 +232,7 @@ class CompiledUpdates:
         return all(one is other or one == other for one, other in zip(now, self._made_for, strict=True))
 
     def __call__(self, learnt: tuple[Array, ...], collector: Collector, noise: Array, given: tuple[Array, ...]) -> Made:
-        """As many updates as are `given`, or fewer: they end before experience, and after a step, that is not finite.
+        """As many updates as are `given`, or fewer: they end before experience that is not finite.
 
         noise (U·T, N, …). What is `learnt` comes back in new arrays; the collector and its environments stand where
         the last experience ended.
@@ -253,20 +255,21 @@ class CompiledUpdates:
         collector.steps += made * groups * steps * n
         collector.obs = self._shown.reshape(groups * n, -1).copy()
         returns, lengths = (each[:made].swapaxes(1, 2) for each in self._ended[:2])  # environments in their order
-        over, rollouts = np.nonzero(lengths), made + (made < wanted and not self._plan[2])
+        over, rollouts = np.nonzero(lengths), made + (made < wanted)
         after = tuple(ours.copy() for ours in self._learnt)
-        return Made(made, rollouts, after, self._record[made - 1], returns[over], lengths[over])
+        return Made(made, rollouts, after, self._record[:made], returns[over], lengths[over])
 
     def _run(self) -> int:
         if self._threads is not pool(self._backend.threads):
             self._begin_anew()
-        updates, helper = self._kernels[3], self._helper
+        updates, helper = self._kernels[4], self._helper
         with OneBlasThread():
             # one who has begun may be about to go, so another waits to follow
             if self._backend.threads > 1 and (helper is None or helper.begun):
                 self._helper = self._backend.submit(updates, False, *self._for_all())
-            made: int = updates(True, *self._for_all())
-        if self._plan[3]:
+            updates(True, *self._for_all())
+        made = int(self._plan[0])
+        if made < 0:
             raise RuntimeError("a kernel raised an error: its arrays do not fit together")
         return made
 
@@ -282,6 +285,6 @@ class CompiledUpdates:
         seen, obs, act, _, rew, *_ = self.batch
         groups, steps, n = rew.shape
         by_steps = lambda array: array.swapaxes(0, 1).reshape(steps, groups * n, *array.shape[3:])
-        cuts = self._ended[2][self._plan[1], :, 0].tolist()
+        cuts = self._ended[2][self._plan[0], :, 0].tolist()
         finals = [group[(steps + 1) * n :][:count] for group, count in zip(seen, cuts, strict=True)]
         collector.look_over(by_steps(act), by_steps(obs), collector.obs, np.concatenate(finals), by_steps(rew))

@@ -50,9 +50,9 @@ class A2CInKernels(InKernels):
 
     def take(self, agent: Any, made: Made, samples: Samples) -> dict[str, Any]:
         """The last update's account, which the kernel has kept."""
-        (norm, entropy, status), (loss, explained, missed) = made.record.tolist()
+        (norm, entropy, status), (loss, explained, missed) = made.record[-1].tolist()
         theta, value_theta, second, value_second = made.learnt
-        steps = agent.value.step + made.updates - (missed != 0)
+        steps = agent.value.step + made.updates - np.count_nonzero(made.record[:, 1, 2])
         value = agent.value._replace(theta=value_theta, second=value_second, step=steps)
         fit = CriticFit(value, math.nan if missed else loss, "critic not finite" if missed else "ok")
         agent.theta, agent.state, agent.value = theta, agent.state._replace(second=second), value

@@ -62,7 +62,7 @@ class PPOInKernels(InKernels):
 
     def take(self, agent: Any, made: Made, samples: Samples) -> dict[str, Any]:
         """The last update's account, from the policy that it led to."""
-        config, record = agent.config, made.record.tolist()
+        config, record = agent.config, made.record[-1].tolist()
         (taken, beyond, failed), (loss, _, missed) = record
         theta, value_theta, first, second, value_first, value_second, (step, value_step) = made.learnt
         value = agent.value._replace(theta=value_theta, first=value_first, second=value_second, step=int(value_step))

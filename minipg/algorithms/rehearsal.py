@@ -51,7 +51,7 @@ def rehearse(agent: Agent[Any]) -> None:
     if isinstance(agent, CompiledAgent) and isinstance(getattr(agent, "envs", None), Stage):
         own = agent._in_kernels.own(agent)
         assert own is not None
-        CompiledUpdates(agent, own).compile((1, 2, 0))  # first what the run itself compiles last
+        CompiledUpdates(agent, own).compile((2, 1, 3, 0))  # first what the run itself compiles last
     else:
         agent._update(_made_up(agent), 0.0)
 

@@ -36,7 +36,7 @@ def _ascend(_, k, inputs):
     policy, ((size, _), (max_kl, max_norm, _, entropy_weight), normalizes) = networks[0], settings[1]
     (rates, keys), (theta, _, first, second, _, _, steps) = given, learnt
     _, obs, act, params, _, _, _, adv, _, _, _, _ = batch
-    place, _, works, columns, acted, told, _, places, order, _ = room
+    place, _, works, _, columns, acted, told, _, places, order, _ = room
     rows, gain, logp = adv.size, columns[0], columns[1]
     old, acts = params.reshape(rows, params.shape[3]), act.reshape((rows,) + act.shape[3:])  # noqa: RUF005  no star here
     shuffling.shuffle(keys[k, 0], places, order)
@@ -60,7 +60,7 @@ def _fit(_, k, inputs):
     (sizes, activation), ((_, size), (_, max_norm, clip_range, _), _) = networks[1], settings[1]
     (rates, keys), (_, theta, _, _, first, second, steps) = given, learnt
     _, obs, _, _, _, _, _, _, ret, _, value, _ = batch
-    _, place, works, columns, _, _, loss, places, _, order = room
+    _, place, works, _, columns, _, _, loss, places, _, order = room
     rows, old, of_a_group = ret.size, columns[2], ret.shape[1] * ret.shape[2]
     for g in range(ret.shape[0]):
         for i in range(of_a_group):

@@ -1,9 +1,14 @@
 """An actor-critic on compiled environments: update after update in one call, on one thread or two.
 
-The files of minipg/algorithms say the same in the plain way, an update at a time. Here environments stand in groups.
-What a group lives through is a task (`live`); when all groups are through, what the policy learns from it and what the
-critic does are two more, in the algorithm's own file beside this one. Whoever is free takes the next one. Which numbers
-meet in a task does not depend on who does it, so no bit does.
+The files of minipg/algorithms say the same in the plain way, an update at a time. Here environments stand in groups,
+and an update is these tasks, in this order: what each group lives through (`live`) and what that was worth
+(`appraise`); what the policy learns from it, and the critic, in the algorithm's own file beside this one. Whoever is
+free takes the next one, and waits for those that it builds on:
+
+    live, a group  →  appraise, a group  →  policy  →  live, in the next update
+                                         →  critic  →  appraise, in the next update
+
+Which numbers meet in a task depends neither on who does it nor on when, so no bit does.
 
 A task is called by its address, as task(which, k, inputs), with `inputs` as they are here:
 
@@ -21,7 +26,8 @@ A task is called by its address, as task(which, k, inputs), with `inputs` as the
                 V (G, (T + 1)·n + M), and discounted (G, n, 1), of no use
     ended       → returns and lengths of episodes (U, G, T, n), and counts (U, G, 2), as `rollout.py` leaves them
     record      → (U, 2, 3) what policy and critic tell of an update, and at the end of each a status, 0 if all is well
-    room        of policy (3, P) and critic (3, Q), work (2, …) for a task each, and the algorithm's own
+    room        of policy (3, P) and critic (3, Q), work (2, …) for what they learn and (G, …) for a group each, and the
+                algorithm's own
 """
 
 from functools import cache
@@ -29,56 +35,77 @@ from functools import cache
 from minipg.kernels.cpu import mlp, returns
 from minipg.kernels.cpu._address import call
 from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._board import all_done, announce, finish, is_open, post, take
 from minipg.kernels.cpu._jit import jit, part, task
+from minipg.kernels.cpu._rota import announce, begin, end, finish, first, is_open, post, wait
 from minipg.kernels.cpu.classic_control.rollout import _rollout, _rollout_of
 
-PATIENCE = 400_000  # looks at the board, which take about half a millisecond
+PATIENCE = 400_000  # looks at the rota, which take about half a millisecond
 OK = 0
+LIVE, APPRAISE, LEARN = 0, 1, 2  # the stages of an update
 
 
 @jit
-def updates(leads, board, plan, tasks, inputs):
+def updates(leads, rota, plan, tasks, inputs):
     """Up to plan[0] updates of T steps of N environments each, from where these stand: G groups of n, N = G·n.
 
-    Who leads posts the tasks and stays until all are done; others go when they have found none for a while
+    Who leads posts the updates and stays until all are done; others go when they have found none for a while
     after it has left.
-    board as in `_board.py`; plan (4,) int64: how many updates are wanted, and notes: which it is, whether the groups
-    are through, and whether a task raised an error, which ends all; tasks (3,) int64: where a group's, the policy's
-    and the critic's begin
-    → how many updates were made: fewer where experience is not finite, which nothing is learnt from, or after a step
-    that was not; of who does not lead, how many tasks were done.
+    rota as in `_rota.py`, for 2·G + 2 kinds of tasks; tasks (4,) int64: where `live`, `appraise`, and what policy and
+    critic learn begin; plan (1,) int64: how many updates are wanted
+    → plan: how many were made, fewer where experience is not finite, which nothing is learnt from; -1 if a task raised
+    an error
+    → how many tasks this thread did.
     """
-    noise, counts, record = inputs[6], inputs[8][2], inputs[9]
-    groups, made, done, patience = noise.shape[1], 0, 0, PATIENCE
+    groups, did, patience = inputs[6].shape[1], 0, PATIENCE
     if leads:
-        plan[1], plan[2], plan[3] = 0, 0, 0
-        announce(board, 1)
-        post(board, groups)
+        announce(rota, 1)
+        post(rota, plan[0])
+    number = first(rota)
     while patience > 0:
-        which = take(board)
-        if which >= 0:
-            if not call(tasks[1 + which if plan[2] else 0], (which, plan[1], inputs)):
-                plan[3] = 1
-            finish(board)
-            patience, done = PATIENCE, done + 1
-        elif not leads:
-            patience -= not is_open(board)
-        elif all_done(board):
-            good = plan[3] == 0
-            if plan[2]:
-                good = good and record[made, 0, 2] == OK and record[made, 1, 2] == OK
-                made += 1
-            else:
-                for g in range(groups):
-                    good = good and counts[made, g, 1] == 1
-            if not good or made == plan[0]:
-                break
-            plan[1], plan[2] = made, 1 - plan[2]
-            post(board, 2 if plan[2] else groups)
+        if number < end(rota):
+            did += _round(leads, number, groups, rota, plan, tasks, inputs)
+            number, patience = number + 1, PATIENCE
+        elif leads:
+            patience = 0
+        else:
+            patience -= not is_open(rota)
     if leads:
-        announce(board, 0)
-    return made if leads else done
+        for kind in range(2 * groups + 2):
+            wait(rota, kind, number)
+        announce(rota, 0)
+    return did
+
+
+@part
+def _round(leads, number, groups, rota, plan, tasks, inputs):
+    """What nobody else has begun of an update → how many tasks.
+
+    Two threads begin at different ends, so each mostly keeps to its own arrays. A task is done when those are that it
+    builds on, and not at all where updates have ended before it.
+    """
+    k, policy, critic, counts, did = number - first(rota), 2 * groups, 2 * groups + 1, inputs[8][2], 0
+    for stage in range(3):
+        size = 2 if stage == LEARN else groups
+        for i in range(size):
+            which = i if leads else size - 1 - i
+            kind = stage * groups + which
+            if begin(rota, kind, number):
+                if stage == LIVE:
+                    wait(rota, policy, number)
+                elif stage == APPRAISE:
+                    wait(rota, which, number + 1)
+                    wait(rota, critic, number)
+                else:
+                    for g in range(groups):
+                        wait(rota, groups + g, number + 1)
+                        if counts[k, g, 1] != 1:
+                            plan[0] = min(plan[0], k)
+                begins = tasks[stage + (which if stage == LEARN else 0)]
+                if k < plan[0] and not call(begins, (which, k, inputs)):
+                    plan[0] = -1
+                finish(rota, kind)
+                did += 1
+    return did
 
 
 @cache
@@ -89,12 +116,11 @@ def live(problem, family):
 
 
 def _live(g, k, inputs):
-    """What group g lives through in update k, and what its steps were worth  (PG-12)."""
+    """What group g lives through in update k."""
     networks, learnt, settings, _, envs, tally, noise, batch, ended, _, room = inputs
-    (policy, (sizes, activation)), theta, value_theta = networks, learnt[0], learnt[1]
-    (bound, gamma, gae_lambda), work = settings[0], room[2][g]
+    policy, theta, bound, work = networks[0], learnt[0], settings[0][0], room[3][g]
     time_limit, state, elapsed, stream, shown, done, u = envs
-    seen, obs, act, params, rew, terminated, truncated, adv, ret, final_at, value, discounted = batch
+    seen, obs, act, params, rew, terminated, truncated, _, _, final_at, _, discounted = batch
     (_, steps, n), inputs = rew.shape, obs.shape[3]
     after, nothing = (steps + 1) * n, discounted[0, 0, :0]
     every = seen[g, :after].reshape(steps + 1, n, inputs)
@@ -109,15 +135,27 @@ def _live(g, k, inputs):
         (every, act[g], params[g], rew[g], terminated[g, :steps], truncated[g, :steps]),
         (seen[g, after:], final_at[g]), (ended[0][k, g], ended[1][k, g], ended[2][k, g]), work,
     )  # fmt: skip
+
+
+@task
+def appraise(g, k, inputs):
+    """What the steps of group g in update k were worth  (PG-12).
+
+    Only here is `obs` set: while the critic learns from an update, groups are already in the next.
+    """
+    networks, learnt, settings, _, _, _, _, batch, ended, _, room = inputs
+    (sizes, activation), theta, (_, gamma, gae_lambda), work = networks[1], learnt[1], settings[0], room[3][g]
+    seen, obs, _, _, rew, terminated, truncated, adv, ret, final_at, value, _ = batch
+    _, steps, n = rew.shape
     for t in range(steps):
         for i in range(n):
-            for j in range(inputs):
-                obs[g, t, i, j] = every[t, i, j]
+            for j in range(obs.shape[3]):
+                obs[g, t, i, j] = seen[g, t * n + i, j]
     cuts = ended[2][k, g, 0]
-    rows = after + cuts
+    rows = (steps + 1) * n + cuts
     v = value[g, :rows]
     for start in range(0, rows, mlp.TILE):
         some = slice(start, min(start + mlp.TILE, rows))
-        mlp.forward(value_theta, sizes, activation, seen[g, some], v[some].reshape(-1, 1), work)
+        mlp.forward(theta, sizes, activation, seen[g, some], v[some].reshape(-1, 1), work)
     ends = terminated[g, :steps], truncated[g, :steps], final_at[g, :cuts]
     returns.advantages(v, rew[g], ends[0], ends[1], ends[2], gamma, gae_lambda, adv[g], ret[g])

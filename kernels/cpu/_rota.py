@@ -1,0 +1,70 @@
+"""A rota of tasks that several threads share: round after round, one task of each kind, and none is done twice.
+
+A rota for K kinds is (size_for(K),) int64, zeros at first: whether rounds will be posted; how many were, before the
+last post and with it; and of each kind how many tasks were ever begun, and how many are done, on a cache line of its
+own. Every access is atomic and in order, so what a thread wrote before it finished a task is there for whoever sees
+that it did. Nobody waits for ever if all begin a task only after those that it waits for were begun by somebody.
+"""
+
+from minipg.kernels.cpu._board import LINE, _add, _read, _swap, _write
+from minipg.kernels.cpu._jit import part
+
+OPEN, BEFORE, POSTED, KINDS = 0, 1, 2, LINE
+BEGUN, DONE = 0, 1
+
+
+def size_for(kinds):
+    """How many numbers a rota is."""
+    return KINDS + kinds * LINE
+
+
+@part
+def announce(rota, more):
+    """Whether rounds will be posted, soon after others or later: whoever helps stays for them."""
+    _write(rota, OPEN, more)
+
+
+@part
+def is_open(rota):
+    """Whether rounds were announced."""
+    return _read(rota, OPEN) > 0
+
+
+@part
+def post(rota, rounds):
+    """So many rounds more are to be done. All that were posted before are done."""
+    before = _read(rota, POSTED)
+    _write(rota, BEFORE, before)
+    _write(rota, POSTED, before + rounds)
+
+
+@part
+def first(rota):
+    """The number of the first round of the last post."""
+    return _read(rota, BEFORE)
+
+
+@part
+def end(rota):
+    """The number of the first round that is not posted."""
+    return _read(rota, POSTED)
+
+
+@part
+def begin(rota, kind, number):
+    """Whether the task of this kind in the round of that number is now one's own to do, once those before it were."""
+    place = KINDS + kind * LINE + BEGUN
+    return _read(rota, place) == number and _swap(rota, place, number, number + 1)
+
+
+@part
+def finish(rota, kind):
+    """What one began of this kind is done."""
+    _add(rota, KINDS + kind * LINE + DONE, 1)
+
+
+@part
+def wait(rota, kind, number):
+    """Stay until the task of this kind is done in every round before that number."""
+    while _read(rota, KINDS + kind * LINE + DONE) < number:
+        pass
