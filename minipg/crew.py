@@ -21,7 +21,7 @@ class Crew:
         tiles, backend = tiles_of(len(tape.params)), policy.backend
         rows = tiles[0].stop if tiles else 0
         self._backend, self._share = backend, backend.kernels("_crew").share(policy.fused_product)
-        self._v, self._sums = np.empty_like(theta), np.empty((len(tiles), len(theta)), theta.dtype)
+        self._v, self._sums = np.empty_like(theta), np.empty((max(len(tiles), 1), len(theta)), theta.dtype)
         self._board: Array = np.zeros(backend.kernels("_board").SIZE, np.int64)
         forward = (tape.mlp.obs, tape.mlp.hidden, tape.params)
         self._inputs = (self._board, rows, theta, *policy.mlp.spec, *forward, self._v, self._sums)
@@ -39,4 +39,4 @@ class Crew:
                         self._helpers[i] = self._backend.submit(self._share, False, *self._inputs, self._work[i + 1])
             finally:  # whoever has come is at work now: they are not left before all is done
                 self._share(True, *self._inputs, self._work[0])
-        return sum(self._sums, start=np.zeros_like(self._v))
+        return self._sums[0].copy()

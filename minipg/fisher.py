@@ -21,7 +21,8 @@ def fisher_operator(policy: Policy, theta: Array, tape: PolicyTape, damping: flo
     total = Crew(policy, theta, tape) if shared else partial(policy.fisher_product, theta, tape)
 
     def product(v: Array) -> Array:
-        return total(v) / v.dtype.type(rows) + v.dtype.type(damping) * v
+        mean = total(v) / v.dtype.type(rows)
+        return mean + v.dtype.type(damping) * v if damping else mean
 
     return product
 

@@ -25,7 +25,8 @@ def share(product):
 def _share(leads, board, tile_rows, theta, sizes, activation, obs, hidden, params, v, sums, work):
     """Takes tiles of `tile_rows` rows from the board: sums[t] (P,) ← Σ Jᵀ M J v over the rows of tile t  (TR-9).
 
-    Who leads posts the tiles, and stays until all are done; the others go when they have found none for a while.
+    Who leads posts the tiles, stays until all are done, and adds the other sums to the first, in their order; the
+    others go when they have found none for a while.
     board as in `_board.py`, the other arguments as in `fisher.py`; sums (tiles, P), work (…,) for one tile.
     """
     units, tiles, patience = mlp._units(sizes), sums.shape[0], PATIENCE
@@ -44,3 +45,7 @@ def _share(leads, board, tile_rows, theta, sizes, activation, obs, hidden, param
             patience = 0 if all_done(board) else 1
         else:
             patience -= 1
+    if leads:
+        for tile in range(1, tiles):
+            for i in range(theta.shape[0]):
+                sums[0, i] += sums[tile, i]
