@@ -549,9 +549,9 @@ SLIPS = {
 ],
 "kernels/cpu/_rota.py": [
     ("a task that two begin", "_swap(rota, place, number, number + 1)", "(_write(rota, place, number + 1), True)[1]",
-     "rota"),
+     "rota whoever"),
     ("nobody waits", "    while _read(rota, KINDS + kind * LINE + DONE) < number:\n        pass\n",
-     "    _read(rota, KINDS + kind * LINE + DONE)\n", "rota"),
+     "    _read(rota, KINDS + kind * LINE + DONE)\n", "rota whoever"),
 ],
 "kernels/cpu/classic_control/a2c.py": [
     ("no step down to where it was", "new[i], grown[i] = theta[i], squares[i]", "new[i], grown[i] = theta[i], 0",
