@@ -183,8 +183,8 @@ def test_a_rehearsal_compiles_what_the_run_calls_by_address(name, monkeypatch):
     rehearsed = compiled[:]
     agent.learn(1, progress=False)
     (loop,) = set(compiled) - set(rehearsed)
-    assert (len(rehearsed), loop[0]) == (3, updates)
-    assert compiled[3] == rehearsed[-1], "each of the two begins with what the other ends with"
+    assert (len(rehearsed), loop[0]) == (4, updates)
+    assert compiled[4] == rehearsed[-1], "each of the two begins with what the other ends with"
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])

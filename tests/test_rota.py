@@ -5,7 +5,7 @@ import threading
 import numba
 import numpy as np
 import pytest
-from minipg.kernels.cpu._rota import announce, begin, end, finish, first, is_open, post, size_for, wait
+from minipg.kernels.cpu._rota import announce, begin, end, finish, first, is_done, is_free, is_open, post, size_for
 
 KINDS, ROUNDS, POSTS = 4, 400, 60
 
@@ -24,19 +24,19 @@ def work(leads, way, rounds, rota, numbers, done):
         if number < end(rota):
             for i in range(KINDS):
                 kind = i ^ way
-                if begin(rota, kind, number):
-                    for other in ((kind // 2 + 1) % 2 * 2, (kind // 2 + 1) % 2 * 2 + 1):
-                        wait(rota, other, number + kind // 2)
-                    a, b = (2, 3) if kind < 2 else (0, 1)
-                    numbers[kind] = (numbers[a] * (kind + 3) + numbers[b] * 7 + number) % 1_000_003
-                    done[number, kind] += 1
-                    finish(rota, kind)
+                a, b, last = (2, 3, number - 1) if kind < 2 else (0, 1, number)
+                while is_free(rota, kind, number):
+                    if is_done(rota, a, last) and is_done(rota, b, last) and begin(rota, kind, number):
+                        numbers[kind] = (numbers[a] * (kind + 3) + numbers[b] * 7 + number) % 1_000_003
+                        done[number, kind] += 1
+                        finish(rota, kind)
             number += 1
         elif leads:
             break
     if leads:
         for kind in range(KINDS):
-            wait(rota, kind, number)
+            while not is_done(rota, kind, number - 1):
+                pass
 
 
 def worked(followers):

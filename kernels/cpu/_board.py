@@ -1,8 +1,8 @@
 """A board of tasks that several threads share: each takes the next one, and none is taken twice.
 
 A board is (SIZE,) int64, zeros at first: how many tasks were ever taken; how many were posted, before the last post and
-with it; and how many are done, on cache lines of their own. Every access is atomic and in
-order, so what a thread wrote before it posted or finished a task is there for whoever sees that it did.
+with it; and how many are done, on cache lines of their own. Every access is atomic and in order, so what a thread wrote
+before it posted or finished a task is there for whoever sees that it did.
 """
 
 from minipg.kernels.cpu._jit import part

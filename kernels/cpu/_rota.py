@@ -3,7 +3,7 @@
 A rota for K kinds is (size_for(K),) int64, zeros at first: whether rounds will be posted; how many were, before the
 last post and with it; and of each kind how many tasks were ever begun, and how many are done, on a cache line of its
 own. Every access is atomic and in order, so what a thread wrote before it finished a task is there for whoever sees
-that it did. Nobody waits for ever if all begin a task only after those that it waits for were begun by somebody.
+that it did. Who goes through the rounds in their order, and through the kinds of each, leaves none behind.
 """
 
 from minipg.kernels.cpu._board import LINE, _add, _read, _swap, _write
@@ -51,10 +51,15 @@ def end(rota):
 
 
 @part
+def is_free(rota, kind, number):
+    """Whether nobody has begun the task of this kind in the round of that number, whose like in earlier ones are."""
+    return _read(rota, KINDS + kind * LINE + BEGUN) == number
+
+
+@part
 def begin(rota, kind, number):
-    """Whether the task of this kind in the round of that number is now one's own to do, once those before it were."""
-    place = KINDS + kind * LINE + BEGUN
-    return _read(rota, place) == number and _swap(rota, place, number, number + 1)
+    """Whether a task that was free is now one's own, rather than another thread's."""
+    return _swap(rota, KINDS + kind * LINE + BEGUN, number, number + 1)
 
 
 @part
@@ -64,7 +69,6 @@ def finish(rota, kind):
 
 
 @part
-def wait(rota, kind, number):
-    """Stay until the task of this kind is done in every round before that number."""
-    while _read(rota, KINDS + kind * LINE + DONE) < number:
-        pass
+def is_done(rota, kind, number):
+    """Whether the task of this kind is done in the round of that number, as in all earlier ones."""
+    return _read(rota, KINDS + kind * LINE + DONE) > number

@@ -3,7 +3,7 @@
 The files of minipg/algorithms say the same in the plain way, an update at a time. Here environments stand in groups,
 and an update is these tasks, in this order: what each group lives through (`live`) and what that was worth
 (`appraise`); what the policy learns from it, and the critic, in the algorithm's own file beside this one. Whoever is
-free takes the next one, and waits for those that it builds on:
+free does the next one, as soon as those are done that it builds on:
 
     live, a group  →  appraise, a group  →  policy  →  live, in the next update
                                          →  critic  →  appraise, in the next update
@@ -35,8 +35,9 @@ from functools import cache
 from minipg.kernels.cpu import mlp, returns
 from minipg.kernels.cpu._address import call
 from minipg.kernels.cpu._bind import compiled_with
+from minipg.kernels.cpu._board import _read, _write
 from minipg.kernels.cpu._jit import jit, part, task
-from minipg.kernels.cpu._rota import announce, begin, end, finish, first, is_open, post, wait
+from minipg.kernels.cpu._rota import announce, begin, end, finish, first, is_done, is_free, is_open, post
 from minipg.kernels.cpu.classic_control.rollout import _rollout, _rollout_of
 
 PATIENCE = 400_000  # looks at the rota, which take about half a millisecond
@@ -71,41 +72,57 @@ def updates(leads, rota, plan, tasks, inputs):
             patience -= not is_open(rota)
     if leads:
         for kind in range(2 * groups + 2):
-            wait(rota, kind, number)
+            while not is_done(rota, kind, number - 1):
+                pass
         announce(rota, 0)
     return did
 
 
 @part
 def _round(leads, number, groups, rota, plan, tasks, inputs):
-    """What nobody else has begun of an update → how many tasks.
+    """Every task of an update, by whoever comes first → how many this thread did.
 
-    Two threads begin at different ends, so each mostly keeps to its own arrays. A task is done when those are that it
-    builds on, and not at all where updates have ended before it.
+    Two threads begin at different ends, so each mostly keeps to its own arrays. Who waits has begun nothing: it may be
+    put to sleep meanwhile, and others go on.
     """
-    k, policy, critic, counts, did = number - first(rota), 2 * groups, 2 * groups + 1, inputs[8][2], 0
+    did = 0
     for stage in range(3):
         size = 2 if stage == LEARN else groups
         for i in range(size):
             which = i if leads else size - 1 - i
             kind = stage * groups + which
-            if begin(rota, kind, number):
-                if stage == LIVE:
-                    wait(rota, policy, number)
-                elif stage == APPRAISE:
-                    wait(rota, which, number + 1)
-                    wait(rota, critic, number)
-                else:
-                    for g in range(groups):
-                        wait(rota, groups + g, number + 1)
-                        if counts[k, g, 1] != 1:
-                            plan[0] = min(plan[0], k)
-                begins = tasks[stage + (which if stage == LEARN else 0)]
-                if k < plan[0] and not call(begins, (which, k, inputs)):
-                    plan[0] = -1
-                finish(rota, kind)
-                did += 1
+            while is_free(rota, kind, number):
+                if _is_ready(stage, which, number, groups, rota) and begin(rota, kind, number):
+                    _do(stage, which, number - first(rota), groups, plan, tasks, inputs)
+                    finish(rota, kind)
+                    did += 1
     return did
+
+
+@part
+def _is_ready(stage, which, number, groups, rota):
+    """Whether that is done which a task of an update builds on."""
+    policy, critic, ready = 2 * groups, 2 * groups + 1, True
+    if stage == LIVE:
+        ready = is_done(rota, policy, number - 1)
+    elif stage == APPRAISE:
+        ready = is_done(rota, which, number) and is_done(rota, critic, number - 1)
+    else:
+        for g in range(groups):
+            ready = ready and is_done(rota, groups + g, number)
+    return ready
+
+
+@part
+def _do(stage, which, k, groups, plan, tasks, inputs):
+    """A task of update k, or nothing where updates have ended before it."""
+    if stage == LEARN:
+        for g in range(groups):
+            if inputs[8][2][k, g, 1] != 1:
+                _write(plan, 0, min(_read(plan, 0), k))
+    begins = tasks[stage + (which if stage == LEARN else 0)]
+    if k < _read(plan, 0) and not call(begins, (which, k, inputs)):
+        _write(plan, 0, -1)
 
 
 @cache
