@@ -500,7 +500,8 @@ SLIPS = {
 "minipg/algorithms/compiled.py": [
     ("a share of the learning rate too soon", "steps * np.arange(wanted)", "steps * np.arange(1, wanted + 1)",
      "compiled_updates PG9"),
-    ("noise that was not used is lost", "        if made.rollouts < wanted:", "        if False:",
+    ("noise that was not used is lost", "        if made.updates < wanted:  # what was not",
+     "        if False:  # what was not",
      "compiled_updates not_finite"),
     ("settings for the agent as it is", "(self.normalizer, self.scaler) == (None, None)",
      "not (self.config.normalize_obs or self.config.normalize_reward)", "compiled_updates somebody_changed"),

@@ -56,7 +56,7 @@ def _swap(typing, array, index, expected, value):
 
 @part
 def post(board, tasks):
-    """So many tasks are to be done. All that were posted before are done."""
+    """So many tasks, or rounds of them, are to be done. All that were posted before are done."""
     before = _read(board, POSTED)
     _write(board, BEFORE, before)
     _write(board, POSTED, before + tasks)

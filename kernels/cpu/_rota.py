@@ -1,15 +1,16 @@
 """A rota of tasks that several threads share: round after round, one task of each kind, and none is done twice.
 
-A rota for K kinds is (size_for(K),) int64, zeros at first: whether rounds will be posted; how many were, before the
-last post and with it; and of each kind how many tasks were ever begun, and how many are done, on a cache line of its
-own. Every access is atomic and in order, so what a thread wrote before it finished a task is there for whoever sees
-that it did. Who goes through the rounds in their order, and through the kinds of each, leaves none behind.
+A rota for K kinds is (size_for(K),) int64, zeros at first: whether rounds will be posted; how many were, as on a
+board, before the last post and with it; and of each kind how many tasks were ever begun, and how many are done, on a
+cache line of its own. Every access is atomic and in order, so what a thread wrote before it finished a task is there
+for whoever sees that it did. Who goes through the rounds in their order, and through the kinds of each, leaves none
+behind.
 """
 
-from minipg.kernels.cpu._board import LINE, _add, _read, _swap, _write
+from minipg.kernels.cpu._board import BEFORE, LINE, POSTED, _add, _read, _swap, _write
 from minipg.kernels.cpu._jit import part
 
-OPEN, BEFORE, POSTED, KINDS = 0, 1, 2, LINE
+OPEN, KINDS = 0, 2 * LINE
 BEGUN, DONE = 0, 1
 
 
@@ -28,14 +29,6 @@ def announce(rota, more):
 def is_open(rota):
     """Whether rounds were announced."""
     return _read(rota, OPEN) > 0
-
-
-@part
-def post(rota, rounds):
-    """So many rounds more are to be done. All that were posted before are done."""
-    before = _read(rota, POSTED)
-    _write(rota, BEFORE, before)
-    _write(rota, POSTED, before + rounds)
 
 
 @part

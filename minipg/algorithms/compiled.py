@@ -34,10 +34,9 @@ class Own(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What a call came to: updates and rollouts, what was learnt, what was told, episodes that ended."""
+    """What a call came to: how many updates, what was learnt, what was told, episodes that ended."""
 
-    updates: int
-    rollouts: int  # one more than updates where the last is not finite, and nothing was learnt from it
+    updates: int  # fewer than wanted where the experience after them is not finite, and nothing was learnt from it
     learnt: tuple[Array, ...]
     record: Array  # (U, 2, 3) of each update, as the kernel says
     returns: Array  # (K,)
@@ -126,16 +125,16 @@ class CompiledAgent(Agent[C]):
         shares = (self.steps + steps * np.arange(wanted)) / until
         noise, shape = self.actor.distribution.noise, lambda updates: (updates * config.n_steps, config.num_envs)
         made = compiled(own.learnt(self), collector, noise(streams[0], shape(wanted)), own.given(self, shares))
-        if made.rollouts < wanted:  # what was not used is drawn again
+        if made.updates < wanted:  # what was not used is drawn again
             for stream, state in zip(streams, before, strict=True):
                 stream.bit_generator.state = state
-            noise(streams[0], shape(made.rollouts))
+            noise(streams[0], shape(made.updates + 1))
             own.given(self, shares[: made.updates])
         if not made.updates:
             compiled.look_over(collector)
         info = own.take(self, made, compiled.samples())
         row = self._row(made.updates, made.updates * steps, 0, made.returns, made.lengths, info)
-        if made.rollouts > made.updates:  # whose samples those were, so nobody is told of this row
+        if made.updates < wanted:  # whose samples those were, so nobody is told of this row
             compiled.look_over(collector)
         return row
 
@@ -255,9 +254,9 @@ class CompiledUpdates:
         collector.steps += made * groups * steps * n
         collector.obs = self._shown.reshape(groups * n, -1).copy()
         returns, lengths = (each[:made].swapaxes(1, 2) for each in self._ended[:2])  # environments in their order
-        over, rollouts = np.nonzero(lengths), made + (made < wanted)
+        over = np.nonzero(lengths)
         after = tuple(ours.copy() for ours in self._learnt)
-        return Made(made, rollouts, after, self._record[:made], returns[over], lengths[over])
+        return Made(made, after, self._record[:made], returns[over], lengths[over])
 
     def _run(self) -> int:
         if self._threads is not pool(self._backend.threads):

@@ -35,9 +35,9 @@ from functools import cache
 from minipg.kernels.cpu import mlp, returns
 from minipg.kernels.cpu._address import call
 from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._board import _read, _write
+from minipg.kernels.cpu._board import _read, _write, post
 from minipg.kernels.cpu._jit import jit, part, task
-from minipg.kernels.cpu._rota import announce, begin, end, finish, first, is_done, is_free, is_open, post
+from minipg.kernels.cpu._rota import announce, begin, end, finish, first, is_done, is_free, is_open
 from minipg.kernels.cpu.classic_control.rollout import _rollout, _rollout_of
 
 PATIENCE = 400_000  # looks at the rota, which take about half a millisecond
