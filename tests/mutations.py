@@ -431,6 +431,14 @@ SLIPS = {
     ("rows of a minibatch by their place in it", "x[picked[e / columns] * columns", "x[e / columns * columns",
      "cuda_kernels minibatch"),
 ],
+"kernels/gpu/mlp.cu": [
+    ("a bias by a wide layer's last round", "y[e] = entry;\n        sum += entry;",
+     "y[e] = entry;\n        sum = entry;", "cuda_kernels a_pass_over", 1),
+    ("a bias by a narrow layer's last round", "y[e] = entry;\n        sum += entry;",
+     "y[e] = entry;\n        sum = entry;", "cuda_kernels a_pass_over", 2),
+    ("a narrow product by its first row alone", "row += threads / m * n", "row += 0", "cuda_kernels a_pass_over"),
+    ("a narrow product of W for Wᵀ", "w[t % m * n + k]", "w[k * m + t % m]", "cuda_kernels law"),
+],
 "kernels/gpu/rows.cu": [
     ("the clip on the side that Â does not pull to", "gain > 0 ? r > 1 + clip_range", "gain < 0 ? r > 1 + clip_range",
      "cuda_kernels gradient_of_a_minibatch"),

@@ -8,15 +8,10 @@ _OF_CUPY = ("-ftz=true",)  # that it adds to whatever it is given
 
 
 def library():
-    """The shared library, where `pip install nvidia-cuda-nvrtc-cu12` has put one; else None."""
-    try:
-        spec = find_spec("nvidia.cuda_nvrtc")
-    except ModuleNotFoundError:
-        return None
-    if spec is None:
-        return None
-    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    return next((path for folder in folders for path in sorted(folder.glob("lib/libnvrtc.so*"))), None)
+    """The shared library, where `pip install nvidia-cuda-nvrtc-cu12` (for CUDA 13 without -cu12) put one, else None."""
+    spec = find_spec("nvidia")
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()] if spec is not None else []
+    return next((path for folder in folders for path in sorted(folder.glob("*/lib/libnvrtc.so*"))), None)
 
 
 def compiled(code, options, architecture):

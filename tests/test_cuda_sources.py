@@ -33,7 +33,7 @@ KERNEL scaled(i64 threads, int columns, double factor, const bool *where, const 
     return Source(text=text)
 
 
-@pytest.mark.skipif(nvrtc.library() is None, reason="nvidia-cuda-nvrtc-cu12 is not installed")
+@pytest.mark.skipif(nvrtc.library() is None, reason="nvidia-cuda-nvrtc is not installed")
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("name", SOURCES)
 def test_what_cupy_will_be_given_compiles_at_run_time_without_a_warning(name, architecture):

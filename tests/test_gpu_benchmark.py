@@ -31,9 +31,18 @@ def test_it_measures_all_that_is_asked_and_writes_it(benchmark, tmp_path, capsys
     assert found["ppo"]["num_envs"] == 40
     assert found["ppo"]["steps_per_second"] > 0
     assert found["fisher"]["over_floor"] > 1
+    assert found["fisher"]["products_seconds"] > 0
     said = capsys.readouterr().out
     assert said.startswith("a processor; ")
-    for what in ("TFLOP/s", "GB/s", "× its floor", "steps/s", "the same bits", "--quick: not what was asked"):
+    for what in (
+        "TFLOP/s",
+        "GB/s",
+        "× its floor",
+        "products alone",
+        "steps/s",
+        "the same bits",
+        "--quick: not what was asked",
+    ):
         assert what in said
 
 
@@ -42,6 +51,15 @@ def test_the_floor_counts_every_product_once(benchmark):
     assert benchmark.floor(rows, 1e9, 1e99) == pytest.approx(operations / 1e9)
     moved = 2 * (rows * 273 + 17 * 256) + 4 * (rows * 512 + 256 * 256) + 4 * (rows * 262 + 256 * 6)
     assert benchmark.floor(rows, 1e99, 1e9) == pytest.approx(4 * moved / 1e9)
+
+
+def test_the_products_that_are_timed_are_those_of_the_floor(benchmark, monkeypatch):
+    timed = []
+    monkeypatch.setattr(benchmark, "seconds", lambda _, work, repetitions: timed.append(work) or 0.0)
+    with host_cupy(strict_cupy()) as cupy:
+        benchmark.products(cupy, 30, 1)
+    operations = sum(2 * one.shape[0] * one.shape[1] * other.shape[1] for one, other in (w.args for w in timed))
+    assert operations / 1e9 == pytest.approx(benchmark.floor(30, 1e9, 1e99))
 
 
 def test_without_a_device_it_is_one_line_and_status_2(benchmark, monkeypatch, capsys):

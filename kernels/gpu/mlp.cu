@@ -38,8 +38,33 @@ KERNEL last_tangent(i64 threads, i64 entries, int m, const real *product, const 
     for (i64 e = t; e < entries; e += threads) y[e] += product[e] + bias;
 }
 
-// y ← φ′ y
-KERNEL times_slope(i64 entries, int activation, const real *h, real *y) {
-    THREAD(e, entries);
-    y[e] = bent(y[e], h[e], activation);
+// y ← φ′ y, and of each thread the sum of what it wrote, all of one column → sums (threads,)
+KERNEL times_slope(i64 threads, i64 entries, int activation, const real *h, real *y, double *sums) {
+    THREAD(t, threads);
+    double sum = 0;
+    for (i64 e = t; e < entries; e += threads) {
+        const real entry = bent(y[e], h[e], activation);
+        y[e] = entry;
+        sum += entry;
+    }
+    sums[t] = sum;
+}
+
+// The same of y = g Wᵀ, whose product is made on the way: g (B, n), W (m, n), n no more than NARROW.
+KERNEL narrow_slope(i64 threads, i64 entries, int m, int n, int activation, const real *__restrict__ g, const real *w,
+                    const real *__restrict__ h, real *__restrict__ y, double *sums) {
+    THREAD(t, threads);
+    real own[NARROW];
+    for (int k = 0; k < NARROW; k++) own[k] = k < n ? w[t % m * n + k] : (real)0;
+    const real *row = g + t / m * n;
+    double sum = 0;
+    for (i64 e = t; e < entries; e += threads, row += threads / m * n) {
+        real product = 0;
+        for (int k = 0; k < NARROW; k++)
+            if (k < n) product += row[k] * own[k];
+        const real entry = bent(product, h[e], activation);
+        y[e] = entry;
+        sum += entry;
+    }
+    sums[t] = sum;
 }

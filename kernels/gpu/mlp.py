@@ -5,7 +5,8 @@ from minipg.kernels._layers import activations, layers
 from minipg.kernels.gpu._arrays import lanes, sum_columns
 from minipg.kernels.gpu._cuda import Source
 
-_run = Source("activation.cuh", "mlp.cu")
+_NARROW = 8  # a product with so few columns is made by the pass that needs it
+_run = Source("activation.cuh", "mlp.cu", NARROW=str(_NARROW))
 
 
 def _pass(name, y, *arguments):
@@ -52,25 +53,28 @@ def jvp(theta, sizes, activation, obs, hidden, v, out, work):
 
 
 def _pull_back(g, w, h, activation, layer, work):
-    """φ′(h) (g Wᵀ), in the half of `work` that is this layer's turn."""
+    """φ′(h) (g Wᵀ), in the half of `work` that is this layer's turn, and (R, n) float64 whose columns add up to its."""
     rows, n = h.shape
-    start = layer % 2 * (work.size // 2)
-    y = work[start : start + rows * n].reshape(rows, n)
-    cupy.matmul(g, w.T, out=y)
-    _run("times_slope", rows * n, activation, h, y)
-    return y
+    start, threads = layer % 2 * (work.size // 2), lanes(rows, n)
+    y, sums = work[start : start + rows * n].reshape(rows, n), cupy.empty(threads, "float64")
+    if len(w.T) <= _NARROW:
+        _run("narrow_slope", threads, rows * n, n, len(w.T), activation, g, w, h, y, sums)
+    else:
+        cupy.matmul(g, w.T, out=y)
+        _run("times_slope", threads, rows * n, activation, h, y, sums)
+    return y, sums.reshape(-1, n)
 
 
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch.   g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,)."""
     sizes = sizes.tolist()
-    hs, room = [obs, *activations(hidden, sizes, len(obs))], 2 * len(obs) * max(sizes)
+    hs, room, sums = [obs, *activations(hidden, sizes, len(obs))], 2 * len(obs) * max(sizes), g
     sweep = list(zip(hs, layers(theta, sizes), layers(out, sizes), strict=True))
     for layer, (h, (w, _), (dw, db)) in reversed(list(enumerate(sweep))):
         cupy.matmul(h.T, g, out=dw)
-        sum_columns(g, db)
+        sum_columns(sums, db)
         if layer > 0:
-            g = _pull_back(g, w, h, activation, layer, work[:room])
+            g, sums = _pull_back(g, w, h, activation, layer, work[:room])
 
 
 def vjp_obs(theta, sizes, activation, hidden, g, out, work):
@@ -81,4 +85,4 @@ def vjp_obs(theta, sizes, activation, hidden, g, out, work):
         if h is None:
             cupy.matmul(g, w.T, out=out)
         else:
-            g = _pull_back(g, w, h, activation, layer, work[:room])
+            g, _ = _pull_back(g, w, h, activation, layer, work[:room])
