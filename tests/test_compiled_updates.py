@@ -16,7 +16,8 @@ from minipg.kernels.cpu import _address
 from minipg.kernels.cpu._jit import task
 
 from minipg import A2C, PPO
-from minipg.algorithms.compiled import CompiledAgent, CompiledUpdates, groups_of, in_groups
+from minipg.algorithms.compiled import CompiledAgent
+from minipg.algorithms.compiled_updates import CompiledUpdates, groups_of, in_groups
 from minipg.algorithms.files import words_of
 from minipg.algorithms.proximal import Surrogate
 from minipg.envs.compiled import CompiledVectorEnv

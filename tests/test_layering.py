@@ -74,6 +74,7 @@ FLOORS = [
     ["minipg.algorithms.proximal", "minipg.algorithms.natural"],
     ["minipg.algorithms.dual"],
     ["minipg.algorithms.agent", "minipg.algorithms.critic"],
+    ["minipg.algorithms.compiled_updates"],
     ["minipg.algorithms.compiled"],
     ["minipg.algorithms.compiled_a2c", "minipg.algorithms.compiled_ppo"],
     [f"minipg.algorithms.{name}" for name in ("reinforce", "vpg", "a2c", "npg", "trpo", "ppo", "rehearsal")],

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from minipg.algorithms.advantages import Samples
 from minipg.algorithms.ascent import StepInfo, scheduled
-from minipg.algorithms.compiled import PER_STEP, InKernels, Made, Own
-from minipg.algorithms.critic import CriticFit, outcome
+from minipg.algorithms.compiled import InKernels, fit_of
+from minipg.algorithms.compiled_updates import PER_STEP, Made, Own
+from minipg.algorithms.critic import outcome
 from minipg.backend import tiles_of
 from minipg.checks import Array
 
@@ -54,6 +54,6 @@ class A2CInKernels(InKernels):
         theta, value_theta, second, value_second = made.learnt
         steps = agent.value.step + made.updates - np.count_nonzero(made.record[:, 1, 2])
         value = agent.value._replace(theta=value_theta, second=value_second, step=steps)
-        fit = CriticFit(value, math.nan if missed else loss, "critic not finite" if missed else "ok")
+        fit, step = fit_of(value, loss, missed), StepInfo(_STATUS[int(status)], norm, entropy)
         agent.theta, agent.state, agent.value = theta, agent.state._replace(second=second), value
-        return {**outcome(StepInfo(_STATUS[int(status)], norm, entropy), fit), "explained_variance": explained}
+        return {**outcome(step, fit), "explained_variance": explained}

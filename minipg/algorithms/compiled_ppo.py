@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from minipg.algorithms.advantages import Samples
 from minipg.algorithms.ascent import AdamState, keys_of, scheduled
-from minipg.algorithms.compiled import PER_STEP, InKernels, Made, Own, in_groups
-from minipg.algorithms.critic import CriticFit, account
+from minipg.algorithms.compiled import InKernels, fit_of
+from minipg.algorithms.compiled_updates import PER_STEP, Made, Own, in_groups
+from minipg.algorithms.critic import account
 from minipg.algorithms.proximal import Climb, Surrogate, numbers_to_climb
 from minipg.checks import Array
 
@@ -66,7 +66,6 @@ class PPOInKernels(InKernels):
         (taken, beyond, failed), (loss, _, missed) = record
         theta, value_theta, first, second, value_first, value_second, (step, value_step) = made.learnt
         value = agent.value._replace(theta=value_theta, first=value_first, second=value_second, step=int(value_step))
-        fit = CriticFit(value, math.nan if missed else loss, "critic not finite" if missed else "ok")
         wanted = config.n_epochs * -(-len(samples.obs) // config.minibatch_size)
         status = "ok" if taken == wanted else "target KL"
         found = Climb(theta, AdamState(first, second, int(step)), beyond / max(taken, 1), status, not failed)
@@ -74,4 +73,4 @@ class PPOInKernels(InKernels):
         before = agent.state._replace(first=first, second=second, step=int(step - (0 if failed else taken)))
         theta, state, info = agent._after(surrogate, theta, before, found, config)
         agent.theta, agent.state, agent.value = theta, state, value
-        return account(info, fit, samples)
+        return account(info, fit_of(value, loss, missed), samples)

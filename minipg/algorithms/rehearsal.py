@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.compiled import CompiledAgent, CompiledUpdates
+from minipg.algorithms.compiled import CompiledAgent
+from minipg.algorithms.compiled_updates import CompiledUpdates
 from minipg.backend import Backend
 from minipg.envs.problems import Problem
 from minipg.rollout import Batch
