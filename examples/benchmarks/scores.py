@@ -1,11 +1,12 @@
 """Final scores of every algorithm on every environment, over seeds: runs, a table and a picture.
 
-    python examples/benchmarks/scores.py run [--algorithms trpo ppo] [--envs CartPole-v1] [--seeds 0 1 2] [--jobs 2]
+    python examples/benchmarks/scores.py run [--algorithms trpo ppo] [--envs CartPole-v1] [--seeds 0 1 2] [--again]
     python examples/benchmarks/scores.py table        # the table, and scores.png, from the runs on file
 
 Every run trains with the preset of its environment, then plays 20 whole episodes deterministically. What it scored is
 one JSON line in scores/runs.jsonl, written when the run ends: a stopped script goes on where it stopped, and a run
-whose settings have changed since is made again. `Ours` is the mean over seeds ± their standard deviation.
+whose settings have changed since is made again. So are all, with --again: what a change of the code does to a score is
+seen in no setting. `Ours` is the mean over seeds ± their standard deviation.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def run_all(options: argparse.Namespace) -> None:
     """Make what is missing, `jobs` at a time, and append each as it ends."""
     FOLDER.mkdir(exist_ok=True)
     made = on_file()
-    todo = [run for run in wanted(options) if run not in made]
+    todo = [run for run in wanted(options) if options.again or run not in made]
     print(f"{len(todo)} runs to make", flush=True)
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
         futures = {pool.submit(play, run): run for run in todo}
@@ -197,6 +198,7 @@ def main() -> None:
     parser.add_argument("--envs", nargs="+", default=[], choices=[*GOALS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[])
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--again", action="store_true", help="runs that are on file, too; the latest of each counts")
     options = parser.parse_args()
     if options.command == "run":
         run_all(options)

@@ -81,12 +81,12 @@ _A2C_MUJOCO: dict[str, Any] = {
 _A2C: dict[str, dict[str, Any]] = {
     "default": {},
     "mujoco": _A2C_MUJOCO,
-    "CartPole-v1": {"num_envs": 8},
+    "CartPole-v1": {"num_envs": 8, "learning_rate": 1.5e-3, "vf_learning_rate": 1.5e-3, "schedule": "linear"},
     "Acrobot-v1": {**_NORMALIZED, "num_envs": 16},
     "MountainCar-v0": {**_NORMALIZED, "num_envs": 16, "learning_rate": 4e-3, "vf_learning_rate": 4e-3},
     "MountainCarContinuous-v0": {**_PUSHING, "n_steps": 16, "learning_rate": 2e-3, "vf_learning_rate": 2e-3},
     "Pendulum-v1": {**_NORMALIZED, "num_envs": 8, "n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9,
-                    "learning_rate": 4e-3, "vf_learning_rate": 4e-3, "schedule": "linear"},
+                    "learning_rate": 4e-3, "vf_learning_rate": 4e-3, "schedule": "linear", "log_std_init": 1.0},
     "LunarLander-v3": {**_NORMALIZED, "num_envs": 16, "n_steps": 32, "gamma": 0.999, "gae_lambda": 0.98,
                        "learning_rate": 8e-3, "vf_learning_rate": 8e-3, "schedule": "linear", "ent_coef": 0.01},
     **{f"{name}-v5": _A2C_MUJOCO for name in ("HalfCheetah", "Ant")},
@@ -100,7 +100,8 @@ _REINFORCE_MUJOCO: dict[str, Any] = {
 _REINFORCE: dict[str, dict[str, Any]] = {
     "default": {},
     "mujoco": _REINFORCE_MUJOCO,
-    "Acrobot-v1": {"ent_coef": 0.05},  # while no episode reaches the height, all are equal and noise is learnt
+    # while no episode reaches the height, all are equal and noise is learnt: not too fast
+    "Acrobot-v1": {"ent_coef": 0.05, "learning_rate": 3e-3},
     **{f"{name}-v5": _REINFORCE_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }
 
