@@ -83,7 +83,8 @@ _A2C: dict[str, dict[str, Any]] = {
     "mujoco": _A2C_MUJOCO,
     "CartPole-v1": {"num_envs": 8, "learning_rate": 1.5e-3, "vf_learning_rate": 1.5e-3, "schedule": "linear"},
     "Acrobot-v1": {**_NORMALIZED, "num_envs": 16},
-    "MountainCar-v0": {**_NORMALIZED, "num_envs": 16, "learning_rate": 4e-3, "vf_learning_rate": 4e-3},
+    "MountainCar-v0": {**_NORMALIZED, "num_envs": 16, "learning_rate": 4e-3, "vf_learning_rate": 4e-3,
+                       "schedule": "linear"},
     "MountainCarContinuous-v0": {**_PUSHING, "n_steps": 16, "learning_rate": 2e-3, "vf_learning_rate": 2e-3},
     "Pendulum-v1": {**_NORMALIZED, "num_envs": 8, "n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9,
                     "learning_rate": 4e-3, "vf_learning_rate": 4e-3, "schedule": "linear", "log_std_init": 1.0},
@@ -101,7 +102,7 @@ _REINFORCE: dict[str, dict[str, Any]] = {
     "default": {},
     "mujoco": _REINFORCE_MUJOCO,
     # while no episode reaches the height, all are equal and noise is learnt: not too fast
-    "Acrobot-v1": {"ent_coef": 0.05, "learning_rate": 3e-3},
+    "Acrobot-v1": {"ent_coef": 0.1, "learning_rate": 3e-3},
     **{f"{name}-v5": _REINFORCE_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }
 
