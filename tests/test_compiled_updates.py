@@ -29,7 +29,7 @@ def cut_short():
 
 
 PENDULUM = {"env": "Pendulum-v1", "normalize_obs": False, "normalize_reward": False}
-AC = {"algorithm": A2C, "n_steps": 5}
+AC = {"algorithm": A2C, "n_steps": 5, "schedule": "constant"}
 PP = {
     "algorithm": PPO, "n_steps": 24, "n_epochs": 3, "vf_epochs": 2, "minibatch_size": 40, "vf_minibatch_size": 29,
     "schedule": "constant", "clip_schedule": "constant",
@@ -187,15 +187,19 @@ def test_a_step_that_is_not_finite_is_not_taken_and_said(settings, before, statu
     assert moved == ((ours.theta != were[0]).any(), (ours.value.theta != were[1]).any())
 
 
+@pytest.mark.parametrize("asked", ["far", "near", "watched"])
 @EACH
-def test_experience_that_is_not_finite_is_not_learnt_from_and_what_was_learnt_before_stays(kind, plain):
+def test_experience_that_is_not_finite_is_not_learnt_from_and_what_was_learnt_before_stays(kind, asked, plain):
     settings = {**kind, **PENDULUM, "learning_rate": 1e37}  # finite parameters, and actions that are not
     if kind is PP:
         settings |= {"n_epochs": 1, "minibatch_size": 1000, "learning_rate": 3e37, "hidden": (16, 512)}
     ours, theirs, faults = agent(**settings), plain(**settings), []
+    with pytest.raises(EnvironmentFault, match="action"):
+        unwatched(first := agent(**settings), 50)
     for one in (ours, theirs):
         with pytest.raises(EnvironmentFault, match="action") as fault:
-            unwatched(one, 50)
+            # near: the fault meets the last update that was asked for
+            (watched if asked == "watched" else unwatched)(one, first.updates + 1 if asked == "near" else 50)
         faults.append(str(fault.value))
     assert faults[0] == faults[1]
     assert ours.updates >= 1

@@ -73,25 +73,27 @@ def test_a_minibatch_is_the_rows_that_were_picked(cuda, rows, columns, seed, dty
 
 
 @pytest.mark.parametrize("sizes", [(3, 5, 4, 2), (3, 10, 9, 2), (2, 3, 8, 9)], ids=str)
+@pytest.mark.parametrize("activation", [0, 1], ids=["tanh", "relu"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("lanes", [1, 17, 2**18])
-def test_a_pass_over_an_array_meets_every_entry_however_many_threads_share_it(cuda, sizes, lanes, monkeypatch):
+def test_a_pass_meets_every_entry_however_many_threads_share_it(cuda, sizes, lanes, dtype, activation, monkeypatch):
     mlp, reference = twins("mlp")
     monkeypatch.setattr(mlp, "lanes", lambda rows, columns: columns * max(1, min(rows, lanes // columns)))
     rng, rows, sizes = np.random.default_rng(0), 11, np.array(sizes)
     count, inputs, outputs = int(((sizes[:-1] + 1) * sizes[1:]).sum()), int(sizes[0]), int(sizes[-1])
-    theta, v, obs, g = (rng.normal(size=n) for n in (count, count, (rows, inputs), (rows, outputs)))
+    theta, v, obs, g = (rng.normal(size=n).astype(dtype) for n in (count, count, (rows, inputs), (rows, outputs)))
     found = []
     for twin in (mlp, reference):
-        out, moved = np.empty((2, rows, outputs))
-        hidden, work = np.empty(rows * sizes[1:-1].sum()), np.empty(count + 3 * rows * sizes.max())
-        gradient, of_obs = np.empty(count), np.empty((rows, inputs))
-        twin.forward(theta, sizes, 0, obs, out, hidden)
-        twin.jvp(theta, sizes, 0, obs, hidden, v, moved, work)
-        twin.vjp(theta, sizes, 0, obs, hidden, g, gradient, work)
-        twin.vjp_obs(theta, sizes, 0, hidden, g, of_obs, work)
+        out, moved = np.empty((2, rows, outputs), dtype)
+        hidden, work = np.empty(rows * sizes[1:-1].sum(), dtype), np.empty(count + 3 * rows * sizes.max(), dtype)
+        gradient, of_obs = np.empty(count, dtype), np.empty((rows, inputs), dtype)
+        twin.forward(theta, sizes, activation, obs, out, hidden)
+        twin.jvp(theta, sizes, activation, obs, hidden, v, moved, work)
+        twin.vjp(theta, sizes, activation, obs, hidden, g, gradient, work)
+        twin.vjp_obs(theta, sizes, activation, hidden, g, of_obs, work)
         found.append((out, hidden, moved, gradient, of_obs))
     for got, expected in zip(*found, strict=True):
-        alike(got, expected, np.float64)
+        alike(got, expected, dtype, 10)
 
 
 @pytest.mark.parametrize("activation", [0, 1])

@@ -38,7 +38,7 @@ def test_it_measures_all_that_is_asked_and_writes_it(benchmark, tmp_path, capsys
         "TFLOP/s",
         "GB/s",
         "× its floor",
-        "products alone",
+        "ten products",
         "steps/s",
         "the same bits",
         "--quick: not what was asked",
@@ -53,13 +53,17 @@ def test_the_floor_counts_every_product_once(benchmark):
     assert benchmark.floor(rows, 1e99, 1e9) == pytest.approx(4 * moved / 1e9)
 
 
-def test_the_products_that_are_timed_are_those_of_the_floor(benchmark, monkeypatch):
-    timed = []
-    monkeypatch.setattr(benchmark, "seconds", lambda _, work, repetitions: timed.append(work) or 0.0)
+def test_the_products_that_are_timed_are_those_of_the_floor(benchmark):
+    rows, layers = 30, [(17, 256), (256, 256), (256, 6)]
     with host_cupy(strict_cupy()) as cupy:
-        benchmark.products(cupy, 30, 1)
-    operations = sum(2 * one.shape[0] * one.shape[1] * other.shape[1] for one, other in (w.args for w in timed))
-    assert operations / 1e9 == pytest.approx(benchmark.floor(30, 1e9, 1e99))
+        arrays = [(*multiply.args, multiply.keywords["out"]) for multiply in benchmark.products(cupy, rows)]
+    timed = [tuple(array.shape for array in three) for three in arrays]
+    forward = [((rows, n), (n, m), (rows, m)) for n, m in layers]
+    of_weights = [((n, rows), (rows, m), (n, m)) for n, m in layers]
+    of_inputs = [((rows, m), (m, n), (rows, n)) for n, m in layers[1:]]
+    assert sorted(timed) == sorted(forward + forward[1:] + of_weights + of_inputs)
+    operations = sum(2 * one[0] * one[1] * other[1] for one, other, _ in timed)
+    assert operations / 1e9 == pytest.approx(benchmark.floor(rows, 1e9, 1e99))
 
 
 def test_without_a_device_it_is_one_line_and_status_2(benchmark, monkeypatch, capsys):

@@ -5,8 +5,9 @@
 
 Every run trains with the preset of its environment, then plays 20 whole episodes deterministically. What it scored is
 one JSON line in scores/runs.jsonl, written when the run ends: a stopped script goes on where it stopped, and a run
-whose settings have changed since is made again. So are all, with --again: what a change of the code does to a score is
-seen in no setting. `Ours` is the mean over seeds ± their standard deviation.
+whose settings have changed since is made again. What a change of the code does to a score is seen in no setting: with
+--again, the runs that are asked for are taken off the file first. `Ours` is the mean over seeds ± their standard
+deviation.
 """
 
 from __future__ import annotations
@@ -125,11 +126,21 @@ def on_file() -> dict[Run, dict[str, Any]]:
     return made
 
 
+def forget(runs: set[Run]) -> None:
+    """Have the file without these runs."""
+    from minipg.storage import write_whole
+
+    kept = "".join(json.dumps(row) + "\n" for run, row in on_file().items() if run not in runs)
+    write_whole(RUNS, lambda file: file.write(kept.encode()))
+
+
 def run_all(options: argparse.Namespace) -> None:
     """Make what is missing, `jobs` at a time, and append each as it ends."""
     FOLDER.mkdir(exist_ok=True)
+    if options.again:
+        forget(set(wanted(options)))
     made = on_file()
-    todo = [run for run in wanted(options) if options.again or run not in made]
+    todo = [run for run in wanted(options) if run not in made]
     print(f"{len(todo)} runs to make", flush=True)
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
         futures = {pool.submit(play, run): run for run in todo}
@@ -172,6 +183,7 @@ def table(runs: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
         scores = np.array([row["mean_return"] for row in rows])
         mark = "" if scores.mean() >= goal.score else " ✗"
         each = ", ".join(f"{score:.{1 if abs(score) < 10 else 0}f}" for score in scores)
+        each += f" ({len(rows)} of {GOALS[env][0]})" * (len(rows) < GOALS[env][0])
         lines.append(
             f"| {env} | {algorithm} | {goal.steps:,} | {goal.score:g} | {scores.mean():.1f} ± {scores.std():.1f}{mark} "
             f"| {each} | {np.mean([row['seconds'] for row in rows]) / 60:.1f} |"
@@ -198,7 +210,7 @@ def main() -> None:
     parser.add_argument("--envs", nargs="+", default=[], choices=[*GOALS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[])
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--again", action="store_true", help="runs that are on file, too; the latest of each counts")
+    parser.add_argument("--again", action="store_true", help="take these runs off the file first")
     options = parser.parse_args()
     if options.command == "run":
         run_all(options)

@@ -1,4 +1,4 @@
-// What stands between a network's matrix products: one pass over each array.
+// What a network does beside its large matrix products: one pass over each array.
 //
 // A thread strides by `threads`, a multiple of the m columns, so that its column is found once (arrays.cu).
 
@@ -59,10 +59,11 @@ KERNEL narrow_slope(i64 threads, i64 entries, int m, int n, int activation, cons
     const real *row = g + t / m * n;
     double sum = 0;
     for (i64 e = t; e < entries; e += threads, row += threads / m * n) {
-        real product = 0;
-        for (int k = 0; k < NARROW; k++)
-            if (k < n) product += row[k] * own[k];
-        const real entry = bent(product, h[e], activation);
+        const real height = h[e];
+        real their[NARROW], product = 0;  // all that is read is asked for before any of it is waited for
+        for (int k = 0; k < NARROW; k++) their[k] = k < n ? row[k] : (real)0;
+        for (int k = 0; k < NARROW; k++) product += their[k] * own[k];
+        const real entry = bent(product, height, activation);
         y[e] = entry;
         sum += entry;
     }

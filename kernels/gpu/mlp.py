@@ -1,4 +1,4 @@
-"""Twin of `reference/mlp.py`: cuBLAS for the products, one fused pass for everything between them."""
+"""Twin of `reference/mlp.py`: cuBLAS for the large products, one fused pass for everything beside them."""
 
 import cupy
 from minipg.kernels._layers import activations, layers
@@ -53,7 +53,7 @@ def jvp(theta, sizes, activation, obs, hidden, v, out, work):
 
 
 def _pull_back(g, w, h, activation, layer, work):
-    """φ′(h) (g Wᵀ), in the half of `work` that is this layer's turn, and (R, n) float64 whose columns add up to its."""
+    """φ′(h) (g Wᵀ) in this layer's half of `work`, and (R, n) float64 whose columns have the same sums."""
     rows, n = h.shape
     start, threads = layer % 2 * (work.size // 2), lanes(rows, n)
     y, sums = work[start : start + rows * n].reshape(rows, n), cupy.empty(threads, "float64")

@@ -39,7 +39,7 @@ class InKernels:
 
 
 def fit_of(value: Any, loss: float, missed: float) -> CriticFit:
-    """What a kernel tells of its fit of the critic, which it led to `value`."""
+    """A kernel's account of the critic's fit: where it ended, its loss, and whether a step was not taken."""
     return CriticFit(value, math.nan if missed else loss, "critic not finite" if missed else "ok")
 
 
@@ -114,6 +114,6 @@ class CompiledAgent(Agent[C]):
             compiled.look_over(collector)
         info = own.take(self, made, compiled.samples())
         row = self._row(made.updates, made.updates * steps, 0, made.returns, made.lengths, info)
-        if made.updates < wanted:  # whose samples those were, so nobody is told of this row
+        if made.updates < wanted:  # the row tells of samples with a fault in them, so nobody gets it
             compiled.look_over(collector)
         return row

@@ -101,7 +101,7 @@ _REINFORCE_MUJOCO: dict[str, Any] = {
 _REINFORCE: dict[str, dict[str, Any]] = {
     "default": {},
     "mujoco": _REINFORCE_MUJOCO,
-    # while no episode reaches the height, all are equal and noise is learnt: not too fast
+    # while no episode reaches the height, all are equal and only noise is learnt: slowly, and entropy outweighs it
     "Acrobot-v1": {"ent_coef": 0.1, "learning_rate": 3e-3},
     **{f"{name}-v5": _REINFORCE_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }
