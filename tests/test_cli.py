@@ -673,7 +673,7 @@ def test_flags_that_do_not_go_with_several_seeds_are_refused(run, flags, says):
 
 # ---- several seeds that stopped ------------------------------------------------------------------------------------
 
-SEEDS = ["a2c", "CartPole-v1", "--steps", "400", "--hidden", "4"]
+SEEDS = ["a2c", "CartPole-v1", "--steps", "400", "--hidden", "4", "--schedule", "constant"]
 
 
 def test_several_seeds_go_on_where_they_stopped_and_begin_where_they_had_not(run):
