@@ -90,13 +90,13 @@ def mixed(curves: Sequence[Curve]) -> list[str]:
 
 
 def draw_curves(curves: Sequence[Curve], path: Path) -> None:
-    """A panel for each environment, a line for each algorithm, the number of its seeds in the legend."""
+    """A panel for each environment; a line for each algorithm, and of how many seeds."""
     envs = list(dict.fromkeys(curve.env for curve in curves))
-    with picture(path, len(envs), columns=3, size=(5.4, 3.8)) as (figure, panels):
+    with picture(path, len(envs), columns=3, size=(5.4, 4.3)) as (figure, panels):
         for panel, env in zip(panels, envs, strict=True):
             _draw_panel(panel, [curve for curve in curves if curve.env == env])
             panel.set_title(env)
-        figure.suptitle("Interquartile mean over seeds, band: 95 % bootstrap interval", fontsize=13)
+        figure.suptitle("Interquartile mean over seeds (how many), band: 95 % bootstrap interval", fontsize=13)
 
 
 def _draw_panel(panel: Any, curves: list[Curve]) -> None:
@@ -108,4 +108,5 @@ def _draw_panel(panel: Any, curves: list[Curve]) -> None:
         panel.fill_between(band.steps, band.low, band.high, color=colour, alpha=0.2, lw=0)
     panel.set(ylabel="return, last 100 episodes", xlim=(0, None))
     label_steps(panel)
-    panel.legend(title="algorithm (seeds)")
+    # below the panel, where it hides no line
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3, columnspacing=1.2, handlelength=1.5)
