@@ -24,13 +24,13 @@ _TRPO: dict[str, dict[str, Any]] = {
     "default": {},
     "mujoco": _TRPO_MUJOCO,
     "CartPole-v1": {**_CARTPOLE, "vine_length": 25},
-    "Acrobot-v1": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "gamma": 0.995, "damping": 0.01},
+    "Acrobot-v1": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "gamma": 0.995, "damping": 0.05},
     "MountainCar-v0": {**_NORMALIZED, "num_envs": 2, "n_steps": 1024, "max_kl": 0.02, "damping": 0.01,
                        "vf_epochs": 20},
     "MountainCarContinuous-v0": {**_PUSHING, "max_kl": 0.04},
     "Pendulum-v1": {"num_envs": 2, "n_steps": 1024, "gamma": 0.9, "vf_epochs": 30},
-    "LunarLander-v3": {"num_envs": 16, "n_steps": 64, "gamma": 0.995, "gae_lambda": 0.98, "damping": 0.1,
-                       "vf_epochs": 15},
+    "LunarLander-v3": {"num_envs": 16, "n_steps": 128, "gamma": 0.999, "gae_lambda": 0.98, "max_kl": 0.03,
+                       "damping": 0.1, "vf_epochs": 15},
     "Hopper-v5": {**_TRPO_MUJOCO, "gamma": 0.995, "gae_lambda": 0.97},
     "HalfCheetah-v5": {**_TRPO_MUJOCO, "max_kl": 0.04},
     "Walker2d-v5": _TRPO_WALKER,
@@ -61,7 +61,8 @@ _PPO: dict[str, dict[str, Any]] = {
     **{f"{name}-v5": _PPO_MUJOCO for name in ("Hopper", "Walker2d", "Ant", "InvertedPendulum", "Reacher")},
     "HalfCheetah-v5": {**_PPO_MUJOCO, "num_envs": 8, "n_steps": 256},
     "InvertedDoublePendulum-v5": {**_PPO_MUJOCO, "normalize_obs": False, "log_std_init": 0.0, "target_kl": 0.02},
-    "Swimmer-v5": {**_PPO_MUJOCO, "gamma": 0.9999, "gae_lambda": 0.98},
+    "Swimmer-v5": {**_PPO_MUJOCO, "num_envs": 4, "gamma": 0.9999, "gae_lambda": 0.98, "minibatch_size": 256,
+                   "learning_rate": 6e-4, "vf_learning_rate": 6e-4, "log_std_init": 0.0},
 }  # fmt: skip
 
 _NPG_MUJOCO: dict[str, Any] = {**_TRPO_MUJOCO, "max_kl": 0.01}
@@ -69,7 +70,6 @@ _NPG: dict[str, dict[str, Any]] = {
     **{name: settings for name, settings in _TRPO.items() if not name.endswith("-v5")},
     "mujoco": _NPG_MUJOCO,
     "CartPole-v1": {**_CARTPOLE, "damping": 0.1},
-    "LunarLander-v3": {"num_envs": 2, "n_steps": 512, "gae_lambda": 0.98, "damping": 0.1, "vf_epochs": 15},
     **{f"{name}-v5": _NPG_MUJOCO for name in ("Hopper", "HalfCheetah", "Ant")},
     "Walker2d-v5": _TRPO_WALKER,
 }
