@@ -218,9 +218,10 @@ def main() -> None:
     runs = scored(options)
     if not runs:
         parser.error(f"no run with today's settings in {RUNS}")
-    TABLE.write_text(table(runs), encoding="utf-8")
+    rendered = table(runs)
+    TABLE.write_text(rendered, encoding="utf-8")
     picture(runs)
-    print(table(runs))
+    print(rendered)
 
 
 if __name__ == "__main__":

@@ -65,12 +65,11 @@ _PPO: dict[str, dict[str, Any]] = {
                    "learning_rate": 6e-4, "vf_learning_rate": 6e-4, "log_std_init": 0.0},
 }  # fmt: skip
 
-_NPG_MUJOCO: dict[str, Any] = {**_TRPO_MUJOCO, "max_kl": 0.01}
 _NPG: dict[str, dict[str, Any]] = {
     **{name: settings for name, settings in _TRPO.items() if not name.endswith("-v5")},
-    "mujoco": _NPG_MUJOCO,
+    "mujoco": _TRPO_MUJOCO,
     "CartPole-v1": {**_CARTPOLE, "damping": 0.1},
-    **{f"{name}-v5": _NPG_MUJOCO for name in ("Hopper", "HalfCheetah", "Ant")},
+    **{f"{name}-v5": _TRPO_MUJOCO for name in ("Hopper", "HalfCheetah", "Ant")},
     "Walker2d-v5": _TRPO_WALKER,
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.runs.metrics import columns_of
-from minipg.runs.pictures import BLUE, SKY_BLUE, label_steps, picture, thinned
+from minipg.runs.pictures import BLUE, SKY_BLUE, label_steps, legend_below, picture, thinned
 
 
 def draw_curve(rows: list[dict[str, str]], title: str, path: Path) -> None:
@@ -37,4 +37,4 @@ def draw_return(panel: Any, columns: dict[str, Array]) -> None:
     panel.plot(steps[line], mean[line], color=BLUE, lw=2, label="last 100 episodes")
     panel.set_ylabel("mean return of an episode")
     label_steps(panel)
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)  # where it hides no episode
+    legend_below(panel, columns=2)

@@ -13,7 +13,7 @@ from minipg.checks import Array
 from minipg.errors import RunFolderError
 from minipg.runs.folder import RunFolder
 from minipg.runs.metrics import read_columns
-from minipg.runs.pictures import BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILLION, label_steps, picture
+from minipg.runs.pictures import BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILLION, label_steps, legend_below, picture
 
 COLOURS = {"reinforce": GREY, "vpg": SKY_BLUE, "a2c": ORANGE, "npg": GREEN, "trpo": BLUE, "ppo": VERMILLION}
 _POINTS, _RESAMPLES, _INTERVAL = 200, 1000, (2.5, 97.5)
@@ -108,5 +108,4 @@ def _draw_panel(panel: Any, curves: list[Curve]) -> None:
         panel.fill_between(band.steps, band.low, band.high, color=colour, alpha=0.2, lw=0)
     panel.set(ylabel="return, last 100 episodes", xlim=(0, None))
     label_steps(panel)
-    # below the panel, where it hides no line
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3, columnspacing=1.2, handlelength=1.5)
+    legend_below(panel, columns=3)

@@ -63,6 +63,11 @@ def label_steps(axes: Any) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
 
 
+def legend_below(axes: Any, columns: int) -> None:
+    """The legend below the axis of steps, where it hides nothing."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns, columnspacing=1.2, handlelength=1.5)
+
+
 def thinned(y: Array, limit: int = 2000) -> Array:
     """Indices of about `limit` values among which are the lowest and the highest of every stretch.   (T,) → (n,)."""
     if len(y) <= limit:
