@@ -181,6 +181,18 @@ def test_the_returns_of_a_sheet_and_of_curve_png_are_those_of_the_table(tmp_path
     assert drawn["one update's episodes"] == [[100, 2], [200, 6], [300, 4]]
 
 
+@pytest.mark.parametrize("last,decade", [(1e-3, "1e-05"), (2e-6, "1e-06")], ids=["decades", "less than one"])
+def test_the_numbers_beside_a_logarithmic_axis_are_plain_text(tmp_path, figures, last, decade):
+    rows = [row | {"cg_iterations": 10, "cg_residual": residual}
+            for row, residual in zip(curve([100, 200], [1, 2]), (9e-7, last), strict=True)]  # fmt: skip
+    axes = sheet(figures, write_run(tmp_path / "run", rows))["CG residual after 10 iterations"]
+    low, high = axes.get_ylim()
+    labels = [label for label in axes.get_yticklabels(which="both") if low <= label.get_position()[1] <= high]
+    numbers = {label.get_text().replace("−", "-") for label in labels} - {""}
+    assert decade in numbers
+    assert all(float(number) > 0 for number in numbers)
+
+
 @pytest.mark.parametrize(
     "settings,label",
     [({"max_kl": 0.02}, "δ = 0.02"), ({"target_kl": 0.03}, "target = 0.03"), ({"target_kl": None}, None)],

@@ -126,6 +126,8 @@ def _always(columns: Columns) -> bool:
 
 
 def _plain(panel: Any, columns: Columns, name: str) -> None:
+    from matplotlib.ticker import LogFormatter
+
     title, unit = _PLAIN[name]
     y = columns[name]
     _dots_and_line(panel, columns["steps"], y)
@@ -137,6 +139,9 @@ def _plain(panel: Any, columns: Columns, name: str) -> None:
             title += f" after {columns['cg_iterations'][0]:.0f} iterations"
         if np.nanmax(y) > 0:
             panel.set_yscale("log", nonpositive="mask")
+            # the scale's own write TeX, which nothing in a picture of ours is read as
+            panel.yaxis.set_major_formatter(LogFormatter())
+            panel.yaxis.set_minor_formatter(LogFormatter())
     if name in ("clip_fraction", "cg_iterations"):
         panel.set_ylim(0, None)
     panel.set(title=title, ylabel=unit)
