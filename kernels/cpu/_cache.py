@@ -1,6 +1,13 @@
-"""Compiled code, kept for the next process, and compiled by one where several need it at once."""
+"""Compiled code is kept in the user's cache folder, and compiled by one process where several need it at once.
+
+The folder is NUMBA_CACHE_DIR if that is set, else `minipg` in the system's folder for caches (~/.cache on Linux), with
+one subfolder for each state of the kernels' sources. Nothing is written into the installed package or a checkout: pip
+removes only the files that it has installed itself.
+"""
 
 import functools
+import hashlib
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -8,10 +15,42 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba import config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.compiler_lock import global_compiler_lock
+from numba.misc.appdirs import AppDirs
 
+KEPT_DAYS = 30  # compiled code of other sources is removed when it has not been used for so long
 PATIENCE = 60.0  # seconds that another process may take to compile a kernel
+
+
+class _Locator(_CacheLocator):
+    """Tells Numba where the compiled code of a function in `file` is kept."""
+
+    def __init__(self, function: Any, file: str) -> None:
+        self._line = function.__code__.co_firstlineno
+        self._path = folder() / Path(file).parent.name
+
+    def get_cache_path(self) -> str:
+        return str(self._path)
+
+    def get_source_stamp(self) -> str:
+        return sources()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> "_Locator | None":
+        locator = cls(py_func, py_file)
+        with suppress(OSError):
+            locator.ensure_cache_path()
+            return locator
+        return None
+
+
+class _Impl(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012  as Numba has it
 
 
 class _Files(IndexDataCacheFile):
@@ -48,9 +87,11 @@ class KernelCache(FunctionCache):
     RuntimeError where code cannot be kept.
     """
 
+    _impl_class = _Impl
+
     def __init__(self, function: Any) -> None:
         super().__init__(function)
-        self._cache_file = _Files(self._cache_path, self._impl.filename_base, _sources())
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, sources())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -109,8 +150,22 @@ def by_one_process(dispatcher: Any, cache: KernelCache) -> Callable[[Any], Any]:
 
 
 @functools.cache
-def _sources() -> tuple[Any, ...]:
-    """What tells one state of the kernels' files from another."""
+def sources() -> str:
+    """A hash of all files that kernels are made of."""
     here = Path(__file__).parent
     files = [*sorted(here.rglob("*.py")), *sorted(here.parent.glob("*.py"))]  # tables of numbers are there
-    return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+@functools.cache
+def folder() -> Path:
+    """Where code compiled from these sources is kept. Code of sources that are no longer used is removed."""
+    root = Path(config.CACHE_DIR or AppDirs("minipg", appauthor=False).user_cache_dir)
+    own = root / f"kernels-{sources()[:16]}"
+    with suppress(OSError):
+        if not own.exists():
+            for other in root.glob("kernels-*"):
+                used = max((path.stat().st_atime for path in other.rglob("*") if path.is_file()), default=time.time())
+                if time.time() - used > KEPT_DAYS * 86400:
+                    shutil.rmtree(other, ignore_errors=True)
+    return own
