@@ -1,6 +1,6 @@
 """minipg: policy gradients from scratch, in NumPy and Numba. Every derivative is a formula you can read."""
 
-import minipg.interrupts  # noqa: F401  (first: it is for the time that all that follows takes)
+import minipg.runtime.interrupts  # noqa: F401  (first: it is for the time that all that follows takes)
 from minipg.algorithms import (
     A2C,
     ALGORITHMS,
@@ -16,15 +16,15 @@ from minipg.algorithms import (
     TRPOConfig,
     VPGConfig,
 )
-from minipg.backend import Backend
 from minipg.conjugate_gradient import conjugate_gradient
 from minipg.distribution import bernoulli, categorical, gaussian, multicategorical, squashed
 from minipg.errors import MinipgError
 from minipg.fisher import fisher_operator, fisher_vector_product
 from minipg.line_search import line_search
-from minipg.mlp import MLP
+from minipg.network import MLP
 from minipg.policy import CategoricalPolicy, GaussianPolicy, NetworkPolicy, StateGaussianPolicy
 from minipg.runs import load
+from minipg.runtime.backend import Backend
 from minipg.value import ValueNetwork
 
 __version__ = "0.1.0"

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from minipg.commands import COMMANDS
 from minipg.errors import MinipgError, unknown_name
-from minipg.runs.signals import signals_raised
+from minipg.runtime.signals import signals_raised
 
 USAGE = """\
 usage: minipg COMMAND ...

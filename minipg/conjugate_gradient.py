@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipg.backend import told
 from minipg.checks import Array, as_flat, namespace
+from minipg.runtime.backend import told
 
 
 class CGResult(NamedTuple):

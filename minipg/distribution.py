@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from minipg.backend import Backend
 from minipg.checks import Array, as_array, require
 from minipg.errors import ShapeError
+from minipg.runtime.backend import Backend
 
 
 @dataclass(frozen=True)

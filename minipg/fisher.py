@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import partial
 
 from minipg.checks import Array
-from minipg.crew import Crew
 from minipg.policy import Policy, PolicyTape
+from minipg.runtime.fisher_threads import Crew
 
 
 def fisher_operator(policy: Policy, theta: Array, tape: PolicyTape, damping: float = 0.0) -> Callable[[Array], Array]:

@@ -7,9 +7,9 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
 
-from minipg.backend import to_host
 from minipg.checks import Array, as_array, as_flat
 from minipg.policy import Policy, PolicyTape
+from minipg.runtime.backend import to_host
 
 
 def policy_gradient(
@@ -91,7 +91,7 @@ def worth(
     adv, logp_old = (
         as_array(name, rows, (count,), theta.dtype, xp) for name, rows in (("adv", adv), ("logp_old", logp_old))
     )
-    evaluate = policy.backend.kernels("evaluation").evaluate(distribution.name)
+    evaluate = policy.backend.kernels("surrogate_value").evaluate(distribution.name)
     numbers = sum(policy.mlp.sizes[1:]) + distribution.n_params + 1
 
     def on_tile(rows: slice) -> Array:

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minipg.backend import Backend, to_host
 from minipg.checks import Array, as_array, as_flat, require
 from minipg.distribution import Distribution, categorical, gaussian, squashed
-from minipg.mlp import MLP, Tape
+from minipg.network import MLP, Tape
 from minipg.parameters import Layout
+from minipg.runtime.backend import Backend, to_host
 
 LOG_STD_RANGE = (-20.0, 2.0)
 
@@ -41,7 +41,7 @@ class NetworkPolicy:
     mlp: MLP
     distribution: Distribution
     form: ClassVar[int] = 0
-    """How the parameters come from the outputs, as kernels/*/head.py tells."""
+    """How the parameters come from the outputs, as kernels/*/distribution_params.py tells."""
 
     def __post_init__(self) -> None:
         outputs = self.mlp.sizes[-1]
@@ -81,7 +81,7 @@ class NetworkPolicy:
         if self.form == 0:
             return PolicyTape(tape, tape.out)
         params: Array = self.backend.xp.empty((len(obs), self.distribution.n_params), theta.dtype)
-        self.backend.kernels("head").parameters(self.form, LOG_STD_RANGE, tape.out, log_std, params)
+        self.backend.kernels("distribution_params").parameters(self.form, LOG_STD_RANGE, tape.out, log_std, params)
         return PolicyTape(tape, params)
 
     def acting(self, theta: Array, rows: int) -> Callable[[Array, Array, Array, Array], None]:
@@ -92,7 +92,7 @@ class NetworkPolicy:
         the backend computes, and of no more rows; by one thread at a time.
         """
         theta = as_flat("theta", theta, self.layout.size, self.backend.xp)
-        kernel, policy = self.backend.kernels("acting").act(self.distribution.name), self.in_kernels
+        kernel, policy = self.backend.kernels("act").act(self.distribution.name), self.in_kernels
         work: Array = self.backend.xp.empty(rows * sum(self.mlp.sizes[1:]), theta.dtype)
         return lambda obs, noise, params, act: kernel(policy, theta, obs, noise, params, act, work)
 
@@ -100,7 +100,8 @@ class NetworkPolicy:
         """J v.   v (P,) → (B, D)."""
         (network, _), (v_network, v_log_std) = self._split(theta), self._split(v)
         d_out, d_params = self.mlp.jvp(network, tape.mlp, v_network), self.backend.xp.empty_like(tape.params)
-        self.backend.kernels("head").push_forward(self.form, LOG_STD_RANGE, tape.mlp.out, d_out, v_log_std, d_params)
+        kernels = self.backend.kernels("distribution_params")
+        kernels.push_forward(self.form, LOG_STD_RANGE, tape.mlp.out, d_out, v_log_std, d_params)
         return d_params
 
     def vjp(self, theta: Array, tape: PolicyTape, g: Array) -> Array:
@@ -108,7 +109,8 @@ class NetworkPolicy:
         xp, tail = self.backend.xp, self.layout.size - self.mlp.layout.size
         (network, _), log_std_grad = self._split(theta), xp.zeros(tail, theta.dtype)
         g, g_out = as_array("g", g, tape.params.shape, theta.dtype, xp), xp.empty_like(tape.mlp.out)
-        self.backend.kernels("head").pull_back(self.form, LOG_STD_RANGE, tape.mlp.out, g, g_out, log_std_grad)
+        kernels = self.backend.kernels("distribution_params")
+        kernels.pull_back(self.form, LOG_STD_RANGE, tape.mlp.out, g, g_out, log_std_grad)
         return xp.concatenate([self.mlp.vjp(network, tape.mlp, g_out), log_std_grad])
 
     @property

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minipg.backend import Backend
 from minipg.checks import Array, as_array, require
+from minipg.runtime.backend import Backend
 
 
 def _float(name: str, value: Array, shape: tuple[int | None, ...], xp: Any, like: Array | None = None) -> Array:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipg.backend import to_host
 from minipg.checks import Array, as_array, as_flat, namespace, require
-from minipg.mlp import MLP
+from minipg.network import MLP
+from minipg.runtime.backend import to_host
 
 
 class ValueState(NamedTuple):

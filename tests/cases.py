@@ -12,9 +12,9 @@ from minipg import (
     Backend,
     StateGaussianPolicy,
 )
-from minipg.laws.distributions import FAMILIES
-from minipg.laws.policies import KINDS
 from minipg.policy import Policy, policy_for
+from minipg.theory.distributions import FAMILIES
+from minipg.theory.policies import KINDS
 
 TWINS = ("numpy", "numba")
 backends = st.sampled_from([Backend(name, 1) for name in TWINS])

@@ -256,7 +256,7 @@ def _nonsense(array):
 
 def install(monkeypatch):
     """For one test: `cupy` is this, with the reference's kernels; nothing has been moved yet."""
-    from minipg import backend
+    from minipg.runtime import backend
 
     for name, module in modules().items():
         monkeypatch.setitem(sys.modules, name, module)

@@ -23,7 +23,7 @@ from pathlib import Path
 import fake_cupy
 import numpy as np
 
-from minipg import backend
+from minipg.runtime import backend
 
 _FOLDER = Path(tempfile.gettempdir()) / f"minipg-host-cuda-{os.getuid() if hasattr(os, 'getuid') else 0}"
 _GRID = """
@@ -167,8 +167,8 @@ def host_cupy(modules=None):
 
 FAMILIES = ("categorical", "gaussian", "bernoulli", "multicategorical", "squashed")
 PROBLEMS = ("cartpole", "acrobot", "mountain_car", "mountain_car_continuous", "pendulum")
-FILES = ("_arrays", "mlp", "head", "returns", "surrogate", "optimizer", "moments", "regression", "fisher",
-         "classic_control.stream")  # fmt: skip
+FILES = ("_arrays", "mlp", "distribution_params", "returns", "surrogate", "optimizer", "moments", "regression",
+         "fisher", "classic_control.stream")  # fmt: skip
 # of environments: a family for their actions and one for both ways that a Gaussian's become a torque
 ROLLOUTS = tuple((name, family) for name in PROBLEMS for family in (
     ("gaussian", "squashed") if name in ("mountain_car_continuous", "pendulum") else ("categorical",)))  # fmt: skip

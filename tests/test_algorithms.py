@@ -9,7 +9,7 @@ from cases import close, given_kinds, networks, policies
 from environments import Counting, Ending
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from minipg.kernels.cpu import proximal
+from minipg.kernels.cpu import surrogate_epochs
 
 import minipg
 from minipg import (
@@ -27,15 +27,15 @@ from minipg import (
 )
 from minipg.algorithms import a2c, npg, ppo, reinforce, vpg
 from minipg.algorithms.advantages import Samples, normalize
-from minipg.algorithms.ascent import adam_step, begin_adam
 from minipg.algorithms.dual import DualState, dual_update, next_multiplier
-from minipg.algorithms.proximal import Surrogate
-from minipg.backend import Backend
+from minipg.algorithms.optimizers import adam_step, begin_adam
+from minipg.algorithms.surrogate import Surrogate
 from minipg.distribution import categorical, gaussian
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.objective import gradient_and_entropy, policy_gradient, surrogate_and_kl
 from minipg.policy import policy_for
 from minipg.rollout.batch import Batch, episode_starts, joined
+from minipg.runtime.backend import Backend
 from minipg.value import ValueState
 
 SMALL = {"num_envs": 2, "hidden": (8,), "n_steps": 64, "vf_epochs": 2}
@@ -368,7 +368,7 @@ def test_of_three_rows_beyond_the_clip_range_the_share_is_one_and_no_more():
 
 def test_whole_numbers_among_the_settings_compile_nothing_anew():
     surrogate, moved = three_rows()
-    kernels = [getattr(proximal, name)("categorical") for name in ("gradient", "climb")]
+    kernels = [getattr(surrogate_epochs, name)("categorical") for name in ("gradient", "climb")]
 
     def compiled_for(one):
         surrogate.gradient(moved, np.arange(3), (one, 0 * one, 0 * one))

@@ -13,10 +13,10 @@ import pytest
 import threadpoolctl
 
 from minipg import Backend
-from minipg.backend import MOST_TILES, TILE_ROWS
-from minipg.compiling import announce_compiling
 from minipg.errors import MinipgError
-from minipg.threads import Helpers, OneBlasThread
+from minipg.runtime.backend import MOST_TILES, TILE_ROWS
+from minipg.runtime.compiling import announce_compiling
+from minipg.runtime.threads import Helpers, OneBlasThread
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

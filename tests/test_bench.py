@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minipg.bench import machine, peers, products, rows, stages, startup, training, work
+from minipg.bench import machine, operation_counts, peers, products, rows, stages, startup, training
+from minipg.bench.interleaved import Bench, Line, Side, best, line_of, paired, seconds_per_call
 from minipg.bench.picture import draw_goals
 from minipg.bench.table import table, tally
-from minipg.bench.turns import Bench, Line, Side, best, line_of, paired, seconds_per_call
 from minipg.cli import main
 from minipg.commands.bench import BenchFlags
 from minipg.errors import ConfigError, MinipgError
@@ -26,20 +26,20 @@ NETWORK = (4, 64, 64, 2)
 
 
 def flops(setting):
-    return work.flops_per_step(setting.algorithm, setting.config, NETWORK)
+    return operation_counts.flops_per_step(setting.algorithm, setting.config, NETWORK)
 
 
 @pytest.mark.parametrize(
     "counted,stated,digit",
     [
-        (work.forward(NETWORK), 9e3, 1e3),
-        (work.forward_backward(NETWORK), 27e3, 1e3),
-        (work.fisher_product(NETWORK), 36e3, 1e3),
+        (operation_counts.forward(NETWORK), 9e3, 1e3),
+        (operation_counts.forward_backward(NETWORK), 27e3, 1e3),
+        (operation_counts.fisher_product(NETWORK), 36e3, 1e3),
         (flops(training.PPO_SMALL), 233e3, 1e3),
         (flops(training.PPO_LARGE), 556e3, 1e3),
         (flops(training.TRPO_LARGE), 870e3, 1e4),
-        (2048 * work.fisher_product((11, 64, 64, 3)), 82e6, 1e6),
-        (16384 * work.fisher_product((17, 256, 256, 6)), 9.4e9, 1e8),
+        (2048 * operation_counts.fisher_product((11, 64, 64, 3)), 82e6, 1e6),
+        (16384 * operation_counts.fisher_product((17, 256, 256, 6)), 9.4e9, 1e8),
     ],
 )
 def test_the_operations_counted_are_those_stated_to_the_last_digit(counted, stated, digit):
@@ -56,12 +56,12 @@ def test_a_pass_costs_what_its_matrix_products_cost():
     h, layers = [np.ones((1, 5))], [np.ones(shape) for shape in pairwise(sizes)]
     for w in layers:
         h.append(dot(h[-1], w))
-    assert sum(multiplied) == work.forward(sizes)
+    assert sum(multiplied) == operation_counts.forward(sizes)
     g = np.ones((1, 2))
     for x, w in zip(h[-2::-1], layers[::-1], strict=True):
         dot(x.T, g)
         g = dot(g, w.T)  # the last of these, into the first layer's inputs, is counted by custom
-    assert sum(multiplied) == work.forward_backward(sizes)
+    assert sum(multiplied) == operation_counts.forward_backward(sizes)
 
 
 def test_critic_and_policy_have_the_same_epochs_and_minibatches_as_a_library_with_one_optimiser():
@@ -251,8 +251,10 @@ def test_the_picture_of_costs_changes_one_thing_at_a_time_from_one_setting(tmp_p
 
 def test_every_stage_of_an_update_has_its_place_and_its_count():
     for setting in stages.SETTINGS.values():
-        shape = work.Shape(NETWORK, (4, 64, 64, 1), 512)
-        assert list(work.STAGES[setting.algorithm](shape, setting.config)) == list(stages.PLACES[setting.algorithm])
+        shape = operation_counts.Shape(NETWORK, (4, 64, 64, 1), 512)
+        assert list(operation_counts.STAGES[setting.algorithm](shape, setting.config)) == list(
+            stages.PLACES[setting.algorithm]
+        )
         for places in stages.PLACES[setting.algorithm].values():
             assert all(callable(getattr(owner, name)) for owner, name in places)
 
@@ -266,7 +268,9 @@ def test_the_stages_of_an_update_add_up_to_it_and_leave_the_functions_as_they_we
     whole = found.pop("all")
     assert all(stage.measured >= 0 for stage in found.values())
     assert sum(stage.measured for stage in found.values()) == pytest.approx(whole.measured, rel=0.5)
-    assert 10 < found["Fisher products"].flops / (2048 * work.fisher_product(NETWORK)) <= 15  # some updates need fewer
+    assert (
+        10 < found["Fisher products"].flops / (2048 * operation_counts.fisher_product(NETWORK)) <= 15
+    )  # some updates need fewer
     assert "Fisher products" in stages.stage_table([*found.values(), whole])
 
 

@@ -24,9 +24,9 @@ import minipg
 from minipg import TRPO, cli
 from minipg.cli import main
 from minipg.errors import EnvironmentFault
-from minipg.progress import Progress
 from minipg.runs import Checkpoints, Plan, RunFolder, train
-from minipg.storage import load_arrays, save_arrays, write_json
+from minipg.runtime.progress import Progress
+from minipg.runtime.storage import load_arrays, save_arrays, write_json
 
 SMALL = ["--num-envs", "1", "--n-steps", "16", "--hidden", "4", "--vf-epochs", "1", "--threads", "1"]
 

@@ -16,10 +16,10 @@ from minipg.kernels.cpu import _address
 from minipg.kernels.cpu._jit import task
 
 from minipg import A2C, PPO
+from minipg.algorithms.agent_file import words_of
 from minipg.algorithms.compiled import CompiledAgent
 from minipg.algorithms.compiled_updates import CompiledUpdates, groups_of, in_groups
-from minipg.algorithms.files import words_of
-from minipg.algorithms.proximal import Surrogate
+from minipg.algorithms.surrogate import Surrogate
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.errors import EnvironmentFault, ShapeError
 

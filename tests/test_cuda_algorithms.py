@@ -8,8 +8,8 @@ import pytest
 from host_cuda import has_compiler, host_cupy, strict_cupy
 
 from minipg import A2C, NPG, PPO, REINFORCE, TRPO, VPG
-from minipg.algorithms.ascent import shuffled
-from minipg.backend import to_host
+from minipg.algorithms.optimizers import shuffled
+from minipg.runtime.backend import to_host
 
 pytestmark = pytest.mark.skipif(not has_compiler(), reason="there is no g++")
 ALGORITHMS = (A2C, NPG, PPO, REINFORCE, TRPO, VPG)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minipg import Backend
-from minipg.laws import LAWS, hold
-from minipg.laws.distributions import FAMILIES
-from minipg.laws.policies import KINDS
 from minipg.policy import policy_for
+from minipg.theory import LAWS, hold
+from minipg.theory.distributions import FAMILIES
+from minipg.theory.policies import KINDS
 
 pytestmark = pytest.mark.skipif(not has_compiler(), reason="there is no g++")
 DTYPES = st.sampled_from([np.float64, np.float32])
@@ -152,7 +152,7 @@ def steepness(case):
 @given(minibatches(), TERMS)
 def test_the_gradient_of_a_minibatch_is_the_references_PP1_PP2_PP3(cuda, case, terms):
     dtype, found = case.theta.dtype, []
-    for twin in twins("proximal"):
+    for twin in twins("surrogate_epochs"):
         grad, told = np.full_like(case.theta, np.nan), np.full(2, np.nan)
         twin.gradient(case.family)(
             case.policy, case.theta, case.batch, terms, case.order[0, : case.size], True, grad, told, *case.work
@@ -170,7 +170,7 @@ def test_the_gradient_of_a_minibatch_is_the_references_PP1_PP2_PP3(cuda, case, t
 )
 def test_all_epochs_are_the_references_and_end_where_its_do_AC3(cuda, case, terms, max_kl, max_norm):
     found = []
-    for twin in twins("proximal"):
+    for twin in twins("surrogate_epochs"):
         theta, (first, second), told = case.theta.copy(), np.zeros((2, len(case.theta))), np.full(2, np.nan)
         twin.climb(case.family)(
             case.policy, case.batch, terms, case.order, case.size, (0.03, 0.9, 0.999, 1e-5), (max_kl, max_norm), 3,
@@ -182,7 +182,7 @@ def test_all_epochs_are_the_references_and_end_where_its_do_AC3(cuda, case, term
 
 
 def test_log_std_is_held_in_its_bounds_by_every_step(cuda):
-    proximal, _ = twins("proximal")
+    proximal, _ = twins("surrogate_epochs")
     rng, zeros = np.random.default_rng(0), np.zeros(8)
     batch = (rng.normal(size=(8, 2)), rng.normal(size=(8, 1)), zeros, np.zeros((8, 2)), zeros)
     theta, (first, second), told = np.array([0.1, 0.2, 0.3, 1.99]), np.zeros((2, 4)), np.empty(2)
@@ -198,7 +198,7 @@ def test_log_std_is_held_in_its_bounds_by_every_step(cuda):
 @given(minibatches(), st.booleans())
 def test_what_a_policy_is_worth_is_what_the_reference_says_IS3_TR5(cuda, case, wants_entropy):
     found = []
-    for twin in twins("evaluation"):
+    for twin in twins("surrogate_value"):
         told = np.full(3, np.nan)
         twin.evaluate(case.family)(case.policy, case.theta, *case.batch, wants_entropy, told, case.work[1])
         found.append(told)

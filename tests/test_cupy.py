@@ -11,22 +11,23 @@ import numpy as np
 import pytest
 
 import minipg
-from minipg import MLP, Backend, ValueNetwork, backend, conjugate_gradient
+from minipg import MLP, Backend, ValueNetwork, conjugate_gradient
 from minipg.algorithms import ALGORITHMS
-from minipg.algorithms.ascent import begin_adam
-from minipg.algorithms.proximal import Surrogate
-from minipg.backend import to_host, told, why_no_device
+from minipg.algorithms.optimizers import begin_adam
+from minipg.algorithms.surrogate import Surrogate
 from minipg.checks import namespace
 from minipg.cli import main
 from minipg.conjugate_gradient import frozen
 from minipg.fisher import fisher_operator
-from minipg.laws import LAWS, hold
-from minipg.laws.distributions import FAMILIES
-from minipg.laws.policies import KINDS
 from minipg.objective import gradient_and_entropy, policy_gradient, worth
 from minipg.policy import policy_for
 from minipg.returns import discounted_returns, gae, td_errors
 from minipg.rollout.vine import Follower
+from minipg.runtime import backend
+from minipg.runtime.backend import to_host, told, why_no_device
+from minipg.theory import LAWS, hold
+from minipg.theory.distributions import FAMILIES
+from minipg.theory.policies import KINDS
 
 DEVICES = ["fake", pytest.param("device", marks=pytest.mark.gpu)]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minipg import Backend, bernoulli, categorical, gaussian, multicategorical, squashed
 from minipg.errors import ConfigError, ShapeError
-from minipg.laws.distributions import FAMILIES
+from minipg.theory.distributions import FAMILIES
 
 
 @given(distributions(families=("gaussian", "squashed")), st.sampled_from([1e-5, 1e-7]))

@@ -21,9 +21,9 @@ from minipg import ALGORITHMS, PPO, TRPO
 from minipg.algorithms.config import RULES
 from minipg.cli import main
 from minipg.errors import AgentFileError, MinipgError
-from minipg.progress import Progress
 from minipg.runs import Checkpoints, Plan, RunFolder, train
 from minipg.runs.recorder import Recorder
+from minipg.runtime.progress import Progress
 
 
 def short_and_long(short, long):

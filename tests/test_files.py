@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import minipg
 from minipg import TRPO
 from minipg.errors import AgentFileError, MinipgError, RunFolderError
-from minipg.storage import load_arrays, save_arrays, write_json, write_whole
+from minipg.runtime.storage import load_arrays, save_arrays, write_json, write_whole
 
 SMALL = {"n_steps": 8, "hidden": (4,), "vf_epochs": 1, "threads": 1}
 

@@ -9,9 +9,10 @@ from host_cuda import SOURCES, has_compiler, host_cupy, source, strict_cupy
 from minipg.kernels.cpu.classic_control import PROBLEMS
 from minipg.kernels.cpu.classic_control.batch import kernels as compiled
 
-from minipg import MLP, PPO, TRPO, Backend, GaussianPolicy, backend
-from minipg.backend import to_host, why_no_device
+from minipg import MLP, PPO, TRPO, Backend, GaussianPolicy
 from minipg.fisher import fisher_vector_product
+from minipg.runtime import backend
+from minipg.runtime.backend import to_host, why_no_device
 
 
 def real_device():

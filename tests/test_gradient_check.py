@@ -24,6 +24,7 @@ from minipg.gradient_check import (
 )
 from minipg.gradient_check import strategies as drawn
 from minipg.gradient_check.numeric import derivative
+from minipg.theory import strategies as theory_strategies
 
 EPS = float(np.finfo(float).eps)
 EPS32 = float(np.finfo(np.float32).eps)
@@ -576,13 +577,15 @@ def squared_output(case):
 
 
 @settings(max_examples=20)
-@given(drawn.networks())
+@given(theory_strategies.networks())
 def test_backward_sweeps_of_networks_pass_TR9(case):
     assert check_gradient(*squared_output(case), case.theta, layout=case.mlp.layout).status == "passed"
 
 
 def test_a_mistake_in_a_network_is_named_by_its_layer():
-    case = drawn.Network(MLP((2, 3, 1), "tanh", Backend("numpy", 1)), RNG.normal(size=13), RNG.normal(size=(4, 2)))
+    case = theory_strategies.Network(
+        MLP((2, 3, 1), "tanh", Backend("numpy", 1)), RNG.normal(size=13), RNG.normal(size=(4, 2))
+    )
     value, gradient = squared_output(case)
 
     def no_bias(theta):
@@ -608,7 +611,7 @@ def test_a_property_that_does_not_hold_fails_at_a_small_example():
     assert sorted(np.abs(caught.value.x))[:2] == [0, 0]
 
 
-@given(drawn.mdps_with_policies(), st.data())
+@given(theory_strategies.mdps_with_policies(), st.data())
 def test_drawn_mdps_and_their_policies_are_valid(case, data):
     states, actions = case.mdp.rewards.shape
     assert 1 <= states <= 6
@@ -619,26 +622,26 @@ def test_drawn_mdps_and_their_policies_are_valid(case, data):
         assert (table >= 0).all()
         np.testing.assert_allclose(table.sum(axis=-1), 1, rtol=1e-15)
     assert case.theta.shape == case.pi.shape == case.other.shape == (states, actions)
-    assert (data.draw(drawn.mdps(connected=True, anywhere=True)).start > 0).all()
+    assert (data.draw(theory_strategies.mdps(connected=True, anywhere=True)).start > 0).all()
 
 
 def test_drawn_mdps_shrink_to_one_state():
-    mdp = find(drawn.mdps(), lambda mdp: mdp.gamma > 0.2)
+    mdp = find(theory_strategies.mdps(), lambda mdp: mdp.gamma > 0.2)
     assert mdp.rewards.tolist() == [[0]]
     assert mdp.gamma == 0.5
 
 
-@given(drawn.networks(activations=["relu"]), st.data())
+@given(theory_strategies.networks(activations=["relu"]), st.data())
 def test_drawn_inputs_are_clear_of_the_kinks_of_a_relu_network(case, data):
-    obs = data.draw(drawn.relu_inputs(case.mlp, case.theta, 3, least=0.05))
+    obs = data.draw(theory_strategies.relu_inputs(case.mlp, case.theta, 3, least=0.05))
     assert 1 <= len(obs) <= 3
-    assert drawn.clearance(case.mlp, case.theta, obs) > 0.05
+    assert theory_strategies.clearance(case.mlp, case.theta, obs) > 0.05
     tape = case.mlp.forward(case.theta, case.obs)
-    assert not tape.hidden.size or drawn.clearance(case.mlp, case.theta, case.obs) > 1e-2
+    assert not tape.hidden.size or theory_strategies.clearance(case.mlp, case.theta, case.obs) > 1e-2
 
 
 @settings(max_examples=10)
-@given(drawn.networks(activations=["relu"], width=4, rows=2))
+@given(theory_strategies.networks(activations=["relu"], width=4, rows=2))
 def test_at_drawn_inputs_a_relu_network_is_differentiable_in_them(case):
     def gradient(obs):
         tape = case.mlp.forward(case.theta, obs)
@@ -648,7 +651,12 @@ def test_at_drawn_inputs_a_relu_network_is_differentiable_in_them(case):
     assert report.status == "passed"
 
 
-@given(drawn.episodes(), drawn.spd_matrices(), drawn.logits(), drawn.gaussian_parameters())
+@given(
+    theory_strategies.episodes(),
+    drawn.spd_matrices(),
+    theory_strategies.logits(),
+    theory_strategies.gaussian_parameters(),
+)
 def test_what_the_strategies_draw_is_valid(episode, matrix, logit, gaussian):
     assert len({part.shape for part in episode}) == 1
     assert not (episode.terminated & episode.truncated).any()

@@ -9,15 +9,15 @@ from folders import curve, refused, write_run
 from matplotlib.figure import Figure
 
 from minipg import TRPO
-from minipg.backend import Backend
 from minipg.cli import main
-from minipg.mlp import MLP
+from minipg.network import MLP
 from minipg.policy import GaussianPolicy
 from minipg.runs.curves import COLOURS, Curve, interquartile
 from minipg.runs.diagnostics import running_median
 from minipg.runs.find import find_runs
 from minipg.runs.metrics import read_columns
 from minipg.runs.pictures import thinned
+from minipg.runtime.backend import Backend
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ from minipg import (
     multicategorical,
     squashed,
 )  # fmt: skip
-from minipg import backend as backend_module
 from minipg.errors import ConfigError, ShapeError
 from minipg.fisher import fisher_vector_product
 from minipg.line_search import step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import policy_for
+from minipg.runtime import backend as backend_module
 
 
 @given_kinds(policies(), st.integers(1, 4))

@@ -16,9 +16,9 @@ import minipg
 from minipg import ALGORITHMS, TRPO
 from minipg.cli import main
 from minipg.errors import AgentFileError, ConfigError, MinipgError, RunFolderError
-from minipg.progress import Progress
 from minipg.runs import Checkpoints, Evaluation, Plan, RunFolder, in_turn, resume, stop_at, train
-from minipg.storage import load_arrays, save_arrays
+from minipg.runtime.progress import Progress
+from minipg.runtime.storage import load_arrays, save_arrays
 
 
 def test_a_run_goes_on_with_another_backend(tmp_path, capsys):

@@ -6,8 +6,8 @@ import time
 import numba
 import numpy as np
 import pytest
-from minipg.kernels.cpu._board import post
 from minipg.kernels.cpu._rota import announce, begin, end, finish, first, is_done, is_free, is_open, size_for
+from minipg.kernels.cpu._task_queue import post
 
 KINDS, ROUNDS, POSTS, ENOUGH = 4, 400, 60, 3000
 

@@ -21,10 +21,10 @@ from minipg import (
     ValueNetwork,
     VPGConfig,
 )
-from minipg import backend as backend_module
 from minipg.algorithms.advantages import Samples
 from minipg.algorithms.trpo import update
 from minipg.objective import surrogate_and_kl
+from minipg.runtime import backend as backend_module
 
 BASE = TRPOConfig(num_envs=2, n_steps=200, hidden=(8,), vf_epochs=3, vf_minibatch_size=64, max_kl=0.05,
                   vine_states=8, vine_branches=2, vine_length=4)  # fmt: skip

@@ -20,7 +20,7 @@ from rich.console import Console
 import minipg
 from minipg import TRPO
 from minipg.cli import main
-from minipg.runs import signals
+from minipg.runtime import signals
 
 SMALL = ["--num-envs", "1", "--n-steps", "16", "--hidden", "4", "--vf-epochs", "1", "--threads", "1"]
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}

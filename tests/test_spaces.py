@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minipg import TRPO
-from minipg.backend import Backend
 from minipg.envs import ActionCodec, ObservationCodec
 from minipg.errors import ConfigError, MinipgError
+from minipg.runtime.backend import Backend
 
 # Gymnasium looks at a number where a Box of no dimension has an array
 pytestmark = pytest.mark.filterwarnings("ignore:.*Casting input")

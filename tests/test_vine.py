@@ -20,13 +20,21 @@ from minipg.envs import make_vector
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.envs.snapshots import snapshots_of
 from minipg.errors import ConfigError, EnvironmentFault
-from minipg.gradient_check.strategies import mdps_with_policies
 from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import policy_for
 from minipg.rollout import Collector, ObservationNormalizer, RewardScaler
 from minipg.rollout.vine import Follower, branch_advantages, branching, collect_with_vine
 from minipg.runs import evaluate
-from minipg.tabular import action_values, finite_mdp, local_objective, softmax_policy, start_value, values, visits
+from minipg.theory.finite_mdp import (
+    action_values,
+    finite_mdp,
+    local_objective,
+    softmax_policy,
+    start_value,
+    values,
+    visits,
+)
+from minipg.theory.strategies import mdps_with_policies
 
 REFERENCE = Backend("numpy", 1)
 SAME, NEXT = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP

@@ -4,7 +4,8 @@
     python examples/benchmarks/cost.py --output cost.png
 
 One of the four is changed at a time, from 8 environments, batches of 2048 steps and two hidden layers of 64 units. The
-dashed line through that setting is what the cost would be if it went with the number of operations (minipg.bench.work).
+dashed line through that setting is what the cost would be if it were proportional to the number of operations
+(minipg.bench.operation_counts).
 The points of a panel take their turns, A B C … A B C …; writes a picture, and a JSON file of the same name beside it.
 """
 
@@ -21,13 +22,13 @@ from typing import Any
 import tyro
 
 from minipg import ALGORITHMS
+from minipg.bench.interleaved import Bench, Side
 from minipg.bench.machine import head, head_text
+from minipg.bench.operation_counts import flops_per_step
 from minipg.bench.training import PPO_LARGE, TRPO_LARGE
-from minipg.bench.turns import Bench, Side
-from minipg.bench.work import flops_per_step
 from minipg.runs.pictures import BLUE, VERMILLION, check_picture, picture
-from minipg.storage import write_json
-from minipg.threads import available_threads
+from minipg.runtime.storage import write_json
+from minipg.runtime.threads import available_threads
 
 BASES = {"ppo": PPO_LARGE.config, "trpo": TRPO_LARGE.config}
 LOOKS = {"ppo": (BLUE, "o"), "trpo": (VERMILLION, "s")}

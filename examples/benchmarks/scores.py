@@ -128,7 +128,7 @@ def on_file() -> dict[Run, dict[str, Any]]:
 
 def forget(runs: set[Run]) -> None:
     """Have the file without these runs."""
-    from minipg.storage import write_whole
+    from minipg.runtime.storage import write_whole
 
     kept = "".join(json.dumps(row) + "\n" for run, row in on_file().items() if run not in runs)
     write_whole(RUNS, lambda file: file.write(kept.encode()))

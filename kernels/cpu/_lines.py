@@ -1,7 +1,7 @@
 """Arrays that one thread writes and others read: the lines of a core's cache that they lie on."""
 
-from minipg.kernels.cpu._board import _place
 from minipg.kernels.cpu._jit import part
+from minipg.kernels.cpu._task_queue import _place
 from numba import types
 from numba.extending import intrinsic
 

@@ -7,8 +7,8 @@ for whoever sees that it did. Who goes through the rounds in their order, and th
 behind.
 """
 
-from minipg.kernels.cpu._board import BEFORE, LINE, POSTED, _add, _read, _swap, _write
 from minipg.kernels.cpu._jit import part
+from minipg.kernels.cpu._task_queue import BEFORE, LINE, POSTED, _add, _read, _swap, _write
 
 OPEN, KINDS = 0, 2 * LINE
 BEGUN, DONE = 0, 1

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from minipg.kernels.cpu import head, mlp
+from minipg.kernels.cpu import distribution_params, mlp
 from minipg.kernels.cpu._bind import compiled_with
 from minipg.kernels.cpu._jit import jit, part
 from minipg.kernels.cpu.categorical import entropy, entropy_gradient, score
@@ -54,7 +54,7 @@ def _covectors(policy, out, params, act, weight, entropy_weight, g, log_std_grad
         for i in range(rows):
             for j in range(width):
                 u[i, j] += entropy_weight * more[i, j]
-    head.pull_back(form, bounds, out, u, g, log_std_grad)
+    distribution_params.pull_back(form, bounds, out, u, g, log_std_grad)
 
 
 def _from_observations(policy, theta, obs, act, weight, entropy_weight, grad, told, work):
@@ -65,7 +65,7 @@ def _from_observations(policy, theta, obs, act, weight, entropy_weight, grad, to
     a, b, c = rows * n, rows * (n + width), rows * (n + width + units)
     out, params, hidden, rest = work[:a].reshape(rows, n), work[a:b].reshape(rows, width), work[b:c], work[c:]
     mlp.forward(theta[:network], sizes, activation, obs, out, hidden)
-    head.parameters(form, bounds, out, theta[network:], params)
+    distribution_params.parameters(form, bounds, out, theta[network:], params)
     _gradient(policy, theta, (obs, hidden, out, params), act, weight, entropy_weight, grad, rest)
     each = rest[:rows]
     entropy(params, *options, each)

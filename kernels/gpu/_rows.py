@@ -22,7 +22,7 @@ class Rows:
     def __init__(self, family):
         self.family = family
         action, parents = _FAMILIES[family]
-        self.own_files = ("shape.cuh", *parents, f"{family}.cuh", "head.cuh")
+        self.own_files = ("shape.cuh", *parents, f"{family}.cuh", "distribution_params.cuh")
         self.own_text = _tables() if family == "squashed" else ""
         self.defines = {"FAMILY": family.capitalize(), "ACTION": action}
         self.source = Source(*self.own_files, "rows.cu", text=self.own_text, **self.defines)

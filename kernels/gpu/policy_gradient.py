@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from minipg.kernels.gpu import head, mlp
+from minipg.kernels.gpu import distribution_params, mlp
 from minipg.kernels.gpu._arrays import sum_columns
 from minipg.kernels.gpu._rows import rows_of
 from minipg.kernels.gpu._work import carve
@@ -40,7 +40,7 @@ def from_observations(family):
         width = n + len(theta) - count
         out, hidden, params, rest = carve(work, (rows, n), (rows * units,), (rows, width))
         mlp.forward(theta[:count], sizes, activation, obs, out, hidden)
-        head.parameters(form, bounds, out, theta[count:], params)
+        distribution_params.parameters(form, bounds, out, theta[count:], params)
         entropy = rest[:rows]
         run("entropy", rows, width, options, params, entropy)
         sum_columns(entropy, told)

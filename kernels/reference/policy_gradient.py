@@ -3,7 +3,7 @@
 from functools import cache
 from importlib import import_module
 
-from minipg.kernels.reference import head, mlp
+from minipg.kernels.reference import distribution_params, mlp
 from minipg.kernels.reference._namespace import namespace
 
 
@@ -12,7 +12,7 @@ def gradient(family):
     """Σ over rows of weight ∇log π(a|s) + c ∇H  (PG-9), of a policy whose distributions have that name: a kernel.
 
     policy as in `proximal.py`, theta (P,), forward: obs (B, n₀), hidden and out (B, n) as `mlp.forward` left them, and
-    params (B, D) as `head.parameters` did; act (B, …), weight (B,), c the entropy's weight → grad (P,).
+    params (B, D) as `distribution_params.parameters` did; act (B, …), weight (B,), c the entropy's weight → grad (P,).
     work (P + B·(n + 2 D + 2·max n),).
     """
     distribution = import_module(f"minipg.kernels.reference.{family}")
@@ -26,7 +26,7 @@ def gradient(family):
         distribution.entropy_gradient(params, *options, entropy_gradient)
         u = weight[:, None] * score + entropy_weight * entropy_gradient
         grad[...] = 0
-        head.pull_back(form, bounds, out, u, g, grad[count:])
+        distribution_params.pull_back(form, bounds, out, u, g, grad[count:])
         mlp.vjp(theta[:count], sizes, activation, obs, hidden, g, grad[:count], None)
 
     return _gradient
@@ -47,7 +47,7 @@ def from_observations(family):
         out, hidden = xp.empty((len(obs), sizes[-1]), dtype), xp.empty(len(obs) * sum(sizes[1:-1]), dtype)
         mlp.forward(theta[:count], sizes, activation, obs, out, hidden)
         params = xp.empty((len(obs), out.shape[1] + len(theta) - count), dtype)
-        head.parameters(form, bounds, out, theta[count:], params)
+        distribution_params.parameters(form, bounds, out, theta[count:], params)
         of_forward(policy, theta, (obs, hidden, out, params), act, weight, entropy_weight, grad, work)
         entropy = xp.empty_like(weight)
         distribution.entropy(params, *options, entropy)

@@ -7,7 +7,7 @@ from typing import Any
 
 from minipg.algorithms.a2c import A2C, A2CConfig
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.files import AgentFile
+from minipg.algorithms.agent_file import AgentFile
 from minipg.algorithms.npg import NPG, NPGConfig
 from minipg.algorithms.ppo import PPO, PPOConfig
 from minipg.algorithms.reinforce import REINFORCE, REINFORCEConfig

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
-from minipg.algorithms.ascent import StepInfo, all_finite, policy_step, rmsprop_step, scheduled
 from minipg.algorithms.compiled import CompiledAgent
 from minipg.algorithms.compiled_a2c import A2CInKernels
 from minipg.algorithms.config import AdvantageConfig
 from minipg.algorithms.critic import CriticFit, account
-from minipg.backend import told
+from minipg.algorithms.optimizers import StepInfo, all_finite, policy_step, rmsprop_step, scheduled
 from minipg.checks import Array
 from minipg.policy import Policy
 from minipg.rollout import Batch
+from minipg.runtime.backend import told
 from minipg.value import ValueNetwork, ValueState
 
 

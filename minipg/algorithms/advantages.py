@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipg.backend import choose, told
 from minipg.checks import Array, namespace
 from minipg.returns import advantages
 from minipg.rollout import Batch
+from minipg.runtime.backend import choose, told
 from minipg.value import ValueNetwork
 
 

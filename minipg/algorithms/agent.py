@@ -21,19 +21,19 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from minipg.algorithms.files import FILE_FORMAT, AgentFile, AgentState, Streams, set_stream, words_of
+from minipg.algorithms.agent_file import FILE_FORMAT, AgentFile, AgentState, Streams, set_stream, words_of
 from minipg.algorithms.presets import preset_for
-from minipg.backend import Backend, to_host
 from minipg.checks import Array, require
-from minipg.compiling import announce_compiling
 from minipg.envs import ActionCodec, ObservationCodec, make_vector, silence_noticed
 from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
-from minipg.mlp import MLP
+from minipg.network import MLP
 from minipg.policy import Policy, PolicyAt, policy_for
-from minipg.progress import Progress, lasting_console
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
-from minipg.storage import save_arrays
-from minipg.threads import OneBlasThread
+from minipg.runtime.backend import Backend, to_host
+from minipg.runtime.compiling import announce_compiling
+from minipg.runtime.progress import Progress, lasting_console
+from minipg.runtime.storage import save_arrays
+from minipg.runtime.threads import OneBlasThread
 from minipg.value import ValueNetwork, ValueState
 
 ConfigT = TypeVar("ConfigT", bound=Any)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from minipg.algorithms.advantages import Samples
-from minipg.algorithms.ascent import StepInfo, scheduled
 from minipg.algorithms.compiled import InKernels, fit_of
 from minipg.algorithms.compiled_updates import PER_STEP, Made, Own
 from minipg.algorithms.critic import outcome
-from minipg.backend import tiles_of
+from minipg.algorithms.optimizers import StepInfo, scheduled
 from minipg.checks import Array
+from minipg.runtime.backend import tiles_of
 
 _STATUS = ("ok", "gradient not finite", "step not finite")
 

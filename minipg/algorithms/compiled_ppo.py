@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from minipg.algorithms.advantages import Samples
-from minipg.algorithms.ascent import AdamState, keys_of, scheduled
 from minipg.algorithms.compiled import InKernels, fit_of
 from minipg.algorithms.compiled_updates import PER_STEP, Made, Own, in_groups
 from minipg.algorithms.critic import account
-from minipg.algorithms.proximal import Climb, Surrogate, numbers_to_climb
+from minipg.algorithms.optimizers import AdamState, keys_of, scheduled
+from minipg.algorithms.surrogate import Climb, Surrogate, numbers_to_climb
 from minipg.checks import Array
 
 

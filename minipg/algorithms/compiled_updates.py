@@ -10,7 +10,7 @@ import numpy as np
 from minipg.algorithms.advantages import Samples
 from minipg.checks import Array
 from minipg.rollout import Collector
-from minipg.threads import Job, OneBlasThread, pool
+from minipg.runtime.threads import Job, OneBlasThread, pool
 
 MOST_STEPS, MOST_MET = 2**15, 2**31  # in one call, which nothing interrupts: steps, and parameters met
 PER_STEP = 16  # so many parameters of a row take as long as a step of an optimizer does for one

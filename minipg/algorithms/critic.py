@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipg.algorithms.advantages import Samples, explained_variance
-from minipg.algorithms.ascent import all_finite, shuffled
 from minipg.algorithms.config import CriticConfig
-from minipg.backend import told
+from minipg.algorithms.optimizers import all_finite, shuffled
+from minipg.runtime.backend import told
 from minipg.value import ValueNetwork, ValueState
 
 

@@ -15,11 +15,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from minipg.algorithms.advantages import Samples
-from minipg.algorithms.ascent import AdamState
-from minipg.algorithms.proximal import Surrogate
-from minipg.backend import told
+from minipg.algorithms.optimizers import AdamState
+from minipg.algorithms.surrogate import Surrogate
 from minipg.checks import Array
 from minipg.policy import Policy
+from minipg.runtime.backend import told
 
 
 class DualState(NamedTuple):

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
-from minipg.algorithms.ascent import AdamState, begin_adam, scheduled, shuffled
 from minipg.algorithms.compiled import CompiledAgent
 from minipg.algorithms.compiled_ppo import PPOInKernels
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
-from minipg.algorithms.proximal import Climb, Surrogate
+from minipg.algorithms.optimizers import AdamState, begin_adam, scheduled, shuffled
+from minipg.algorithms.surrogate import Climb, Surrogate
 from minipg.checks import Array, require
 from minipg.objective import adapted_beta
 from minipg.policy import Policy

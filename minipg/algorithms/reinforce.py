@@ -19,14 +19,14 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, normalize, rescale
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import AdamState, StepInfo, adam_step, begin_adam, policy_step
 from minipg.algorithms.config import CriticConfig
 from minipg.algorithms.critic import account, fit_critic
-from minipg.backend import Backend
+from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, begin_adam, policy_step
 from minipg.checks import Array, namespace
 from minipg.policy import Policy
 from minipg.returns import discounted_returns
 from minipg.rollout import Batch, Collector, episode_starts
+from minipg.runtime.backend import Backend
 from minipg.value import ValueNetwork
 
 

@@ -18,17 +18,17 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import begin_adam, norm, shuffled
 from minipg.algorithms.critic import account, fit_critic
 from minipg.algorithms.dual import DualState, dual_update
-from minipg.algorithms.natural import NaturalConfig, natural_gradient, why_no_step
-from minipg.backend import told
+from minipg.algorithms.natural_gradient import NaturalConfig, natural_gradient, why_no_step
+from minipg.algorithms.optimizers import begin_adam, norm, shuffled
 from minipg.checks import Array
 from minipg.line_search import line_search, step_scale
 from minipg.objective import surrogate_and_kl
 from minipg.policy import Policy
 from minipg.rollout import Batch, Collector
 from minipg.rollout.vine import Vine, collect_with_vine
+from minipg.runtime.backend import told
 
 
 @dataclass(frozen=True, kw_only=True)

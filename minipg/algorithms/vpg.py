@@ -8,9 +8,9 @@ from typing import Any
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.ascent import AdamState, StepInfo, adam_step, begin_adam, policy_step
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import account, fit_critic
+from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, begin_adam, policy_step
 from minipg.checks import Array
 from minipg.policy import Policy
 from minipg.rollout import Batch

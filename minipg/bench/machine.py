@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minipg.bench.turns import Bench, Samples, Side, seconds_per_call
+from minipg.bench.interleaved import Bench, Samples, Side, seconds_per_call
 from minipg.checks import Array
-from minipg.threads import available_threads
+from minipg.runtime.threads import available_threads
 
 PACKAGES = ("numpy", "scipy", "numba", "gymnasium", "torch", "stable-baselines3", "sb3-contrib", "jax", "envpool")
 PRODUCT = "matrix product"

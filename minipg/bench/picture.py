@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from minipg.bench.interleaved import Line
 from minipg.bench.table import goal_of, quantity, tally
-from minipg.bench.turns import Line
 from minipg.errors import ConfigError
 from minipg.runs.pictures import BLUE, ORANGE, picture
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from minipg.backend import Backend
-from minipg.bench import peers, work
+from minipg.bench import operation_counts, peers
+from minipg.bench.interleaved import Bench, Line, Samples, Side, best, line_of, paired, seconds_per_call
 from minipg.bench.machine import PRODUCT, rate_sides, rates_of, thread_counts
-from minipg.bench.turns import Bench, Line, Samples, Side, best, line_of, paired, seconds_per_call
 from minipg.checks import Array
 from minipg.errors import MinipgError
 from minipg.fisher import fisher_operator
-from minipg.mlp import MLP
+from minipg.network import MLP
 from minipg.policy import GaussianPolicy
-from minipg.threads import OneBlasThread
+from minipg.runtime.backend import Backend
+from minipg.runtime.threads import OneBlasThread
 
 KEPT, REBUILT = "PyTorch, retained graph", "PyTorch, rebuilt graph"
 _PEERS = (KEPT, REBUILT, "JAX")
@@ -37,7 +37,7 @@ def product_row(
     products = problem.sides()
     sides = {side: partial(_seconds, side, product, block) for side, product in products.items()}
     samples = bench.in_turns(what, "s", {**rate_sides(), **sides}, 3 if bench.quick else 9)
-    rates, flops = rates_of(bench, samples), rows * work.fisher_product(sizes)
+    rates, flops = rates_of(bench, samples), rows * operation_counts.fisher_product(sizes)
     milliseconds = {side: [1e3 * s for s in values] for side, values in samples.items() if side.system != PRODUCT}
 
     fastest = best(milliseconds, "minipg", at_most=True)

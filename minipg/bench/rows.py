@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from minipg.bench import training
+from minipg.bench.interleaved import Bench, Line
 from minipg.bench.products import product_row
 from minipg.bench.startup import memory_row, solved_row, startup_row
-from minipg.bench.turns import Bench, Line
 from minipg.errors import MinipgError, unknown_name
 
 _TRAINED = (training.PPO_SMALL, training.PPO_LARGE, training.TRPO_LARGE, training.A2C_SMALL)

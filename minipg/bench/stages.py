@@ -12,12 +12,12 @@ from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import Any, NamedTuple
 
-from minipg.algorithms import ALGORITHMS, natural, ppo, trpo
-from minipg.bench import work
+from minipg.algorithms import ALGORITHMS, natural_gradient, ppo, trpo
+from minipg.bench import operation_counts
+from minipg.bench.interleaved import Bench, Side, number
 from minipg.bench.machine import PRODUCT, bandwidth, matrix_rate, rates_of
 from minipg.bench.table import rendered
 from minipg.bench.training import PPO_SMALL, TRPO_LARGE, Training
-from minipg.bench.turns import Bench, Side, number
 from minipg.policy import NetworkPolicy
 
 SETTINGS = {setting.name: setting for setting in (PPO_SMALL, TRPO_LARGE)}
@@ -32,9 +32,9 @@ PLACES: dict[str, dict[str, list[tuple[Any, str]]]] = {
     "trpo": {
         "rollout": [(trpo.TRPO, "_collect")],
         "advantages": [(trpo, "estimate_advantages")],
-        "gradient": [(NetworkPolicy, "forward"), (natural, "policy_gradient")],
-        "Fisher products": [(natural, "fisher_operator")],
-        "conjugate gradient, rest": [(natural, "conjugate_gradient")],
+        "gradient": [(NetworkPolicy, "forward"), (natural_gradient, "policy_gradient")],
+        "Fisher products": [(natural_gradient, "fisher_operator")],
+        "conjugate gradient, rest": [(natural_gradient, "conjugate_gradient")],
         "line search": [(trpo, "line_search")],
         "value fit": [(trpo, "fit_critic")],
     },
@@ -79,13 +79,13 @@ def stage_rows(setting: Training, bench: Bench) -> list[Stage]:
     samples = bench.in_turns(f"{setting.what}, by stages", "steps/s", sides, 3 if bench.quick else 9)
     rate, speed = rates_of(bench, samples)[1], median(samples[copy])
 
-    shape = work.Shape(agent.actor.mlp.sizes, agent.critic.mlp.sizes, rows)
+    shape = operation_counts.Shape(agent.actor.mlp.sizes, agent.critic.mlp.sizes, rows)
     counts = {}
     if name == "trpo":  # as many as there were, in the mean
         counts["products"] = sum(row["cg_iterations"] for row in accounts) / len(accounts)
         counts["trials"] = sum(row["line_search_trials"] for row in accounts) / len(accounts)
     stages = []
-    for stage, (flops, moved) in work.STAGES[name](shape, config, **counts).items():
+    for stage, (flops, moved) in operation_counts.STAGES[name](shape, config, **counts).items():
         floor, took = max(flops / rate, moved / speed), median(seconds[stage])
         stages.append(Stage(setting.name, stage, flops, moved, floor, took))
     floor = sum(stage.floor or 0.0 for stage in stages)

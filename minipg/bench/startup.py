@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minipg.bench.turns import Bench, Line, Side, line_of
+from minipg.bench.interleaved import Bench, Line, Side, line_of
 from minipg.errors import MinipgError
 
 SOLVED = 475

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minipg.bench.turns import Line, number
+from minipg.bench.interleaved import Line, number
 
 
 def rendered(cells: Sequence[Sequence[str]]) -> str:

@@ -15,10 +15,10 @@ from typing import Any
 
 from minipg.algorithms import ALGORITHMS as AGENTS
 from minipg.algorithms import A2CConfig, PPOConfig, TRPOConfig
-from minipg.bench import peers, work
+from minipg.bench import operation_counts, peers
+from minipg.bench.interleaved import Bench, Line, Samples, Side, best, line_of, number, paired
 from minipg.bench.machine import rate_sides, rates_of, thread_counts
 from minipg.bench.products import scaling
-from minipg.bench.turns import Bench, Line, Samples, Side, best, line_of, number, paired
 from minipg.envs import make_vector
 
 CARTPOLE = (4, 64, 64, 2)
@@ -92,7 +92,7 @@ def training_row(setting: Training, bench: Bench) -> Iterator[Line]:
     assert fastest is not None
     goal, note = None, ""
     if setting.share_of_r:
-        flops = work.flops_per_step(setting.algorithm, setting.config, CARTPOLE)
+        flops = operation_counts.flops_per_step(setting.algorithm, setting.config, CARTPOLE)
         top = max(rates.values())
         bound = SHARE_OF_R * top / flops
         goal = min(bound, setting.steps_per_second or bound)

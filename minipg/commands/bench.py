@@ -55,11 +55,11 @@ def bench_command(args: list[str]) -> int:
 
 
 def _rows(options: BenchFlags) -> int:
+    from minipg.bench.interleaved import Bench, Line
     from minipg.bench.machine import head, head_text
     from minipg.bench.picture import draw_goals
     from minipg.bench.rows import ROWS, measure
     from minipg.bench.table import as_json, table, tally
-    from minipg.bench.turns import Bench, Line
 
     lines: list[Line] = []
     began = time.perf_counter()
@@ -83,9 +83,9 @@ def _tell(as_json: bool, text: str, found: dict[str, Any], complete: bool, began
 
 
 def _stages(options: BenchFlags) -> int:
+    from minipg.bench.interleaved import Bench
     from minipg.bench.machine import head, head_text
     from minipg.bench.stages import SETTINGS, Stage, stage_rows, stage_table
-    from minipg.bench.turns import Bench
 
     stages: list[Stage] = []
     began, complete = time.perf_counter(), True
@@ -106,7 +106,7 @@ def _stages(options: BenchFlags) -> int:
 @contextlib.contextmanager
 def _shown() -> Iterator[Callable[[str], None]]:
     """What is going on, on standard error: a line that changes on a terminal, plain lines elsewhere."""
-    from minipg.progress import lasting_console, say_on
+    from minipg.runtime.progress import lasting_console, say_on
 
     console = lasting_console(stderr=True)
     if console.is_terminal:

@@ -30,8 +30,8 @@ def check_command(args: list[str]) -> int:
     """`minipg check [flags]`, and its exit status: 1 where a law does not hold."""
     from rich.console import Console
 
-    from minipg.backend import Backend, installed_backends
-    from minipg.laws.report import hold_all, table
+    from minipg.runtime.backend import Backend, installed_backends
+    from minipg.theory.report import hold_all, table
 
     options = parse(CheckFlags, args, "minipg check", (CheckFlags,))
     if options.examples < 1:

@@ -12,7 +12,7 @@ _RUNS = Path("runs")
 def list_command(args: list[str]) -> int:
     """`minipg list`, or `minipg list runs [DIR]`, and its exit status."""
     from minipg.algorithms.presets import PRESETS
-    from minipg.backend import BACKENDS, why_no_device
+    from minipg.runtime.backend import BACKENDS, why_no_device
 
     if args and args[0] == "runs" and len(args) <= 2 and not args[-1].startswith("-"):
         return _list_runs(Path(args[1]) if len(args) == 2 else None)

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from minipg.algorithms.files import unknown_module
+from minipg.algorithms.agent_file import unknown_module
 from minipg.checks import require
 from minipg.commands.parsing import value_of, without
 from minipg.errors import ConfigError, RunFolderError
-from minipg.progress import lasting_console, say_on
-from minipg.storage import write_json
+from minipg.runtime.progress import lasting_console, say_on
+from minipg.runtime.storage import write_json
 
 _FILE = "seeds.json"
 
@@ -52,10 +52,10 @@ def is_of_seeds(folder: Path) -> bool:
 
 def train_seeds_command(algorithm: str, env: str, flags: list[str], run: Any) -> int:
     """`minipg train ALGORITHM ENV --seeds ... [flags]`, parsed into `run`, and its exit status."""
-    from minipg.backend import Backend
     from minipg.runs import RunFolder
     from minipg.runs.seeds import place_of, seeds_of
-    from minipg.threads import available_threads
+    from minipg.runtime.backend import Backend
+    from minipg.runtime.threads import available_threads
 
     Backend(run.backend)  # one that cannot compute here is refused before there is a folder
     seeds = seeds_of(run.seeds or "")
@@ -113,7 +113,7 @@ def _train(
     from minipg.runs import RunFolder
     from minipg.runs.curves import curve_of, draw_curves
     from minipg.runs.seeds import train_seeds
-    from minipg.threads import available_threads
+    from minipg.runtime.threads import available_threads
 
     share = str(max(1, available_threads() // jobs) if threads is None else threads)
     say = partial(say_on, lasting_console(stderr=as_json))

@@ -15,8 +15,8 @@ from minipg.checks import require
 from minipg.commands.parsing import parse, usage, value_of
 from minipg.commands.seeds import is_of_seeds, resume_seeds_command, train_seeds_command
 from minipg.errors import unknown_name
-from minipg.progress import Progress, lasting_console
 from minipg.runs.train import Plan
+from minipg.runtime.progress import Progress, lasting_console
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,9 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from minipg.backend import Backend, to_host
 from minipg.checks import Array, fitting, require
 from minipg.envs.problems import actions_of, no_options, problem_of, spaces_of
+from minipg.runtime.backend import Backend, to_host
 
 _STATE = ("state", "elapsed", "episode", "obs", "returns", "lengths")
 

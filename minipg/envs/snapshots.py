@@ -16,12 +16,12 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
-from minipg.backend import Backend, to_host
 from minipg.checks import Array
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.envs.device import DeviceVectorEnv
 from minipg.envs.problems import actions_of
 from minipg.errors import ConfigError
+from minipg.runtime.backend import Backend, to_host
 
 Outcome: TypeAlias = tuple[Any, Array, Array, Array]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from minipg.backend import Backend
 from minipg.checks import Array
 from minipg.distribution import Distribution, bernoulli, categorical, gaussian, multicategorical, squashed
 from minipg.envs.faults import Misbehaviour
 from minipg.errors import ConfigError, ShapeError
+from minipg.runtime.backend import Backend
 
 
 class ObservationCodec:

@@ -6,19 +6,16 @@ Arrays are drawn entry by entry from short numbers, so a failing example shrinks
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minipg.backend import Backend
 from minipg.checks import Array
 from minipg.gradient_check import check_gradient, check_jvp, check_vjp
-from minipg.mlp import ACTIVATIONS, MLP
-from minipg.tabular import MDP, finite_mdp
 
 Strategy = st.SearchStrategy[Any]
 
@@ -29,140 +26,12 @@ def arrays(shape: Any, size: float = 3.0, dtype: Any = np.float64) -> Strategy:
     return hnp.arrays(dtype, shape, elements=short | st.floats(-size, size, width=32))
 
 
-def logits(rows: int = 4, actions: int = 5, size: float = 5.0, dtype: Any = np.float64) -> Strategy:
-    """Logits (B, A), 1 ≤ B ≤ rows and 1 ≤ A ≤ actions."""
-    return arrays(st.tuples(st.integers(1, rows), st.integers(1, actions)), size, dtype)
-
-
-@st.composite
-def gaussian_parameters(draw: Any, rows: int = 4, dims: int = 4, dtype: Any = np.float64) -> Array:
-    """(μ, log σ) side by side (B, 2A), log σ in ±2."""
-    shape = draw(st.integers(1, rows)), draw(st.integers(1, dims))
-    return np.concatenate([draw(arrays(shape, 3.0, dtype)), draw(arrays(shape, 2.0, dtype))], axis=1)
-
-
 @st.composite
 def spd_matrices(draw: Any, dims: int = 6) -> Array:
     """Symmetric positive definite matrices of condition up to about 10⁴: L Lᵀ + I/100."""
     n = draw(st.integers(1, dims))
     factor = draw(arrays((n, n), 3.0))
     return factor @ factor.T / n + 0.01 * np.eye(n)
-
-
-class Episodes(NamedTuple):
-    """(T, N) rewards, values, next values, and ends of both kinds, never both at once."""
-
-    rew: Array
-    value: Array
-    next_value: Array
-    terminated: Array
-    truncated: Array
-
-
-@st.composite
-def episodes(draw: Any, steps: int = 8, envs: int = 3) -> Episodes:
-    """Batches with episode boundaries anywhere."""
-    shape = draw(st.integers(1, steps)), draw(st.integers(1, envs))
-    end = draw(hnp.arrays(np.int8, shape, elements=st.sampled_from([0, 0, 0, 1, 2])))
-    rew, value, next_value = (draw(arrays(shape)) for _ in range(3))
-    return Episodes(rew, value, next_value, end == 1, end == 2)
-
-
-class Network(NamedTuple):
-    """A network, its parameters and a batch of inputs."""
-
-    mlp: MLP
-    theta: Array
-    obs: Array
-
-
-@st.composite
-def networks(
-    draw: Any,
-    activations: Sequence[str] = ACTIVATIONS,
-    depth: int = 3,
-    width: int = 6,
-    rows: int = 6,
-    backend: Backend | None = None,
-    dtype: Any = np.float64,
-) -> Network:
-    """MLPs of 0 to `depth` hidden layers with random parameters. A ReLU network is kept clear of its kinks."""
-    hidden = draw(st.lists(st.integers(1, width), max_size=depth))
-    sizes = (draw(st.integers(1, width)), *hidden, draw(st.integers(1, width)))
-    mlp = MLP(sizes, draw(st.sampled_from(list(activations))), backend or Backend("numpy", 1))
-    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    theta = rng.normal(size=mlp.layout.size).astype(dtype)
-    obs = rng.normal(size=(draw(st.integers(1, rows)), sizes[0])).astype(dtype)
-    if mlp.activation == "relu":
-        obs = draw(relu_inputs(mlp, theta, len(obs), dtype))
-    return Network(mlp, theta, obs)
-
-
-@st.composite
-def relu_inputs(
-    draw: Any, mlp: MLP, theta: Array, rows: int = 6, dtype: Any = np.float64, least: float = 1e-2
-) -> Array:
-    """Inputs (B, O), 1 ≤ B ≤ rows, clear of every kink of a ReLU network: no hidden unit's input is within ±least."""
-    row = arrays((mlp.sizes[0],), dtype=dtype).filter(lambda x: clearance(mlp, theta, x[None]) > least)
-    return np.stack(draw(st.lists(row, min_size=1, max_size=rows)))
-
-
-def clearance(mlp: MLP, theta: Array, obs: Array) -> float:
-    """The least |input| of any hidden unit: how far a ReLU network is from its next kink, ∞ without hidden units."""
-    views, h, least = mlp.layout.views(theta), obs, np.inf
-    for layer in range(len(mlp.sizes) - 2):
-        before = h @ views[f"W{layer}"] + views[f"b{layer}"]
-        least, h = min(least, float(np.abs(before).min())), np.maximum(before, 0)
-    return least
-
-
-def integers(shape: tuple[int, ...], low: int, high: int) -> Strategy:
-    """Integer arrays, entry by entry."""
-    return hnp.arrays(np.int64, shape, elements=st.integers(low, high), fill=st.nothing())
-
-
-def probabilities(shape: tuple[int, ...], least: int = 0) -> Strategy:
-    """Rows of probabilities out of small integers: zeros and certainties are common unless `least` is positive."""
-
-    def normalise(weights: Array) -> Array:
-        weights = weights + np.eye(shape[-1], dtype=int)[0] * (weights.sum(axis=-1, keepdims=True) == 0)
-        return weights / weights.sum(axis=-1, keepdims=True)
-
-    return integers(shape, least, 4).map(normalise)
-
-
-discounts = st.sampled_from([0.0, 0.5, 0.9, 0.99]) | st.floats(0, 0.99)
-
-
-@st.composite
-def mdps(draw: Any, max_states: int = 6, max_actions: int = 4, connected: bool = False, anywhere: bool = False) -> MDP:
-    """Finite MDPs; `connected`: one closed set of states under every policy; `anywhere`: may start in every state.
-
-    Every entry is drawn, so that a failure shrinks to few states, plain rewards and deterministic moves.
-    """
-    states, actions = draw(st.integers(1, max_states)), draw(st.integers(1, max_actions))
-    transitions = draw(probabilities((states, actions, states)))
-    if connected:
-        transitions = 7 / 8 * transitions + np.eye(states)[0] / 8
-    start = draw(probabilities((states,), least=1 if anywhere else 0))
-    return finite_mdp(transitions, draw(integers((states, actions), -4, 4)) / 2, start, draw(discounts))
-
-
-class Tabular(NamedTuple):
-    """An MDP, logits of a policy (S, A), and tables of two others, which may leave actions out."""
-
-    mdp: MDP
-    theta: Array
-    pi: Array
-    other: Array
-
-
-@st.composite
-def mdps_with_policies(draw: Any, **kinds: Any) -> Tabular:
-    """An MDP, as `mdps` draws it, and policies for it."""
-    mdp = draw(mdps(**kinds))
-    shape = mdp.rewards.shape
-    return Tabular(mdp, draw(integers(shape, -4, 4)) / 2, draw(probabilities(shape)), draw(probabilities(shape)))
 
 
 def gradient_property(

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipg.backend import to_host
 from minipg.checks import Array, namespace
+from minipg.runtime.backend import to_host
 
 
 class Batch(NamedTuple):

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from minipg.backend import to_host
 from minipg.checks import Array, as_array, fitting
 from minipg.envs import ActionCodec, ObservationCodec, column, guarded
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch, ended_episodes, first_episodes, joined
 from minipg.rollout.normalizer import ObservationNormalizer, RewardScaler
-from minipg.threads import OneBlasThread
+from minipg.runtime.backend import to_host
+from minipg.runtime.threads import OneBlasThread
 
 _ENDLESS = 100_000  # steps
 

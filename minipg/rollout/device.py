@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from minipg.backend import to_host
 from minipg.checks import Array, as_array
 from minipg.envs.device import DeviceVectorEnv
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
+from minipg.runtime.backend import to_host
 
 
 def on_device(envs: VectorEnv[Any, Any, Any], policy: Policy) -> DeviceRollout | None:

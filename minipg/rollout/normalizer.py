@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minipg.backend import Backend, to_host
 from minipg.checks import Array, namespace
+from minipg.runtime.backend import Backend, to_host
 
 LIMIT = 10.0  # standardised observations and scaled rewards are clipped here
 

@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from minipg.backend import to_host
 from minipg.checks import Array
 from minipg.distribution import Distribution
 from minipg.envs import guarded
@@ -40,6 +39,7 @@ from minipg.errors import EnvironmentFault
 from minipg.rollout.batch import Batch
 from minipg.rollout.collector import Collector
 from minipg.rollout.normalizer import scaled
+from minipg.runtime.backend import to_host
 
 if TYPE_CHECKING:  # it brings the compiled environments, which are loaded where they are used
     from minipg.envs.snapshots import Snapshots

@@ -11,9 +11,9 @@ from typing import Any
 
 from minipg import algorithms
 from minipg.algorithms import Agent
-from minipg.algorithms.files import AgentState
+from minipg.algorithms.agent_file import AgentState
 from minipg.errors import AgentFileError, RunFolderError
-from minipg.storage import cannot_write, load_arrays, save_arrays
+from minipg.runtime.storage import cannot_write, load_arrays, save_arrays
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from minipg.errors import RunFolderError
 from minipg.runs.metrics import MetricsReader
-from minipg.storage import cannot_write, write_json
+from minipg.runtime.storage import cannot_write, write_json
 
 try:
     import fcntl

@@ -11,7 +11,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.errors import ConfigError
-from minipg.storage import write_whole
+from minipg.runtime.storage import write_whole
 
 # Okabe and Ito's colours, which those who see fewer colours tell apart too
 BLUE, ORANGE, GREEN, VERMILLION, SKY_BLUE, PURPLE, GREY = (

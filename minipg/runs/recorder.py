@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from minipg.errors import RunFolderError
-from minipg.storage import cannot_write, write_whole
+from minipg.runtime.storage import cannot_write, write_whole
 
 _LAST = ("seconds", "mean_return")
 

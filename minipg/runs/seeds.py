@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipg.errors import ConfigError
-from minipg.runs.signals import signals_heard
+from minipg.runtime.signals import signals_heard
 
 _MOST = 10_000
 _ENDS_WITH_PARENT: Callable[[], Any] | None = None

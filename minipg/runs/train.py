@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipg.algorithms import Agent
-from minipg.algorithms.files import AgentState
+from minipg.algorithms.agent_file import AgentState
 from minipg.checks import require, require_types
 from minipg.envs import closed_after
 from minipg.errors import ConfigError, MinipgError, RunFolderError
-from minipg.progress import Progress
 from minipg.runs.callbacks import Evaluation, in_turn, score, stop_at
 from minipg.runs.checkpoints import Checkpoints
 from minipg.runs.folder import RunFolder
+from minipg.runs.precompile import compiled_by_two
 from minipg.runs.recorder import Recorder
-from minipg.runs.rehearsal import compiled_by_two
-from minipg.runs.signals import of_an_interrupt, signals_heard
+from minipg.runtime.progress import Progress
+from minipg.runtime.signals import of_an_interrupt, signals_heard
 
 
 @dataclass(frozen=True, kw_only=True)

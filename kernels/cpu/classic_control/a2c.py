@@ -7,7 +7,7 @@ weight of the entropy; longest gradient, ρ and ε of RMSProp. given: rates of p
 import math
 from functools import cache
 
-from minipg.kernels.cpu import head, mlp, optimizer
+from minipg.kernels.cpu import distribution_params, mlp, optimizer
 from minipg.kernels.cpu._bind import compiled_with
 from minipg.kernels.cpu._jit import part, task
 from minipg.kernels.cpu._lines import claim
@@ -38,7 +38,7 @@ def _climb(_, k, inputs):
     out, g = work[: rows * n].reshape(rows, n), work[rows * n : a].reshape(rows, n)
     x, hidden, p, rest = obs.reshape(rows, obs.shape[3]), work[a:b], work[b:c].reshape(rows, width), work[c:]
     mlp.forward(theta[:network], sizes, activation, x, out, hidden)
-    head.parameters(form, bounds, out, theta[network:], p)
+    distribution_params.parameters(form, bounds, out, theta[network:], p)
     entropy(p, *options, rest[:rows])
     record[k, 0, 1] = rest[:rows].mean()
     place[0, network:] = 0

@@ -17,8 +17,8 @@ from minipg.kernels.cpu._bind import compiled_with
 from minipg.kernels.cpu._jit import part, task
 from minipg.kernels.cpu.categorical import log_prob
 from minipg.kernels.cpu.classic_control.updates import OK
-from minipg.kernels.cpu.proximal import _climb, _climb_of
 from minipg.kernels.cpu.regression import _fit_part
+from minipg.kernels.cpu.surrogate_epochs import _climb, _climb_of
 
 NOT_FINITE = 1
 

@@ -11,7 +11,7 @@ import numpy as np
 from minipg.kernels.cpu import moments
 from minipg.kernels.cpu._bind import compiled_with
 from minipg.kernels.cpu._jit import jit_exact, part
-from minipg.kernels.cpu.acting import _act, _act_of
+from minipg.kernels.cpu.act import _act, _act_of
 from minipg.kernels.cpu.classic_control.batch import advance, kernels, restart
 
 
@@ -30,7 +30,7 @@ def _rollout_of(problem, family, how):
 def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals, ended, work):
     """T steps of N environments under π_θ, from where they stand; batch.obs[0] is what they show.
 
-    policy as in `reference/proximal.py`, theta (P,), noise (T, N, …) for `sample`, actions clipped to ±bound;
+    policy as in `reference/surrogate_epochs.py`, theta (P,), noise (T, N, …) for `sample`, actions clipped to ±bound;
     envs: the time limit, state, elapsed, stream and obs as in `batch.py`, whose episode has ended (N,), u (K,)
     tally: each environment's return and length so far, (N,) each
     seen: limit and moments (`moments.py`) that observations are standardised by, which grow; limit 0 leaves them alone

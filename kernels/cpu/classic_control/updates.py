@@ -12,7 +12,7 @@ Which numbers meet in a task depends neither on who does it nor on when, so no b
 
 A task is called by its address, as task(which, k, inputs), with `inputs` as they are here:
 
-    networks    the policy as in `reference/proximal.py`, and sizes and activation of the critic
+    networks    the policy as in `reference/surrogate_epochs.py`, and sizes and activation of the critic
     learnt      θ, θ_v and whatever goes on with them, changed in place but by steps that are not finite
     settings    bound of actions, γ, λ; and the algorithm's own
     given       what it is told of each update, (U, …) each
@@ -35,9 +35,9 @@ from functools import cache
 from minipg.kernels.cpu import mlp, returns
 from minipg.kernels.cpu._address import call
 from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._board import _read, _write, post
 from minipg.kernels.cpu._jit import jit, part, task
 from minipg.kernels.cpu._rota import announce, begin, end, finish, first, is_done, is_free, is_open
+from minipg.kernels.cpu._task_queue import _read, _write, post
 from minipg.kernels.cpu.classic_control.rollout import _rollout, _rollout_of
 
 PATIENCE = 400_000  # looks at the rota, which take about half a millisecond

@@ -7,7 +7,7 @@ have met; else every step is the sweep through the network, one launch that sett
 from functools import cache
 
 import cupy
-from minipg.kernels.gpu import head, mlp, moments
+from minipg.kernels.gpu import distribution_params, mlp, moments
 from minipg.kernels.gpu._arrays import sum_columns
 from minipg.kernels.gpu._cuda import Source
 from minipg.kernels.gpu._rows import kept_sizes, rows_of
@@ -32,8 +32,9 @@ def source_of(problem, family, width):
 def rollout(problem, family):
     """T steps of N environments under π_θ, from where they stand: a kernel of that problem and that family.
 
-    policy as in `reference/proximal.py`, theta (P,), noise (T, N, …) for `sample`, actions clipped to ±bound or, of
-    the squashed family, scaled to it; envs: the time limit, the seed, state, elapsed, episode as in `batch.py`, shown
+    policy as in `reference/surrogate_epochs.py`, theta (P,), noise (T, N, …) for `sample`, actions clipped to ±bound
+    or, of the squashed family, scaled to it
+    envs: the time limit, the seed, state, elapsed, episode as in `batch.py`, shown
     tally: each environment's return and length so far, (N,) each
     seen, paid: as in the compiled twin, the limits on the host and the statistics on the device
     → batch: obs (T + 1, N, O), of which the first is given, act (T, N, …), params (T, N, D), rew, terminated, truncated
@@ -88,7 +89,7 @@ def rollout(problem, family):
         network = len(theta) - (n if form == 1 else 0)
         out, hidden, _ = carve(work, (rows, n), (rows * units,))
         mlp.forward(theta[:network], sizes, activation, obs, out, hidden)
-        head.parameters(form, bounds, out, theta[network:], params)
+        distribution_params.parameters(form, bounds, out, theta[network:], params)
         rows_of(family)("sample", rows, params.shape[1], options, params, noise, act)
 
     return _rollout

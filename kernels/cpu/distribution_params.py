@@ -1,0 +1,52 @@
+"""Twin of `reference/distribution_params.py`."""
+
+import math
+
+from minipg.kernels.cpu._jit import jit, part
+
+
+@jit
+def parameters(form, bounds, out, log_std, params):
+    """out (B, n), log_std (A,), which is (0,) but for form 1 → params (B, D)."""
+    (low, high), n = bounds, out.shape[1]
+    for i in range(out.shape[0]):
+        for j in range(n):
+            z = out[i, j]
+            if form == 2 and j >= n // 2:
+                reach = high if z > 0 else -low
+                z = reach * math.tanh(z / reach)
+            params[i, j] = z
+        for j in range(n, params.shape[1]):
+            params[i, j] = log_std[j - n]
+
+
+@jit
+def push_forward(form, bounds, out, d_out, d_log_std, d_params):
+    """d_out (B, n), d_log_std (A,) → d_params (B, D)."""
+    n = out.shape[1]
+    _times_slope(form, bounds, out, d_out, d_params)
+    for i in range(out.shape[0]):
+        for j in range(n, d_params.shape[1]):
+            d_params[i, j] = d_log_std[j - n]
+
+
+@jit
+def pull_back(form, bounds, out, u, g, log_std_grad):
+    """Covectors of the parameters, u (B, D) → of the outputs, g (B, n); those of log σ are added to log_std_grad."""
+    n = out.shape[1]
+    _times_slope(form, bounds, out, u, g)
+    for i in range(out.shape[0]):
+        for j in range(n, u.shape[1]):
+            log_std_grad[j - n] += u[i, j]
+
+
+@part
+def _times_slope(form, bounds, out, x, y):
+    """The first n columns: y ← x times the derivative of h tanh(z/h), a diagonal and so its own transpose."""
+    (low, high), n = bounds, out.shape[1]
+    for i in range(out.shape[0]):
+        for j in range(n):
+            y[i, j] = x[i, j]
+            if form == 2 and j >= n // 2:
+                bent = math.tanh(out[i, j] / (high if out[i, j] > 0 else -low))
+                y[i, j] *= 1 - bent * bent

@@ -1,0 +1,147 @@
+"""An agent's file: arrays and a description, each looked at before it is believed."""
+
+from __future__ import annotations
+
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minipg.checks import Array, require
+from minipg.envs.problems import generator_of, stream_of
+from minipg.errors import AgentFileError
+from minipg.runtime.storage import load_arrays
+
+FILE_FORMAT = 2
+
+
+class Streams(NamedTuple):
+    """The agent's random numbers: a stream for each use, so that no use shifts another's numbers."""
+
+    acting: np.random.Generator
+    shuffling: np.random.Generator
+    predicting: np.random.Generator
+    branching: np.random.Generator
+
+
+def unknown_module(env: str) -> str | None:
+    """The module that making this environment would import and so run; None where it names none, or one in use."""
+    module, colon, _ = env.partition(":")
+    return module if colon and module not in sys.modules else None
+
+
+def words_of(stream: np.random.Generator) -> Array:
+    """The place of a stream → (6,) uint64: PCG64's four words, and the half of a word that it may hold back."""
+    place = stream.bit_generator.state
+    return np.append(stream_of(stream), np.array([place["has_uint32"], place["uinteger"]], np.uint64))
+
+
+def set_stream(stream: np.random.Generator, words: Array) -> None:
+    """The inverse of `words_of`, in place. Raises OverflowError for words that no stream has."""
+    place = generator_of(words[:4]).bit_generator.state
+    stream.bit_generator.state = {**place, "has_uint32": int(words[4]), "uinteger": int(words[5])}
+
+
+class AgentState(NamedTuple):
+    """All that an agent is, between two updates: arrays by name, and a description (JSON)."""
+
+    arrays: dict[str, Array]
+    meta: dict[str, Any]
+
+
+class Description(NamedTuple):
+    """What a file says of its agent besides the arrays."""
+
+    config: Any
+    env: str
+    seed: int
+    steps: int
+    updates: int
+
+
+class AgentFile(NamedTuple):
+    """What was read from `path`. Every method raises AgentFileError for what cannot be."""
+
+    path: Path
+    arrays: dict[str, Array]
+    meta: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> AgentFile:
+        """The file of an agent, of whichever algorithm."""
+        arrays, meta = load_arrays(path)
+        if meta.get("format") != FILE_FORMAT:
+            raise AgentFileError(f"{path}: file format {meta.get('format')!r}, this version reads {FILE_FORMAT}")
+        return cls(path, arrays, meta)
+
+    @property
+    def algorithm(self) -> Any:
+        """What the file calls its agent's algorithm; it may be anything."""
+        return self.meta.get("algorithm")
+
+    def description(self, config: type[Any]) -> Description:
+        """Settings and counters."""
+        meta = self.meta
+        try:
+            seed, steps, updates = int(meta["seed"]), int(meta["steps"]), int(meta["updates"])
+            require(min(seed, steps, updates) >= 0, "seed, steps, updates", "integers ≥ 0", (seed, steps, updates))
+            env = meta["env"]
+            require(isinstance(env, str) and env != "", "env", "the id of an environment", env)
+            return Description(config(**meta["config"]), env, seed, steps, updates)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise AgentFileError(f"{self.path}: damaged description ({error})") from error
+
+    def require_known_module(self, env: str) -> None:
+        """Refuse the id of an environment that is in an `unknown_module`."""
+        if (module := unknown_module(env)) is not None:
+            raise AgentFileError(
+                f"{self.path}: its environment is {env}, and nothing in a file is executed; if you trust the module "
+                f"{module}, say so: env={env!r} (--env {env})"
+            )
+
+    def require_room(self, hidden: tuple[int, ...]) -> None:
+        """Refuse a description of a network that the file's parameters cannot fill, before one is made."""
+        # a bias for each unit, and the weights between hidden layers; those of the ends need the environment
+        needed, there = sum(hidden) + sum(n * m for n, m in pairwise(hidden)), self._named("theta").size
+        if needed > there:
+            what = f"hidden layers {hidden} have at least {needed} parameters, the file {there}"
+            raise AgentFileError(f"{self.path}: theta: {what}")
+
+    def array(self, name: str, like: Array, env: str) -> Array:
+        """The array of that name, of the shape and dtype that an agent on `env` has, its numbers finite."""
+        array = self._named(name)
+        if array.shape != like.shape or array.dtype != like.dtype:
+            raise AgentFileError(
+                f"{self.path}: {name}: {env} expects {like.dtype}{like.shape}, the file has "
+                f"{array.dtype}{array.shape}; was it trained on another environment?"
+            )
+        self._finite(name, array)
+        if name.endswith(("step", "count", "square", "second", "beta", "multiplier")) and (array < 0).any():
+            raise AgentFileError(f"{self.path}: {name} has negative numbers")
+        return array
+
+    def rows(self, name: str, width: int, most: int) -> Array:
+        """The array (K, width) of that name, K ≤ `most`."""
+        array = self._named(name)
+        if array.ndim != 2 or array.shape[1] != width or len(array) > most or array.dtype != np.float64:
+            raise AgentFileError(
+                f"{self.path}: {name}: an agent expects at most {most} × {width} of float64, the file has "
+                f"{array.dtype}{array.shape}"
+            )
+        self._finite(name, array)
+        return array
+
+    def part(self, prefix: str) -> dict[str, Array]:
+        """The arrays called `prefix`.something, by that something."""
+        return {name[len(prefix) + 1 :]: array for name, array in self.arrays.items() if name.startswith(f"{prefix}.")}
+
+    def _named(self, name: str) -> Array:
+        if name not in self.arrays:
+            raise AgentFileError(f"{self.path}: {name} is missing")
+        return self.arrays[name]
+
+    def _finite(self, name: str, array: Array) -> None:
+        if not np.isfinite(array).all():
+            raise AgentFileError(f"{self.path}: {name} has numbers that are not finite")

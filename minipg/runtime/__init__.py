@@ -1,0 +1,1 @@
+"""What every program needs and no equation names: backends, threads, compiling, progress, storage, signals."""

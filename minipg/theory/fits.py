@@ -1,0 +1,136 @@
+"""Laws of what learns from gradients: the optimizers, the critic's fit, and running statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipg.network import MLP
+from minipg.theory.case import Case, Law, apart, apart_from_slope
+from minipg.value import ValueNetwork, ValueState
+
+
+def momentum_adds_up_past_gradients_AC3(case: Case) -> float:
+    """u ← μ u + g, θ ← θ + α u: after three steps θ is the double sum written out."""
+    size, alpha, mu = case.count(9), 0.1, case.one_of(0.0, 0.9)
+    theta, velocity, gradients = case.normal(size), np.zeros(size, case.dtype), [case.normal(size) for _ in range(3)]
+    g1, g2, g3 = (g.astype(float) for g in gradients)
+    expected = theta + alpha * (g1 + (mu * g1 + g2) + (mu * mu * g1 + mu * g2 + g3))
+    for g in gradients:
+        case.backend.kernels("optimizer").sgd(g, alpha, mu, theta, velocity)
+    return apart(case, theta, expected, 1 + np.abs(theta) + np.abs(expected))
+
+
+def rmsprop_divides_by_the_root_of_the_running_square_AC3(case: Case) -> float:
+    """s ← ρ s + (1 − ρ) g², θ ← θ + α g/√(s + ε), over three steps."""
+    size, alpha, rho, epsilon = case.count(9), 0.1, 0.9, case.one_of(1e-5, 0.1)
+    theta, second = case.normal(size), (case.normal(size) ** 2).astype(case.dtype)
+    expected, s = theta.astype(float), second.astype(float)
+    for g in [case.normal(size) for _ in range(3)]:
+        case.backend.kernels("optimizer").rmsprop(g, alpha, rho, epsilon, theta, second)
+        s = rho * s + (1 - rho) * g.astype(float) ** 2
+        expected = expected + alpha * g / np.sqrt(s + epsilon)
+    return max(apart(case, theta, expected, 1 + np.abs(expected) / epsilon), apart(case, second, s, 1 + s))
+
+
+def adam_follows_bias_corrected_moments_AC3(case: Case) -> float:
+    """θ ← θ + α m̂/(√v̂ + ε), over three steps: m̂ and v̂ are weighted means of g and g²."""
+    size, alpha, (b1, b2), epsilon = case.count(9), 0.1, (0.8, 0.95), case.one_of(1e-5, 0.1)
+    theta, gradients = case.normal(size), [case.normal(size) for _ in range(3)]
+    first, second, expected = np.zeros_like(theta), np.zeros_like(theta), theta.astype(float)
+    for step, g in enumerate(gradients, start=1):
+        case.backend.kernels("optimizer").adam(g, alpha, b1, b2, epsilon, step, theta, first, second)
+        past = [h.astype(float) for h in gradients[:step]]
+        mean = lambda xs, b: (
+            sum(b ** (len(xs) - 1 - i) * x for i, x in enumerate(xs)) / sum(b**i for i in range(len(xs)))
+        )
+        expected = expected + alpha * mean(past, b1) / (np.sqrt(mean([h * h for h in past], b2)) + epsilon)
+    return apart(case, theta, expected, 1 + np.abs(expected) + 1 / epsilon)
+
+
+def the_global_norm_is_clipped_only_from_above_AC3(case: Case) -> float:
+    """g · min(1, c/‖g‖)."""
+    grad, limit = case.normal(case.count(9)), case.one_of(0.5, 50.0)
+    out, norm = np.empty_like(grad), np.linalg.norm(grad.astype(float))
+    case.backend.kernels("optimizer").clip_global_norm(grad, limit, out)
+    return apart(case, out, grad * min(1.0, limit / norm), np.abs(grad))
+
+
+def the_critics_gradient_is_that_of_the_mean_squared_error_AC1(case: Case) -> float:
+    """⟨∇ mean (V − target)² + l2 ‖θ‖², v⟩ = its slope along v."""
+    critic = ValueNetwork(MLP((case.count(4), *[case.count(5)] * case.count(2), 1), "tanh", case.backend))
+    theta, v, l2 = case.normal(critic.mlp.layout.size), case.normal(critic.mlp.layout.size), case.one_of(0.0, 0.1)
+    obs = case.normal(case.count(9), critic.mlp.sizes[0])
+    target = case.normal(len(obs))
+    loss, gradient = critic.loss_and_gradient(theta, obs, target, l2)
+    terms = gradient * v
+    f = lambda x: critic.loss_and_gradient(x, obs.astype(float), target.astype(float), l2)[0]
+    size = np.abs(terms).sum() + (1 + loss) * (1 + np.abs(v).sum()) * (1 + np.abs(theta).sum()) * (
+        1 + np.abs(obs).max()
+    )
+    return max(
+        apart(case, loss, f(theta.astype(float)), size),
+        apart_from_slope(case, [terms.sum(dtype=float)], f, theta, v, size),
+    )
+
+
+def a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3(case: Case) -> float:
+    """Every epoch, every minibatch, the last one smaller, from any state of Adam: the steps written out.
+
+    With limits, gradients are clipped, and a row whose V has left its old value for a lesser loss is not learnt from.
+    """
+    critic = ValueNetwork(MLP((case.count(4), *[case.count(5)] * case.count(2), 1), "tanh", case.backend))
+    theta, rows, (b1, b2), epsilon = case.normal(critic.mlp.layout.size), case.count(9), (0.8, 0.9), 0.1
+    obs, target, minibatch = case.normal(rows, critic.mlp.sizes[0]), case.normal(rows), case.count(9)
+    order = np.stack([case.rng.permutation(rows) for _ in range(2)])
+    state = ValueState(theta, case.normal(len(theta), scale=0.1), case.normal(len(theta)) ** 2, 5)
+    old, clip_range, max_norm = case.normal(rows), case.one_of(np.inf, 0.5), case.one_of(np.inf, 1.0)
+    fitted, losses = critic.fit_adam(
+        state, obs, target, order, minibatch, 1e-2, (b1, b2), epsilon, old, clip_range, max_norm
+    )
+    (x, m, s), step, expected = (a.astype(float) for a in state[:3]), state.step, []
+    for epoch in order:
+        squares = 0.0
+        for start in range(0, rows, minibatch):
+            some, step = epoch[start : start + minibatch], step + 1
+            y, before = target[some].astype(float), old[some].astype(float)
+            V = critic.predict(x, obs[some].astype(float))
+            clipped = (np.clip(V, before - clip_range, before + clip_range) - y) ** 2
+            held = np.where((V - y) ** 2 < clipped, V, y)  # a row held at its own value has no error to learn from
+            loss = ((V - y) ** 2).mean()
+            g = critic.loss_and_gradient(x, obs[some].astype(float), held)[1]
+            g = g * min(1.0, max_norm / max(np.linalg.norm(g), 1e-300))
+            squares += loss * len(some)
+            m, s = b1 * m - (1 - b1) * g, b2 * s + (1 - b2) * g * g  # Adam climbs, a loss is descended
+            x = x + 1e-2 * m / (1 - b1**step) / (np.sqrt(s / (1 - b2**step)) + epsilon)
+        expected.append(squares / rows)
+    reach = (1 + np.abs(theta).sum() * (1 + np.abs(obs).max())) ** 2
+    pairs = zip((*fitted[:3], losses), (x, m, s, np.array(expected)), strict=True)
+    worst = max(apart(case, got, want, reach + np.abs(want)) for got, want in pairs)
+    return worst if fitted.step == step else np.inf
+
+
+def moments_merged_in_parts_are_those_of_the_whole(case: Case) -> float:
+    """Chan's merge: count, mean and sum of squared deviations do not depend on the cuts."""
+    rows, more = case.count(9), case.count(9)
+    x = (case.normal(rows + more, 3) * np.array([1, 1e-3, 100]) + [0, 1, -10]).astype(case.dtype)
+    kernels, state = case.backend.kernels("moments"), [np.zeros(1), np.zeros(3), np.zeros(3)]
+    kernels.merge(x[:rows], *state)
+    kernels.merge(x[rows:], *state)
+    whole, size = x.astype(float), np.abs(x).astype(float).max(0)
+    case = case.in_double
+    return max(
+        apart(case, state[0], rows + more),
+        apart(case, state[1], whole.mean(0), size),
+        apart(case, state[2], ((whole - whole.mean(0)) ** 2).sum(0), size**2 * len(x)),
+    )
+
+
+LAWS: tuple[Law, ...] = (
+    momentum_adds_up_past_gradients_AC3,
+    rmsprop_divides_by_the_root_of_the_running_square_AC3,
+    adam_follows_bias_corrected_moments_AC3,
+    the_global_norm_is_clipped_only_from_above_AC3,
+    the_critics_gradient_is_that_of_the_mean_squared_error_AC1,
+    a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3,
+    moments_merged_in_parts_are_those_of_the_whole,
+)

@@ -1,0 +1,259 @@
+"""Laws of whole policies: gradients, Fisher products, and the step inside the trust region."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from minipg.algorithms.surrogate import Surrogate
+from minipg.checks import Array
+from minipg.conjugate_gradient import conjugate_gradient
+from minipg.distribution import Distribution
+from minipg.fisher import fisher_operator, fisher_vector_product
+from minipg.gradient_check.numeric import second_derivative
+from minipg.line_search import line_search, step_scale
+from minipg.objective import policy_gradient, surrogate_and_kl
+from minipg.policy import Policy, PolicyTape, policy_for
+from minipg.theory.case import ROUNDING, Case, Law, apart, apart_from_slope
+from minipg.theory.distributions import FAMILIES, outcomes
+
+# a family, and whether its σ is of the state
+KINDS = [(family, False) for family in FAMILIES] + [("gaussian", True), ("squashed", True)]
+
+
+class Draw(NamedTuple):
+    """A policy, θ, a direction in θ, and a batch: observations, actions, advantages, the forward pass."""
+
+    policy: Policy
+    theta: Array
+    v: Array
+    obs: Array
+    act: Array
+    adv: Array
+    tape: PolicyTape
+
+
+def _draw(case: Case) -> Draw:
+    """A small tanh policy of any kind on a random batch."""
+    hidden = [case.count(5) for _ in range(case.rng.integers(3))]
+    family, of_state = KINDS[case.rng.integers(len(KINDS))]
+    distribution = FAMILIES[family](case.count(3), case.backend)
+    policy = policy_for(distribution, (case.count(4), *hidden), state_dependent_std=of_state)
+    theta, v = case.normal(policy.layout.size, scale=0.5), case.normal(policy.layout.size, scale=0.5)
+    obs = case.normal(1 + case.count(11), policy.mlp.sizes[0])
+    tape = policy.forward(theta, obs)
+    noise = policy.distribution.noise(case.rng, (len(obs),), case.dtype)
+    act = policy.distribution.sample(tape.params, noise)
+    return Draw(policy, theta, v, obs, act, case.normal(len(obs)), tape)
+
+
+def _jacobian(policy: Policy, theta: Array, obs: Array) -> Array:
+    """J (B, D, P) in float64, a column for every unit direction."""
+    theta = theta.astype(float)
+    tape = policy.forward(theta, obs)
+    return np.stack([policy.jvp(theta, tape, e) for e in np.eye(len(theta))], axis=-1)
+
+
+def _size(params: Array) -> float:
+    """By how much a Gaussian of small σ amplifies rounding; logits less."""
+    return math.exp(4 * float(np.abs(params).max()))
+
+
+def _amplified(distribution: Distribution, params: Array) -> float:
+    """By how much the score of rounded parameters is off, in units of their rounding: 1/σ², and nothing for logits."""
+    size = float(np.abs(params).max())
+    narrow = 1.0 if distribution.discrete else math.exp(-2 * float(params[..., distribution.size :].min()))
+    return (1 + size) ** 2 * max(1.0, narrow)
+
+
+def to_act_is_to_sample_the_distributions_of_the_states(case: Case) -> float:
+    """`acting` leaves the parameters of the forward pass, and the actions that the same noise makes of them."""
+    policy, theta, _, obs, act, _, tape = _draw(case)
+    distribution, params, acted = policy.distribution, np.empty_like(tape.params), np.empty_like(act)
+    noise = distribution.noise(case.rng, (len(obs),), case.dtype)
+    policy.acting(theta, len(obs))(obs, noise, params, acted)
+    size = 1 + float(np.abs(tape.params).max())
+    return max(
+        apart(case, params, tape.params, size * theta.size), apart(case, acted, distribution.sample(params, noise))
+    )
+
+
+def jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9(case: Case) -> float:
+    """J v = d/dt params(θ + t v); ⟨g, J v⟩ = ⟨Jᵀ g, v⟩."""
+    policy, theta, v, obs, _, _, tape = _draw(case)
+    g = case.normal(*tape.params.shape)
+    Jv, JTg = policy.jvp(theta, tape, v), policy.vjp(theta, tape, g)
+    reach = (1 + np.abs(v).sum()) * (1 + np.abs(theta).max()) ** 2
+    return max(
+        apart_from_slope(case, Jv, lambda x: policy.forward(x, obs).params, theta, v, reach),
+        apart(case, (g * Jv).sum(dtype=float), (JTg * v).sum(dtype=float), reach * np.abs(g).sum()),
+    )
+
+
+def the_fisher_product_is_the_explicit_matrix_times_v_TR9(case: Case) -> float:
+    """F v + damping v = (1/B) Σ Jᵀ M J v + damping v."""
+    policy, theta, v, obs, _, _, tape = _draw(case)
+    J, params = _jacobian(policy, theta, obs), tape.params.astype(float)
+    MJv = policy.distribution.fisher_product(params, J @ v.astype(float))
+    explicit = np.einsum("bdp,bd->p", J, MJv) / len(obs)
+    terms = np.einsum("bdp,bd->p", np.abs(J), np.abs(MJv)).max() + np.abs(v).max() + _size(params)
+    return apart(case, fisher_vector_product(policy, theta, obs, v, 0.25), explicit + 0.25 * v, terms)
+
+
+def the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6(case: Case) -> float:
+    """vᵀF v = d²/dt² mean KL(π_θ‖π_{θ+tv})."""
+    policy, theta, v, obs, _, _, _ = _draw(case)
+    v = v / np.linalg.norm(v)
+    theta64, obs64 = theta.astype(float), obs.astype(float)
+    old = policy.forward(theta64, obs64).params
+    kl = lambda t: float(policy.distribution.kl(old, policy.forward(theta64 + t * v, obs64).params).mean())
+    bend, error = second_derivative(kl)
+    got = float(v @ fisher_vector_product(policy, theta, obs, v))
+    return abs(got - bend) / (4 * error + ROUNDING * case.epsilon * (got + _size(old)))
+
+
+def the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9(case: Case) -> float:
+    """⟨g, v⟩ = d/dt [L + c mean H](θ + t v), and there L is the mean advantage and the KL zero."""
+    policy, theta, v, obs, act, adv, tape = _draw(case)
+    c = case.one_of(0.0, 0.5)
+    terms = policy_gradient(policy, theta, tape, act, adv, c) * v
+    theta64, obs64 = theta.astype(float), obs.astype(float)
+    old, acted = policy.forward(theta64, obs64).params, act if act.dtype == np.int64 else act.astype(float)
+    L = surrogate_and_kl(policy, obs64, acted, adv.astype(float), old)
+    H = lambda x: policy.distribution.entropy(policy.forward(x, obs64).params).mean()
+    amplified = _amplified(policy.distribution, old) * (1 + np.abs(v).sum())
+    size = np.abs(terms).sum() + amplified * (c + np.abs(adv).mean())
+    value, kl = surrogate_and_kl(policy, obs, act, adv, tape.params)(theta)
+    return max(
+        apart_from_slope(case, [terms.sum(dtype=float)], lambda x: L(x)[0] + c * H(x), theta, v, size),
+        apart(case, value, adv.mean(dtype=float), np.abs(adv).max()),
+        apart(case, kl, 0.0),
+    )
+
+
+def a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6(case: Case) -> float:
+    """E_a[b(s) ∇log π(a|s)] = 0 in every state s."""
+    policy, theta, _, obs, _, _, tape = _draw(case)
+    params, act, weight = outcomes(policy.distribution, tape.params[0])
+    tape = policy.forward(theta, np.repeat(obs[:1], len(act), 0))
+    b = case.normal(1)[0]
+    g = policy_gradient(policy, theta, tape, act, (b * weight).astype(theta.dtype))
+    return apart(case, g, 0, _size(params) * (1 + np.abs(theta).max()) ** 2 * (1 + np.abs(obs).max()))
+
+
+def conjugate_gradient_solves_the_damped_fisher_system_TR10(case: Case) -> float:
+    """(F + damping I) x = g: the residual and the curvature xᵀ(F + damping I) x are those of the x returned."""
+    policy, theta, v, _, _, _, tape = _draw(case)
+    product = fisher_operator(policy, theta, tape, 0.5)
+    cg = conjugate_gradient(product, v, iterations=case.count(8))
+    Ax, size = product(cg.x), np.linalg.norm(v) + np.linalg.norm(product(np.abs(cg.x)))
+    falls = math.inf if cg.residual > 1.5 * np.linalg.norm(v) * math.sqrt(_size(tape.params)) else 0.0
+    return max(
+        falls,
+        apart(case, cg.residual, np.linalg.norm(v - Ax), size),
+        apart(case, cg.curvature, float(cg.x.astype(float) @ Ax), size * (1 + np.linalg.norm(cg.x))),
+    )
+
+
+def conjugate_gradient_is_the_best_of_its_krylov_space_TR10(case: Case) -> float:
+    """After k products ½ xᵀA x − gᵀx is the least that g, A g, … Aᵏ⁻¹g span: no other error is smaller in A's norm."""
+    policy, theta, g, _, _, _, tape = _draw(case)
+    product, k = fisher_operator(policy, theta, tape, 0.5), int(case.rng.integers(1, 5))
+    A = np.stack([product(e) for e in np.eye(len(theta), dtype=theta.dtype)]).astype(float)
+    g64, basis = g.astype(float), np.zeros((len(theta), 0))
+    direction = g64
+    for _ in range(min(k, len(theta))):
+        basis = np.linalg.qr(np.column_stack([basis, direction]))[0]
+        direction = A @ basis[:, -1]
+    best = basis @ np.linalg.solve(basis.T @ A @ basis, basis.T @ g64)
+    x = conjugate_gradient(product, g, iterations=k).x.astype(float)
+    energy = lambda x: 0.5 * x @ A @ x - g64 @ x
+    return apart(case, energy(x), energy(best), (g64 @ g64) * np.linalg.cond(A))
+
+
+def the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5(case: Case) -> float:
+    """L(θ′) = mean r Â and mean KL(old‖θ′), of a θ′ away from the old one."""
+    policy, theta, v, obs, act, adv, tape = _draw(case)
+    old, d, theta = tape.params, policy.distribution, theta + theta.dtype.type(0.2) * v
+    value, kl = surrogate_and_kl(policy, obs, act, adv, old)(theta)
+    new = policy.forward(theta, obs).params
+    logp, logp_old, kls = d.log_prob(new, act).astype(float), d.log_prob(old, act).astype(float), d.kl(old, new)
+    terms = np.exp(logp - logp_old) * adv
+    size = np.abs(terms) * (1 + np.abs(logp) + np.abs(logp_old))
+    return max(
+        apart(case, value, terms.mean(), size.max()),
+        apart(case, kl, kls.mean(dtype=float), kls.max()),
+    )
+
+
+def the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7(case: Case) -> float:
+    """Δ = √(2δ/xᵀF x) x has ½ ΔᵀF Δ = δ."""
+    policy, theta, v, _, _, _, tape = _draw(case)
+    product, delta = fisher_operator(policy, theta, tape, 0.5), case.one_of(1e-4, 1e-2, 1.0)
+    cg = conjugate_gradient(product, v, iterations=8)
+    step = theta.dtype.type(step_scale(cg.curvature, delta)) * cg.x
+    return apart(case, 0.5 * float(step.astype(float) @ product(step)), delta, delta * _size(tape.params))
+
+
+def an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothing_TR11(case: Case) -> float:
+    """L(θ′) − L(θ) > 0 and mean KL ≤ δ, or the very θ that came in."""
+    policy, theta, _, obs, act, adv, tape = _draw(case)
+    L, delta, before = surrogate_and_kl(policy, obs, act, adv, tape.params), 0.01, float(adv.mean(dtype=float))
+
+    def evaluate(x: Array) -> tuple[float, float]:
+        value, kl = L(x)
+        return value - before, kl
+
+    step = policy_gradient(policy, theta, tape, act, adv) * case.one_of(1e-3, 1.0, -1.0, 1e3)
+    found = line_search(
+        evaluate, theta, step, max_kl=delta, expected=0.0, accept_ratio=0.0,
+        backtrack_coeff=0.5, backtrack_iters=6, project=policy.project,
+    )  # fmt: skip
+    if not found.accepted:
+        return 0.0 if found.theta is theta and found.kl == 0 else math.inf
+    improvement, kl = evaluate(found.theta)
+    return 0.0 if (improvement, kl) == (found.improvement, found.kl) and improvement > 0 and kl <= delta else math.inf
+
+
+def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> float:
+    """⟨g, v⟩ = d/dt mean [min(r Â, clip(r) Â) − β KL(old‖θ + t v) + c H]; the KL beside it is the mean KL."""
+    policy, theta, v, obs, act, adv, tape = _draw(case)
+    old, d = tape.params, policy.distribution
+    theta = theta + case.normal(len(theta), scale=0.1)
+    clip_range, beta, c = case.one_of(math.inf, 0.1, 0.3), case.one_of(0.0, 2.0), case.one_of(0.0, 0.5)
+    surrogate = Surrogate.of(policy, obs, act, adv.astype(theta.dtype), old)
+    g, kl, _ = surrogate.gradient(theta, np.arange(len(obs)), (clip_range, beta, c))
+    old64, acted, terms = old.astype(float), act if act.dtype == np.int64 else act.astype(float), g * v
+
+    def objective(x: Array) -> float:
+        params = policy.forward(x, obs.astype(float)).params
+        r = np.exp(d.log_prob(params, acted) - d.log_prob(old64, acted))
+        gain = np.minimum(r * adv, np.clip(r, 1 - clip_range, 1 + clip_range) * adv)
+        return float((gain - beta * d.kl(old64, params) + c * d.entropy(params)).mean())
+
+    params = policy.forward(theta.astype(float), obs.astype(float)).params
+    amplified = _amplified(d, np.stack([old, params]))
+    ratio = np.exp(d.log_prob(params, acted) - d.log_prob(old64, acted))
+    size = np.abs(terms).sum() + amplified * (1 + np.abs(v).sum()) * (1 + (ratio * np.abs(adv)).mean())
+    return max(
+        apart_from_slope(case, [terms.sum(dtype=float)], objective, theta, v, size),
+        apart(case, kl, d.kl(old64, params).mean(), amplified),
+    )
+
+
+LAWS: tuple[Law, ...] = (
+    to_act_is_to_sample_the_distributions_of_the_states,
+    jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9,
+    the_fisher_product_is_the_explicit_matrix_times_v_TR9,
+    the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6,
+    the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9,
+    the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3,
+    a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6,
+    the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5,
+    conjugate_gradient_solves_the_damped_fisher_system_TR10,
+    conjugate_gradient_is_the_best_of_its_krylov_space_TR10,
+    the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7,
+    an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothing_TR11,
+)

@@ -1,0 +1,44 @@
+"""All laws on all backends, with progress, and what came of it as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minipg.runtime.backend import Backend
+from minipg.runtime.compiling import announce_compiling
+from minipg.theory import LAWS, Verdict, hold
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def hold_all(backends: Sequence[Backend], examples: int, seed: int, console: Console) -> list[Verdict]:
+    """Every law on every backend in float64 and float32, in the order of the theory."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    work = [
+        (law, backend, dtype) for law in LAWS.values() for backend in backends for dtype in (np.float64, np.float32)
+    ]
+    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+    verdicts = []
+    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with shown as progress, announce_compiling(console.print):
+        task = progress.add_task("", total=len(work))
+        for law, backend, dtype in work:
+            progress.update(task, description=law.__name__)
+            verdicts.append(hold(law, backend, dtype, examples, seed))
+            progress.advance(task)
+    return verdicts
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """A line each: law, backend, dtype, examples, and the worst error as a fraction of what is allowed."""
+    width = max(len(verdict.law) for verdict in verdicts)
+    lines = [f"{'law':<{width}}  backend  dtype    examples  worst error / estimate"]
+    for v in verdicts:
+        mark = "" if v.held else "  FAILED"
+        lines.append(f"{v.law:<{width}}  {v.backend:<7}  {v.dtype:<7}  {v.examples:>8}  {v.worst:>22.2g}{mark}")
+    return "\n".join(lines)

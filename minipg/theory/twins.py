@@ -1,0 +1,155 @@
+"""The law that every backend computes what the reference computes in float64, up to its dtype's rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minipg.checks import Array
+from minipg.distribution import Distribution
+from minipg.network import ACTIVATIONS, MLP
+from minipg.policy import policy_for
+from minipg.returns import advantages, discounted_returns, gae, td_errors
+from minipg.runtime.backend import Backend
+from minipg.theory.case import Case, Law, apart
+from minipg.theory.distributions import FAMILIES
+from minipg.theory.policies import KINDS
+
+_REFERENCE = Backend("numpy", 1)
+
+
+def _same(case: Case, compute: Callable[[Backend, Any], list[Array]], amplified: float = 1.0) -> float:
+    """Both twins' results, compared at the size of the largest number of each."""
+    pairs = zip(compute(case.backend, case.dtype), compute(_REFERENCE, np.float64), strict=True)
+    return max(apart(case, got, expected, amplified * (1 + np.abs(expected).max(initial=0))) for got, expected in pairs)
+
+
+def twins_agree_on_the_network_TR9(case: Case) -> float:
+    """forward, jvp, vjp and vjp_obs."""
+    sizes = (case.count(5), *[case.count(7) for _ in range(case.rng.integers(4))], case.count(4))
+    activation, rows = case.one_of(*ACTIVATIONS), case.count(9)
+    size = MLP(sizes).layout.size
+    theta, v, obs, g = case.normal(size), case.normal(size), case.normal(rows, sizes[0]), case.normal(rows, sizes[-1])
+
+    def compute(backend: Backend, dtype: Any) -> list[Array]:
+        mlp, x, u, h = MLP(sizes, activation, backend), theta.astype(dtype), v.astype(dtype), g.astype(dtype)
+        tape = mlp.forward(x, obs.astype(dtype))
+        return [tape.out, mlp.jvp(x, tape, u), mlp.vjp(x, tape, h), mlp.vjp_obs(x, tape, h)]
+
+    return _same(case, compute, float(sum(sizes)))
+
+
+def twins_agree_on_the_distributions_DI1_DI7(case: Case) -> float:
+    """Every function of every family, of rows from small to saturating."""
+    make, size = FAMILIES[case.one_of(*FAMILIES)], case.count(5)
+    like = make(size, case.backend)
+    shape, scale = (case.count(7), like.n_params), case.one_of(0.01, 1.0, 2.0)
+    p, q, v = case.normal(*shape, scale=scale), case.normal(*shape, scale=scale), case.normal(*shape)
+    noise = like.noise(case.rng, shape[:1], case.dtype)
+    act = like.sample(p, noise)
+
+    def compute(backend: Backend, dtype: Any) -> list[Array]:
+        d: Distribution = make(size, backend)
+        old, new, u = p.astype(dtype), q.astype(dtype), v.astype(dtype)
+        acted = act if act.dtype == np.int64 else act.astype(dtype)
+        return [d.log_prob(old, acted), d.score(old, acted), d.kl(old, new), d.kl_gradient(old, new), d.entropy(old),
+                d.entropy_gradient(old), d.fisher_product(old, u), d.mode(old), acted]  # fmt: skip
+
+    return _same(case, compute, float(np.exp(np.abs(p).max() + np.abs(q).max())))
+
+
+def twins_draw_the_same_actions_from_the_same_noise(case: Case) -> float:
+    """Sampling is a function of the parameters and the noise."""
+    make, size = FAMILIES[case.one_of(*FAMILIES)], case.count(5)
+    like = make(size, case.backend)
+    params = case.normal(case.count(7), like.n_params).astype(np.float64)
+    noise = like.noise(case.rng, (len(params),), np.float64)
+    expected = make(size, _REFERENCE).sample(params, noise)
+    return apart(case.in_double, like.sample(params, noise), expected, 1 + np.exp(np.abs(params).max()))
+
+
+def twins_agree_on_the_fisher_products_TR9(case: Case) -> float:
+    """Σ Jᵀ M J v, fused or composed, of any kind of policy."""
+    family, of_state = KINDS[case.rng.integers(len(KINDS))]
+    layers, outputs = (case.count(4), case.count(5)), case.count(3)
+    make = lambda backend: policy_for(FAMILIES[family](outputs, backend), layers, state_dependent_std=of_state)
+    size = make(case.backend).layout.size
+    theta, v, obs = case.normal(size, scale=0.5), case.normal(size, scale=0.5), case.normal(case.count(9), layers[0])
+
+    def compute(backend: Backend, dtype: Any) -> list[Array]:
+        policy, x = make(backend), theta.astype(dtype)
+        return [policy.fisher_product(x, policy.forward(x, obs.astype(dtype)), v.astype(dtype))]
+
+    like = make(case.backend)
+    amplified = float(np.exp(2 * np.abs(like.forward(theta, obs).params).max()))  # 1/σ², and exps of logits
+    return _same(case, compute, amplified * (1 + np.abs(theta).max()) ** 2 * like.layout.size)
+
+
+def twins_agree_on_returns_PG7_PG12(case: Case) -> float:
+    """Returns, TD errors and GAE across ends of both kinds."""
+    shape = case.count(12), case.count(3)
+    rew, value, next_value = (case.normal(*shape) for _ in range(3))
+    end = case.rng.choice(3, size=shape, p=[0.7, 0.15, 0.15])
+    at = np.flatnonzero(end == 2)
+    whole = case.normal(rew.size + shape[1] + len(at))
+
+    def compute(backend: Backend, dtype: Any) -> list[Array]:
+        r, v, w = rew.astype(dtype), value.astype(dtype), next_value.astype(dtype)
+        return [
+            discounted_returns(r, w, end == 1, end == 2, 0.97, backend),
+            td_errors(r, v, w, end == 1, 0.97, backend),
+            gae(r, end == 1, end == 2, 0.97, 0.9, backend),
+            *advantages(whole.astype(dtype), r, end == 1, end == 2, at, 0.97, 0.9, backend),
+        ]
+
+    return _same(case, compute, 12.0)
+
+
+def twins_agree_on_the_surrogates_IS3_PP2(case: Case) -> float:
+    """r Â, its clipped form and its gradient."""
+    rows = case.count(9)
+    logp, logp_old, adv = (case.normal(rows) for _ in range(3))
+
+    def compute(backend: Backend, dtype: Any) -> list[Array]:
+        inputs, kernels = [x.astype(dtype) for x in (logp, logp_old, adv)], backend.kernels("surrogate")
+        value, clipped, gradient = np.empty((3, rows), dtype)
+        kernels.surrogate(*inputs, value)
+        kernels.clipped(*inputs, 0.2, clipped)
+        kernels.clipped_gradient(*inputs, 0.2, gradient)
+        return [value, clipped, gradient]
+
+    return _same(case, compute)
+
+
+def twins_agree_on_the_optimizers_AC3(case: Case) -> float:
+    """One step of each from the same state."""
+    size, step = case.count(11), case.count(9)
+    grad, theta, first = (case.normal(size) for _ in range(3))
+    second = (case.normal(size) ** 2).astype(case.dtype)
+
+    def compute(backend: Backend, dtype: Any) -> list[Array]:
+        kernels, g = backend.kernels("optimizer"), grad.astype(dtype)
+        x, y, z = (theta.astype(dtype) for _ in range(3))
+        u, m, s, t = (a.astype(dtype) for a in (first, first, second, second))
+        small, large = np.empty_like(g), np.empty_like(g)
+        kernels.sgd(g, 0.1, 0.9, x, u)
+        kernels.rmsprop(g, 0.1, 0.99, 1e-2, y, s)
+        kernels.adam(g, 0.1, 0.9, 0.999, 1e-2, step, z, m, t)
+        kernels.clip_global_norm(g, 0.5, small)
+        kernels.clip_global_norm(g, 50.0, large)
+        return [x, u, y, s, z, m, t, small, large]
+
+    return _same(case, compute, 100.0)
+
+
+LAWS: tuple[Law, ...] = (
+    twins_agree_on_the_network_TR9,
+    twins_agree_on_the_distributions_DI1_DI7,
+    twins_draw_the_same_actions_from_the_same_noise,
+    twins_agree_on_the_fisher_products_TR9,
+    twins_agree_on_returns_PG7_PG12,
+    twins_agree_on_the_surrogates_IS3_PP2,
+    twins_agree_on_the_optimizers_AC3,
+)

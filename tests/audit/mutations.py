@@ -1,0 +1,912 @@
+"""Proof that the checks bite: realistic slips, planted one at a time, and the law that catches each.
+
+    python tests/audit/mutations.py [--only NAME] [--jobs N]
+
+A slip changes one expression of a reference kernel or of an update rule, in a temporary copy of the tree; the checkout
+is never touched. The laws named beside it must then fail. That the compiled twin disagrees does not count: tests with
+"twins" in their name are left out, so it is the mathematics that notices. Rows of the table are printed as they come;
+the exit status is 1 if a slip survives, is not found in its file, or if the laws fail without any slip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+TIME_LIMIT = 600  # seconds for one slip
+NO_VERDICT = "ImportError|NameError|SyntaxError|TypeError|AttributeError"  # its author would have noticed
+
+
+class Slip(NamedTuple):
+    """`old`, which stands in the file once (or count its `occurrence` from 1), becomes `new`, and `laws` must fail.
+
+    `laws` are a file of tests and a part of their names: "theory TR9" is tests/test_theory.py -k TR9.
+    """
+
+    file: str
+    name: str
+    old: str
+    new: str
+    laws: str
+    occurrence: int = 0
+
+
+# file: (name, old, new, laws[, occurrence]).  The reason for the length of this file is that it is a table.
+# fmt: off
+# ruff: noqa: E501
+SLIPS = {
+"kernels/_layers.py": [
+    ("layers off by one row of θ", "start += (n + 1) * m", "start += n * m", "theory forward_is"),
+    ("stale activations: every layer's in one place", "start += rows * m", "start += 0", "theory TR9"),
+],
+"kernels/reference/mlp.py": [
+    ("hidden layer without bias", "y = h @ w + b", "y = h @ w", "theory forward_is"),
+    ("last layer without bias", "out[...] = h @ w + b", "out[...] = h @ w", "theory forward_is"),
+    ("ReLU clipped at 1", "xp.maximum(y, 0)", "xp.clip(y, 0, 1)", "theory forward_is"),
+    ("tanh′ = 1 − h", "1 - h * h", "1 - h", "theory TR9"),
+    ("ReLU′ = [h ≥ 0]", "(h > 0)", "(h >= 0)", "network TR9"),
+    ("jvp without the layers below", "dh @ w + h @ dw + db", "h @ dw + db", "theory TR9"),
+    ("jvp without the layer's own weights", "dh @ w + h @ dw + db", "dh @ w + db", "theory TR9"),
+    ("jvp without the bias", "dh @ w + h @ dw + db", "dh @ w + h @ dw", "theory TR9"),
+    ("jvp without the slope", "_slope(activation, h_next) * dy", "dy", "theory TR9"),
+    ("vjp: weight reshaped, not transposed", "> 0:\n            g = g @ w.T",
+     "> 0:\n            g = g @ w.reshape(w.T.shape)", "theory TR9"),
+    ("vjp: bias gradient dropped", "db[...] = g.sum(axis=0)", "db[...] = 0", "theory TR9"),
+    ("vjp: bias gradient averaged", "db[...] = g.sum(axis=0)", "db[...] = g.mean(axis=0)", "theory vjp"),
+    ("vjp: slope forgotten", "> 0:\n            g = g @ w.T * _slope(activation, h)",
+     "> 0:\n            g = g @ w.T", "theory TR9"),
+    ("vjp: slope of the layer above", "h.T @ g", "h.T @ (g * _slope(activation, g))", "theory TR9"),
+    ("vjp: off by one layer", "if index > 0", "if index > 1", "theory TR9"),
+    ("vjp to the inputs without slopes", "g @ w.T if h is None else g @ w.T * _slope(activation, h)", "g @ w.T",
+     "theory vjp_obs"),
+],
+"kernels/reference/categorical.py": [
+    ("softmax without shift", "logits - logits.max(axis=1, keepdims=True)", "logits - 0", "theory extreme"),
+    ("softmax shifted by the batch's maximum", "logits.max(axis=1, keepdims=True)", "logits.max()",
+     "theory extreme"),
+    ("sampling off by one action", "total[:, :-1] <=", "total[:, 1:] <=", "distributions sampling"),
+    ("sampling: < for ≤", "total[:, :-1] <=", "total[:, :-1] <", "distributions never_drawn"),
+    ("sampling: rounding of the total ignored", "uniform[:, None] * total[:, -1:]", "uniform[:, None]",
+     "distributions never_drawn"),
+    ("score's sign", "_one_hot(act, logits.shape[1]) - xp.exp(_log_softmax(logits))",
+     "xp.exp(_log_softmax(logits)) - _one_hot(act, logits.shape[1])", "theory DI1"),
+    ("score without − p", " - xp.exp(_log_softmax(logits))", "", "theory DI1"),
+    ("KL reversed", "xp.exp(log_old) * (log_old - log_new)", "xp.exp(log_new) * (log_new - log_old)",
+     "theory DI6"),
+    ("KL under the new probabilities", "xp.exp(log_old) *", "xp.exp(log_new) *", "theory DI6"),
+    ("KL gradient's sign", "xp.exp(_log_softmax(new)) - xp.exp(_log_softmax(old))",
+     "xp.exp(_log_softmax(old)) - xp.exp(_log_softmax(new))", "theory PP3"),
+    ("entropy's sign", "out[...] = -(namespace", "out[...] = (namespace", "theory DI7"),
+    ("entropy gradient's sign", "out[...] = -p *", "out[...] = p *", "theory DI7"),
+    ("entropy gradient with 1 for H", "(log_p - (p * log_p).sum(axis=1, keepdims=True))", "(log_p + 1)",
+     "theory DI7"),
+    ("Fisher without centring", "p * (v - (p * v).sum(axis=1, keepdims=True))", "p * v", "theory DI3"),
+    ("Fisher: diagonal alone", "p * (v - (p * v).sum(axis=1, keepdims=True))", "p * (1 - p) * v", "theory DI3"),
+],
+"kernels/reference/gaussian.py": [
+    ("sample with the variance", "exp(log_std) * normal", "exp(2 * log_std) * normal", "theory DI2"),
+    ("log-density without log σ", "z * z + 2 * log_std +", "z * z +", "theory DI4"),
+    ("log-density without log 2π", " + math.log(2 * math.pi))", ")", "theory DI7"),
+    ("score in μ over σ", "z * inverse_std\n    out_log_std[...] = z", "z\n    out_log_std[...] = z", "theory DI4"),
+    ("score's sign in μ", "(act - mean) * inverse_std", "(mean - act) * inverse_std", "theory DI4"),
+    ("log σ score without − 1", "z * z - 1", "z * z", "theory DI2"),
+    ("KL reversed", "= _split(old), _split(new)", "= _split(new), _split(old)", "theory DI6", 1),
+    ("KL over the old σ", "xp.exp(-log_std1)", "xp.exp(-log_std0)", "theory DI6", 1),
+    ("KL: sign of the log ratio", "xp.expm1(d) - d", "xp.expm1(d) + d", "theory DI6"),
+    ("KL that cancels: exp(d) − 1", "xp.expm1(d)", "xp.exp(d) - 1", "distributions DI6"),
+    ("KL gradient in μ over σ", "z * inverse_std\n    out_log_std[...] = -xp", "z\n    out_log_std[...] = -xp",
+     "theory DI6"),
+    ("KL gradient in log σ without z²", "log_std1)) - z * z", "log_std1))", "theory DI6"),
+    ("KL gradient's exponent without the 2", "-xp.expm1(2 * (", "-xp.expm1((", "theory DI6"),
+    ("entropy without the ½ of e", "2 * math.pi * math.e", "2 * math.pi", "theory DI7"),
+    ("entropy gradient's sign", "out_log_std[...] = 1", "out_log_std[...] = -1", "theory DI7"),
+    ("Fisher 1 for 2", "2 * v_log_std", "v_log_std", "theory DI5"),
+    ("Fisher over σ", "v_mean * inverse_std * inverse_std", "v_mean * inverse_std", "theory DI5"),
+],
+"kernels/reference/bernoulli.py": [
+    ("softplus without |z|", "xp.log1p(xp.exp(-xp.abs(z)))", "xp.log1p(xp.exp(-z))", "distributions DI1"),
+    ("sigmoid that overflows", "return xp.where(z >= 0, 1, small) / (1 + small)", "return xp.exp(z) / (1 + xp.exp(z))",
+     "distributions saturated"),
+    ("sampling the other bit", "uniform < _sigmoid(logits)", "uniform < _sigmoid(-logits)", "distributions bit"),
+    ("sampling: ≤ for <", "uniform < _sigmoid(logits)", "uniform <= _sigmoid(logits)", "distributions bit"),
+    ("mode above ¾", "out[...] = logits > 0", "out[...] = logits > 1", "distributions bits"),
+    ("log-probability of the other bit", "act == 1, -logits", "act == 0, -logits", "distributions DI1"),
+    ("score's sign", "act - _sigmoid(logits)", "_sigmoid(logits) - act", "distributions DI1"),
+    ("KL of the ones alone", "(ones + zeros)", "(ones)", "theory DI6"),
+    ("KL under the new probabilities", "_sigmoid(old) *", "_sigmoid(new) *", "theory DI6"),
+    ("entropy of the ones alone", " + _sigmoid(-logits) * _softplus(logits)", "", "distributions DI7"),
+    ("entropy gradient's sign", "-logits * _sigmoid(logits)", "logits * _sigmoid(logits)", "distributions DI7"),
+    ("Fisher p for p (1 − p)", "_sigmoid(logits) * _sigmoid(-logits) * v", "_sigmoid(logits) * v", "theory DI8"),
+],
+"kernels/reference/multicategorical.py": [
+    ("components off by one column", "yield k, slice(start, stop)", "yield k, slice(max(start - 1, 0), stop)",
+     "distributions DI1"),
+    ("one uniform for all", "uniform[:, k], out", "uniform[:, 0], out", "distributions choices"),
+    ("the first component's action for all", "act[:, k], part", "act[:, 0], part", "distributions DI1"),
+    ("log-probability of the last component alone", "        out += part", "        out[...] = part",
+     "distributions DI1", 1),
+    ("KL of the last component alone", "        out += part", "        out[...] = part", "theory DI6", 2),
+    ("entropy of the last component alone", "        out += part", "        out[...] = part", "distributions DI7", 3),
+],
+"kernels/reference/squashed.py": [
+    ("log-density's correction forgotten", "out += 2 * _log_cosh(act).sum(axis=1)", "pass", "distributions density"),
+    ("log-density's correction's sign", "out += 2 * _log_cosh(act)", "out -= 2 * _log_cosh(act)",
+     "distributions density"),
+    ("log 1 − tanh as it stands", "xp.abs(u) + xp.log1p(xp.exp(-2 * xp.abs(u))) - math.log(2)",
+     "-xp.log(1 - xp.tanh(u) ** 2) / 2", "distributions far_out"),
+    ("entropy of the Gaussian", "out -= 2 * value.sum(axis=1)", "pass", "distributions DI7"),
+    ("entropy gradient of the Gaussian in μ", "-2 * by_mean", "0 * by_mean", "distributions DI7"),
+    ("entropy gradient in σ for log σ", "(sigma * x * slope)", "(x * slope)", "distributions DI7"),
+    ("the narrow rule for wide σ", "xp.where(std[..., 0] <= 1, *pair)", "xp.where(std[..., 0] <= 1e9, *pair)",
+     "distributions DI7"),
+    ("wide: the remainder forgotten", "density.sum(-1),", "0,", "distributions DI7"),
+    ("wide: tails without the smoothing", "sigma * sigma + TAU * TAU", "sigma * sigma + 0 * TAU",
+     "distributions DI7"),
+],
+"kernels/_quadrature.py": [
+    ("too coarse a step", "_STEP = 0.3", "_STEP = 0.6", "distributions DI7"),
+    ("tails cut off", "= 28, 47", "= 14, 47", "distributions DI7"),
+    ("remainder cut off", "= 28, 47", "= 28, 20", "distributions DI7"),
+],
+"kernels/reference/fisher.py": [
+    ("softmax metric forgotten", "categorical.fisher_product(params, Jv, MJv)", "MJv = Jv", "theory TR9"),
+    ("log σ left out of the direction", "Jv[:, size:] = v[-size:]", "Jv[:, size:] = 0", "theory TR9"),
+    ("log σ looked for at the head of v", "v[:-size], Jv", "v[size:], Jv", "theory TR9"),
+    ("log σ averaged over the batch", "MJv[:, size:].sum(axis=0)", "MJv[:, size:].mean(axis=0)", "theory TR9"),
+],
+"kernels/reference/surrogate.py": [
+    ("ratio inverted", "exp(logp - logp_old) * adv", "exp(logp_old - logp) * adv", "theory IS3"),
+    ("advantage forgotten", "exp(logp - logp_old) * adv", "exp(logp - logp_old)", "theory IS3"),
+    ("clipped: the greater of the two", "xp.minimum(", "xp.maximum(", "theory PP2"),
+    ("clip from 0", "clip(r, 1 - clip_range", "clip(r, 0 * clip_range", "theory PP2"),
+    ("clip without the minimum", "xp.minimum(r * adv, xp.clip(r, 1 - clip_range, 1 + clip_range) * adv)",
+     "xp.clip(r, 1 - clip_range, 1 + clip_range) * adv", "theory PP2"),
+    ("clip on the wrong side", "where(adv > 0,", "where(adv < 0,", "theory PP2"),
+    ("gradient 0 wherever r is outside", "xp.where(adv > 0, r > 1 + clip_range, r < 1 - clip_range)",
+     "(r > 1 + clip_range) | (r < 1 - clip_range)", "theory PP2"),
+    ("gradient without the ratio", "where(beyond, 0, r * adv)", "where(beyond, 0, adv)", "theory PP2"),
+    ("gradient with the ratio inverted", "r = xp.exp(logp - logp_old)", "r = xp.exp(logp_old - logp)", "theory PP2", 2),
+],
+"kernels/reference/returns.py": [
+    ("returns across a termination", "xp.where(terminated[t], 0, gamma * following)", "gamma * following", "theory PG7"),
+    ("no bootstrap at truncation", "xp.where(truncated[t], next_value[t], following)",
+     "xp.where(truncated[t], 0, following)", "theory PG7"),
+    ("no bootstrap after the last row", "following = namespace(rew), next_value[-1]",
+     "following = namespace(rew), 0 * next_value[-1]", "theory PG7"),
+    ("returns forwards in time", "reversed(range(len(rew)))", "range(len(rew))", "theory PG7"),
+    ("TD error bootstraps on termination", "namespace(rew).where(terminated, 0, gamma * next_value)",
+     "gamma * next_value", "theory PG12"),
+    ("TD error without γ", "gamma * next_value", "next_value", "theory PG12"),
+    ("GAE over a truncation", "terminated[t] | truncated[t], 0", "terminated[t], 0", "theory PG12"),
+    ("GAE over a termination", "terminated[t] | truncated[t], 0", "truncated[t], 0", "theory PG12"),
+    ("GAE without γ", "gamma * gae_lambda * following", "gae_lambda * following", "theory PG12"),
+    ("GAE of one step back", "following = out[t]", "following = delta[t]", "theory PG12", 2),
+    ("no bootstrap from the final observation", "= value[rows + envs :]", "= 0", "theory PG12"),
+    ("bootstrap from the reset observation", "following[final_at] = value[rows + envs :]", "pass", "theory PG12"),
+    ("V(s) for V(s′)", "value[envs : rows + envs]", "value[:rows]", "theory PG12"),
+    ("bootstrap decided by the cut", "reshape(rew.shape), terminated, gamma", "reshape(rew.shape), cut, gamma",
+     "theory PG12"),
+    ("critic's target is the advantage", "ret[...] = adv + own", "ret[...] = adv", "theory PG12"),
+    ("GAE cut one step early", "terminated[t] | truncated[t], 0",
+     "terminated[t - 1] | truncated[t - 1], 0",
+     "theory PG12"),
+],
+"kernels/reference/optimizer.py": [
+    ("descent for ascent", "theta += learning_rate * velocity", "theta -= learning_rate * velocity", "theory AC3"),
+    ("momentum that damps the gradient", "momentum * velocity + grad", "momentum * velocity + (1 - momentum) * grad",
+     "theory AC3"),
+    ("RMSProp: ε outside of the root", "sqrt(second + epsilon)", "sqrt(second) + epsilon", "theory AC3"),
+    ("RMSProp: decay inverted", "decay * second + (1 - decay) * grad", "(1 - decay) * second + decay * grad",
+     "theory AC3"),
+    ("Adam without bias correction", "learning_rate / (1 - beta1**step)", "learning_rate", "theory AC3"),
+    ("Adam: bias correction without its power", "beta2**step", "beta2", "theory AC3"),
+    ("Adam: bias correction from step + 1", "beta1**step", "beta1 ** (step + 1)", "theory AC3"),
+    ("Adam: ε inside the root", "(1 - beta2**step)) + epsilon)", "(1 - beta2**step) + epsilon))", "theory AC3"),
+    ("Adam: second moment not squared", "(1 - beta2) * grad * grad", "(1 - beta2) * abs(grad)", "theory AC3"),
+    ("clipping from the wrong side", "xp.fmax(norm, max_norm)", "xp.fmin(norm, max_norm)", "theory AC3"),
+    ("clipping by the inverse", "(max_norm / xp.fmax(norm, max_norm))",
+     "(xp.fmax(norm, max_norm) / max_norm)", "theory AC3"),
+    ("clipping by the squared norm", ".sum() ** 0.5", ".sum()", "theory AC3"),
+],
+"kernels/reference/moments.py": [
+    ("Chan's merge without n·m/(n+m)", "d * d * (count[0] * rows / total)", "d * d", "theory moments"),
+    ("merge without the means' distance", " + d * d * (count[0] * rows / total)", "", "theory moments"),
+    ("deviations from the old mean", "(x - x_mean) ** 2", "(x - mean) ** 2", "theory moments"),
+    ("mean moved by d/(n+m)", "d * (rows / total)", "d / total", "theory moments"),
+    ("standardising by the variance", "xp.sqrt(xp.where(variance > 0, variance, 1))",
+     "xp.where(variance > 0, variance, 1)", "kernels standardizing"),
+    ("standardising: clipped before scaling", "xp.clip((x - mean) * scale, -limit, limit)",
+     "xp.clip(x - mean, -limit, limit) * scale", "kernels standardizing"),
+    ("standardising a constant: 0/0", "xp.where(variance > 0, variance, 1)", "variance", "kernels standardizing"),
+],
+"kernels/reference/policy_gradient.py": [
+    ("score without its weight", "weight[:, None] * score", "score", "theory IS3"),
+    ("entropy bonus's sign", "score + entropy_weight", "score - entropy_weight", "theory IS3"),
+    ("log σ not learnt", "u, g, grad[count:])", "u, g, 0 * grad[count:])", "theory IS3"),
+    ("of the observations: entropy averaged twice", "entropy.sum(dtype=told.dtype)", "entropy.mean(dtype=told.dtype)",
+     "algorithms only_climbed"),
+    ("of the observations: no entropy bonus", "act, weight, entropy_weight, grad, work)\n        entropy",
+     "act, weight, 0.0, grad, work)\n        entropy", "algorithms only_climbed"),
+],
+"kernels/reference/shuffling.py": [
+    ("the first place stays", "np.arange(order.shape[1])[:0:-1]", "np.arange(order.shape[1])[:1:-1]",
+     "kernels likely"),
+    ("a place is never left alone", "last_first.astype(np.uint64) + 1)", "last_first.astype(np.uint64))",
+     "kernels likely"),
+    ("every epoch the same", "others[epoch].tolist()", "others[0].tolist()", "kernels shuffled"),
+    ("numbers of another generator", "x ^ (x >> 27)", "x ^ (x >> 26)", "kernels SplitMix64"),
+],
+"kernels/reference/regression.py": [
+    ("gradient's sign", "out - target[:, None]", "target[:, None] - out", "theory AC1"),
+    ("gradient without the 2", "2 * error, grad, None", "error, grad, None", "theory AC1"),
+    ("error's sign", "y[:, None] - out", "out - y[:, None]", "theory AC3"),
+    ("missing 1/B", "2 * error / len(y)", "2 * error", "theory AC3"),
+    ("value loss without the 2", "2 * error / len(y)", "error / len(y)", "theory AC3"),
+    ("targets not shuffled with their rows", "obs[some], target[some]",
+     "obs[some], target[start : start + minibatch_size]", "theory AC3"),
+    ("last minibatch dropped", "range(0, len(rows), minibatch_size)",
+     "range(0, len(rows) - minibatch_size + 1, minibatch_size)", "theory AC3"),
+    ("V clipped at once", "(abs(moved) <= clip_range) | ", "", "theory AC3"),
+    ("a V held back is learnt from", "xp.where(learnt, 2 * error / len(y), 0)", "2 * error / len(y)", "theory AC3"),
+    ("critic's gradient never shortened", "optimizer.clip_global_norm(grad, max_norm, grad)", "pass", "theory AC3"),
+    ("Adam's step never counted", "step += 1", "step = 1", "theory AC3"),
+],
+"minipg/value.py": [
+    ("gradient without 1/B", "sum(gradients) / len(obs)", "sum(gradients)", "theory AC1"),
+    ("L2 gradient without the 2", "2 * l2 * theta", "l2 * theta", "theory AC1"),
+    ("Adam's steps miscounted", "-(-len(obs) // rows)", "(len(obs) // rows)", "value adam"),
+],
+"minipg/policy.py": [
+    ("jvp without log σ", "d_out, v_log_std, d_params)", "d_out, 0 * v_log_std, d_params)", "theory TR9"),
+    ("vjp without log σ", "g_out), log_std_grad])", "g_out), 0 * log_std_grad])", "theory TR9"),
+    ("metric of the composed product forgotten", "fisher_product(tape.params, self.jvp(theta, tape, v))",
+     "fisher_product(tape.params, v := self.jvp(theta, tape, v)) * 0 + v", "theory TR9"),
+    ("fresh log σ without the map's inverse", "reach * math.atanh(inside / reach)", "inside",
+     "policy deviation_of_the_state"),
+    ("fresh log σ: one reach for both sides", "high if inside > 0 else -low", "high", "policy deviation_of_the_state"),
+    ("projection of all of θ", "xp.concatenate([network, xp.clip(log_std, *LOG_STD_RANGE)])",
+     "xp.clip(theta, *LOG_STD_RANGE)", "policy projection"),
+],
+"minipg/fisher.py": [
+    ("missing 1/B", " / v.dtype.type(rows)", "", "theory TR9"),
+    ("damping dropped", " + v.dtype.type(damping) * v", "", "theory TR9"),
+],
+"minipg/objective.py": [
+    ("policy gradient without 1/B", " / theta.dtype.type(count)", "", "theory IS3"),
+    ("advantages of the first tile for all", "weight[rows], float", "weight[: len(params)], float", "policy tiles", 1),
+    ("worth summed, not averaged", "(sums / len(obs)).tolist()", "sums.tolist()", "theory IS3"),
+    ("worth of the first tile alone", "reduce(add, policy.backend.map_rows(on_tile, len(obs)), xp.zeros(3))",
+     "len(obs) * policy.backend.map_rows(on_tile, len(obs))[0]", "policy tiles"),
+    ("log-probabilities of other actions", "policy.distribution.log_prob(old_params, act)",
+     "policy.distribution.log_prob(old_params, act[::-1])", "theory IS3"),
+    ("β halved above, doubled below", "if kl < target / 1.5", "if kl > target / 1.5", "theory PP4"),
+    ("β adapts at once", "kl > 1.5 * target", "kl > target", "theory PP4"),
+    ("β doubled twice", "return 2 * beta", "return 4 * beta", "theory PP4"),
+],
+"minipg/conjugate_gradient.py": [
+    ("β inverted", "rr_next / rr", "rr / rr_next", "trust_region TR10"),
+    ("α inverted", "rr / pAp", "pAp / rr", "trust_region TR10"),
+    ("α of the first residual", "x, r, rr = x_next, r_next, rr_next", "x, r = x_next, r_next", "trust_region TR10"),
+    ("steepest descent", "p = r_next + b.dtype.type(rr_next / rr) * p", "p = r_next", "trust_region TR10"),
+    ("residual's sign", "r - alpha * Ap", "r + alpha * Ap", "trust_region TR10", 1),
+    ("residual squared", "rr**0.5", "rr", "trust_region TR10", 1),
+    ("curvature of the identity", "_dot(x, b - r)", "_dot(x, x)", "trust_region TR10", 1),
+    ("tolerance not squared", "tol * tol * rr", "tol * rr", "trust_region TR10", 1),
+    ("iterations off by one", "and done < iterations", "and done < iterations - 1", "trust_region TR10"),
+    ("negative curvature followed", "if pAp <= 0:", "if pAp == 0:", "trust_region curvature"),
+    ("what is not finite followed", "if not np.isfinite(rr_next) or not np.isfinite(x_next).all():", "if False:",
+     "trust_region finite"),
+    ("frozen: x goes on", "xp.where(going, x_next, x)", "x_next", "cupy TR10"),
+    ("frozen: negative curvature followed", "convex & ((pAp > 0) | ~(going & sound))", "convex", "cupy TR10"),
+    ("frozen: what is not finite followed", "sound & ((xp.isfinite(rr_next) & xp.isfinite(x_next).all()) | ~going)",
+     "sound", "cupy TR10"),
+    ("frozen: products counted to the end", "done + going", "done + 1", "cupy TR10"),
+],
+"minipg/line_search.py": [
+    ("√(δ/xᵀAx)", "2 * max_kl / curvature", "max_kl / curvature", "trust_region TR7"),
+    ("2δ/xᵀAx without the root", "math.sqrt(2 * max_kl / curvature)", "2 * max_kl / curvature", "trust_region TR7"),
+    ("curvature's sign ignored", "curvature) if curvature > 0", "abs(curvature)) if curvature",
+     "trust_region curvature"),
+    ("search without KL", " and kl <= max_kl", "", "trust_region TR11"),
+    ("search without improvement", "improvement > 0 and improvement >=", "improvement >=", "trust_region TR11"),
+    ("search without finiteness", "math.isfinite(improvement) and ", "", "trust_region TR11"),
+    ("NaN KL accepted", "kl <= max_kl", "not kl > max_kl", "trust_region TR11"),
+    ("boundary excluded", "kl <= max_kl", "kl < max_kl", "trust_region boundary"),
+    ("the step shrinks once", "fraction *= backtrack_coeff", "fraction = backtrack_coeff", "trust_region TR11"),
+    ("expected gain of the whole step", "accept_ratio * fraction * expected", "accept_ratio * expected",
+     "trust_region TR11"),
+    ("failed search keeps the last trial", "(theta, False, 0.0,", "(candidate, False, 0.0,", "trust_region TR11"),
+],
+"minipg/algorithms/advantages.py": [
+    ("bootstrap decided by truncation", "ends = batch.terminated, cut,", "ends = cut, cut,", "collector bootstrapped"),
+    ("final observations forgotten", "batch.last_obs, batch.final_obs]", "batch.last_obs, 0 * batch.final_obs]",
+     "collector bootstrapped"),
+    ("advantages over a lost step", "cut[:-1] |= backend.to_device(batch.dropped[1:])", "pass", "faults PG12"),
+    ("advantages cut at the lost step alone", "cut[:-1] |= backend.to_device(batch.dropped[1:])",
+     "cut |= batch.dropped", "faults PG12"),
+    ("reset steps learnt from", "array[keep] for array", "array for array", "collector never_learnt"),
+    ("advantages not centred", "namespace(adv), adv - adv.mean()", "namespace(adv), adv", "trpo normalize"),
+    ("advantages over their variance", "xp.sqrt(_variance(centred))", "_variance(centred)",
+     "trpo normalize"),
+    ("equal advantages: 0/0", "choose(negligible, adv.dtype.type(math.inf), deviation)", "deviation",
+     "trpo normalize"),
+    ("explained variance of the critic alone", "_variance(ret - value)", "_variance(value)", "trpo explained"),
+    ("explained variance that counts a bias", "_variance(ret - value)",
+     "float(np.square(ret - value).mean())", "trpo explained"),
+],
+"minipg/algorithms/optimizers.py": [
+    ("Adam's step counted from 0", "state.second.copy(), state.step + 1", "state.second.copy(), max(state.step, 1)",
+     "algorithms adam_counts"),
+    ("gradient never shortened", "kernels.adam(shortened,", "kernels.adam(g,", "algorithms adam_counts"),
+    ("schedule upwards", "np.maximum(1.0 - progress * (schedule == \"linear\"), 0.0)",
+     "np.minimum(1.0, progress if schedule == \"linear\" else 1.0)", "algorithms schedule"),
+    ("RMSProp on the unclipped gradient", "kernels.rmsprop(shortened,", "kernels.rmsprop(g,", "algorithms rmsprop"),
+],
+"minipg/algorithms/ppo.py": [
+    ("target KL asked for too early", "1.5 * self.target_kl if", "1e-9 * self.target_kl if",
+     "algorithms beyond_its_target"),
+    ("fixed β forgotten", "if \"kl\" in self.objective", "if \"adaptive\" in self.objective",
+     "algorithms PP3"),
+    ("fixed β adapted", "if config.objective == \"adaptive-kl\" and taken:", "if taken:",
+     "algorithms PP3"),
+    ("β never adapted", "beta = adapted_beta(beta, reached.kl, config.target_kl)", "pass", "algorithms PP4"),
+    ("clip without clipping", "if self.objective == \"clip\" else math.inf", "if False else math.inf",
+     "algorithms PP2"),
+    ("unclipped is clipped", "if self.objective == \"clip\" else math.inf", "if True else math.inf",
+     "algorithms PP2"),
+],
+"minipg/algorithms/surrogate.py": [
+    ("ended early, said to be whole", "\"ok\" if taken == wanted else \"target KL\"", "\"ok\"",
+     "algorithms beyond_its_target"),
+    ("Adam begins anew", "(max_kl, max_grad_norm)), adam.step,", "(max_kl, max_grad_norm)), 0,", "algorithms AC3"),
+],
+"kernels/reference/surrogate_epochs.py": [
+    ("penalty's sign", "- beta * kl_gradient", "+ beta * kl_gradient", "theory PP3"),
+    ("KL penalty reversed", "kl_gradient(old, params, *options", "kl_gradient(params, old, *options", "theory PP3"),
+    ("proximal gradient never clipped", "adv, clip_range, weight)", "adv, float(\"inf\"), weight)", "theory PP2"),
+    ("entropy bonus's sign", "+ entropy_weight * entropy_gradient", "- entropy_weight * entropy_gradient", "theory PP3"),
+    ("mean over all but one", ") / len(obs)", ") / (len(obs) + 1)", "theory PP3"),
+    ("advantages of another minibatch", "(array[rows] for array in batch)",
+     "(array[rows] if array.ndim > 1 else array[: len(rows)] for array in batch)", "algorithms tiles"),
+    ("log σ not learnt", "u, g, grad[count:])", "u, g, 0 * grad[count:])", "theory PP3"),
+    ("KL summed, not averaged", "xp.stack([kl.mean()", "xp.stack([kl.sum()", "theory PP3"),
+    ("target KL never asked for", "if host_knows(going) and not going:", "if False:", "algorithms beyond_its_target"),
+    ("last minibatch dropped", "range(0, len(rows), minibatch_size)",
+     "range(0, len(rows) - minibatch_size + 1, minibatch_size)", "algorithms beyond_its_target"),
+    ("gradient never shortened", "optimizer.clip_global_norm(grad, max_norm, grad)", "pass", "algorithms AC3"),
+    ("log σ left outside of its range", "theta[-sizes[-1] :] = xp.clip", "xp.clip", "algorithms AC3"),
+],
+"kernels/reference/distribution_params.py": [
+    ("bounded log σ without its slope", "if form == 2:\n        g[", "if False:\n        g[", "theory PP3"),
+    ("bounded log σ: slope forgotten in J", "if form == 2:\n        d_params[", "if False:\n        d_params[",
+     "theory TR9"),
+    ("bounded log σ: slope 1 − tanh", "1 - namespace(z).tanh(z / _reach(bounds, z)) ** 2",
+     "1 - namespace(z).tanh(z / _reach(bounds, z))", "theory TR9"),
+    ("bounded log σ: one reach for both sides", "where(z > 0, high, -low)", "where(z > 0, high, high)",
+     "policy deviation_of_the_state"),
+    ("log σ's gradient averaged", "u[:, n:].sum(axis=0)", "u[:, n:].mean(axis=0)", "theory TR9"),
+    ("log σ of the other bound", "where(z > 0, high, -low)", "where(z > 0, -low, high)",
+     "policy deviation_of_the_state"),
+    ("log σ of the outputs' order", "params[:, n:] = log_std", "params[:, n:] = log_std[::-1]", "theory PP3"),
+],
+"kernels/reference/surrogate_value.py": [
+    ("KL reversed", "kl(old, params, *options", "kl(params, old, *options", "policy region"),
+    ("ratio inverted", "surrogate(logp, logp_old, adv", "surrogate(logp_old, logp, adv", "theory IS3"),
+    ("entropy never asked for", "if wants_entropy:", "if False:", "algorithms DI7"),
+],
+"kernels/reference/act.py": [
+    ("σ is nobody's", "out, theta[count:], params)", "out, 0 * theta[count:], params)", "theory to_act_is"),
+    ("the noise of a state is another's", "sample(params, noise,", "sample(params, noise[::-1].copy(),",
+     "theory to_act_is"),
+],
+"kernels/cpu/_jit.py": [
+    ("exact only where no fast kernel came first", "fastmath=False, ", "", "kernels exact_kernel"),
+],
+"kernels/cpu/classic_control/rollout.py": [
+    ("action never clipped", "min(max(np.float32(told_by[t, i]), -bound), bound)", "np.float32(told_by[t, i])",
+     "collector step_by_step"),
+    ("return of an episode goes on into the next", "returns[i], lengths[i] = 0, 0", "lengths[i] = 0",
+     "collector step_by_step"),
+    ("discounted return never reset", "discounted[i, 0] = 0", "pass", "collector step_by_step"),
+    ("last observation is the first of the next episode", "last_obs[counts[0], j] = shown[i, j]",
+     "last_obs[counts[1], j] = obs[t, i, j]", "collector step_by_step"),
+    ("statistics without the last step", "moments.merge(obs[t + 1], obs_count", "moments.merge(obs[t], obs_count",
+     "collector step_by_step"),
+    ("a truncation that also terminated", "truncated[t, i] and not terminated[t, i]", "truncated[t, i]",
+     "collector step_by_step"),
+],
+"kernels/gpu/arrays.cu": [
+    ("a sum that forgets all but the first round", "e < entries; e += threads) sum += x[e];",
+     "e < threads; e += threads) sum += x[e];", "cuda_kernels sums"),
+    ("a sum of single precision", "double sum = 0;\n    for (i64 e = t; e < entries; e += threads) sum += x[e];",
+     "real sum = 0;\n    for (i64 e = t; e < entries; e += threads) sum += x[e];", "cuda_kernels sums"),
+    ("rows of a minibatch by their place in it", "x[picked[e / columns] * columns", "x[e / columns * columns",
+     "cuda_kernels minibatch"),
+],
+"kernels/gpu/mlp.cu": [
+    ("a bias by a wide layer's last round", "y[e] = entry;\n        sum += entry;",
+     "y[e] = entry;\n        sum = entry;", "cuda_kernels a_pass_meets", 1),
+    ("a bias by a narrow layer's last round", "y[e] = entry;\n        sum += entry;",
+     "y[e] = entry;\n        sum = entry;", "cuda_kernels a_pass_meets", 2),
+    ("a narrow product by its first row alone", "row += threads / m * n", "row += 0", "cuda_kernels a_pass_meets"),
+    ("tanh′ for ReLU′ in a wide layer", "bent(y[e], h[e], activation);\n        y[e]",
+     "bent(y[e], h[e], 0);\n        y[e]", "cuda_kernels a_pass_meets"),
+    ("a narrow product of W for Wᵀ", "w[t % m * n + k]", "w[k * m + t % m]", "cuda_kernels law"),
+],
+"kernels/gpu/rows.cu": [
+    ("the clip on the side that Â does not pull to", "gain > 0 ? r > 1 + clip_range", "gain < 0 ? r > 1 + clip_range",
+     "cuda_kernels gradient_of_a_minibatch"),
+    ("a penalty that pulls", "x[j] -= share * beta", "x[j] += share * beta", "cuda_kernels gradient_of_a_minibatch"),
+    ("the old distribution of another row", "*before = old + row * width", "*before = old + i * width",
+     "cuda_kernels gradient_of_a_minibatch"),
+],
+"kernels/gpu/distribution_params.cuh": [
+    ("no slope of the bound on log σ", "y[j] *= 1 - h * h;", "y[j] *= 1;", "cuda_kernels law"),
+],
+"kernels/gpu/returns.cu": [
+    ("a trace over truncations", "terminated[e] || truncated[e] ?", "terminated[e] ?", "cuda_kernels law"),
+],
+"kernels/gpu/optimizer.cu": [
+    ("gradients lengthened to the norm too", "norm > longest ? (real)(longest / norm) * grad[i] : grad[i]",
+     "(real)(longest / norm) * grad[i]", "cuda_kernels AC3"),
+],
+"kernels/gpu/surrogate_epochs.py": [
+    ("the step after the KL is taken", "if watched and cupy.asnumpy(here)[0] > max_kl:\n                    return",
+     "if watched and cupy.asnumpy(here)[0] > 10 * max_kl:\n                    return", "cuda_kernels epochs"),
+    ("log σ beyond its bounds", "if form == 1:\n                    hold(", "if form == 7:\n                    hold(",
+     "cuda_kernels log_std_is_held"),
+],
+"kernels/gpu/_cuda.py": [
+    ("any dtype will do", "value.dtype == dtype and ", "", "cuda_sources refused"),
+    ("strides are not looked at", " and value.flags.c_contiguous", "", "cuda_sources refused"),
+    ("numbers cut to whole ones", 'isinstance(value, _NUMBERS if dtype.kind == "f" else _WHOLE)', "True",
+     "cuda_sources refused"),
+    ("a dtype that no kernel has", "if dtype not in _TYPES:", "if dtype is None:", "cuda_sources refused"),
+],
+"kernels/gpu/classic_control/philox.cuh": [
+    ("nine rounds", "round < 10", "round < 9", "device_envs philox"),
+],
+"kernels/gpu/classic_control/batch.cu": [
+    ("the same episode again and again", "episode[n]++", "episode[n]", "device_envs first_state"),
+    ("all environments alike", "philox(1, episode, n, 0, seed, 0)", "philox(1, episode, 0, 0, seed, 0)",
+     "device_envs first_state"),
+],
+"kernels/gpu/classic_control/rollout.cu": [
+    ("truncated where it terminated too", "++here->elapsed >= time_limit && !terminated",
+     "++here->elapsed >= time_limit", "device_envs plain_collectors"),
+    ("every last observation in the first slot", "here->cuts++;", "", "device_envs plain_collectors"),
+    ("the return goes on into the next episode", "here->total = 0, here->length = 0;", "here->length = 0;",
+     "device_envs plain_collectors"),
+    ("the action as it was sampled", "return held((float)act, -bound, bound);", "return act;",
+     "device_envs plain_collectors"),
+    ("discounted returns over the ends of episodes", "if (terminated[n] || truncated[n]) running[n] = 0;", "",
+     "device_envs plain_collectors"),
+    ("what is left of eight outputs has none", "k < some; k++) sum[k] = fma", "k < 0; k++) sum[k] = fma",
+     "device_envs plain_collectors"),
+],
+"minipg/envs/device.py": [
+    ("a reset begins the seed's first episodes again", "if seed is not None:\n            self._seed = int(seed)\n",
+     "if True:\n            self._seed = int(seed or 0)\n", "device_envs first_state"),
+    ("the observation of the next episode for the last one's", "self._restart(terminated | truncated)\n", "pass\n",
+     "device_envs vector_is"),
+],
+"minipg/rollout/device.py": [
+    ("last observations as they are shown", "finals[:cuts] if normalizer is None else normalizer(finals[:cuts])",
+     "finals[:cuts]", "device_envs plain_collectors"),
+    ("all is well", "return batch, math.isfinite(total)", "return batch, True", "device_envs no_number"),
+],
+"minipg/algorithms/a2c.py": [
+    ("entropy bonus's sign", "adv, config.ent_coef, climb)", "adv, -config.ent_coef, climb)",
+     "algorithms rmsprop"),
+    ("critic climbs its loss", "state.second, -gradient, rate", "state.second, gradient, rate",
+     "algorithms critic_step"),
+],
+"minipg/algorithms/compiled.py": [
+    ("a share of the learning rate too soon", "steps * np.arange(wanted)", "steps * np.arange(1, wanted + 1)",
+     "compiled_updates PG9"),
+    ("noise that was not used is lost", "        if made.updates < wanted:  # what was not",
+     "        if False:  # what was not", "compiled_updates not_finite"),
+    ("a fault after the last update but one is none", "        if made.updates < wanted:  # what was not",
+     "        if made.updates + 1 < wanted:  # what was not", "compiled_updates not_finite"),
+    ("settings for the agent as it is", "(self.normalizer, self.scaler) == (None, None)",
+     "not (self.config.normalize_obs or self.config.normalize_reward)", "compiled_updates somebody_changed"),
+    ("keys that were not used are lost", "own.given(self, shares[: made.updates])", "own.given(self, shares)",
+     "compiled_updates not_finite"),
+    ("an update of one's own is passed over", '"_in_kernels" not in vars(definer) or', "", "compiled_updates ones_own"),
+    ("a critic that was not fitted is", '"critic not finite" if missed else "ok"', '"ok"',
+     "compiled_updates not_finite"),
+],
+"minipg/algorithms/compiled_updates.py": [
+    ("the kernel's own arrays", "ours.copy() for ours in", "ours for ours in", "compiled_updates holds"),
+    ("environments stay where they were", "theirs[:] = ours[:, :n].reshape(theirs.shape)", "pass",
+     "compiled_updates looking"),
+    ("environments of another agent's", "ours[:, :n] = theirs", "ours[:, :n] *= theirs", "compiled_updates looking"),
+    ("noise of other environments", "groups, n, *noise.shape[2:]).swapaxes(1, 2)",
+     "n, groups, *noise.shape[2:]).swapaxes(1, 2).swapaxes(2, 3)", "compiled_updates PG9"),
+    ("rows in the order of the batch", "return rows.swapaxes(0, 1).reshape(-1)", "return rows.reshape(-1)",
+     "compiled_updates rows_in_groups"),
+    ("an agent that has to look is not asked", "1 if own.one_by_one else", "1 if False else",
+     "compiled_updates wide_networks"),
+],
+"minipg/algorithms/compiled_a2c.py": [
+    ("a step that was not taken is counted", "- np.count_nonzero(made.record[:, 1, 2])", "",
+     "compiled_updates not_finite"),
+],
+"minipg/algorithms/compiled_ppo.py": [
+    ("steps counted from 0", "steps = np.array([state.step, value.step])", "steps = np.array([0, 0])",
+     "compiled_updates PP1"),
+    ("limits of the first update", "agent.state.beta, shares)", "agent.state.beta, 0.0)", "compiled_updates PP1"),
+    ("the critic's rate for the policy's", "(config.learning_rate, config.vf_learning_rate)",
+     "(config.vf_learning_rate, config.vf_learning_rate)", "compiled_updates PP1"),
+    ("every end is the target's", '"ok" if taken == wanted', '"ok" if taken > wanted', "compiled_updates PP1"),
+    ("a step that was not taken is counted", "step=int(step - (0 if failed else taken))", "step=int(step - taken)",
+     "compiled_updates not_finite"),
+    ("L-BFGS forgotten", 'config.vf_optimizer != "adam" or', "", "compiled_updates plain_ones"),
+],
+"kernels/cpu/classic_control/updates.py": [
+    ("a task's error is overlooked", "_write(plan, 0, -1)", "pass", "compiled_updates raises"),
+    ("unsound experience is learnt from", "_write(plan, 0, min(_read(plan, 0), k))", "pass", "compiled_updates stays"),
+    ("values before the critic has learnt", " and is_done(rota, critic, number - 1)", "",
+     "compiled_updates neither_threads"),
+    ("acting before the policy has learnt", "ready = is_done(rota, policy, number - 1)", "pass",
+     "compiled_updates neither_threads"),
+    ("worth of what is still lived", "is_done(rota, which, number) and ", "", "compiled_updates neither_threads"),
+    ("learning from what was not appraised", "ready and is_done(rota, groups + g, number)", "ready",
+     "compiled_updates neither_threads"),
+    ("who leads leaves before all is done", "while not is_done(rota, kind, number - 1)", "while False",
+     "compiled_updates neither_threads"),
+    ("the last V of truncated episodes", "rows = (steps + 1) * n + cuts", "rows = (steps + 1) * n",
+     "compiled_updates PG9"),
+    ("one group's environments for the other's", "state[g, :n]", "state[0, :n]", "compiled_updates PG9"),
+    ("V of the first tile only", "range(0, rows, mlp.TILE)", "range(0, min(rows, mlp.TILE), mlp.TILE)",
+     "compiled_updates PP1"),
+],
+"kernels/cpu/_rota.py": [
+    ("a task that two begin", "_swap(rota, KINDS + kind * LINE + BEGUN, number, number + 1)",
+     "(_write(rota, KINDS + kind * LINE + BEGUN, number + 1), True)[1]", "rota whoever"),
+    ("done, whatever is", "+ DONE) > number", "+ DONE) >= 0", "rota whoever"),
+],
+"kernels/cpu/classic_control/a2c.py": [
+    ("no step down to where it was", "new[i], grown[i] = theta[i], squares[i]", "new[i], grown[i] = theta[i], 0",
+     "compiled_updates PG9"),
+    ("a sum for a mean", "theta.dtype.type(1 / count)", "theta.dtype.type(1)", "compiled_updates PG9"),
+    ("the critic climbs", "targets[i, j] - out[i * rows + j, 0]", "out[i * rows + j, 0] - targets[i, j]",
+     "compiled_updates PG9"),
+    ("a step that is not finite is taken", "        return math.nan, STEP_NOT_FINITE\n",
+     "        norm = math.nan\n", "compiled_updates not_finite"),
+    ("log σ out of bounds", "theta[i] = min(max(theta[i], bounds[0]), bounds[1])", "theta[i] = theta[i]",
+     "compiled_updates PG9"),
+],
+"kernels/cpu/classic_control/ppo.py": [
+    ("advantages never normalised", "    if not normalizes:", "    if True:", "compiled_updates PP1"),
+    ("advantages always normalised", "    if not normalizes:", "    if False:", "compiled_updates PP1"),
+    ("advantages not centred", "(adv[i] - mean) * scale", "adv[i] * scale", "compiled_updates PP1"),
+    ("one order for both", "shuffling.shuffle(keys[k, 1]", "shuffling.shuffle(keys[k, 0]", "compiled_updates PP1"),
+    ("a climb that is not finite is kept", "if not (abs(place[0, i])", "if False and (abs(place[0, i])",
+     "compiled_updates not_finite"),
+    ("V held near to the last group's", "g * of_a_group + i] = value[g, i]", "g * of_a_group + i] = value[0, i]",
+     "compiled_updates PP1"),
+    ("Adam's steps never counted", "steps[0] += np.int64(told[0])", "steps[0] += 0", "compiled_updates PP1"),
+    ("moments that are forgotten", "first[i], second[i] = place[0, i], place[1, i], place[2, i]",
+     "first[i], second[i] = place[0, i], 0, place[2, i]", "compiled_updates PP1"),
+],
+"minipg/algorithms/vpg.py": [
+    ("descent", "theta, state, g, config.learning_rate", "theta, state, -g, config.learning_rate",
+     "algorithms vpg_takes"),
+    ("entropy bonus forgotten", "adv, config.ent_coef, climb)", "adv, 0.0, climb)", "algorithms vpg_takes"),
+],
+"minipg/algorithms/npg.py": [
+    ("plain gradient for the natural one", "type(scale) * cg.x)", "type(scale) * g)", "algorithms npg_step"),
+    ("fixed step normalized", "if config.step_rule == \"normalized\" else config.learning_rate", "",
+     "algorithms npg_step"),
+    ("account before the step", "adv, old)(candidate)", "adv, old)(theta)", "algorithms npg_account"),
+],
+"minipg/algorithms/reinforce.py": [
+    ("reward-to-go for the return", "xp.where(starts[t], G[t], whole)", "G[t]", "algorithms weights"),
+    ("discounted without γᵗ", "return discounts(batch, gamma) * G, G", "return G, G", "algorithms weights"),
+    ("γᵗ over episodes", "xp.where(starts[t], now.dtype.type(1), now.dtype.type(gamma) * now)",
+     "now.dtype.type(gamma) * now",
+     "algorithms weights"),
+    ("γᵗ G less V, not γᵗ V", "flat(discounts(batch, config.gamma)) * value", "value", "algorithms discounted"),
+    ("no baseline, but centred", "rescale(weight) if config.baseline", "normalize(weight) if config.baseline",
+     "algorithms without_a_baseline"),
+    ("returns over episodes", "done, xp.zeros_like(done), gamma", "xp.zeros_like(done), xp.zeros_like(done), gamma",
+     "algorithms weights"),
+    ("average baseline not subtracted", "weight.mean() if config.baseline", "0 * weight.mean() if config.baseline",
+     "algorithms average"),
+    ("what is not valid is learnt from", "np.flatnonzero(batch.valid)", "np.arange(batch.valid.size)",
+     "algorithms sees_just"),
+],
+"minipg/algorithms/dual.py": [
+    ("λ falls where the KL is too large", "rate * (kl - max_kl)", "rate * (max_kl - kl)", "algorithms TR12"),
+    ("λ below 0", "max(0.0, multiplier + rate * (kl - max_kl))", "multiplier + rate * (kl - max_kl)",
+     "algorithms TR12"),
+    ("λ stays", "        multiplier = next_multiplier(", "        next_multiplier(", "algorithms TR12"),
+],
+"minipg/rollout/batch.py": [
+    ("a step that only resets has a length", "lengths += valid[a:b].sum(axis=0)", "lengths += b - a",
+     "collector known_one"),
+    ("an episode begins with what the last one was paid", "returns[over], lengths[over] = 0, 0",
+     "lengths[over] = 0", "collector known_one"),
+    ("an episode ends with its rollout", "cumsum(axis=0)[-1]  #", "cumsum(axis=0)[-1] * 0 + rew[a:b].sum(axis=0)  #",
+     "collector is_cut"),
+    ("a further episode counts", "np.cumsum(done, axis=0) - done, episodes)",
+     "np.cumsum(done, axis=0) - done, episodes + 1)", "algorithms sees_just"),
+    ("final observations of later parts misplaced", "part.final_at + start * envs", "part.final_at + start",
+     "algorithms joined"),
+    ("half of an episode is a whole one", " & ~_of_dropped_episodes(batch.dropped, done)", "",
+     "faults dropped_episode"),
+    ("an episode starts with its end", "batch.terminated[:-1] | batch.truncated[:-1]",
+     "batch.terminated[1:] | batch.truncated[1:]", "algorithms starts"),
+],
+"minipg/algorithms/natural_gradient.py": [
+    ("damping not handed on", "tape, config.damping)", "tape)", "trpo TR7"),
+],
+"minipg/algorithms/trpo.py": [
+    ("plain gradient for the natural one", "config.max_kl)) * cg.x", "config.max_kl)) * g", "trpo TR7"),
+    ("improvement over 0", "return value - before, kl", "return value, kl", "trpo TR11"),
+    ("advantages left as they are", "    adv = normalize(adv)", "    pass", "trpo scale_and_offset"),
+    ("step not projected", "        project=policy.project,\n", "", "trpo log_std"),
+],
+"minipg/rollout/normalizer.py": [
+    ("discounted return runs over resets", "namespace(rew).where(done, 0, self.running[:, 0])", "self.running[:, 0]",
+     "collector discounted_return"),
+    ("reset before it is counted", "self.running[:, 0] = self.gamma * self.running[:, 0] + rew",
+     "self.running[done] = 0; self.running[:, 0] = self.gamma * self.running[:, 0] + rew",
+     "collector discounted_return"),
+    ("rewards over the variance", "xp.sqrt(self.moments.square / self.moments.count)",
+     "self.moments.square / self.moments.count", "collector discounted_return"),
+],
+"minipg/rollout/vine.py": [
+    ("every action once, weight forgotten", "branches * probability * (q -", "branches * (q -", "vine TR13"),
+    ("baseline not under the policy", "(probability * q).sum(axis=0)", "q.mean(axis=0)", "vine TR13"),
+    ("no baseline", "(q - q.mean(axis=0))", "q", "vine TR13"),
+    ("1/M for 1/(M−1)", "branches / (branches - 1) * (q", "(q", "vine TR13"),
+    ("bootstrap on termination", "discount[terminated] = 0", "pass", "vine TR13"),
+    ("bootstrap without γᴸ", "+ discount.reshape(branches, count) * after",
+     "+ (discount > 0).reshape(branches, count) * after", "vine TR13"),
+    ("no bootstrap", "+ discount.reshape(branches, count) * after", "+ 0 * after", "vine TR13"),
+    ("rewards not discounted", "discount[going] * self._scaled(rew[going])", "self._scaled(rew[going])", "vine TR13"),
+    ("the rest of a branch goes on after its end", "going = going & ~(terminated | truncated)", "going = going",
+     "vine TR13"),
+    ("truncated branches go on", "going = going & ~(terminated | truncated)", "going = going & ~terminated",
+     "vine TR13"),
+    ("no common random numbers in actions", "[self._act(block, noise[t - 1]) for block in self._seen(shown, count)]",
+     "[self._act(block, np.roll(noise[t - 1], m, 0)) for m, block in enumerate(self._seen(shown, count))]",
+     "vine TR13"),
+    ("noise of the step before", "noise[t - 1]) for block", "noise[max(t - 2, 0)]) for block", "vine TR13"),
+    ("states of another environment", "saved[place] = snapshots.save(place - first)",
+     "saved[place] = snapshots.save(envs - 1 - (place - first))", "vine TR13"),
+    ("states that only reset", "at[batch.valid.ravel()[at]]", "at", "vine TR13"),
+    ("main trajectory left in a branch", "with self.snapshots.apart():", "if True:", "vine TR13"),
+    ("branch not standardised", "rows if normalizer is None else normalizer(rows)", "rows", "vine TR13"),
+    ("branch rewards not scaled", "return rew if self._deviation is None else scaled(rew, self._deviation)",
+     "return rew", "vine TR13"),
+    ("σ(R) asked of the device in every step", "@cached_property", "@property", "cupy accounted"),
+    ("V brought down branch by branch", "to_host(xp.stack([self.value(block) for block in self._seen(shown, count)]))",
+     "np.stack([to_host(self.value(block)) for block in self._seen(shown, count)])", "cupy accounted"),
+    ("observations brought up branch by branch",
+     "return [rows[first : first + count] for first in range(0, len(rows), count)]",
+     "up = self.collector.policy.backend.to_device; rows = to_host(rows); "
+     "return [up(rows[first : first + count]) for first in range(0, len(rows), count)]", "cupy accounted"),
+],
+"minipg/envs/snapshots.py": [
+    ("no common random numbers in environments: attributes forgotten", "[*parts, _attributes(env)]", "parts",
+     "vine TR13"),
+    ("one saved state, used up", "vars(thing).update(copy.deepcopy(saved))", "vars(thing).update(saved)", "vine bit"),
+    ("time limit of a branch begins anew", "(xp.stack(rows) for rows in zip(*states, strict=True))",
+     "(xp.stack(rows) * (rows[0].ndim > 0) for rows in zip(*states, strict=True))", "vine TR13"),
+    ("a place in the arrays that go on for a saved state", "array[n].copy()", "array[n]", "vine bit"),
+    ("a place in the device's arrays for a saved state", "array[n].copy()", "array[n]", "device_envs TR13"),
+    ("MuJoCo's state without what was derived from it", "mujoco.mj_copyData(data, env.model, saved)",
+     "[k := int(mujoco.mjtState.mjSTATE_INTEGRATION), x := np.zeros(mujoco.mj_stateSize(env.model, k)), "
+     "mujoco.mj_getState(env.model, saved, x, k), mujoco.mj_setState(env.model, data, x, k), "
+     "mujoco.mj_forward(env.model, data)]", "vine bit"),
+    ("wrappers forgotten", "parts.append(_attributes(env, \"env\"))", "pass", "vine bit"),
+    ("environments left in a branch", "            self.begin(states)\n", "            pass\n", "vine bit"),
+],
+"minipg/theory/finite_mdp.py": [
+    ("softmax Jacobian without centring", "np.eye(actions) - p[:, None, :]", "np.eye(actions)", "finite_mdp DI1"),
+    ("visits: P not transposed", "mdp.gamma * P.T, mdp.start", "mdp.gamma * P, mdp.start", "finite_mdp visits_are"),
+    ("action values without γ", "mdp.rewards + mdp.gamma * mdp.transitions @ values",
+     "mdp.rewards + mdp.transitions @ values", "finite_mdp PG7"),
+    ("advantage over the mean action value", "action_values(mdp, policy) - values(mdp, policy)[:, None]",
+     "action_values(mdp, policy) - action_values(mdp, policy).mean(axis=1, keepdims=True)", "finite_mdp PG8"),
+    ("start gradient under the stationary states", "visits(mdp, policy), jacobian, action_values",
+     "stationary(mdp, policy), jacobian, action_values", "finite_mdp PG9"),
+    ("average gradient with the discounted Q", "jacobian, differential_action_values(mdp, policy))",
+     "jacobian, action_values(mdp, policy))", "finite_mdp PG9"),
+    ("mean KL reversed", "@ kl(old, new)", "@ kl(new, old)", "finite_mdp TR5"),
+    ("mean KL under the new visits", "visits(mdp, old) @ kl", "visits(mdp, new) @ kl", "finite_mdp TR5"),
+    ("Fisher without 1 − γ", "(1 - mdp.gamma) * np.einsum(\"s,sa,sap,saq->pq\"", "np.einsum(\"s,sa,sap,saq->pq\"",
+     "finite_mdp fisher_is"),
+    ("natural step: length of x", "step_scale(float(gradient @ x), max_kl)", "step_scale(float(x @ x), max_kl)",
+     "finite_mdp natural_step_spends"),
+    ("local objective with Q for A", "new, advantages(mdp, policy))", "new, action_values(mdp, policy))",
+     "finite_mdp local_objective"),
+    ("C with 2 for 4", "float(4 * np.abs", "float(2 * np.abs", "finite_mdp TR3"),
+    ("C with 1 − γ not squared", "mdp.gamma / (1 - mdp.gamma) ** 2)", "mdp.gamma / (1 - mdp.gamma))", "finite_mdp TR3"),
+    ("ε = max A without the modulus", "np.abs(advantages(mdp, policy)).max()", "advantages(mdp, policy).max()",
+     "finite_mdp TR3"),
+    ("penalty on the mean KL", "kl(policy, new).max(axis=-1)", "kl(policy, new).mean(axis=-1)", "finite_mdp TR3"),
+    ("maximiser towards the worst action", "adv.max(axis=1, keepdims=True) - adv",
+     "adv - adv.min(axis=1, keepdims=True)", "finite_mdp TR4"),
+    ("importance ratio inverted", "p / np.where(q == 0, np.inf, q)", "q / np.where(p == 0, np.inf, p)", "finite_mdp IS1"),
+    ("importance variance without the mean", " - (p * f).sum() ** 2", "", "finite_mdp IS2"),
+    ("drift in the 1-norm for total variation", "sum(axis=-1) / 2", "sum(axis=-1)", "finite_mdp IS4"),
+    ("Q-learning towards the mean", "mdp.transitions @ q.max(axis=1)", "mdp.transitions @ q.mean(axis=1)",
+     "finite_mdp PG13"),
+],
+}
+# fmt: on
+
+PLUGIN = '''"""Hypothesis finds the failing example and leaves it as it is; what is imported is this copy."""
+
+from pathlib import Path
+
+from hypothesis import Phase, settings
+
+
+def pytest_configure(config):
+    import minipg.kernels
+
+    assert Path(minipg.kernels.__file__).is_relative_to(Path(__file__).parent), minipg.kernels.__file__
+    parent = settings.get_profile("minipg")
+    phases = [Phase.explicit, Phase.generate]
+    settings.register_profile("mutation", parent, phases=phases, report_multiple_bugs=False)
+    settings.load_profile("mutation")
+'''
+
+
+def slips() -> Iterator[Slip]:
+    """The table, row by row."""
+    for file, rows in SLIPS.items():
+        for name, *rest in rows:
+            yield Slip(file, name, *rest)
+
+
+def copy_tree(folder: Path) -> None:
+    """The package as it is installed, kernels inside, and its tests; Numba's cache comes along."""
+    shutil.copytree(ROOT / "minipg", folder / "minipg")
+    shutil.copytree(ROOT / "kernels", folder / "minipg" / "kernels")
+    shutil.copytree(ROOT / "tests", folder / "tests")
+    shutil.copy(ROOT / "setup.cfg", folder)
+    (folder / "mutation_plugin.py").write_text(PLUGIN, encoding="utf-8")
+
+
+def place(folder: Path, file: str) -> Path:
+    """Where a file of the checkout stands in the copy."""
+    return folder / "minipg" / file if file.startswith("kernels/") else folder / file
+
+
+def planted(slip: Slip, text: str) -> str | None:
+    """The file's text with the slip in it, or None where the old text is not there, or not as often as it should be."""
+    pieces = text.split(slip.old)
+    if len(pieces) < 2 or (len(pieces) != 2 and slip.occurrence == 0) or slip.occurrence >= len(pieces):
+        return None
+    at = slip.occurrence or 1
+    return slip.old.join(pieces[:at]) + slip.new + slip.old.join(pieces[at:])
+
+
+def run_laws(folder: Path, laws: str) -> tuple[str, str]:
+    """Run a selection of tests in the copy: "passed", "failed" or "broken", and the first failure or the output.
+
+    Code that cannot run is broken, whatever fails because of it.
+    """
+    file, _, names = laws.partition(" ")
+    environment = os.environ | {
+        "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1",
+        "COLUMNS": "1000",
+    }  # fmt: skip
+    command = [
+        sys.executable, "-m", "pytest", "-x", "-q", "-rf", "--tb=no", "-p", "no:cacheprovider", "-p", "mutation_plugin",
+        f"tests/test_{file}.py", "-k", f"({names}) and not twins",
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "broken", f"no verdict within {TIME_LIMIT} s"
+    failed = re.search(r"^FAILED tests/\S+?::(\S+)(?: - (.*))?", done.stdout, re.MULTILINE)
+    if done.returncode == 1 and failed:
+        reason = failed[2] or ""
+        return ("broken", reason) if re.match(NO_VERDICT, reason) else ("failed", failed[1])
+    return ("passed" if done.returncode == 0 else "broken"), (done.stderr + done.stdout).strip()
+
+
+def judge(slip: Slip, folder: Path) -> tuple[bool, str]:
+    """Plant the slip in a copy of its own to find out who kills it, then take it out again."""
+    path = place(folder, slip.file)
+    before = path.read_text(encoding="utf-8")
+    text = planted(slip, before)
+    if text is None or text == before:
+        return False, "NOT FOUND in the file"
+    path.write_text(text, encoding="utf-8")
+    try:
+        verdict, detail = run_laws(folder, slip.laws)
+    finally:
+        path.write_text(before, encoding="utf-8")
+    if verdict == "failed":
+        return True, detail
+    return False, "SURVIVED" if verdict == "passed" else f"BROKEN: {[*detail.splitlines(), ''][0][:100]}"
+
+
+def whole_selections(chosen: list[Slip]) -> list[str]:
+    """All laws that the slips name, a selection for each file of tests."""
+    files: dict[str, dict[str, None]] = {}
+    for slip in chosen:
+        file, _, names = slip.laws.partition(" ")
+        files.setdefault(file, {})[names] = None
+    return [f"{file} {' or '.join(names)}" for file, names in files.items()]
+
+
+def row(slip: str, file: str, killed: str, seconds: str, widths: tuple[int, int]) -> str:
+    """One line of the table, in Markdown."""
+    return f"| {file:<{widths[0]}} | {slip:<{widths[1]}} | {seconds:>4} | {killed} |"
+
+
+def main() -> int:
+    """Run it; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--only", metavar="NAME", default="", help="slips whose name or file contains NAME")
+    parser.add_argument("--jobs", metavar="N", type=int, default=1, help="slips tried at once (default 1)")
+    options = parser.parse_args()
+    chosen = [slip for slip in slips() if options.only in slip.name or options.only in slip.file]
+    if not chosen or options.jobs < 1:
+        parser.error(f"no slip is called {options.only!r}" if not chosen else "--jobs: expected at least 1")
+
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="minipg-mutations-") as scratch:
+        folders: SimpleQueue[Path] = SimpleQueue()
+        for number in range(options.jobs):
+            copy_tree(Path(scratch) / str(number))
+            folders.put(Path(scratch) / str(number))
+
+        def in_a_copy(work, *arguments):
+            folder, begun = folders.get(), time.monotonic()
+            try:
+                return *work(*arguments, folder), f"{time.monotonic() - begun:.0f}"
+            finally:
+                folders.put(folder)
+
+        with ThreadPoolExecutor(options.jobs) as pool:
+            print(f"{len(chosen)} slips; first their laws without any slip ...", flush=True)
+            selections = whole_selections(chosen)
+            whole = pool.map(lambda laws: in_a_copy(lambda laws, folder: run_laws(folder, laws), laws), selections)
+            for laws, (verdict, detail, _) in zip(selections, whole, strict=True):
+                if verdict != "passed":
+                    print(f"{verdict} without any slip: {laws}\n{detail}")
+                    return 1
+            print(f"... hold, {time.monotonic() - started:.0f} s\n", flush=True)
+
+            widths = max(len(slip.file) for slip in chosen), max(len(slip.name) for slip in chosen)
+            print(row("slip", "file", "killed by", "s", widths))
+            print(row("-" * widths[1], "-" * widths[0], "-" * 9, "--:", widths), flush=True)
+            survivors = []
+            for slip, (killed, detail, seconds) in zip(
+                chosen, pool.map(lambda slip: in_a_copy(judge, slip), chosen), strict=True
+            ):
+                survivors += [] if killed else [slip]
+                print(row(slip.name, slip.file, f"`{detail}`" if killed else detail, seconds, widths), flush=True)
+    killed_count = len(chosen) - len(survivors)
+    print(f"\n{killed_count} of {len(chosen)} slips killed in {time.monotonic() - started:.0f} s")
+    for slip in survivors:
+        print(f"not killed: {slip.file}: {slip.name} ({slip.laws})")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
