@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipg.checks import Array, as_flat, namespace
-from minipg.runtime.backend import told
+from minipg.runtime.backend import fetch
 
 
 class CGResult(NamedTuple):
@@ -94,7 +94,7 @@ def frozen(product: Callable[[Array], Array], b: Array, iterations: int = 10, to
         p = xp.where(going, r_next + (rr_next / xp.where(going, rr, 1)).astype(b.dtype) * p, p)
         x, r, rr = xp.where(going, x_next, x), xp.where(going, r_next, r), xp.where(going, rr_next, rr)
     # A x = b − r, so no further product is needed for the length of the step
-    numbers = told(rr, _dot(x, b - r), done, sound, convex, rr <= target)
+    numbers = fetch(rr, _dot(x, b - r), done, sound, convex, rr <= target)
     rr, curvature, done, sound, convex, near = (float(number) for number in numbers)
     status = "not finite" if not sound else "curvature" if not convex else "converged" if near else "iterations"
     return CGResult(x, rr**0.5, curvature, int(done), status)

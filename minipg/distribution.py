@@ -1,6 +1,6 @@
-"""Action distributions: floor 3 over the kernels of each family's own name, where the equations are.
+"""Action distributions: checks and arrays for the kernels of each family's name, where the equations are.
 
-Every family speaks of one array of parameters, (B, D): logits where it chooses, (μ, log σ) where it is Gaussian.
+Every family has one array of parameters, (B, D): logits where it chooses, (μ, log σ) where it is Gaussian.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from minipg.checks import Array, as_array, require
 from minipg.errors import ShapeError
+from minipg.kernels import arguments
 from minipg.runtime.backend import Backend
 
 
@@ -50,9 +51,10 @@ class Distribution:
         return self.backend.xp
 
     @cached_property
-    def options(self) -> tuple[Array, ...]:
-        """What the kernels of a family with several choices take beside their inputs."""
-        return (np.array(self.sizes, np.int64),) if self.sizes else ()
+    def family(self) -> Any:
+        """The family, by whose type the kernels are chosen (kernels/arguments.py)."""
+        kind = getattr(arguments, self.name.capitalize())
+        return kind((np.array(self.sizes, np.int64),)) if self.sizes else kind()
 
     def _params(self, name: str, value: Array) -> Array:
         array = self._xp.asarray(value)
@@ -85,63 +87,65 @@ class Distribution:
         params = self._params("params", params)
         noise = as_array("noise", noise, (len(params), *self.act_shape), params.dtype, self._xp)
         out = self._new_act(params)
-        self._kernels.sample(params, noise, *self.options, out)
+        self._kernels.sample(params, noise, *self.family.options, out)
         return out
 
     def mode(self, params: Array) -> Array:
         """The likeliest action of each row.   params (B, D) → (B, *act_shape)."""
         params = self._params("params", params)
         out = self._new_act(params)
-        self._kernels.mode(params, *self.options, out)
+        self._kernels.mode(params, *self.family.options, out)
         return out
 
     def log_prob(self, params: Array, act: Array) -> Array:
         """log π(a)  (DI-4).   params (B, D), act (B, *act_shape) → (B,)."""
         params = self._params("params", params)
         out = self._xp.empty(len(params), params.dtype)
-        self._kernels.log_prob(params, self.actions(act, len(params), params.dtype), *self.options, out)
+        self._kernels.log_prob(params, self.actions(act, len(params), params.dtype), *self.family.options, out)
         return out
 
     def score(self, params: Array, act: Array) -> Array:
         """∇ log π(a) in the parameters of the row  (DI-1, DI-4).   → (B, D)."""
         params = self._params("params", params)
         out = self._xp.empty_like(params)
-        self._kernels.score(params, self.actions(act, len(params), params.dtype), *self.options, out)
+        self._kernels.score(params, self.actions(act, len(params), params.dtype), *self.family.options, out)
         return out
 
     def kl(self, old: Array, new: Array) -> Array:
         """KL(old‖new)  (DI-6).   old, new (B, D) → (B,)."""
         old = self._params("old", old)
         out = self._xp.empty(len(old), old.dtype)
-        self._kernels.kl(old, as_array("new", new, old.shape, old.dtype, self._xp), *self.options, out)
+        self._kernels.kl(old, as_array("new", new, old.shape, old.dtype, self._xp), *self.family.options, out)
         return out
 
     def kl_gradient(self, old: Array, new: Array) -> Array:
         """The gradient of KL(old‖new) in the new parameters  (DI-6).   old, new (B, D) → (B, D)."""
         old = self._params("old", old)
         out = self._xp.empty_like(old)
-        self._kernels.kl_gradient(old, as_array("new", new, old.shape, old.dtype, self._xp), *self.options, out)
+        self._kernels.kl_gradient(old, as_array("new", new, old.shape, old.dtype, self._xp), *self.family.options, out)
         return out
 
     def entropy(self, params: Array) -> Array:
         """Entropy  (DI-7).   params (B, D) → (B,)."""
         params = self._params("params", params)
         out = self._xp.empty(len(params), params.dtype)
-        self._kernels.entropy(params, *self.options, out)
+        self._kernels.entropy(params, *self.family.options, out)
         return out
 
     def entropy_gradient(self, params: Array) -> Array:
         """The entropy's gradient in the parameters of the row  (DI-7).   params (B, D) → (B, D)."""
         params = self._params("params", params)
         out = self._xp.empty_like(params)
-        self._kernels.entropy_gradient(params, *self.options, out)
+        self._kernels.entropy_gradient(params, *self.family.options, out)
         return out
 
     def fisher_product(self, params: Array, v: Array) -> Array:
         """M v, with M the family's own Fisher matrix, row by row  (DI-3, DI-5).   params, v (B, D) → (B, D)."""
         params = self._params("params", params)
         out = self._xp.empty_like(params)
-        self._kernels.fisher_product(params, as_array("v", v, params.shape, params.dtype, self._xp), *self.options, out)
+        self._kernels.fisher_product(
+            params, as_array("v", v, params.shape, params.dtype, self._xp), *self.family.options, out
+        )
         return out
 
 

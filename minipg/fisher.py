@@ -1,8 +1,9 @@
-"""The Fisher information matrix of a policy, met only through its products  (TR-9).
+"""The Fisher information matrix of a policy, never formed: only its products are computed  (TR-9).
 
 F = E[∇log π ∇log πᵀ] = (1/B) Σ Jᵀ M J, the expectation over actions taken in closed form by the distribution's own
-Fisher matrix M. J v is one forward sweep, Jᵀ(·) one backward sweep: no second derivative is taken anywhere. What is
-done with a tile of rows stands in kernels/reference/fisher.py.
+Fisher matrix M. J v is one forward sweep, Jᵀ(·) one backward sweep: no second derivative is taken anywhere. F is also
+the Hessian of the mean KL(π_old‖π_θ) at θ_old: the curvature of the network would enter it multiplied by the gradient
+of the KL in the distribution's parameters, and that gradient is 0 there. A tile of rows: kernels/reference/fisher.py.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from minipg.checks import Array
+from minipg.checks import Array, as_flat
 from minipg.policy import Policy, PolicyTape
-from minipg.runtime.fisher_threads import Crew
+from minipg.runtime.fisher_threads import FisherThreads
 
 
 def fisher_operator(policy: Policy, theta: Array, tape: PolicyTape, damping: float = 0.0) -> Callable[[Array], Array]:
     """v ↦ (F + damping·I) v, over a forward pass already made.   theta, v (P,)."""
-    rows, shared = len(tape.params), policy.backend.name == "numba" and policy.fused_product
-    total = Crew(policy, theta, tape) if shared else partial(policy.fisher_product, theta, tape)
+    rows, backend = len(tape.params), policy.backend
+    theta = as_flat("theta", theta, policy.layout.size, backend.xp)
+    total: Callable[[Array], Array] = (
+        FisherThreads(backend, policy.spec, theta, tape.forward)
+        if backend.name == "numba"
+        else partial(policy.fisher_product, theta, tape)
+    )
 
     def product(v: Array) -> Array:
         mean = total(v) / v.dtype.type(rows)

@@ -1,4 +1,4 @@
-"""The network: floor 3 over `kernels/*/mlp.py`, where the equations are, a tile of rows at a time."""
+"""The network: checks and arrays for `kernels/*/mlp.py`, where the equations are, a tile of rows at a time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from minipg.checks import Array, as_array, as_flat, require
 from minipg.errors import unknown_name
+from minipg.kernels import arguments
 from minipg.parameters import Layout
 from minipg.runtime.backend import Backend
 
@@ -25,7 +26,7 @@ class Tape(NamedTuple):
     out: Array
 
     def tile(self, rows: slice) -> Tape:
-        """What it has left of one tile, as views."""
+        """Views of one tile."""
         units = self.hidden.size // len(self.obs)
         return Tape(self.obs[rows], self.hidden[rows.start * units : rows.stop * units], self.out[rows])
 
@@ -50,9 +51,9 @@ class MLP:
         return Layout(tuple(entry for i, (n, m) in shapes for entry in ((f"W{i}", (n, m)), (f"b{i}", (m,)))))
 
     @cached_property
-    def spec(self) -> tuple[Array, int]:
-        """The sizes (L+1,) and the activation's number, as the kernels take them."""
-        return np.array(self.sizes, np.int64), ACTIVATIONS.index(self.activation)
+    def spec(self) -> arguments.Network:
+        """What the kernels take."""
+        return arguments.Network(np.array(self.sizes, np.int64), ACTIVATIONS.index(self.activation))
 
     @cached_property
     def _units(self) -> int:

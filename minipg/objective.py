@@ -8,6 +8,7 @@ from operator import add
 from typing import Any, NamedTuple
 
 from minipg.checks import Array, as_array, as_flat
+from minipg.kernels.arguments import Acted
 from minipg.policy import Policy, PolicyTape
 from minipg.runtime.backend import to_host
 
@@ -23,14 +24,12 @@ def policy_gradient(
     theta = as_flat("theta", theta, policy.layout.size, xp)
     act = policy.distribution.actions(act, count, theta.dtype)
     weight = as_array("weight", weight, act.shape[:1], theta.dtype, xp)
-    kernel = policy.backend.kernels("policy_gradient").gradient(policy.distribution.name)
-    numbers = policy.mlp.sizes[-1] + 2 * policy.distribution.n_params + 2 * max(policy.mlp.sizes)
+    kernels = policy.backend.kernels("policy_gradient")
 
     def on_tile(rows: slice) -> Array:
-        (forward, params), grad = tape.tile(rows), xp.empty_like(theta)
-        work = xp.empty(len(theta) + len(params) * numbers, theta.dtype)
-        passed = (forward.obs, forward.hidden, forward.out, params)
-        kernel(policy.in_kernels, theta, passed, act[rows], weight[rows], float(ent_coef), grad, work)
+        forward, grad = tape.tile(rows).forward, xp.empty_like(theta)
+        work = xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(forward.obs)), theta.dtype)
+        kernels.gradient(policy.spec, theta, forward, act[rows], weight[rows], float(ent_coef), grad, work)
         return grad
 
     return sum(policy.backend.map_rows(on_tile, count), start=xp.zeros_like(theta)) / theta.dtype.type(count)
@@ -43,19 +42,19 @@ def gradient_and_entropy(
 
     theta (P,), obs (B, O), act (B, …), weight (B,) → (P,), and a number, where the arrays are.
     """
-    xp, sizes = policy.backend.xp, policy.mlp.sizes
+    xp, kernels = policy.backend.xp, policy.backend.kernels("policy_gradient")
     theta = as_flat("theta", theta, policy.layout.size, xp)
-    obs = as_array("obs", obs, (None, sizes[0]), theta.dtype, xp)
+    obs = as_array("obs", obs, (None, policy.mlp.sizes[0]), theta.dtype, xp)
     act = policy.distribution.actions(act, len(obs), theta.dtype)
     weight = as_array("weight", weight, (len(obs),), theta.dtype, xp)
-    kernel = policy.backend.kernels("policy_gradient").from_observations(policy.distribution.name)
-    numbers = sum(sizes[1:]) + sizes[-1] + 3 * policy.distribution.n_params + 2 * max(sizes)
 
     def on_tile(rows: slice) -> tuple[Array, Any]:
-        grad, told, x = xp.empty_like(theta), xp.empty(1), obs[rows]
-        work = xp.empty(len(theta) + len(x) * numbers, theta.dtype)
-        kernel(policy.in_kernels, theta, x, act[rows], weight[rows], float(ent_coef), grad, told, work)
-        return grad, told[0]
+        grad, entropy, x = xp.empty_like(theta), xp.empty(1), obs[rows]
+        work = xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(x)), theta.dtype)
+        kernels.gradient_and_entropy(
+            policy.spec, theta, x, act[rows], weight[rows], float(ent_coef), grad, entropy, work
+        )
+        return grad, entropy[0]
 
     gradients, entropies = zip(*policy.backend.map_rows(on_tile, len(obs)), strict=True)
     return sum(gradients) / theta.dtype.type(len(obs)), sum(entropies) / len(obs)
@@ -68,40 +67,39 @@ def adapted_beta(beta: float, kl: float, target: float) -> float:
     return 2 * beta if kl > 1.5 * target else beta
 
 
-class Worth(NamedTuple):
-    """What a policy is worth on a batch: L(θ) = mean r Â  (IS-3), mean KL(old‖θ)  (TR-5), and its mean entropy."""
+class SurrogateValue(NamedTuple):
+    """L(θ) = mean r Â  (IS-3), mean KL(old‖θ)  (TR-5), and mean entropy  (DI-7)."""
 
     surrogate: float
     kl: float
     entropy: float
 
 
-def worth(
-    policy: Policy, theta: Array, obs: Array, act: Array, adv: Array, old: Array, logp_old: Array, entropy: bool = True
-) -> Worth:
-    """Of π_θ, on what a policy did whose distributions `old` (B, D) gave its actions `logp_old` (B,).
+def surrogate_value(
+    policy: Policy, theta: Array, acted: Acted, logp_old: Array, entropy: bool = True
+) -> SurrogateValue:
+    """The surrogate of π_θ on rows in which another policy acted, and its KL from that one.
 
-    theta (P,), obs (B, O), act (B, …), adv (B,). Without `entropy`, that one is 0. Raises ShapeError.
+    theta (P,), acted: B rows, logp_old (B,) log π_old(a|s). Without `entropy`, that one is 0. Raises ShapeError.
     """
-    xp, distribution, count = policy.backend.xp, policy.distribution, len(obs)
+    xp, distribution, count = policy.backend.xp, policy.distribution, len(acted.obs)
     theta = as_flat("theta", theta, policy.layout.size, xp)
-    obs = as_array("obs", obs, (count, policy.mlp.sizes[0]), theta.dtype, xp)
-    act = distribution.actions(act, count, theta.dtype)
-    old = as_array("old", old, (count, distribution.n_params), theta.dtype, xp)
-    adv, logp_old = (
-        as_array(name, rows, (count,), theta.dtype, xp) for name, rows in (("adv", adv), ("logp_old", logp_old))
-    )
-    evaluate = policy.backend.kernels("surrogate_value").evaluate(distribution.name)
-    numbers = sum(policy.mlp.sizes[1:]) + distribution.n_params + 1
+    column = lambda name, rows: as_array(name, rows, (count,), theta.dtype, xp)
+    acted = Acted(
+        as_array("obs", acted.obs, (count, policy.mlp.sizes[0]), theta.dtype, xp),
+        distribution.actions(acted.act, count, theta.dtype), column("adv", acted.adv),
+        as_array("params", acted.params, (count, distribution.n_params), theta.dtype, xp),
+    )  # fmt: skip
+    logp_old, kernels = column("logp_old", logp_old), policy.backend.kernels("surrogate_value")
 
     def on_tile(rows: slice) -> Array:
-        told, work = xp.empty(3), xp.empty(len(obs[rows]) * numbers, theta.dtype)
-        batch = (obs[rows], act[rows], adv[rows], old[rows], logp_old[rows])
-        evaluate(policy.in_kernels, theta, *batch, entropy, told, work)
-        return told
+        tile, sums = Acted(*(array[rows] for array in acted)), xp.empty(3)
+        work = xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(tile.obs)), theta.dtype)
+        kernels.surrogate_value(policy.spec, theta, tile, logp_old[rows], entropy, sums, work)
+        return sums
 
-    sums: Array = reduce(add, policy.backend.map_rows(on_tile, len(obs)), xp.zeros(3))
-    return Worth(*to_host(sums / len(obs)).tolist())
+    sums: Array = reduce(add, policy.backend.map_rows(on_tile, count), xp.zeros(3))
+    return SurrogateValue(*to_host(sums / count).tolist())
 
 
 def surrogate_and_kl(
@@ -111,5 +109,5 @@ def surrogate_and_kl(
 
     obs (B, O), act (B, …), adv (B,), old_params (B, D).
     """
-    logp_old = policy.distribution.log_prob(old_params, act)
-    return lambda theta: worth(policy, theta, obs, act, adv, old_params, logp_old, entropy=False)[:2]
+    acted, logp_old = Acted(obs, act, adv, old_params), policy.distribution.log_prob(old_params, act)
+    return lambda theta: surrogate_value(policy, theta, acted, logp_old, entropy=False)[:2]

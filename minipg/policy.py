@@ -10,12 +10,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minipg.checks import Array, as_array, as_flat, require
 from minipg.distribution import Distribution, categorical, gaussian, squashed
+from minipg.kernels import arguments
 from minipg.network import MLP, Tape
 from minipg.parameters import Layout
 from minipg.runtime.backend import Backend, to_host
@@ -30,8 +31,13 @@ class PolicyTape(NamedTuple):
     params: Array
 
     def tile(self, rows: slice) -> PolicyTape:
-        """What it has of one tile, as views."""
+        """Views of one tile."""
         return PolicyTape(self.mlp.tile(rows), self.params[rows])
+
+    @property
+    def forward(self) -> arguments.Forward:
+        """What the kernels take."""
+        return arguments.Forward(*self.mlp, self.params)
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class NetworkPolicy:
     mlp: MLP
     distribution: Distribution
     form: ClassVar[int] = 0
-    """How the parameters come from the outputs, as kernels/*/distribution_params.py tells."""
+    """How the network's outputs become parameters: kernels/*/distribution_params.py."""
 
     def __post_init__(self) -> None:
         outputs = self.mlp.sizes[-1]
@@ -49,7 +55,7 @@ class NetworkPolicy:
 
     @property
     def backend(self) -> Backend:
-        """The twin that computes."""
+        """The backend that computes."""
         return self.mlp.backend
 
     @property
@@ -57,21 +63,21 @@ class NetworkPolicy:
         """Names and shapes inside θ."""
         return self.mlp.layout
 
-    @property
-    def in_kernels(self) -> tuple[Any, ...]:
-        """What kernels know it by: form, bounds of log σ, the distribution's options, sizes, activation."""
-        return (self.form, LOG_STD_RANGE, self.distribution.options, *self.mlp.spec)
+    @cached_property
+    def spec(self) -> arguments.Policy:
+        """What the kernels take."""
+        return arguments.Policy(self.mlp.spec, self.distribution.family, self.form, LOG_STD_RANGE)
 
     def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
         """θ (P,) of a nearly uniform policy: the last layer is small."""
         return self.mlp.init(rng, last_gain=0.01, dtype=dtype)
 
     def project(self, theta: Array) -> Array:
-        """The nearest allowed θ: every θ is."""
+        """Project θ onto the feasible set (no constraint here)."""
         return theta
 
     def spread(self, theta: Array) -> dict[str, float]:
-        """σ, where it is the same in every state: it is not."""
+        """σ of each action, where it is the same in every state: none here."""
         return {}
 
     def forward(self, theta: Array, obs: Array) -> PolicyTape:
@@ -92,9 +98,9 @@ class NetworkPolicy:
         the backend computes, and of no more rows; by one thread at a time.
         """
         theta = as_flat("theta", theta, self.layout.size, self.backend.xp)
-        kernel, policy = self.backend.kernels("act").act(self.distribution.name), self.in_kernels
-        work: Array = self.backend.xp.empty(rows * sum(self.mlp.sizes[1:]), theta.dtype)
-        return lambda obs, noise, params, act: kernel(policy, theta, obs, noise, params, act, work)
+        kernels, spec = self.backend.kernels("act"), self.spec
+        work: Array = self.backend.xp.empty(kernels.work_size(self.mlp.sizes, len(theta), rows), theta.dtype)
+        return lambda obs, noise, params, act: kernels.act(spec, theta, obs, noise, params, act, work)
 
     def jvp(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
         """J v.   v (P,) → (B, D)."""
@@ -113,34 +119,19 @@ class NetworkPolicy:
         kernels.pull_back(self.form, LOG_STD_RANGE, tape.mlp.out, g, g_out, log_std_grad)
         return xp.concatenate([self.mlp.vjp(network, tape.mlp, g_out), log_std_grad])
 
-    @property
-    def fused_product(self) -> str:
-        """The kernel in kernels/*/fisher.py that does a tile's product in one go; empty where there is none."""
-        if self.form == 1:
-            return "gaussian_product"
-        return "categorical_product" if self.distribution.name == "categorical" else ""
-
     def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
         """Σ Jᵀ M J v over the batch  (TR-9).   theta, v (P,) → (P,)."""
-        if not self.fused_product:
-            return self.vjp(theta, tape, self.distribution.fisher_product(tape.params, self.jvp(theta, tape, v)))
-        xp, kernel = self.backend.xp, getattr(self.backend.kernels("fisher"), self.fused_product)
+        xp, kernels = self.backend.xp, self.backend.kernels("fisher")
         theta = as_flat("theta", theta, self.layout.size, xp)
         v = as_array("v", v, theta.shape, theta.dtype, xp)
 
         def on_tile(rows: slice) -> Array:
-            (forward, params), out = tape.tile(rows), xp.empty_like(theta)
-            work = self.fused_work(len(params), theta.dtype)
-            kernel(theta, *self.mlp.spec, forward.obs, forward.hidden, params, v, out, work)
+            forward, out = tape.tile(rows).forward, xp.empty_like(theta)
+            work = xp.empty(kernels.work_size(self.mlp.sizes, len(theta), len(forward.obs)), theta.dtype)
+            kernels.fisher_product(self.spec, theta, forward, v, out, work)
             return out
 
         return sum(self.backend.map_rows(on_tile, len(tape.params)), start=xp.zeros_like(theta))
-
-    def fused_work(self, rows: int, dtype: Any) -> Array:
-        """The work array of a fused product over so many rows."""
-        return self.backend.xp.empty(
-            2 * self.layout.size + rows * (self.mlp.sizes[-1] + 3 * max(self.mlp.sizes)), dtype
-        )
 
     def _split(self, theta: Array) -> tuple[Array, Array]:
         theta = as_flat("theta", theta, self.layout.size, self.backend.xp)
@@ -181,7 +172,7 @@ class GaussianPolicy(NetworkPolicy):
         return self.backend.xp.concatenate([super().init(rng, dtype), log_std])
 
     def project(self, theta: Array) -> Array:
-        """The nearest θ with log σ in LOG_STD_RANGE: applied after a step, so that no derivative has a kink there."""
+        """Clip log σ to LOG_STD_RANGE. Applied after a step, so that no derivative has a kink there."""
         network, log_std = self._split(theta)
         xp = self.backend.xp
         return xp.concatenate([network, xp.clip(log_std, *LOG_STD_RANGE)])

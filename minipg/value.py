@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipg.checks import Array, as_array, as_flat, namespace, require
+from minipg.kernels.arguments import Adam, Epochs
 from minipg.network import MLP
 from minipg.runtime.backend import to_host
 
@@ -20,6 +21,14 @@ class ValueState(NamedTuple):
     first: Array
     second: Array
     step: int
+
+
+class Fit(NamedTuple):
+    """The critic after a fit, each epoch's mean squared error as it was met (E,), and 1 if all is finite (1,)."""
+
+    state: ValueState
+    losses: Array
+    finite: Array
 
 
 @dataclass(frozen=True)
@@ -47,13 +56,13 @@ class ValueNetwork:
         theta = as_flat("theta", theta, self.mlp.layout.size, xp)
         obs = as_array("obs", obs, (None, self.mlp.sizes[0]), theta.dtype, xp)
         target = as_array("target", target, (len(obs),), theta.dtype, xp)
-        kernel = self.mlp.backend.kernels("regression").loss_and_gradient
-        numbers = 2 + sum(self.mlp.sizes[1:-1]) + 2 * max(self.mlp.sizes)
+        kernels = self.mlp.backend.kernels("regression")
 
         def on_tile(rows: slice) -> tuple[Any, Array]:
-            told, grad, x = xp.empty(1), xp.empty_like(theta), obs[rows]
-            kernel(*self.mlp.spec, theta, x, target[rows], grad, told, xp.empty(len(theta) + len(x) * numbers, x.dtype))
-            return told[0], grad
+            loss, grad, x = xp.empty(1), xp.empty_like(theta), obs[rows]
+            work = xp.empty(kernels.work_size(self.mlp.sizes, len(theta), len(x)), x.dtype)
+            kernels.loss_and_gradient(self.mlp.spec, theta, x, target[rows], grad, loss, work)
+            return loss[0], grad
 
         losses, gradients = zip(*self.mlp.backend.map_rows(on_tile, len(obs)), strict=True)
         loss, gradient = sum(losses) / len(obs), sum(gradients) / len(obs)
@@ -74,8 +83,8 @@ class ValueNetwork:
         old: Array | None = None,
         clip_range: float = math.inf,
         max_grad_norm: float = math.inf,
-    ) -> tuple[ValueState, Array]:
-        """Minibatch Adam over epochs  (AC-1, AC-3): a new state, and each epoch's mean squared error, where arrays are.
+    ) -> Fit:
+        """Minibatch Adam over epochs  (AC-1, AC-3).
 
         obs (B, O), target (B,), order (E, B): the permutation of the rows in each epoch. With a `clip_range` V stays
         that near to its `old` values (B,); gradients longer than `max_grad_norm` are shortened.
@@ -87,30 +96,23 @@ class ValueNetwork:
         old = as_array("old", xp.zeros_like(target) if old is None else old, target.shape, dtype, xp)
         order = as_array("order", order, (None, len(obs)), np.int64, namespace(order))
         inside = order.size > 0 and (not isinstance(order, np.ndarray) or (order.min() >= 0 and order.max() < len(obs)))
-        # one that was drawn on a device is believed: to look at it would be to wait for it
+        # one that was drawn on a device is not checked: to look at it would be to wait for it
         require(bool(inside), "order", f"at least one epoch of rows from 0 to {len(obs) - 1}", order.shape)
         require(minibatch_size >= 1, "minibatch_size", "an integer ≥ 1", minibatch_size)
-        rows, (sizes, activation) = min(minibatch_size, len(obs)), self.mlp.spec
-        work = xp.empty(self.numbers_to_fit(rows), dtype)
+        rows, kernels = min(minibatch_size, len(obs)), backend.kernels("regression")
+        adam = Adam(float(learning_rate), float(betas[0]), float(betas[1]), float(epsilon))
         theta, first, second = state.theta.copy(), state.first.copy(), state.second.copy()
-        loss = xp.empty(len(order))
-        adam = (float(learning_rate), float(betas[0]), float(betas[1]), float(epsilon))
-        limits = (float(clip_range), float(max_grad_norm))
-        backend.kernels("regression").fit(
-            sizes, activation, obs, target, old, backend.to_device(order), rows, adam, limits, state.step,
-            theta, first, second, loss, work,
+        losses, finite = xp.empty(len(order)), xp.empty(1)
+        work = xp.empty(kernels.work_size(self.mlp.sizes, len(theta), rows), dtype)
+        kernels.fit(
+            self.mlp.spec, obs, target, old, float(clip_range), Epochs(rows, adam, float(max_grad_norm)),
+            backend.to_device(order), state.step, theta, first, second, losses, finite, work,
         )  # fmt: skip
-        return ValueState(theta, first, second, state.step + len(order) * -(-len(obs) // rows)), loss
+        step = state.step + len(order) * -(-len(obs) // rows)
+        return Fit(ValueState(theta, first, second, step), losses, finite)
 
-    def numbers_to_fit(self, rows: int) -> int:
-        """How many numbers `fit_adam` works on, with minibatches of so many rows."""
-        sizes = self.mlp.sizes
-        return 2 * self.mlp.layout.size + rows * (sizes[0] + 2 + sum(sizes[1:-1]) + 2 * max(sizes))
-
-    def fit_lbfgs(
-        self, state: ValueState, obs: Array, target: Array, iterations: int = 25, l2: float = 1e-3
-    ) -> tuple[ValueState, Array]:
-        """SciPy's L-BFGS on the whole batch in float64, with an L2 penalty  (AC-1): a new state and the loss (1,)."""
+    def fit_lbfgs(self, state: ValueState, obs: Array, target: Array, iterations: int = 25, l2: float = 1e-3) -> Fit:
+        """SciPy's L-BFGS on the whole batch in float64, with an L2 penalty  (AC-1)."""
         from scipy.optimize import minimize
 
         def loss(theta: Array) -> tuple[float, Array]:
@@ -123,4 +125,5 @@ class ValueNetwork:
         fitted, loss_there = map(
             self.mlp.backend.to_device, (result.x.astype(state.theta.dtype), np.array([result.fun]))
         )
-        return state._replace(theta=fitted), loss_there
+        finite = self.mlp.backend.xp.isfinite(fitted).all()[None]
+        return Fit(state._replace(theta=fitted), loss_there, finite)

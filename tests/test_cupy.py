@@ -24,7 +24,7 @@ from minipg.policy import policy_for
 from minipg.returns import discounted_returns, gae, td_errors
 from minipg.rollout.vine import Follower
 from minipg.runtime import backend
-from minipg.runtime.backend import to_host, told, why_no_device
+from minipg.runtime.backend import to_host, fetch, why_no_device
 from minipg.theory import LAWS, hold
 from minipg.theory.distributions import FAMILIES
 from minipg.theory.policies import KINDS
@@ -386,9 +386,9 @@ def test_numbers_are_told_together_and_those_of_the_host_as_they_are(device):
     twin = Backend("cupy")
     x = twin.to_device(np.array([1.0, np.nan, 3.0]))
     device.moved()
-    assert told(x[0] + 1, x[2] > 2, twin.xp.isfinite(x).all()) == [2.0, 1.0, 0.0]
+    assert fetch(x[0] + 1, x[2] > 2, twin.xp.isfinite(x).all()) == [2.0, 1.0, 0.0]
     assert device.moved() == (0, 1)
-    assert told(1.5, True, np.float32(2)) == (1.5, True, np.float32(2))
+    assert fetch(1.5, True, np.float32(2)) == (1.5, True, np.float32(2))
 
 
 def test_a_batch_is_one_tile_and_threads_play_no_part(device):

@@ -1,48 +1,40 @@
-"""Threads that share the tiles of a Fisher product, and linger between one product and the next.
+"""Threads that share the tiles of a Fisher product, and spin between one product and the next.
 
-To wake a thread takes about as long as to do its tile, and a conjugate gradient asks for one product after another. So
-whoever helps stays a moment in compiled code and looks for more, where it needs no interpreter.
+To wake a thread takes about as long as to compute a tile, and conjugate gradient asks for one product after another. A
+helper stays for a moment in compiled code, without the interpreter's lock, and looks for the next product's tiles.
 """
 
-from functools import cache
-
+from minipg.kernels.arguments import Forward
 from minipg.kernels.cpu import fisher, mlp
-from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit
+from minipg.kernels.cpu._jit import jit, unowned
 from minipg.kernels.cpu._task_queue import all_done, finish, post, take
-from minipg.kernels.cpu.fisher import categorical_product as product
 
-PATIENCE = 100_000  # looks at the board, which take about a quarter of a millisecond
-
-
-@cache
-def share(product):
-    """`_share`, compiled for the Fisher product of that name."""
-    kernel = getattr(fisher, product)
-    return compiled_with(_share, "minipg.kernels.cpu.fisher", (), jit, f"_{product}", product=kernel)
+PATIENCE = 100_000  # looks at the queue, about a quarter of a millisecond
 
 
-def _share(leads, board, tile_rows, theta, sizes, activation, obs, hidden, params, v, sums, work):
-    """Takes tiles of `tile_rows` rows from the board: sums[t] (P,) ← Σ Jᵀ M J v over the rows of tile t  (TR-9).
+@jit
+def share(leads, queue, tile_rows, policy, theta, forward, v, sums, work):
+    """Take tiles of `tile_rows` rows from the queue: sums[t] (P,) ← Σ Jᵀ M J v over the rows of tile t  (TR-9).
 
-    Who leads posts the tiles, stays until all are done, and adds the other sums to the first, in their order; the
-    others go when they have found none for a while.
-    board as in `_board.py`, the other arguments as in `fisher.py`; sums (tiles, P), work (…,) for one tile.
+    The leader posts the tiles, returns when all are done, and adds the other sums to the first, in order. A helper
+    returns when it has found no tile for a while. queue as in `_task_queue.py`, sums (tiles, P), work for one tile.
     """
-    units, tiles, patience = mlp._units(sizes), sums.shape[0], PATIENCE
+    units, tiles, patience, rows = mlp._units(policy.network.sizes), sums.shape[0], PATIENCE, forward.params.shape[0]
+    sums, obs, hidden = unowned(sums), unowned(forward.obs), unowned(forward.hidden)
+    out, params = unowned(forward.out), unowned(forward.params)
     if leads:
-        post(board, tiles)
+        post(queue, tiles)
     while patience > 0:
-        tile = take(board)
+        tile = take(queue)
         if tile >= 0:
             a = tile * tile_rows
-            b = min(a + tile_rows, obs.shape[0])
-            kept = hidden[a * units : b * units]
-            product(theta, sizes, activation, obs[a:b], kept, params[a:b], v, sums[tile], work)
-            finish(board)
+            b = min(a + tile_rows, rows)
+            own = Forward(obs[a:b], hidden[a * units : b * units], out[a:b], params[a:b])
+            fisher._fisher_product(policy, theta, own, v, sums[tile], work)
+            finish(queue)
             patience = PATIENCE
         elif leads:
-            patience = 0 if all_done(board) else 1
+            patience = 0 if all_done(queue) else 1
         else:
             patience -= 1
     if leads:

@@ -1,29 +1,23 @@
-"""Twin of `reference/act.py`: all that a step of other environments needs of kernels, in one call."""
+"""Twin of `reference/act.py`."""
 
 from functools import cache
 
-from minipg.kernels.cpu import distribution_params, mlp
-from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit
-from minipg.kernels.cpu.categorical import sample
+from minipg.kernels.cpu import distribution, distribution_params, mlp
+from minipg.kernels.cpu._jit import jit, unowned
+
+
+@jit
+def act(policy, theta, obs, noise, params, act, work):
+    """a ~ π_θ(·|s).   theta (P,), obs (B, O), noise (B, …) → params (B, D), act (B, …).   work (work_size,)."""
+    network, theta, work, rows = policy.network, unowned(theta), unowned(work), obs.shape[0]
+    n, weights = network.sizes[-1], mlp.size(network.sizes)
+    out, hidden = work[: rows * n].reshape(rows, n), work[rows * n :]
+    mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
+    distribution.sample(policy.family, params, noise, act)
 
 
 @cache
-def act(family):
-    """`_act`, compiled for the distributions of that name."""
-    return _act_of(family, jit)
-
-
-def _act_of(family, how):
-    """The same, or a part of a longer kernel."""
-    return compiled_with(_act, f"minipg.kernels.cpu.{family}", ("sample",), how)
-
-
-def _act(policy, theta, obs, noise, params, act, work):
-    form, bounds, options, sizes, activation = policy
-    rows, n = obs.shape[0], sizes[-1]
-    network = theta.shape[0] - (n if form == 1 else 0)
-    out, hidden = work[: rows * n].reshape(rows, n), work[rows * n :]
-    mlp.forward(theta[:network], sizes, activation, obs, out, hidden)
-    distribution_params.parameters(form, bounds, out, theta[network:], params)
-    sample(params, noise, *options, act)
+def work_size(sizes, n_params, rows):
+    """How many numbers the kernel works on: layer sizes, parameters of θ, rows."""
+    return rows * sum(sizes[1:])

@@ -1,54 +1,42 @@
-"""Twin of `reference/fisher.py`: many rows in one call, so that threads need the interpreter only between calls.
+"""Twin of `reference/fisher.py`: a tile of rows goes through J, M and Jᵀ before the next one begins, in cache."""
 
-A tile of rows goes through J, M and Jᵀ before the next one begins: it never leaves the cache.
-"""
+from functools import cache
 
-import math
-
-from minipg.kernels.cpu import categorical, mlp
-from minipg.kernels.cpu._jit import jit
+from minipg.kernels.cpu import distribution, distribution_params, mlp
+from minipg.kernels.cpu._jit import jit, part, unowned
 
 
 @jit
-def categorical_product(theta, sizes, activation, obs, hidden, params, v, out, work):
-    """Σ_rows Jᵀ (diag(p) − p pᵀ) J v  (TR-9, DI-3).   theta, v (P,), params (B, A) → out (P,).
+def fisher_product(policy, theta, forward, v, out, work):
+    """Σ_rows Jᵀ M J v  (TR-9).   theta, v (P,), forward: B rows → out (P,).   work (work_size,)."""
+    _fisher_product(policy, theta, forward, v, out, work)
 
-    work (2 P + B·(A + 3·max n),).
-    """
-    units, own, rest = mlp._units(sizes), work[: theta.shape[0]], work[theta.shape[0] :]
+
+@part
+def _fisher_product(policy, theta, forward, v, out, work):
+    network, theta, v, out, work = policy.network, unowned(theta), unowned(v), unowned(out), unowned(work)
+    obs, hidden, outputs, params = forward
+    obs, hidden, outputs, params = unowned(obs), unowned(hidden), unowned(outputs), unowned(params)
+    units, weights, n, width = mlp._units(network.sizes), mlp.size(network.sizes), outputs.shape[1], params.shape[1]
+    own, rest = work[:weights], work[weights:]
     out[:] = 0
     for start in range(0, params.shape[0], mlp.TILE):
         stop = min(start + mlp.TILE, params.shape[0])
-        x, h, logits = obs[start:stop], hidden[start * units : stop * units], params[start:stop]
-        g, scratch = rest[: logits.size].reshape(logits.shape), rest[logits.size :]
-        mlp.jvp(theta, sizes, activation, x, h, v, g, scratch)
-        categorical.fisher_product(logits, g, g)
-        mlp.vjp(theta, sizes, activation, x, h, g, own, scratch)
-        for i in range(own.shape[0]):
+        m = stop - start
+        x, h, y, p = obs[start:stop], hidden[start * units : stop * units], outputs[start:stop], params[start:stop]
+        g, d = rest[: m * n].reshape(m, n), rest[m * n : m * (n + width)].reshape(m, width)
+        scratch = rest[m * (n + width) :]
+        mlp.jvp(theta[:weights], network.sizes, network.activation, x, h, v[:weights], g, scratch)
+        distribution_params.push_forward(policy.form, policy.log_std_range, y, g, v[weights:], d)
+        distribution.fisher_product(policy.family, p, d, d)
+        distribution_params.pull_back(policy.form, policy.log_std_range, y, d, g, out[weights:])
+        mlp.vjp(theta[:weights], network.sizes, network.activation, x, h, g, own, scratch)
+        for i in range(weights):
             out[i] += own[i]
 
 
-@jit
-def gaussian_product(theta, sizes, activation, obs, hidden, params, v, out, work):
-    """Σ_rows Jᵀ diag(1/σ², 2) J v  (TR-9, DI-5); the last A parameters are log σ.   theta, v (P,) → out (P,).
-
-    params (B, 2A).   work (2 P + B·(A + 3·max n),).
-    """
-    units, rows, size = mlp._units(sizes), params.shape[0], params.shape[1] // 2
-    network = theta.shape[0] - size
-    own, precision, rest = work[:network], work[network : network + size], work[network + size :]
-    out[:] = 0
-    for j in range(size):
-        out[network + j] = 2 * rows * v[network + j]
-        precision[j] = math.exp(-2 * theta[network + j])
-    for start in range(0, rows, mlp.TILE):
-        stop = min(start + mlp.TILE, rows)
-        x, h, m = obs[start:stop], hidden[start * units : stop * units], stop - start
-        g, scratch = rest[: m * size].reshape(m, size), rest[m * size :]
-        mlp.jvp(theta[:network], sizes, activation, x, h, v[:network], g, scratch)
-        for i in range(m):
-            for j in range(size):
-                g[i, j] *= precision[j]
-        mlp.vjp(theta[:network], sizes, activation, x, h, g, own, scratch)
-        for i in range(network):
-            out[i] += own[i]
+@cache
+def work_size(sizes, n_params, rows):
+    """How many numbers the kernel works on: layer sizes, parameters of θ, rows."""
+    n, weights = sizes[-1], mlp.size(sizes)
+    return 2 * weights + min(rows, mlp.TILE) * (2 * n + n_params - weights + 3 * max(sizes))

@@ -4,20 +4,30 @@ A batch goes through the network TILE rows at a time, so `hidden` holds tile aft
 """
 
 import numpy as np
-from minipg.kernels.cpu._jit import jit, part
+from minipg.kernels.cpu._jit import jit, part, unowned
 from minipg.kernels.cpu._tanh import tanh
+from numba.extending import register_jitable
 
 TILE = 128  # rows whose activations stay in a core's fastest caches
-SMALL = 64 * 64  # weights that are sooner turned about once than by every product that wants them so
+SMALL = 64 * 64  # weights this small are transposed once, up front
 _ZERO, _ONE = np.float32(0), np.float32(1)  # of either precision, in a product with it
 
 
 @part
 def _units(sizes):
-    """Σ n_l over the hidden layers. A loop, for to compile NumPy's sum takes a second."""
+    """Σ n_l over the hidden layers. A loop: NumPy's sum takes a second to compile."""
     total = 0
     for layer in range(1, sizes.shape[0] - 1):
         total += sizes[layer]
+    return total
+
+
+@register_jitable
+def size(sizes):
+    """P: the number of parameters of a network with layer sizes (L+1,), an array or a tuple."""
+    total = 0
+    for layer in range(1, len(sizes)):
+        total += (sizes[layer - 1] + 1) * sizes[layer]
     return total
 
 
@@ -44,7 +54,7 @@ def _sloped(y, h, activation):
 @jit
 def forward(theta, sizes, activation, obs, out, hidden):
     """theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,)."""
-    units = _units(sizes)
+    theta, obs, out, hidden, units = unowned(theta), unowned(obs), unowned(out), unowned(hidden), _units(sizes)
     for start in range(0, obs.shape[0], TILE):
         stop = min(start + TILE, obs.shape[0])
         _forward(theta, sizes, activation, obs[start:stop], out[start:stop], hidden[start * units : stop * units])
@@ -76,7 +86,8 @@ def _forward(theta, sizes, activation, obs, out, hidden):
 @jit
 def jvp(theta, sizes, activation, obs, hidden, v, out, work):
     """J v.   v (P,), hidden as `forward` left it → out (B, n_L).   work (3·B·max n_l,)."""
-    units = _units(sizes)
+    theta, obs, hidden, v = unowned(theta), unowned(obs), unowned(hidden), unowned(v)
+    out, work, units = unowned(out), unowned(work), _units(sizes)
     for start in range(0, obs.shape[0], TILE):
         stop = min(start + TILE, obs.shape[0])
         kept = hidden[start * units : stop * units]
@@ -119,7 +130,9 @@ def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
 @jit
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch.   g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,)."""
-    units, own, rest = _units(sizes), work[: theta.shape[0]], work[theta.shape[0] :]
+    theta, obs, hidden, g = unowned(theta), unowned(obs), unowned(hidden), unowned(g)
+    out, work, units = unowned(out), unowned(work), _units(sizes)
+    own, rest = work[: theta.shape[0]], work[theta.shape[0] :]
     if obs.shape[0] == 0:
         out[:] = 0
     for start in range(0, obs.shape[0], TILE):
@@ -151,11 +164,11 @@ def _vjp(theta, sizes, activation, obs, hidden, g, out, work):
             start = (layer % 2) * rows * width
             h, below = hidden[k : k + rows * n].reshape(rows, n), work[start : start + rows * n].reshape(rows, n)
             if n * m <= SMALL:
-                turned = out[p : p + n * m].reshape(m, n)  # where the gradient will be
+                transposed = out[p : p + n * m].reshape(m, n)  # where the gradient will be
                 for i in range(n):
                     for j in range(m):
-                        turned[j, i] = w[i, j]
-                np.dot(g, turned, below)
+                        transposed[j, i] = w[i, j]
+                np.dot(g, transposed, below)
             else:
                 np.dot(g, w.T, below)
             np.dot(h.T, g, dw)
@@ -171,6 +184,7 @@ def _vjp(theta, sizes, activation, obs, hidden, g, out, work):
 @jit
 def vjp_obs(theta, sizes, activation, hidden, g, out, work):
     """The gradient in obs of Σ g·output.   g (B, n_L) → out (B, n₀).   work (2·B·max n_l,)."""
+    theta, hidden, g, out, work = unowned(theta), unowned(hidden), unowned(g), unowned(out), unowned(work)
     units = _units(sizes)
     for start in range(0, g.shape[0], TILE):
         stop = min(start + TILE, g.shape[0])

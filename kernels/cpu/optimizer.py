@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from minipg.kernels.cpu._jit import jit, jit_sum
+from minipg.kernels.cpu._jit import jit, jit_sum, part
 
 
 @jit
@@ -17,19 +17,20 @@ def sgd(grad, learning_rate, momentum, theta, velocity):
 
 
 @jit
-def rmsprop(grad, learning_rate, decay, epsilon, theta, second):
+def rmsprop(grad, settings, theta, second):
     """s ← ρ s + (1 − ρ) g², θ ← θ + α g / √(s + ε)  (AC-3).   All arrays (P,)."""
     real = theta.dtype.type
-    rate, kept, new, eps = real(learning_rate), real(decay), real(1 - decay), real(epsilon)
+    rate, eps = real(settings.learning_rate), real(settings.epsilon)
+    kept, new = real(settings.decay), real(1 - settings.decay)
     for i in range(theta.shape[0]):
         second[i] = kept * second[i] + new * grad[i] * grad[i]
         theta[i] += rate * grad[i] / math.sqrt(second[i] + eps)
 
 
 @jit
-def adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second):
+def adam(grad, settings, step, theta, first, second):
     """θ ← θ + α m̂ / (√v̂ + ε)  (AC-3); `step` counts from 1.   All arrays (P,)."""
-    real = theta.dtype.type
+    real, (learning_rate, beta1, beta2, epsilon) = theta.dtype.type, settings
     rate, eps = real(learning_rate / (1 - beta1**step)), real(epsilon)
     kept1, new1, kept2, new2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
     correction2 = real(1 / (1 - beta2**step))
@@ -58,3 +59,12 @@ def clip_global_norm(grad, max_norm, out):
     scale = grad.dtype.type(max_norm / norm if norm > max_norm else 1.0)
     for i in range(grad.shape[0]):
         out[i] = grad[i] * scale
+
+
+@part
+def is_finite(array):
+    """Whether every number is.   array (P,)."""
+    finite = True
+    for i in range(array.shape[0]):
+        finite &= abs(array[i]) < math.inf
+    return finite

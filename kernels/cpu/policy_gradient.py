@@ -2,73 +2,68 @@
 
 from functools import cache
 
-from minipg.kernels.cpu import distribution_params, mlp
-from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit, part
-from minipg.kernels.cpu.categorical import entropy, entropy_gradient, score
+from minipg.kernels.arguments import Forward
+from minipg.kernels.cpu import distribution, distribution_params, mlp
+from minipg.kernels.cpu._jit import jit, part, unowned
 
 
-@cache
-def gradient(family):
-    """`_gradient`, compiled for the distributions of that name."""
-    return _gradient_of(family, jit)
+@jit
+def gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
+    """Σ_rows [weight ∇log π(a|s) + c ∇H]  (PG-9).   theta (P,), act (B, …), weight (B,) → grad (P,).
+
+    forward: as `mlp.forward` and `distribution_params.parameters` leave it.   work (work_size,).
+    """
+    _gradient(policy, theta, forward, act, weight, ent_coef, grad, work)
 
 
-@cache
-def from_observations(family):
-    """`_from_observations`, compiled for the distributions of that name."""
-    module = f"minipg.kernels.cpu.{family}"
-    return compiled_with(_from_observations, module, ("entropy",), jit, _gradient=_gradient_of(family, part))
-
-
-def _gradient_of(family, how):
-    return compiled_with(_gradient, f"minipg.kernels.cpu.{family}", (), how, _covectors=_covectors_of(family))
-
-
-def _covectors_of(family):
-    return compiled_with(_covectors, f"minipg.kernels.cpu.{family}", ("score", "entropy_gradient"), part)
-
-
-def _gradient(policy, theta, forward, act, weight, entropy_weight, grad, work):
-    form, _, _, sizes, activation = policy
+@part
+def _gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
+    network, theta, work = policy.network, unowned(theta), unowned(work)
     obs, hidden, out, params = forward
-    rows, n = out.shape
-    network = theta.shape[0] - (n if form == 1 else 0)
+    rows, n, width, weights = out.shape[0], out.shape[1], params.shape[1], mlp.size(network.sizes)
+    grad, act, weight, params = unowned(grad), unowned(act), unowned(weight), unowned(params)
     g, rest = work[: rows * n].reshape(rows, n), work[rows * n :]
-    grad[network:] = 0
-    _covectors(policy, out, params, act, weight, entropy_weight, g, grad[network:], rest)
-    mlp.vjp(theta[:network], sizes, activation, obs, hidden, g, grad[:network], rest)
-
-
-def _covectors(policy, out, params, act, weight, entropy_weight, g, log_std_grad, work):
-    """Those of the outputs, g (B, n); those of log σ are added to log_std_grad.   work (2·B·D,)."""
-    form, bounds, options, _, _ = policy
-    rows, width = params.shape
-    u, more = work[: rows * width].reshape(rows, width), work[rows * width : 2 * rows * width].reshape(rows, width)
-    score(params, act, *options, u)
+    u, more = rest[: rows * width].reshape(rows, width), rest[rows * width : 2 * rows * width].reshape(rows, width)
+    distribution.score(policy.family, params, act, u)
     for i in range(rows):
         for j in range(width):
             u[i, j] *= weight[i]
-    if entropy_weight != 0:
-        entropy_gradient(params, *options, more)
+    if ent_coef != 0:
+        distribution.entropy_gradient(policy.family, params, more)
         for i in range(rows):
             for j in range(width):
-                u[i, j] += entropy_weight * more[i, j]
-    distribution_params.pull_back(form, bounds, out, u, g, log_std_grad)
+                u[i, j] += ent_coef * more[i, j]
+    grad[weights:] = 0
+    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[weights:])
+    mlp.vjp(theta[:weights], network.sizes, network.activation, obs, hidden, g, grad[:weights], rest)
 
 
-def _from_observations(policy, theta, obs, act, weight, entropy_weight, grad, told, work):
-    form, bounds, options, sizes, activation = policy
-    rows, n, units = obs.shape[0], sizes[-1], mlp._units(sizes)
-    network = theta.shape[0] - (n if form == 1 else 0)
-    width = n + theta.shape[0] - network
+@jit
+def gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entropy, work):
+    """`gradient` with its forward pass, and Σ H.   obs (B, O) → grad (P,), entropy (1,).   work (work_size,)."""
+    _gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entropy, work)
+
+
+@part
+def _gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entropy, work):
+    network, theta, work, rows = policy.network, unowned(theta), unowned(work), obs.shape[0]
+    n, units, weights = network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
+    width = n + theta.shape[0] - weights
     a, b, c = rows * n, rows * (n + width), rows * (n + width + units)
     out, params, hidden, rest = work[:a].reshape(rows, n), work[a:b].reshape(rows, width), work[b:c], work[c:]
-    mlp.forward(theta[:network], sizes, activation, obs, out, hidden)
-    distribution_params.parameters(form, bounds, out, theta[network:], params)
-    _gradient(policy, theta, (obs, hidden, out, params), act, weight, entropy_weight, grad, rest)
+    mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
+    _gradient(policy, theta, Forward(unowned(obs), hidden, out, params), act, weight, ent_coef, grad, rest)
     each = rest[:rows]
-    entropy(params, *options, each)
-    told[0] = 0
+    distribution.entropy(policy.family, params, each)
+    total = 0.0
     for i in range(rows):
-        told[0] += each[i]
+        total += each[i]
+    entropy[0] = total
+
+
+@cache
+def work_size(sizes, n_params, rows):
+    """How many numbers either kernel works on: layer sizes, parameters of θ, rows."""
+    width = sizes[-1] + n_params - mlp.size(sizes)
+    return n_params + rows * (2 * sizes[-1] + 3 * width + sum(sizes[1:-1]) + 2 * max(sizes))

@@ -1,70 +1,78 @@
 """Twin of `reference/regression.py`: the whole fit in one call, minibatches gathered into one small array."""
 
 import math
+from functools import cache
 
 from minipg.kernels.cpu import mlp, optimizer
-from minipg.kernels.cpu._jit import jit, part
+from minipg.kernels.cpu._jit import jit, part, unowned
 
 
 @jit
-def loss_and_gradient(sizes, activation, theta, obs, target, grad, told, work):
-    """Σ (V(s) − target)² → told (1,), and its gradient in θ → grad (P,)  (AC-1).
+def loss_and_gradient(network, theta, obs, target, grad, loss, work):
+    """Σ (V(s) − target)² → loss (1,), and its gradient in θ → grad (P,)  (AC-1).
 
-    theta (P,), obs (B, n₀), target (B,).   work (P + B·(2 + Σ hidden + 2·max n),).
+    theta (P,), obs (B, O), target (B,).   work (work_size,).
     """
-    rows, units = obs.shape[0], mlp._units(sizes)
+    _loss_and_gradient(network, theta, obs, target, grad, loss, work)
+
+
+@part
+def _loss_and_gradient(network, theta, obs, target, grad, loss, work):
+    rows, units, work, target = obs.shape[0], mlp._units(network.sizes), unowned(work), unowned(target)
     a, b, c = rows, 2 * rows, rows * (2 + units)
-    out, g, hidden, scratch = work[:a].reshape(rows, 1), work[a:b].reshape(rows, 1), work[b:c], work[c:]
-    mlp.forward(theta, sizes, activation, obs, out, hidden)
+    out, g, hidden, rest = work[:a].reshape(rows, 1), work[a:b].reshape(rows, 1), work[b:c], work[c:]
+    mlp.forward(theta, network.sizes, network.activation, obs, out, hidden)
     squares = 0.0
     for i in range(rows):
         error = out[i, 0] - target[i]
         squares += error * error
         g[i, 0] = 2 * error
-    told[0] = squares
-    mlp.vjp(theta, sizes, activation, obs, hidden, g, grad, scratch)
+    loss[0] = squares
+    mlp.vjp(theta, network.sizes, network.activation, obs, hidden, g, grad, rest)
 
 
-def _fit(
-    sizes, activation, obs, target, old, order, minibatch_size, adam, limits, step, theta, first, second, loss, work
-):
-    """Minibatch Adam on mean (V(s) − target)²  (AC-1), the whole of it: every epoch, every minibatch.
+@jit
+def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first, second, loss, finite, work):
+    """Epochs of minibatch Adam on mean (V(s) − target)²  (AC-1, AC-3) → theta, first, second (P,) changed in place.
 
-    obs (B, n₀), target, old (B,), order (E, B), adam (α, β₁, β₂, ε), limits (c, n)
-    → theta, first, second (P,), loss (E,).
-    work (2 P + m·(n₀ + 2 + Σ hidden + 2·max n),) with m the minibatch size; the last of an epoch may be smaller.
+    obs (B, O), target, old (B,); order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before.
+    → loss (E,): each epoch's mean squared error as it was met; finite (1,): 1 if θ and the moments are.
+    work (work_size,).
     """
-    learning_rate, beta1, beta2, epsilon = adam
-    clip_range, max_norm = limits
-    inputs, units, params = obs.shape[1], mlp._units(sizes), theta.shape[0]
-    grad, rest = work[:params], work[params:]
+    theta, first, second, work = unowned(theta), unowned(first), unowned(second), unowned(work)
+    obs, target, old, order = unowned(obs), unowned(target), unowned(old), unowned(order)
+    size, units, inputs = theta.shape[0], mlp._units(network.sizes), obs.shape[1]
+    grad, rest = work[:size], work[size:]
     for epoch in range(order.shape[0]):
         squares = 0.0
-        for start in range(0, order.shape[1], minibatch_size):
-            rows = order[epoch, start : start + minibatch_size]
+        for start in range(0, order.shape[1], epochs.minibatch_size):
+            rows = order[epoch, start : start + epochs.minibatch_size]
             m = rows.shape[0]
-            a, b = m * inputs, m * (inputs + 1)
-            c, d = b + m, b + m + m * units
+            a, b, c, d = m * inputs, m * (inputs + 1), m * (inputs + 2), m * (inputs + 2 + units)
             x, out, g = rest[:a].reshape(m, inputs), rest[a:b].reshape(m, 1), rest[b:c].reshape(m, 1)
             hidden, scratch = rest[c:d], rest[d:]
             for i in range(m):
                 for j in range(inputs):
                     x[i, j] = obs[rows[i], j]
-            mlp.forward(theta, sizes, activation, x, out, hidden)
+            mlp.forward(theta, network.sizes, network.activation, x, out, hidden)
             scale = theta.dtype.type(2 / m)
             for i in range(m):
                 error = target[rows[i]] - out[i, 0]
                 squares += error * error
                 moved = out[i, 0] - old[rows[i]]
                 left = target[rows[i]] - (old[rows[i]] + min(max(moved, -clip_range), clip_range))
-                learnt = abs(moved) <= clip_range or error * error >= left * left
-                g[i, 0] = scale * error if learnt else 0
-            mlp.vjp(theta, sizes, activation, x, hidden, g, grad, scratch)
-            if max_norm < math.inf:
-                optimizer.clip_global_norm(grad, max_norm, grad)
+                counts = abs(moved) <= clip_range or error * error >= left * left
+                g[i, 0] = scale * error if counts else 0
+            mlp.vjp(theta, network.sizes, network.activation, x, hidden, g, grad, scratch)
+            if epochs.max_grad_norm < math.inf:
+                optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
             step += 1
-            optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
+            optimizer.adam(grad, epochs.adam, step, theta, first, second)
         loss[epoch] = squares / order.shape[1]
+    finite[0] = optimizer.is_finite(theta) and optimizer.is_finite(first) and optimizer.is_finite(second)
 
 
-fit, _fit_part = jit(_fit), part(_fit)
+@cache
+def work_size(sizes, n_params, rows):
+    """How many numbers either kernel works on: layer sizes, parameters of θ, rows of a batch or of a minibatch."""
+    return 2 * n_params + rows * (sizes[0] + 2 + sum(sizes[1:-1]) + 2 * max(sizes))

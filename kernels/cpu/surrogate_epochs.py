@@ -3,127 +3,146 @@
 import math
 from functools import cache
 
-from minipg.kernels.cpu import distribution_params, mlp, optimizer, surrogate
-from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit, part
-from minipg.kernels.cpu.categorical import _score_and_log_prob, entropy_gradient, kl, kl_gradient
-
-_FUNCTIONS = ("_score_and_log_prob", "kl", "kl_gradient", "entropy_gradient")
+from minipg.kernels.arguments import Acted
+from minipg.kernels.cpu import advantages, distribution, distribution_params, mlp, optimizer, surrogate, surrogate_value
+from minipg.kernels.cpu._jit import jit, part, unowned
 
 
-@cache
-def gradient(family):
-    """`_gradient`, compiled for the distributions of that name."""
-    return _gradient_of(family, jit)
+@jit
+def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, means, act, work):
+    """∇L over the `chosen` rows (M,) → grad (P,), means (2,): KL(old‖π_θ) if wanted, the share of ratios beyond ε.
+
+    theta (P,), acted: B rows, logp_old (B,), act (M, …) and work (work_size,) to work on.
+    """
+    _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, means, act, work)
 
 
-@cache
-def climb(family):
-    """`_climb`, compiled for the distributions of that name."""
-    return _climb_of(family, jit)
+@jit
+def ascend(policy, acted, terms, normalizes, epochs, max_kl, order, step, theta, first, second, stats, act, work):
+    """Epochs of minibatch Adam on L  (AC-3) → theta, first, second (P,) changed in place, stats (6,).
+
+    acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. The epochs end
+    before a step where a minibatch's mean KL(old‖π_θ) exceeds max_kl.
+    stats: Adam steps; the mean share of ratios beyond ε; of the new θ: mean r Â, KL(old‖π_θ), H; 1 if all is finite.
+    act (M, …) of a minibatch and work (work_size,) to work on.
+    """
+    theta, first, second, stats, work = unowned(theta), unowned(first), unowned(second), unowned(stats), unowned(work)
+    rows = order.shape[1]
+    adv, logp_old, rest = work[:rows], work[rows : 2 * rows], work[2 * rows :]
+    old, acts = unowned(acted.params), unowned(acted.act)
+    for i in range(rows):
+        adv[i] = acted.adv[i]
+    if normalizes:
+        advantages.normalize(acted.adv, adv)
+    acted = Acted(unowned(acted.obs), acts, adv, old)
+    distribution.log_prob(policy.family, old, acts, logp_old)
+    taken, beyond = _epochs(
+        policy, acted, logp_old, terms, epochs, max_kl, unowned(order), step, theta, first, second, stats[2:4],
+        unowned(act), rest,
+    )  # fmt: skip
+    surrogate_value._surrogate_value(policy, theta, acted, logp_old, True, stats[2:5], rest)
+    stats[0], stats[1] = taken, beyond / max(taken, 1)
+    for i in range(2, 5):
+        stats[i] /= rows
+    stats[5] = optimizer.is_finite(theta) and optimizer.is_finite(first) and optimizer.is_finite(second)
 
 
-def _climb_of(family, how):
-    """The same, or a part of a longer kernel."""
-    return compiled_with(_climb, f"minipg.kernels.cpu.{family}", (), how, _gradient=_gradient_of(family, part))
-
-
-def _gradient_of(family, how):
-    module = f"minipg.kernels.cpu.{family}"
-    covector = compiled_with(_covector, module, _FUNCTIONS, part)
-    return compiled_with(_gradient, module, (), how, _covector=covector)
-
-
-def _climb(policy, batch, terms, order, minibatch_size, adam, limits, step, theta, first, second, told, acted, work):
-    (form, (low, high), _, sizes, _), (learning_rate, beta1, beta2, epsilon), (max_kl, max_norm) = policy, adam, limits
-    grad, rest = work[: theta.shape[0]], work[theta.shape[0] :]
-    taken, clipped = 0, 0.0
+@part
+def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second, means, act, work):
+    """→ the Adam steps, and the sum over them of the share of ratios beyond ε."""
+    size, weights, (low, high) = theta.shape[0], mlp.size(policy.network.sizes), policy.log_std_range
+    grad, rest, taken, beyond = work[:size], work[size:], 0, 0.0
     for epoch in range(order.shape[0]):
-        for start in range(0, order.shape[1], minibatch_size):
-            rows = order[epoch, start : start + minibatch_size]
-            _gradient(policy, theta, batch, terms, rows, max_kl < math.inf, grad, told, acted, rest)
-            if told[0] > max_kl:
-                told[0], told[1] = taken, clipped
-                return
-            taken, clipped = taken + 1, clipped + told[1]
-            if max_norm < math.inf:
-                optimizer.clip_global_norm(grad, max_norm, grad)
-            optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step + taken, theta, first, second)
-            if form == 1:
-                for i in range(theta.shape[0] - sizes[-1], theta.shape[0]):
-                    theta[i] = min(max(theta[i], low), high)
-    told[0], told[1] = taken, clipped
+        for start in range(0, order.shape[1], epochs.minibatch_size):
+            chosen = order[epoch, start : start + epochs.minibatch_size]
+            _gradient(policy, theta, acted, logp_old, terms, chosen, max_kl < math.inf, grad, means, act, rest)
+            if means[0] > max_kl:
+                return taken, beyond
+            taken, beyond = taken + 1, beyond + means[1]
+            if epochs.max_grad_norm < math.inf:
+                optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
+            optimizer.adam(grad, epochs.adam, step + taken, theta, first, second)
+            for i in range(weights, size):
+                theta[i] = min(max(theta[i], low), high)
+    return taken, beyond
 
 
-def _gradient(policy, theta, batch, terms, rows, wants_kl, grad, told, acted, work):
-    form, bounds, options, sizes, activation = policy
-    obs, act, adv, old, logp_old = batch
-    inputs, n, units = sizes[0], sizes[-1], mlp._units(sizes)
-    network = theta.shape[0] - (n if form == 1 else 0)
-    own, rest = work[:network], work[network:]
+@part
+def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, means, act, work):
+    network, theta, grad, work = policy.network, unowned(theta), unowned(grad), unowned(work)
+    act, chosen, obs, logp_old = unowned(act), unowned(chosen), unowned(acted.obs), unowned(logp_old)
+    acted = Acted(obs, unowned(acted.act), unowned(acted.adv), unowned(acted.params))
+    inputs, n, units, weights = obs.shape[1], network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
+    own, rest = work[:weights], work[weights:]
     grad[:] = 0
-    told[:] = 0
-    for start in range(0, rows.shape[0], mlp.TILE):
-        some = rows[start : start + mlp.TILE]
-        m = some.shape[0]
-        a, b, c = m * inputs, m * (inputs + n), m * (inputs + 2 * n)
-        x, out, g = rest[:a].reshape(m, inputs), rest[a:b].reshape(m, n), rest[b:c].reshape(m, n)
-        hidden, scratch = rest[c : c + m * units], rest[c + m * units :]
+    means[:] = 0
+    for start in range(0, chosen.shape[0], mlp.TILE):
+        rows = chosen[start : start + mlp.TILE]
+        m = rows.shape[0]
+        a, b, c, d = m * inputs, m * (inputs + n), m * (inputs + 2 * n), m * (inputs + 2 * n + units)
+        x, out, g, hidden = rest[:a].reshape(m, inputs), rest[a:b].reshape(m, n), rest[b:c].reshape(m, n), rest[c:d]
         for i in range(m):
             for j in range(inputs):
-                x[i, j] = obs[some[i], j]
-        mlp.forward(theta[:network], sizes, activation, x, out, hidden)
-        _covector(
-            form, bounds, options, out, theta[network:], some, act, adv, old, logp_old, terms, wants_kl, rows.shape[0],
-            g, grad[network:], told, acted[:m], scratch,
+                x[i, j] = obs[rows[i], j]
+        mlp.forward(theta[:weights], network.sizes, network.activation, x, out, hidden)
+        _output_gradient(
+            policy, theta[weights:], acted, logp_old, terms, rows, chosen.shape[0], wants_kl, out, g,
+            grad[weights:], means, act[:m], rest[d:],
         )  # fmt: skip
-        mlp.vjp(theta[:network], sizes, activation, x, hidden, g, own, scratch)
-        for i in range(network):
+        mlp.vjp(theta[:weights], network.sizes, network.activation, x, hidden, g, own, rest[d:])
+        for i in range(weights):
             grad[i] += own[i]
     for i in range(2):
-        told[i] /= rows.shape[0]
+        means[i] /= chosen.shape[0]
 
 
-def _covector(
-    form, bounds, options, out, log_std, rows, act, adv, old, logp_old, terms, wants_kl, total, g, log_std_grad, told,
-    acted, work,
-):  # fmt: skip
-    """What a change of the outputs is worth → g (B, n); added to log_std_grad, and to told (2,), sums."""
-    clip_range, beta, entropy_weight = terms
-    count, width, share = rows.shape[0], old.shape[1], out.dtype.type(1 / total)
-    lowest, highest = math.log1p(-min(clip_range, 1.0)), math.log1p(clip_range)
+@part
+def _output_gradient(
+    policy, log_std, acted, logp_old, terms, rows, total, wants_kl, out, g, log_std_grad, sums, act, work
+):
+    """The gradient of the sum over rows / `total`: in the outputs → g (m, n), in log σ added to log_std_grad."""
+    family, count, width = policy.family, rows.shape[0], acted.params.shape[1]
+    lowest, highest = math.log1p(-min(terms.clip_range, 1.0)), math.log1p(terms.clip_range)
+    share = out.dtype.type(1 / total)
     params, before, u, more = work[: 4 * count * width].reshape(4, count, width)
-    rest = work[4 * count * width : 4 * count * (width + 1)]
-    logp, logp_before, gain, weight = rest.reshape(4, count)
-    chosen, choices = acted.reshape(count, -1), act.reshape(act.shape[0], -1)
+    logp, logp_before, adv, weight = work[4 * count * width : 4 * count * (width + 1)].reshape(4, count)
+    chosen, choices = act.reshape(count, -1), acted.act.reshape(acted.act.shape[0], -1)
     for i in range(count):
-        for j in range(chosen.shape[1]):  # not a row at once: such an assignment takes seconds to compile
+        for j in range(chosen.shape[1]):  # a row at once would take seconds to compile
             chosen[i, j] = choices[rows[i], j]
-        gain[i] = adv[rows[i]]
+        adv[i] = acted.adv[rows[i]]
         logp_before[i] = logp_old[rows[i]]
         for j in range(width):
-            before[i, j] = old[rows[i], j]
+            before[i, j] = acted.params[rows[i], j]
 
-    distribution_params.parameters(form, bounds, out, log_std, params)
-    _score_and_log_prob(params, acted, *options, u, logp)
-    surrogate.clipped_gradient(logp, logp_before, gain, clip_range, weight)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, log_std, params)
+    distribution._score_and_log_prob(family, params, act, u, logp)
+    surrogate.clipped_gradient(logp, logp_before, adv, terms.clip_range, weight)
     for i in range(count):
-        told[1] += not lowest <= logp[i] - logp_before[i] <= highest
+        sums[1] += not lowest <= logp[i] - logp_before[i] <= highest
         weight[i] *= share
         for j in range(width):
             u[i, j] *= weight[i]
-    if beta > 0:
-        kl_gradient(before, params, *options, more)
+    if terms.kl_coef > 0:
+        distribution.kl_gradient(family, before, params, more)
         for i in range(count):
             for j in range(width):
-                u[i, j] -= share * beta * more[i, j]
-    if entropy_weight > 0:
-        entropy_gradient(params, *options, more)
+                u[i, j] -= share * terms.kl_coef * more[i, j]
+    if terms.ent_coef > 0:
+        distribution.entropy_gradient(family, params, more)
         for i in range(count):
             for j in range(width):
-                u[i, j] += share * entropy_weight * more[i, j]
+                u[i, j] += share * terms.ent_coef * more[i, j]
     if wants_kl:
-        kl(before, params, *options, logp)
+        distribution.kl(family, before, params, logp)
         for i in range(count):
-            told[0] += logp[i]
-    distribution_params.pull_back(form, bounds, out, u, g, log_std_grad)
+            sums[0] += logp[i]
+    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, log_std_grad)
+
+
+@cache
+def work_size(sizes, n_params, rows, minibatch_size):
+    """How many numbers either kernel works on: layer sizes, parameters of θ, rows of a batch and of a minibatch."""
+    n, weights, tile = sizes[-1], mlp.size(sizes), min(minibatch_size, mlp.TILE)
+    of_a_row = sizes[0] + 2 * n + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (n + n_params - weights + 1)
+    return 2 * rows + 2 * n_params + max(weights + tile * of_a_row, surrogate_value.work_size(sizes, n_params, rows))

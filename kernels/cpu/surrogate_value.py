@@ -2,38 +2,47 @@
 
 from functools import cache
 
-from minipg.kernels.cpu import distribution_params, mlp, surrogate
-from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit
-from minipg.kernels.cpu.categorical import entropy, kl, log_prob
+from minipg.kernels.cpu import distribution, distribution_params, mlp, surrogate
+from minipg.kernels.cpu._jit import jit, part, unowned
 
 
-@cache
-def evaluate(family):
-    """`_evaluate`, compiled for the distributions of that name."""
-    return compiled_with(_evaluate, f"minipg.kernels.cpu.{family}", ("log_prob", "kl", "entropy"), jit)
+@jit
+def surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
+    """Σ r Â  (IS-3), Σ KL(old‖π_θ)  (TR-5), and Σ H(π_θ) if wanted → sums (3,).
+
+    theta (P,), acted: B rows, logp_old (B,).   work (work_size,).
+    """
+    _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work)
 
 
-def _evaluate(policy, theta, obs, act, adv, old, logp_old, wants_entropy, told, work):
-    form, bounds, options, sizes, activation = policy
-    n, units, width = sizes[-1], mlp._units(sizes), old.shape[1]
-    network = theta.shape[0] - (n if form == 1 else 0)
-    told[:] = 0
+@part
+def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
+    network, theta, work = policy.network, unowned(theta), unowned(work)
+    obs, act, adv, old = unowned(acted.obs), unowned(acted.act), unowned(acted.adv), unowned(acted.params)
+    n, units, width, weights = network.sizes[-1], mlp._units(network.sizes), old.shape[1], mlp.size(network.sizes)
+    value, kl, entropy = 0.0, 0.0, 0.0
     for start in range(0, obs.shape[0], mlp.TILE):
         stop = min(start + mlp.TILE, obs.shape[0])
         m = stop - start
         a, b, c = m * n, m * (n + units), m * (n + units + width)
         out, hidden, params, each = work[:a].reshape(m, n), work[a:b], work[b:c].reshape(m, width), work[c : c + m]
-        mlp.forward(theta[:network], sizes, activation, obs[start:stop], out, hidden)
-        distribution_params.parameters(form, bounds, out, theta[network:], params)
-        log_prob(params, act[start:stop], *options, each)
+        mlp.forward(theta[:weights], network.sizes, network.activation, obs[start:stop], out, hidden)
+        distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
+        distribution.log_prob(policy.family, params, act[start:stop], each)
         surrogate.surrogate(each, logp_old[start:stop], adv[start:stop], each)
         for i in range(m):
-            told[0] += each[i]
-        kl(old[start:stop], params, *options, each)
+            value += each[i]
+        distribution.kl(policy.family, old[start:stop], params, each)
         for i in range(m):
-            told[1] += each[i]
+            kl += each[i]
         if wants_entropy:
-            entropy(params, *options, each)
+            distribution.entropy(policy.family, params, each)
             for i in range(m):
-                told[2] += each[i]
+                entropy += each[i]
+    sums[0], sums[1], sums[2] = value, kl, entropy
+
+
+@cache
+def work_size(sizes, n_params, rows):
+    """How many numbers the kernel works on: layer sizes, parameters of θ, rows."""
+    return min(rows, mlp.TILE) * (2 * sizes[-1] + n_params - mlp.size(sizes) + sum(sizes[1:-1]) + 1)

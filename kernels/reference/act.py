@@ -1,27 +1,18 @@
-"""What a policy does in the states that it sees."""
+"""The actions of a policy in the states that it sees."""
 
-from functools import cache
-from importlib import import_module
-
-from minipg.kernels.reference import distribution_params, mlp
+from minipg.kernels.reference import distribution, distribution_params, mlp
 from minipg.kernels.reference._namespace import namespace
 
 
-@cache
-def act(family):
-    """a ~ π_θ(·|s), of a policy whose distributions have that name: a kernel.
+def act(policy, theta, obs, noise, params, act, work):
+    """a ~ π_θ(·|s).   theta (P,), obs (B, O), noise (B, …) → params (B, D), act (B, …).   work (work_size,)."""
+    network, xp, weights = policy.network, namespace(obs), mlp.size(policy.network.sizes)
+    out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
+    mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
+    distribution.sample(policy.family, params, noise, act)
 
-    policy as in `proximal.py`, theta (P,), obs (B, n₀), noise (B, …) for `sample` → params (B, D), act (B, …).
-    work (B·(n + Σ hidden),).
-    """
-    distribution = import_module(f"minipg.kernels.reference.{family}")
 
-    def _act(policy, theta, obs, noise, params, act, work):
-        form, bounds, options, sizes, activation = policy
-        xp, count = namespace(obs), sum(sizes[1:] * (sizes[:-1] + 1))
-        out, hidden = xp.empty((len(obs), sizes[-1]), obs.dtype), xp.empty(len(obs) * sum(sizes[1:-1]), obs.dtype)
-        mlp.forward(theta[:count], sizes, activation, obs, out, hidden)
-        distribution_params.parameters(form, bounds, out, theta[count:], params)
-        distribution.sample(params, noise, *options, act)
-
-    return _act
+def work_size(sizes, n_params, rows):
+    """0: NumPy allocates what it needs."""
+    return 0

@@ -1,36 +1,27 @@
-"""Fisher–vector products of whole policies, one batch of rows at a time  (TR-9).
+"""The Fisher–vector product of a policy: F v = (1/B) Σ Jᵀ M J v  (TR-9), three arrows and no second derivative.
 
-Σ_rows Jᵀ M J v: forward mode through the network, the distribution's own Fisher matrix M, reverse mode back.
+J is the Jacobian of the distribution's parameters in θ, M the Fisher matrix of the distribution itself (DI-3, DI-5).
+F is also the Hessian of the mean KL(π_old‖π_θ) at θ_old. The Hessian of the network itself does not appear: the chain
+rule multiplies it by the gradient of the KL in the parameters, which is 0 there.
 """
 
-from minipg.kernels.reference import categorical, gaussian, mlp
+from minipg.kernels.reference import distribution, distribution_params, mlp
 from minipg.kernels.reference._namespace import namespace
 
 
-def categorical_product(theta, sizes, activation, obs, hidden, params, v, out, work):
-    """Of a categorical policy, whose network's outputs are the logits.
+def fisher_product(policy, theta, forward, v, out, work):
+    """Σ_rows Jᵀ M J v.   theta, v (P,), forward: B rows → out (P,).   work (work_size,)."""
+    (sizes, activation), xp = policy.network, namespace(theta)
+    (obs, hidden, outputs, params), weights = forward, mlp.size(sizes)
+    d_out, d_params, g = xp.empty_like(outputs), xp.empty_like(params), xp.empty_like(outputs)
+    mlp.jvp(theta[:weights], sizes, activation, obs, hidden, v[:weights], d_out, None)
+    distribution_params.push_forward(policy.form, policy.log_std_range, outputs, d_out, v[weights:], d_params)
+    distribution.fisher_product(policy.family, params, d_params, d_params)
+    out[...] = 0
+    distribution_params.pull_back(policy.form, policy.log_std_range, outputs, d_params, g, out[weights:])
+    mlp.vjp(theta[:weights], sizes, activation, obs, hidden, g, out[:weights], None)
 
-    theta, v (P,), obs (B, n₀), hidden as `mlp.forward` left it, params (B, A) the logits → out (P,).
-    work (2 P + B·(A + 3·max n),).
-    """
-    Jv = namespace(v).empty_like(params)
-    mlp.jvp(theta, sizes, activation, obs, hidden, v, Jv, work)
-    MJv = namespace(v).empty_like(params)
-    categorical.fisher_product(params, Jv, MJv)
-    mlp.vjp(theta, sizes, activation, obs, hidden, MJv, out, work)
 
-
-def gaussian_product(theta, sizes, activation, obs, hidden, params, v, out, work):
-    """Of a Gaussian policy, whose network's outputs are μ and whose last A parameters are log σ.
-
-    theta, v (P,), obs (B, n₀), hidden as `mlp.forward` left it, params (B, 2A) = (μ, log σ) → out (P,).
-    work (2 P + B·(A + 3·max n),).
-    """
-    size = params.shape[1] // 2
-    Jv = namespace(v).empty_like(params)
-    mlp.jvp(theta[:-size], sizes, activation, obs, hidden, v[:-size], Jv[:, :size], work)
-    Jv[:, size:] = v[-size:]
-    MJv = namespace(v).empty_like(params)
-    gaussian.fisher_product(params, Jv, MJv)
-    mlp.vjp(theta[:-size], sizes, activation, obs, hidden, MJv[:, :size], out[:-size], work)
-    out[-size:] = MJv[:, size:].sum(axis=0)
+def work_size(sizes, n_params, rows):
+    """0: NumPy allocates what it needs."""
+    return 0

@@ -8,8 +8,19 @@
 the values need to be kept: φ′ = 1 − h² and φ′ = [h > 0].
 """
 
+from itertools import pairwise
+
 from minipg.kernels._layers import activations, layers
 from minipg.kernels.reference._namespace import namespace
+
+
+def size(sizes):
+    """P: the number of parameters of a network with layer sizes (L+1,), an array or a tuple."""
+    return sum((int(n) + 1) * int(m) for n, m in pairwise(sizes))
+
+
+def _new_hidden(sizes, obs):
+    return namespace(obs).empty(len(obs) * int(sizes[1:-1].sum()), obs.dtype)
 
 
 def _slope(activation, h):

@@ -11,14 +11,15 @@ def sgd(grad, learning_rate, momentum, theta, velocity):
     theta += learning_rate * velocity
 
 
-def rmsprop(grad, learning_rate, decay, epsilon, theta, second):
+def rmsprop(grad, settings, theta, second):
     """s ← ρ s + (1 − ρ) g², θ ← θ + α g / √(s + ε).   All arrays (P,)."""
-    second[...] = decay * second + (1 - decay) * grad * grad
-    theta += learning_rate * grad / namespace(grad).sqrt(second + epsilon)
+    second[...] = settings.decay * second + (1 - settings.decay) * grad * grad
+    theta += settings.learning_rate * grad / namespace(grad).sqrt(second + settings.epsilon)
 
 
-def adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second):
+def adam(grad, settings, step, theta, first, second):
     """θ ← θ + α m̂ / (√v̂ + ε), with m̂, v̂ the bias-corrected moments; `step` counts from 1.   All arrays (P,)."""
+    learning_rate, beta1, beta2, epsilon = settings
     first[...] = beta1 * first + (1 - beta1) * grad
     second[...] = beta2 * second + (1 - beta2) * grad * grad
     rate = learning_rate / (1 - beta1**step)
@@ -30,3 +31,8 @@ def clip_global_norm(grad, max_norm, out):
     xp = namespace(grad)
     norm = (grad.astype(float) ** 2).sum() ** 0.5  # a square in single precision may overflow
     out[...] = grad if max_norm == math.inf else grad * (max_norm / xp.fmax(norm, max_norm)).astype(grad.dtype)
+
+
+def is_finite(array):
+    """Whether every number is.   array (P,)."""
+    return namespace(array).isfinite(array).all()

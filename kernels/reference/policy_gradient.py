@@ -1,56 +1,39 @@
-"""The gradient of the log-probability of what was done, over some rows."""
+"""The gradient of the log-probability of the actions, over some rows."""
 
-from functools import cache
-from importlib import import_module
-
-from minipg.kernels.reference import distribution_params, mlp
+from minipg.kernels.arguments import Forward
+from minipg.kernels.reference import distribution, distribution_params, mlp
 from minipg.kernels.reference._namespace import namespace
 
 
-@cache
-def gradient(family):
-    """Σ over rows of weight ∇log π(a|s) + c ∇H  (PG-9), of a policy whose distributions have that name: a kernel.
+def gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
+    """Σ_rows [weight ∇log π(a|s) + c ∇H]  (PG-9).   theta (P,), act (B, …), weight (B,) → grad (P,).
 
-    policy as in `proximal.py`, theta (P,), forward: obs (B, n₀), hidden and out (B, n) as `mlp.forward` left them, and
-    params (B, D) as `distribution_params.parameters` did; act (B, …), weight (B,), c the entropy's weight → grad (P,).
-    work (P + B·(n + 2 D + 2·max n),).
+    forward: as `mlp.forward` and `distribution_params.parameters` leave it.   work (work_size,).
     """
-    distribution = import_module(f"minipg.kernels.reference.{family}")
-
-    def _gradient(policy, theta, forward, act, weight, entropy_weight, grad, work):
-        form, bounds, options, sizes, activation = policy
-        obs, hidden, out, params = forward
-        xp, count = namespace(obs), sum(sizes[1:] * (sizes[:-1] + 1))
-        score, entropy_gradient, g = xp.empty_like(params), xp.empty_like(params), xp.empty_like(out)
-        distribution.score(params, act, *options, score)
-        distribution.entropy_gradient(params, *options, entropy_gradient)
-        u = weight[:, None] * score + entropy_weight * entropy_gradient
-        grad[...] = 0
-        distribution_params.pull_back(form, bounds, out, u, g, grad[count:])
-        mlp.vjp(theta[:count], sizes, activation, obs, hidden, g, grad[:count], None)
-
-    return _gradient
+    network, (obs, hidden, out, params) = policy.network, forward
+    xp, weights = namespace(obs), mlp.size(policy.network.sizes)
+    score, entropy_gradient, g = xp.empty_like(params), xp.empty_like(params), xp.empty_like(out)
+    distribution.score(policy.family, params, act, score)
+    distribution.entropy_gradient(policy.family, params, entropy_gradient)
+    u = weight[:, None] * score + ent_coef * entropy_gradient
+    grad[...] = 0
+    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[weights:])
+    mlp.vjp(theta[:weights], network.sizes, network.activation, obs, hidden, g, grad[:weights], None)
 
 
-@cache
-def from_observations(family):
-    """The same with its forward pass, and what their entropies add up to: a kernel.
+def gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entropy, work):
+    """`gradient` with its forward pass, and Σ H.   obs (B, O) → grad (P,), entropy (1,).   work (work_size,)."""
+    network, xp, weights = policy.network, namespace(obs), mlp.size(policy.network.sizes)
+    out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
+    mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
+    params = xp.empty((len(obs), out.shape[1] + len(theta) - weights), obs.dtype)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
+    gradient(policy, theta, Forward(obs, hidden, out, params), act, weight, ent_coef, grad, work)
+    each = xp.empty_like(weight)
+    distribution.entropy(policy.family, params, each)
+    entropy[...] = each.sum(dtype=entropy.dtype)
 
-    policy, theta (P,), obs (B, n₀), act (B, …), weight (B,), c → grad (P,), told (1,): Σ H.
-    work (P + B·(2 n + 3 D + Σ hidden + 2·max n),).
-    """
-    distribution, of_forward = import_module(f"minipg.kernels.reference.{family}"), gradient(family)
 
-    def _from_observations(policy, theta, obs, act, weight, entropy_weight, grad, told, work):
-        form, bounds, options, sizes, activation = policy
-        xp, count, dtype = namespace(obs), sum(sizes[1:] * (sizes[:-1] + 1)), obs.dtype
-        out, hidden = xp.empty((len(obs), sizes[-1]), dtype), xp.empty(len(obs) * sum(sizes[1:-1]), dtype)
-        mlp.forward(theta[:count], sizes, activation, obs, out, hidden)
-        params = xp.empty((len(obs), out.shape[1] + len(theta) - count), dtype)
-        distribution_params.parameters(form, bounds, out, theta[count:], params)
-        of_forward(policy, theta, (obs, hidden, out, params), act, weight, entropy_weight, grad, work)
-        entropy = xp.empty_like(weight)
-        distribution.entropy(params, *options, entropy)
-        told[...] = entropy.sum(dtype=told.dtype)
-
-    return _from_observations
+def work_size(sizes, n_params, rows):
+    """0: NumPy allocates what it needs."""
+    return 0

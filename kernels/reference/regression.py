@@ -4,49 +4,48 @@ from minipg.kernels.reference import mlp, optimizer
 from minipg.kernels.reference._namespace import namespace
 
 
-def loss_and_gradient(sizes, activation, theta, obs, target, grad, told, work):
-    """Σ (V(s) − target)² → told (1,), and its gradient in θ → grad (P,)  (AC-1).
+def loss_and_gradient(network, theta, obs, target, grad, loss, work):
+    """Σ (V(s) − target)² → loss (1,), and its gradient in θ → grad (P,)  (AC-1).
 
-    theta (P,), obs (B, n₀), target (B,).   work (P + B·(2 + Σ hidden + 2·max n),).
+    theta (P,), obs (B, O), target (B,).   work (work_size,).
     """
-    xp = namespace(obs)
-    out, hidden = xp.empty_like(target)[:, None], xp.empty(len(obs) * sum(sizes[1:-1]), obs.dtype)
-    mlp.forward(theta, sizes, activation, obs, out, hidden)
+    out, hidden = namespace(obs).empty_like(target)[:, None], mlp._new_hidden(network.sizes, obs)
+    mlp.forward(theta, network.sizes, network.activation, obs, out, hidden)
     error = out - target[:, None]
-    told[...] = (error * error).sum()
-    mlp.vjp(theta, sizes, activation, obs, hidden, 2 * error, grad, None)
+    loss[...] = (error * error).sum()
+    mlp.vjp(theta, network.sizes, network.activation, obs, hidden, 2 * error, grad, None)
 
 
-def fit(
-    sizes, activation, obs, target, old, order, minibatch_size, adam, limits, step, theta, first, second, loss, work
-):
-    """Minibatch Adam on mean (V(s) − target)²  (AC-1), the whole of it: every epoch, every minibatch.
+def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first, second, loss, finite, work):
+    """Epochs of minibatch Adam on mean (V(s) − target)²  (AC-1, AC-3) → theta, first, second (P,) changed in place.
 
-    limits = (c, n): V may leave its `old` value by at most c, a row beyond that with no more to lose is not learnt from
-    (the loss is the greater of the clipped and the plain one); gradients are shortened to the norm n. Both may be ∞.
-
-    obs (B, n₀), target, old (B,), order (E, B) int64 the rows as each epoch visits them, adam (α, β₁, β₂, ε), `step`
-    the Adam steps taken before → theta, first, second (P,) changed in place, loss (E,) each epoch's mean squared error
-    as it was met.   work (2 P + m·(n₀ + 2 + Σ hidden + 2·max n),) with m the minibatch size; the last may be smaller.
+    obs (B, O), target, old (B,); order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before.
+    V may leave its `old` value by clip_range: a row beyond it whose clipped error is the greater one has no gradient,
+    for the loss is the greater of the two.
+    → loss (E,): each epoch's mean squared error as it was met; finite (1,): 1 if θ and the moments are.
+    work (work_size,).
     """
     xp = namespace(obs)
-    learning_rate, beta1, beta2, epsilon = adam
-    clip_range, max_norm = limits
     for epoch in range(len(order)):
-        rows, squares = order[epoch], 0.0
-        for start in range(0, len(rows), minibatch_size):
-            some = rows[start : start + minibatch_size]
-            x, y = obs[some], target[some]
-            out, hidden, grad = xp.empty_like(y)[:, None], xp.empty(len(y) * sum(sizes[1:-1]), y.dtype), 0 * theta
-            mlp.forward(theta, sizes, activation, x, out, hidden)
-            error = y[:, None] - out
+        squares = 0.0
+        for start in range(0, order.shape[1], epochs.minibatch_size):
+            rows = order[epoch, start : start + epochs.minibatch_size]
+            x, y, before = obs[rows], target[rows, None], old[rows, None]
+            out, hidden, grad = xp.empty_like(y), mlp._new_hidden(network.sizes, x), xp.empty_like(theta)
+            mlp.forward(theta, network.sizes, network.activation, x, out, hidden)
+            error, moved = y - out, out - before
             squares += (error * error).sum()
-            before = old[some][:, None]
-            moved = out - before
             clipped = before + xp.clip(moved, -clip_range, clip_range)
-            learnt = (abs(moved) <= clip_range) | (error * error >= (y[:, None] - clipped) ** 2)
-            mlp.vjp(theta, sizes, activation, x, hidden, xp.where(learnt, 2 * error / len(y), 0), grad, None)
-            optimizer.clip_global_norm(grad, max_norm, grad)
+            counts = (abs(moved) <= clip_range) | (error * error >= (y - clipped) ** 2)
+            g = xp.where(counts, 2 * error / len(y), 0)
+            mlp.vjp(theta, network.sizes, network.activation, x, hidden, g, grad, None)
+            optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
             step += 1
-            optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
-        loss[epoch] = squares / len(rows)
+            optimizer.adam(grad, epochs.adam, step, theta, first, second)
+        loss[epoch] = squares / order.shape[1]
+    finite[...] = optimizer.is_finite(theta) & optimizer.is_finite(first) & optimizer.is_finite(second)
+
+
+def work_size(sizes, n_params, rows):
+    """0: NumPy allocates what it needs."""
+    return 0

@@ -1,93 +1,95 @@
-"""Minibatch ascent on a surrogate that need not be left: its gradient over some rows of a batch, and the epochs.
+"""Minibatch ascent on a clipped or penalised surrogate: its gradient over some rows of a batch, and the epochs.
 
-    L(θ) = mean [ min(r Â, clip(r, 1 − ε, 1 + ε) Â) − β KL(old‖π_θ) + c H(π_θ) ],   r = π_θ/π_old    (PP-1, PP-2, PP-3)
-
-`policy` is (form, (low, high), options, sizes, activation): how its distributions are read off the network (head.py),
-what their kernels take beside their inputs, and the network itself (mlp.py). `batch` is obs (N, n₀), act (N, …),
-adv (N,), old (N, D), log π_old (N,); `terms` are (ε, β, c).
+L(θ) = mean [ min(r Â, clip(r, 1 − ε, 1 + ε) Â) − β KL(old‖π_θ) + c H(π_θ) ],   r = π_θ/π_old    (PP-1, PP-2, PP-3)
 """
 
 import math
-from functools import cache
-from importlib import import_module
 
-from minipg.kernels.reference import distribution_params, mlp, optimizer, surrogate
+from minipg.kernels.arguments import Acted
+from minipg.kernels.reference import (
+    advantages,
+    distribution,
+    distribution_params,
+    mlp,
+    optimizer,
+    surrogate,
+    surrogate_value,
+)
 from minipg.kernels.reference._namespace import host_knows, namespace
 
 
-@cache
-def gradient(family):
-    """∇L over some rows, of a policy whose distributions have that name: a kernel.
+def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, means, act, work):
+    """∇L over the `chosen` rows (M,) → grad (P,), means (2,): KL(old‖π_θ) if wanted, the share of ratios beyond ε.
 
-    theta (P,), rows (B,) → grad (P,), told (2,): the mean KL(old‖π_θ) if `wants_kl`, and the share of ratios beyond ε.
-    acted (B, …) as act, work (2 P + B·(n₀ + 2 n + Σ hidden + 2·max n + 4 (D + 1)),).
+    theta (P,), acted: B rows, logp_old (B,), act (M, …) and work (work_size,) to work on.
     """
-    distribution = import_module(f"minipg.kernels.reference.{family}")
+    network, weights = policy.network, mlp.size(policy.network.sizes)
+    obs, acts, adv, old, logp_old = (array[chosen] for array in (*acted, logp_old))
+    xp = namespace(obs)
+    out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
+    mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
+    params = xp.empty_like(old)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
 
-    def _gradient(policy, theta, batch, terms, rows, wants_kl, grad, told, acted, work):
-        form, bounds, options, sizes, activation = policy
-        obs, act, adv, old, logp_old = (array[rows] for array in batch)
-        xp, (clip_range, beta, entropy_weight) = namespace(obs), terms
-        count = sum(sizes[1:] * (sizes[:-1] + 1))
-        out, hidden = xp.empty((len(obs), sizes[-1]), obs.dtype), xp.empty(len(obs) * sum(sizes[1:-1]), obs.dtype)
-        mlp.forward(theta[:count], sizes, activation, obs, out, hidden)
-        params = xp.empty_like(old)
-        distribution_params.parameters(form, bounds, out, theta[count:], params)
+    logp, weight, kl = (xp.empty_like(adv) for _ in range(3))
+    distribution.log_prob(policy.family, params, acts, logp)
+    surrogate.clipped_gradient(logp, logp_old, adv, terms.clip_range, weight)
+    score, kl_gradient, entropy_gradient = (xp.empty_like(params) for _ in range(3))
+    distribution.score(policy.family, params, acts, score)
+    distribution.kl_gradient(policy.family, old, params, kl_gradient)
+    distribution.entropy_gradient(policy.family, params, entropy_gradient)
+    u = (weight[:, None] * score - terms.kl_coef * kl_gradient + terms.ent_coef * entropy_gradient) / len(obs)
 
-        logp, weight, kl = (xp.empty_like(adv) for _ in range(3))
-        distribution.log_prob(params, act, *options, logp)
-        surrogate.clipped_gradient(logp, logp_old, adv, clip_range, weight)
-        score, kl_gradient, entropy_gradient = (xp.empty_like(params) for _ in range(3))
-        distribution.score(params, act, *options, score)
-        distribution.kl_gradient(old, params, *options, kl_gradient)
-        distribution.entropy_gradient(params, *options, entropy_gradient)
-        u = (weight[:, None] * score - beta * kl_gradient + entropy_weight * entropy_gradient) / len(obs)
-
-        g, grad[...] = xp.empty_like(out), 0
-        distribution_params.pull_back(form, bounds, out, u, g, grad[count:])
-        mlp.vjp(theta[:count], sizes, activation, obs, hidden, g, grad[:count], None)
-        distribution.kl(old, params, *options, kl)
-        told[...] = xp.stack([kl.mean(), (abs(xp.exp(logp - logp_old) - 1) > clip_range).mean()])
-
-    return _gradient
+    g, grad[...] = xp.empty_like(out), 0
+    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[weights:])
+    mlp.vjp(theta[:weights], network.sizes, network.activation, obs, hidden, g, grad[:weights], None)
+    distribution.kl(policy.family, old, params, kl)
+    means[...] = xp.stack([kl.mean(), (abs(xp.exp(logp - logp_old) - 1) > terms.clip_range).mean()])
 
 
-@cache
-def climb(family):
-    """Minibatch Adam on L  (AC-3), every epoch: a kernel. It ends before a step from where a mean KL exceeds `max_kl`.
+def ascend(policy, acted, terms, normalizes, epochs, max_kl, order, step, theta, first, second, stats, act, work):
+    """Epochs of minibatch Adam on L  (AC-3) → theta, first, second (P,) changed in place, stats (6,).
 
-    order (E, N) the rows as epochs visit them, adam (α, β₁, β₂, ε), limits (the KL, the norm to which gradients are
-    shortened), `step` the Adam steps taken before → theta, first, second (P,), changed in place, log σ in the tail of θ
-    kept in its bounds; told (2,): the steps taken, and the sum over them of the share of ratios beyond ε.
-    acted, work as for `gradient` of a minibatch, and P more of work.
+    acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. The epochs end
+    before a step where a minibatch's mean KL(old‖π_θ) exceeds max_kl.
+    stats: Adam steps; the mean share of ratios beyond ε; of the new θ: mean r Â, KL(old‖π_θ), H; 1 if all is finite.
+    act (M, …) of a minibatch and work (work_size,) to work on.
     """
-    slope = gradient(family)
+    xp, logp_old, adv = namespace(theta), namespace(theta).empty_like(acted.adv), acted.adv.copy()
+    if normalizes:
+        advantages.normalize(acted.adv, adv)
+    acted = Acted(acted.obs, acted.act, adv, acted.params)
+    distribution.log_prob(policy.family, acted.params, acted.act, logp_old)
+    taken, beyond = _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second)
+    sums, rows = xp.empty(3), len(adv)
+    surrogate_value.surrogate_value(policy, theta, acted, logp_old, True, sums, None)
+    finite = optimizer.is_finite(theta) & optimizer.is_finite(first) & optimizer.is_finite(second)
+    stats[...] = xp.stack([taken, beyond / xp.maximum(taken, 1), *(sums / rows), finite])
 
-    def _climb(
-        policy, batch, terms, order, minibatch_size, adam, limits, step, theta, first, second, told, acted, work
-    ):  # fmt: skip
-        form, (low, high), _, sizes, _ = policy
-        learning_rate, beta1, beta2, epsilon = adam
-        max_kl, max_norm = limits
-        xp, grad, here, going, moved = namespace(theta), 0 * theta, 0 * told, True, (theta, first, second, told)
-        told[...] = 0
-        for epoch in range(len(order)):
-            rows = order[epoch]
-            for start in range(0, len(rows), minibatch_size):
-                slope(policy, theta, batch, terms, rows[start : start + minibatch_size], True, grad, here, acted, work)
-                if max_kl < math.inf:
-                    going = going & ~(here[0] > max_kl)
-                if host_knows(going) and not going:
-                    return
-                # where a look would wait for the device, the steps go on, and nothing is moved by them any more
-                before = () if host_knows(going) else [array.copy() for array in moved]
-                step += 1
-                optimizer.clip_global_norm(grad, max_norm, grad)
-                told += xp.stack([xp.ones_like(here[1]), here[1]])
-                optimizer.adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
-                if form == 1:
-                    theta[-sizes[-1] :] = xp.clip(theta[-sizes[-1] :], low, high)
-                for now, was in zip(moved, before, strict=False):
-                    now[...] = xp.where(going, now, was)
 
-    return _climb
+def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second):
+    """→ the Adam steps, and the sum over them of the share of ratios beyond ε."""
+    xp, weights, (low, high) = namespace(theta), mlp.size(policy.network.sizes), policy.log_std_range
+    grad, means, taken, beyond, going = xp.empty_like(theta), xp.empty(2), xp.zeros(()), xp.zeros(()), xp.ones((), bool)
+    for epoch in range(len(order)):
+        for start in range(0, order.shape[1], epochs.minibatch_size):
+            chosen = order[epoch, start : start + epochs.minibatch_size]
+            gradient(policy, theta, acted, logp_old, terms, chosen, True, grad, means, None, None)
+            if max_kl < math.inf:
+                going = going & ~(means[0] > max_kl)
+            if host_knows(going) and not going:
+                return taken, beyond
+            # to read a device's flag is to wait for it: there the steps continue, and change nothing once it is False
+            before = () if max_kl == math.inf else [array.copy() for array in (theta, first, second)]
+            taken, beyond, step = taken + going, beyond + going * means[1], step + 1
+            optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
+            optimizer.adam(grad, epochs.adam, step, theta, first, second)
+            theta[weights:] = xp.clip(theta[weights:], low, high)
+            for now, was in zip((theta, first, second), before, strict=False):
+                now[...] = xp.where(going, now, was)
+    return taken, beyond
+
+
+def work_size(sizes, n_params, rows, minibatch_size):
+    """0: NumPy allocates what it needs."""
+    return 0

@@ -1,34 +1,29 @@
-"""What a policy is worth on a batch that another one acted in."""
+"""The surrogate, the KL and the entropy of a policy on a batch in which another one acted."""
 
-from functools import cache
-from importlib import import_module
-
-from minipg.kernels.reference import distribution_params, mlp, surrogate
+from minipg.kernels.reference import distribution, distribution_params, mlp, surrogate
 from minipg.kernels.reference._namespace import namespace
 
 
-@cache
-def evaluate(family):
-    """Of a policy whose distributions have that name: a kernel.
+def surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
+    """Σ r Â  (IS-3), Σ KL(old‖π_θ)  (TR-5), and Σ H(π_θ) if wanted → sums (3,).
 
-    policy as in `proximal.py`, theta (P,), obs (B, n₀), act (B, …), adv (B,), old (B, D), logp_old (B,)
-    → told (3,): Σ r Â  (IS-3), Σ KL(old‖π_θ)  (TR-5), and Σ H(π_θ) if `wants_entropy`.
-    work (B·(n + Σ hidden + D + 1),).
+    theta (P,), acted: B rows, logp_old (B,).   work (work_size,).
     """
-    distribution = import_module(f"minipg.kernels.reference.{family}")
+    network, weights = policy.network, mlp.size(policy.network.sizes)
+    obs, act, adv, old = acted
+    xp = namespace(obs)
+    out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
+    params, (logp, value, kl, entropy) = xp.empty_like(old), (xp.zeros_like(adv) for _ in range(4))
+    mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
+    distribution.log_prob(policy.family, params, act, logp)
+    surrogate.surrogate(logp, logp_old, adv, value)
+    distribution.kl(policy.family, old, params, kl)
+    if wants_entropy:
+        distribution.entropy(policy.family, params, entropy)
+    sums[...] = xp.stack([value, kl, entropy]).sum(axis=1, dtype=sums.dtype)
 
-    def _evaluate(policy, theta, obs, act, adv, old, logp_old, wants_entropy, told, work):
-        form, bounds, options, sizes, activation = policy
-        xp, count = namespace(obs), sum(sizes[1:] * (sizes[:-1] + 1))
-        out, hidden = xp.empty((len(obs), sizes[-1]), obs.dtype), xp.empty(len(obs) * sum(sizes[1:-1]), obs.dtype)
-        params, (logp, gain, kl, entropy) = xp.empty_like(old), (xp.zeros_like(adv) for _ in range(4))
-        mlp.forward(theta[:count], sizes, activation, obs, out, hidden)
-        distribution_params.parameters(form, bounds, out, theta[count:], params)
-        distribution.log_prob(params, act, *options, logp)
-        surrogate.surrogate(logp, logp_old, adv, gain)
-        distribution.kl(old, params, *options, kl)
-        if wants_entropy:
-            distribution.entropy(params, *options, entropy)
-        told[...] = xp.stack([gain, kl, entropy]).sum(axis=1, dtype=told.dtype)
 
-    return _evaluate
+def work_size(sizes, n_params, rows):
+    """0: NumPy allocates what it needs."""
+    return 0

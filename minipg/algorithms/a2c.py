@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
-from minipg.algorithms.compiled import CompiledAgent
-from minipg.algorithms.compiled_a2c import A2CInKernels
+from minipg.algorithms.advantages import Samples, estimate_advantages
+from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import AdvantageConfig
-from minipg.algorithms.critic import CriticFit, account
-from minipg.algorithms.optimizers import StepInfo, all_finite, policy_step, rmsprop_step, scheduled
+from minipg.algorithms.critic import CriticFit, Outcome
+from minipg.algorithms.optimizers import StepInfo, scheduled
 from minipg.checks import Array
+from minipg.kernels.arguments import RMSProp
 from minipg.policy import Policy
 from minipg.rollout import Batch
-from minipg.runtime.backend import told
+from minipg.runtime.backend import to_host
 from minipg.value import ValueNetwork, ValueState
 
 
@@ -49,6 +49,10 @@ class A2CConfig(AdvantageConfig):
     rms_epsilon: float = 1e-5
     """RMSProp's ε, under the root."""
 
+    def rmsprop(self, learning_rate: float, progress: float) -> RMSProp:
+        """RMSProp's settings after a share `progress` of the run."""
+        return RMSProp(learning_rate * scheduled(self.schedule, progress), self.rms_decay, self.rms_epsilon)
+
 
 class A2CState(NamedTuple):
     """RMSProp's running squares of the policy's gradient (P,)."""
@@ -59,31 +63,42 @@ class A2CState(NamedTuple):
 def update(
     policy: Policy, theta: Array, state: A2CState, samples: Samples, config: A2CConfig, progress: float = 0.0
 ) -> tuple[Array, A2CState, StepInfo]:
-    """One policy step: θ′, the new statistics, and an account; where its numbers are not finite, what came in."""
-    adv = normalize(samples.adv) if config.normalize_advantage else samples.adv
-    rate = config.learning_rate * scheduled(config.schedule, progress)
+    """One policy step: θ′, the new squares, metrics; θ and state themselves where they are not finite.
 
-    def climb(g: Array) -> tuple[Array, A2CState]:
-        new, second = rmsprop_step(policy.backend, theta, state.second, g, rate, config)
-        return new, A2CState(second)
-
-    return policy_step(policy, theta, state, samples.obs, samples.act, adv, config.ent_coef, climb)
+    theta (P,), `progress` the share of the run that is over.
+    """
+    backend, kernels = policy.backend, policy.backend.kernels("actor_critic")
+    new, second, stats = theta.copy(), state.second.copy(), backend.xp.empty(3)
+    work = backend.xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(samples.adv)), theta.dtype)
+    kernels.policy_step(
+        policy.spec, samples.acted, config.ent_coef, config.normalize_advantage,
+        config.rmsprop(config.learning_rate, progress), config.max_grad_norm, new, second, stats, work,
+    )  # fmt: skip
+    norm, entropy, finite = to_host(stats).tolist()
+    if not finite:
+        status = "step not finite" if math.isfinite(norm) else "gradient not finite"
+        return theta, state, StepInfo(status, math.nan, entropy)
+    return new, A2CState(second), StepInfo("ok", norm, entropy)
 
 
 def critic_step(
     critic: ValueNetwork, state: ValueState, samples: Samples, config: A2CConfig, progress: float = 0.0
 ) -> CriticFit:
     """One RMSProp step down the squared error  (AC-1): the new state, or the old if not finite, and the loss before."""
-    loss, gradient = critic.loss_and_gradient(state.theta, samples.obs, samples.ret)
-    rate = config.vf_learning_rate * scheduled(config.schedule, progress)
-    theta, second = rmsprop_step(critic.mlp.backend, state.theta, state.second, -gradient, rate, config)
-    finite, loss = told(all_finite(theta, second), loss)
+    backend, kernels = critic.mlp.backend, critic.mlp.backend.kernels("actor_critic")
+    theta, second, stats = state.theta.copy(), state.second.copy(), backend.xp.empty(2)
+    work = backend.xp.empty(kernels.work_size(critic.mlp.sizes, len(theta), len(samples.ret)), theta.dtype)
+    kernels.critic_step(
+        critic.mlp.spec, samples.obs, samples.ret, config.rmsprop(config.vf_learning_rate, progress),
+        config.max_grad_norm, theta, second, stats, work,
+    )  # fmt: skip
+    loss, finite = to_host(stats).tolist()
     if not finite:
         return CriticFit(state, math.nan, "critic not finite")
-    return CriticFit(state._replace(theta=theta, second=second, step=state.step + 1), float(loss), "ok")
+    return CriticFit(state._replace(theta=theta, second=second, step=state.step + 1), loss, "ok")
 
 
-class A2C(CompiledAgent[A2CConfig]):
+class A2C(Agent[A2CConfig]):
     """Synchronous advantage actor-critic on a Gymnasium environment.
 
     agent = A2C("CartPole-v1", seed=0)
@@ -93,15 +108,17 @@ class A2C(CompiledAgent[A2CConfig]):
 
     name = "a2c"
     Config = A2CConfig
-    _in_kernels = A2CInKernels()
 
-    def _begin(self) -> A2CState:
+    def _initial_state(self) -> A2CState:
         return A2CState(self.backend.xp.zeros_like(self.theta))
 
-    def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
+    def _update(self, batch: Batch, progress: float) -> Outcome:
         config = self.config
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
-        self.theta, self.state, info = update(self.actor, self.theta, self.state, samples, config, progress)
-        fit = critic_step(self.critic, self.value, samples, config, progress)
+        (self.theta, self.state, info), fit = self.backend.both(
+            lambda: update(self.actor, self.theta, self.state, samples, config, progress),
+            lambda: critic_step(self.critic, self.value, samples, config, progress),
+            len(samples.obs),
+        )
         self.value = fit.value
-        return account(info, fit, samples)
+        return Outcome(info, fit, samples)

@@ -1,17 +1,19 @@
-"""From a Batch to the rows an update learns from."""
+"""From a Batch to the rows of an update."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from minipg.checks import Array, namespace
-from minipg.returns import advantages
+from minipg.kernels.arguments import Acted, Steps
 from minipg.rollout import Batch
-from minipg.runtime.backend import choose, told
+from minipg.runtime.backend import Backend, choose, to_host
 from minipg.value import ValueNetwork
+
+ROWS = 512  # of a thread: with fewer, to hand them to a second one takes longer than the work
 
 
 class Samples(NamedTuple):
@@ -24,37 +26,49 @@ class Samples(NamedTuple):
     value: Array
     params: Array
 
+    @property
+    def acted(self) -> Acted:
+        """The columns that a policy's update takes."""
+        return Acted(self.obs, self.act, self.adv, self.params)
+
 
 def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma: float, gae_lambda: float) -> Samples:
     """GAE over the batch  (PG-12), then time and environments flattened into rows and invalid ones dropped.
 
     A truncated step is bootstrapped from V of the observation that ended the episode, a terminated one from nothing.
-    A step whose successor was dropped is as good as truncated: by V of the state in which that one was lost.
+    A step whose successor was dropped counts as truncated: by V of the state in which that one was lost.
     """
-    steps, envs, size = batch.obs.shape
-    rows, backend = steps * envs, critic.mlp.backend
-    obs = backend.xp.concatenate([batch.obs.reshape(rows, size), batch.last_obs, batch.final_obs])
-    values, cut = critic.predict(theta, obs), batch.truncated
+    backend, rows, cut = critic.mlp.backend, batch.rew.size, batch.truncated
+    xp, kernels, dtype = backend.xp, backend.kernels("advantages"), theta.dtype
     if np.count_nonzero(batch.dropped):
         cut = cut.copy()
         cut[:-1] |= backend.to_device(batch.dropped[1:])
-    ends = batch.terminated, cut, batch.final_at
-    adv, ret = advantages(values, batch.rew, *ends, gamma, gae_lambda, backend)
+    steps = Steps(batch.obs, batch.last_obs, batch.final_obs, batch.final_at, batch.rew, batch.terminated, cut)
+    value = xp.empty(rows + len(batch.last_obs) + len(batch.final_obs), dtype)
+    adv, ret = xp.empty(batch.rew.shape, dtype), xp.empty(batch.rew.shape, dtype)
     obs, act, params = (part.reshape(rows, *part.shape[2:]) for part in (batch.obs, batch.act, batch.params))
-    samples = Samples(obs, act, adv.reshape(rows), ret.reshape(rows), values[:rows], params)
+    spec, half = critic.mlp.spec, rows // 2 // ROWS * ROWS if backend.on_host else 0
+    new_work = lambda: xp.empty(kernels.work_size(critic.mlp.sizes, len(theta), rows), dtype)
+    if half:  # two threads
+
+        def on_half(part: slice) -> None:
+            kernels.values(spec, theta, obs[part], value[part], new_work())
+
+        backend.map(on_half, [slice(0, half), slice(half, rows)])
+    kernels.estimate(spec, theta, steps, rows if half else 0, gamma, gae_lambda, value, adv, ret, new_work())
+    samples = Samples(obs, act, adv.reshape(rows), ret.reshape(rows), value[:rows], params)
     if np.count_nonzero(batch.valid) == rows:
         return samples
     keep = backend.to_device(np.flatnonzero(batch.valid))
     return Samples(*(array[keep] for array in samples))
 
 
-def normalize(adv: Array) -> Array:
+def normalize(adv: Array, backend: Backend | None = None) -> Array:
     """(Â − mean)/std. Advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
-    xp, centred = namespace(adv), adv - adv.mean()
-    deviation = xp.sqrt(_variance(centred)).astype(adv.dtype)
-    # a spread of mere rounding errors is no spread
-    negligible = deviation <= 4 * float(np.finfo(adv.dtype).eps) * xp.abs(adv).max()
-    return centred / choose(negligible, adv.dtype.type(math.inf), deviation)
+    backend = backend or Backend()
+    out: Array = backend.xp.empty_like(adv)
+    backend.kernels("advantages").normalize(adv, out)
+    return out
 
 
 def rescale(weight: Array) -> Array:
@@ -64,14 +78,9 @@ def rescale(weight: Array) -> Array:
     return weight / choose(size == 0, weight.dtype.type(math.inf), size)
 
 
-def explained_variance(value: Array, ret: Array) -> float:
+def explained_variance(value: Array, ret: Array, backend: Backend | None = None) -> float:
     """1 − Var(ret − V)/Var(ret): 1 is a perfect critic, 0 no better than a constant; NaN where ret is constant."""
-    left, spread = told(_variance(ret - value), _variance(ret))
-    return float(1 - left / spread) if spread > 0 else math.nan
-
-
-def _variance(x: Array) -> Any:
-    """x.var() in float64, sooner for the few hundred rows that a small batch has."""
-    centred = x.astype(np.float64)
-    centred -= centred.sum() / len(x)
-    return centred @ centred / len(x)
+    backend = backend or Backend()
+    out: Array = backend.xp.empty(1)
+    backend.kernels("advantages").explained_variance(value, ret, out)
+    return float(to_host(out)[0])

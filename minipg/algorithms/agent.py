@@ -1,19 +1,14 @@
-"""The shell around an algorithm: environments, parameters, and the calls that people know.
+"""What people call: an agent with its environments and parameters, `learn`, `predict`, `save` and `load`.
 
-An algorithm supplies its name, its config class, `_update(batch, progress)` and, where it has any, the state that one
-update leaves for the next (`_begin`); the pure mathematics of an update stands in the
-algorithm's own file.
+An algorithm's file supplies its name, its config, `_update(batch, progress)` and, if it has any, the state that one
+update leaves for the next (`_initial_state`). The loop is in learning.py, the file format in agent_file.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import sys
-import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -21,31 +16,30 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from minipg.algorithms.agent_file import FILE_FORMAT, AgentFile, AgentState, Streams, set_stream, words_of
+from minipg.algorithms import learning
+from minipg.algorithms.agent_file import AgentFile, AgentState, Streams, agent_state, restore
+from minipg.algorithms.critic import Outcome
 from minipg.algorithms.presets import preset_for
 from minipg.checks import Array, require
-from minipg.envs import ActionCodec, ObservationCodec, make_vector, silence_noticed
-from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
+from minipg.envs import ActionCodec, ObservationCodec, make_vector
+from minipg.errors import AgentFileError, ConfigError, unknown_name
 from minipg.network import MLP
 from minipg.policy import Policy, PolicyAt, policy_for
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
 from minipg.runtime.backend import Backend, to_host
-from minipg.runtime.compiling import announce_compiling
-from minipg.runtime.progress import Progress, lasting_console
+from minipg.runtime.progress import Progress
 from minipg.runtime.storage import save_arrays
-from minipg.runtime.threads import OneBlasThread
 from minipg.value import ValueNetwork, ValueState
 
 ConfigT = TypeVar("ConfigT", bound=Any)
 A = TypeVar("A", bound="Agent[Any]")
-_RECENT = 100  # episodes
-_ADVICE = "Ctrl-C, twice, ends the run, or kill -9 where it does not: what was checkpointed is kept"
+RECENT = 100  # episodes of which `mean_return` is the mean
 
 
 class Agent(Generic[ConfigT]):
     """An agent that learns on a Gymnasium environment.
 
-    env: an id, a `gymnasium.Env`, or a `VectorEnv`. `preset` names the settings to begin with (by default those of the
+    env: an id, a `gymnasium.Env`, or a `VectorEnv`. `preset` names the settings to start from (by default those of the
     environment's id), keyword arguments change single fields of them, and `config` replaces them all. The same seed
     gives the same bits, whatever the number of `threads`.
     """
@@ -93,38 +87,38 @@ class Agent(Generic[ConfigT]):
         self.streams = Streams(*others)
         self.theta: Array = self.actor.init(init)
         self.value: ValueState = self.critic.init(init)
-        self.state: Any = self._begin()
+        self.state: Any = self._initial_state()
         self.normalizer = ObservationNormalizer(inputs, self.backend) if config.normalize_obs else None
         self.scaler = RewardScaler(config.num_envs, config.gamma, self.backend) if config.normalize_reward else None
         self._collector: Collector | None = None
         self.steps = self.updates = 0
-        self._recent: deque[tuple[float, float]] = deque(maxlen=_RECENT)
+        self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
 
     @property
     def policy(self) -> PolicyAt:
-        """The policy as it stands: `policy.theta` is the flat parameter vector, `policy.model` what it parametrises."""
+        """The current policy: `policy.theta` is the flat parameter vector, `policy.model` what it parametrises."""
         return PolicyAt(self.actor, self.theta)
 
     @property
     def recent_episodes(self) -> int:
-        """How many episodes `mean_return` is the mean of: 100, or as many as have ended yet."""
+        """How many episodes `mean_return` is the mean of: 100, or as many as have ended so far."""
         return len(self._recent)
 
     @property
     def mid_episode(self) -> bool:
-        """Whether learning goes on in the midst of the episodes that were last seen, rather than in new ones."""
+        """Whether the next update continues the episodes of the last one, rather than starting new ones."""
         return self._collector is not None
 
-    def _begin(self) -> Any:
-        """What the first update finds: a NamedTuple of arrays and numbers, saved with the agent."""
+    def _initial_state(self) -> Any:
+        """The algorithm's state before the first update: a NamedTuple of arrays and numbers, saved with the agent."""
         return ()
 
     def _collect(self, collector: Collector) -> Batch:
         """The experience of one update."""
         return collector.collect(self.theta, self.config.n_steps)
 
-    def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
-        """Learn from one batch: set the new parameters, all at once, and return what happened.
+    def _update(self, batch: Batch, progress: float) -> Outcome:
+        """Learn from one batch: set the new parameters, all at once, and return the outcome.
 
         `progress` is the share of the run's steps that had been taken before this batch.
         """
@@ -135,65 +129,19 @@ class Agent(Generic[ConfigT]):
         total_steps: int,
         *,
         on_update: Callable[[A, dict[str, Any]], Any] | None = None,
+        every: int = 1,
         progress: bool | Progress | None = None,
     ) -> A:
-        """Learn until `total_steps` more environment steps have been taken (whole rollouts), and return the agent.
+        """Learn for `total_steps` more environment steps (whole rollouts), and return the agent.
 
-        `on_update(agent, row)` sees the metrics of every update; returning False ends learning. `progress` None shows
-        a bar on a terminal only, True plain lines elsewhere too, False nothing.
+        `on_update(agent, row)` gets the metrics after every update, or after each `every` updates; if it returns
+        False, learning ends. `progress`: None shows a bar on a terminal only, True plain lines elsewhere too, False
+        nothing.
         """
         require(total_steps >= 1, "total_steps", "an integer ≥ 1", total_steps)
-        until = self.steps + total_steps
-        with _shown(progress, f"{self.name} {self.env_id}", until) as display:
-            say = display.say if isinstance(display, Progress) else lambda line: None
-            with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
-                began, first = time.perf_counter(), self.steps
-                while self.steps < until:
-                    row = self._updates(until, 1 if on_update is not None else sys.maxsize)
-                    row["seconds"] = time.perf_counter() - began
-                    row["steps_per_second"] = (self.steps - first) / row["seconds"]
-                    if isinstance(display, Progress):
-                        display.update(row)
-                    if on_update is not None and says_stop(on_update(self, row)):
-                        break
+        require(every >= 1, "every", "an integer ≥ 1", every)
+        learning.learn(self, self.steps + total_steps, on_update, every, progress)
         return self
-
-    def _updates(self, until: int, most: int) -> dict[str, Any]:
-        """One update or, of an algorithm that can make more in one go, up to `most`: the metrics after the last."""
-        return self._one_update(until)
-
-    def _one_update(self, until: int) -> dict[str, Any]:
-        # a rollout that is interrupted leaves environments midway, so its collector is not kept: the next one resets
-        collector, self._collector = self._collector or self._new_collector(), None
-        batch = self._collect(collector)
-        dropped = np.count_nonzero(batch.dropped)
-        while not np.count_nonzero(batch.valid):  # nothing but resets, as a short rollout of few environments may be
-            batch = self._collect(collector)
-            dropped += np.count_nonzero(batch.dropped)
-        self._collector = collector
-        info = self._update(batch, self.steps / until)
-        return self._row(1, batch.rew.size, int(dropped), batch.episode_returns, batch.episode_lengths, info)
-
-    def _row(
-        self, updates: int, steps: int, dropped: int, returns: Array, lengths: Array, info: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Count so many updates and steps and the episodes that ended in them; the metrics after the last update."""
-        self.steps += steps
-        self.updates += updates
-        self._recent.extend(zip(returns.tolist(), lengths.tolist(), strict=True))
-        ended, recent = len(returns), len(self._recent)
-        gained, lasted = map(sum, zip(*self._recent, strict=True)) if recent else (math.nan, math.nan)
-        return {
-            "update": self.updates,
-            "steps": self.steps,
-            "episodes": ended,
-            "dropped": dropped,
-            "batch_return": float(returns.sum()) / ended if ended else math.nan,
-            "mean_return": gained / max(recent, 1),
-            "mean_length": lasted / max(recent, 1),
-            **info,
-            **self.actor.spread(self.theta),
-        }
 
     def _new_collector(self, place: dict[str, Array] | None = None) -> Collector:
         return Collector(
@@ -223,38 +171,24 @@ class Agent(Generic[ConfigT]):
         return (act[0] if single else act), None
 
     def save(self, path: str | Path, notes: dict[str, Any] | None = None) -> None:
-        """The whole state → one npz file, written whole or not at all; `notes` (JSON) go with it.
+        """The whole state → one npz file, written whole or not at all; `notes` (JSON) are kept in it.
 
-        Parameters, critic, the algorithm's own state, statistics, counters, random streams, config; and where the
-        environments stand, if they can say so (compiled ones can): learning goes on from the file as if there had been
-        no file. Other environments begin new episodes.
+        Parameters, critic, the algorithm's own state, statistics, counters, random streams, config; and the state of
+        the environments if they can save it (compiled ones can): then learning continues from the file as it would
+        have without one. Other environments start new episodes.
         """
         arrays, meta = self.whole_state()
         save_arrays(Path(path), arrays, {**meta, "notes": notes or {}})
 
     def whole_state(self) -> AgentState:
-        """What `save` writes, as it stands: what is learnt afterwards does not change it."""
-        arrays = {f"{part}.{k}": v for part, fields in self._parts().items() for k, v in fields.items()}
-        arrays |= {f"stream.{name}": words_of(stream) for name, stream in self.streams._asdict().items()}
-        arrays["recent"] = np.array(self._recent, np.float64).reshape(-1, 2)
-        if self._collector is not None:
-            arrays |= {f"place.{name}": array for name, array in self._collector.place().items()}
-        meta = {
-            "format": FILE_FORMAT,
-            "algorithm": self.name,
-            "env": self.env_id,
-            "config": dataclasses.asdict(self.config),
-            "seed": self.seed,
-            "steps": self.steps,
-            "updates": self.updates,
-        }
-        return AgentState({"theta": to_host(self.theta), **arrays}, meta)
+        """What `save` writes. Learning afterwards does not change it."""
+        return agent_state(self)
 
     @classmethod
     def load(cls: type[A], path: str | Path, env: Any = None, **options: Any) -> A:
         """The agent that `save` wrote, on the environment it was trained on or on `env`.
 
-        On another one than it was trained on, and on any instance, new episodes begin.
+        On another environment than it was trained on, and on any instance, new episodes start.
         Raises AgentFileError for a file that is damaged, of another algorithm, or made for other shapes.
         """
         return cls.of_file(AgentFile.read(Path(path)), env, **options)
@@ -267,53 +201,15 @@ class Agent(Generic[ConfigT]):
         config, trained_on, seed, steps, updates = file.description(cls.Config)
         if env is not None and not isinstance(env, str):
             config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1), vec="auto")
-        if config.vec == "device" and options.get("backend") != "cupy":  # what it learnt needs no GPU
+        if config.vec == "device" and options.get("backend") != "cupy":  # its parameters need no GPU
             config = dataclasses.replace(config, vec="auto")
         if env is None:
             file.require_known_module(trained_on)
         file.require_room(config.hidden)
         agent = cls(trained_on if env is None else env, seed=seed, config=config, **options)
         agent.steps, agent.updates = steps, updates
-        agent._restore(file, in_place=env is None or env == trained_on)
+        restore(agent, file, in_place=env is None or env == trained_on)
         return agent
-
-    def _parts(self) -> dict[str, dict[str, Array]]:
-        """The arrays that learning changes, besides θ, on the host: of critic, algorithm, and statistics."""
-        tuples = {"value": self.value, "state": self.state or None}
-        parts = {
-            k: {n: np.asarray(to_host(v)) for n, v in t._asdict().items()} for k, t in tuples.items() if t is not None
-        }
-        statistics = {"obs": self.normalizer, "reward": self.scaler}
-        return parts | {k: s.moments.state() for k, s in statistics.items() if s is not None}
-
-    def _restore(self, file: AgentFile, in_place: bool) -> None:
-        found = {
-            part: {name: file.array(f"{part}.{name}", like, self.env_id) for name, like in fields.items()}
-            for part, fields in self._parts().items()
-        }
-        up = self.backend.to_device
-        self.theta = up(file.array("theta", self.theta, self.env_id))
-        for part in {"value", "state"} & set(found):
-            numbers = {name: up(array) if array.shape else array.item() for name, array in found[part].items()}
-            setattr(self, part, type(getattr(self, part))(**numbers))
-        for part, statistics in (("obs", self.normalizer), ("reward", self.scaler)):
-            if statistics is not None:
-                statistics.moments.restore(found[part])
-        self._recent.extend(map(tuple, file.rows("recent", 2, _RECENT).tolist()))
-        try:
-            for name, stream in self.streams._asdict().items():
-                set_stream(stream, file.array(f"stream.{name}", words_of(stream), self.env_id))
-            place = file.part("place")
-            # those of the device and those of the host are not begun alike: one takes up no place of the other
-            if in_place and place and ("env.episode" in place) == hasattr(self.envs, "tally"):
-                self._collector = self._new_collector(place)
-        except (ShapeError, OverflowError) as error:
-            raise AgentFileError(f"{file.path}: {error}") from error
-
-
-def says_stop(answer: Any) -> bool:
-    """Whether a callback's answer ends learning: False does, and nothing else."""
-    return isinstance(answer, bool | np.bool_) and not answer
 
 
 def _id_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str:
@@ -326,11 +222,3 @@ def _known(config: type[Any], settings: dict[str, Any]) -> dict[str, Any]:
         if name not in names:
             raise unknown_name("setting", name, names)
     return settings
-
-
-def _shown(progress: bool | Progress | None, title: str, total: int) -> AbstractContextManager[Any]:
-    if isinstance(progress, Progress):
-        return progress
-    if progress is False or (progress is None and not sys.stderr.isatty()):
-        return nullcontext()
-    return Progress(title, total, lasting_console(stderr=True))

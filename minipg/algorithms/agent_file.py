@@ -1,18 +1,23 @@
-"""An agent's file: arrays and a description, each looked at before it is believed."""
+"""An agent's file: arrays and a description, each checked before it is used."""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from minipg.checks import Array, require
 from minipg.envs.problems import generator_of, stream_of
-from minipg.errors import AgentFileError
+from minipg.errors import AgentFileError, ShapeError
+from minipg.runtime.backend import to_host
 from minipg.runtime.storage import load_arrays
+
+if TYPE_CHECKING:
+    from minipg.algorithms.agent import Agent
 
 FILE_FORMAT = 2
 
@@ -145,3 +150,56 @@ class AgentFile(NamedTuple):
     def _finite(self, name: str, array: Array) -> None:
         if not np.isfinite(array).all():
             raise AgentFileError(f"{self.path}: {name} has numbers that are not finite")
+
+
+def agent_state(agent: Agent[Any]) -> AgentState:
+    """A copy of all that an agent is."""
+    arrays = {f"{part}.{k}": v for part, fields in _parts(agent).items() for k, v in fields.items()}
+    arrays |= {f"stream.{name}": words_of(stream) for name, stream in agent.streams._asdict().items()}
+    arrays["recent"] = np.array(agent._recent, np.float64).reshape(-1, 2)
+    if agent._collector is not None:
+        arrays |= {f"place.{name}": array for name, array in agent._collector.place().items()}
+    meta = {
+        "format": FILE_FORMAT,
+        "algorithm": agent.name,
+        "env": agent.env_id,
+        "config": dataclasses.asdict(agent.config),
+        "seed": agent.seed,
+        "steps": agent.steps,
+        "updates": agent.updates,
+    }
+    return AgentState({"theta": to_host(agent.theta), **arrays}, meta)
+
+
+def restore(agent: Agent[Any], file: AgentFile, in_place: bool) -> None:
+    """Give the agent the file's arrays; `in_place`: also the state of its environments, if the file has it."""
+    found = {
+        part: {name: file.array(f"{part}.{name}", like, agent.env_id) for name, like in fields.items()}
+        for part, fields in _parts(agent).items()
+    }
+    up = agent.backend.to_device
+    agent.theta = up(file.array("theta", agent.theta, agent.env_id))
+    for part in {"value", "state"} & set(found):
+        numbers = {name: up(array) if array.shape else array.item() for name, array in found[part].items()}
+        setattr(agent, part, type(getattr(agent, part))(**numbers))
+    for part, statistics in (("obs", agent.normalizer), ("reward", agent.scaler)):
+        if statistics is not None:
+            statistics.moments.restore(found[part])
+    agent._recent.extend(map(tuple, file.rows("recent", 2, agent._recent.maxlen or 0).tolist()))
+    try:
+        for name, stream in agent.streams._asdict().items():
+            set_stream(stream, file.array(f"stream.{name}", words_of(stream), agent.env_id))
+        place = file.part("place")
+        # environments of the device and of the host have different states: neither takes that of the other
+        if in_place and place and ("env.episode" in place) == hasattr(agent.envs, "tally"):
+            agent._collector = agent._new_collector(place)
+    except (ShapeError, OverflowError) as error:
+        raise AgentFileError(f"{file.path}: {error}") from error
+
+
+def _parts(agent: Agent[Any]) -> dict[str, dict[str, Array]]:
+    """The arrays that learning changes, besides θ, on the host: of critic, algorithm, and statistics."""
+    tuples = {"value": agent.value, "state": agent.state or None}
+    parts = {k: {n: np.asarray(to_host(v)) for n, v in t._asdict().items()} for k, t in tuples.items() if t is not None}
+    statistics = {"obs": agent.normalizer, "reward": agent.scaler}
+    return parts | {k: s.moments.state() for k, s in statistics.items() if s is not None}

@@ -23,7 +23,7 @@ def _among(*names: str) -> tuple[Callable[[Any], bool], str]:
     return lambda x: x in names, " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-# what a field of this name has to be, in whichever config it stands
+# what a field of this name has to be, in every config
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("n_steps", "episodes", "n_epochs", "minibatch_size", "cg_iters", "backtrack_iters",
@@ -55,7 +55,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class AgentConfig:
-    """What every agent is told: how much it collects, how it discounts, and its networks."""
+    """The settings that every agent has: how much it collects, how it discounts, and its networks."""
 
     num_envs: int = 8
     """Environments stepped side by side."""
@@ -87,6 +87,12 @@ class AgentConfig:
         if isinstance(self.hidden, list):
             object.__setattr__(self, "hidden", tuple(self.hidden))
         require_types(self)
+        for field in dataclasses.fields(self):  # one type for each setting: kernels are compiled once, files are JSON
+            value = getattr(self, field.name)
+            kind = {"int": int, "float": float, "bool": bool}.get(str(field.type))
+            if kind is not None:
+                object.__setattr__(self, field.name, kind(value))
+        object.__setattr__(self, "hidden", tuple(map(int, self.hidden)))
         for field in dataclasses.fields(self):
             if field.name in RULES:
                 allowed, expected = RULES[field.name]

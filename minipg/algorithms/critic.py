@@ -1,4 +1,4 @@
-"""How an actor-critic's V(s) follows the returns of a batch."""
+"""How an actor-critic's V(s) is fitted to the returns of a batch, and the metrics of a whole update."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, explained_variance
 from minipg.algorithms.config import CriticConfig
-from minipg.algorithms.optimizers import all_finite, shuffled
-from minipg.runtime.backend import told
+from minipg.algorithms.optimizers import shuffled
+from minipg.runtime.backend import Backend, fetch
 from minipg.value import ValueNetwork, ValueState
 
 
 class CriticFit(NamedTuple):
-    """The critic after a fit, the last loss met, and whether it went well."""
+    """The critic after a fit, the last epoch's loss, and ok or what went wrong."""
 
     value: ValueState
     loss: float
@@ -27,41 +27,47 @@ def fit_critic(
     state: ValueState,
     samples: Samples,
     config: CriticConfig,
-    rng: np.random.Generator,
+    key: np.uint64,
     *,
-    share: float = 1.0,
+    learning_rate: float | None = None,
     clip_range: float = math.inf,
     max_grad_norm: float = math.inf,
 ) -> CriticFit:
-    """Adam on minibatches, or L-BFGS  (AC-1); a fit whose numbers are not finite is dropped.
+    """Minibatch Adam in the random order of `key`, or L-BFGS  (AC-1). A fit that is not finite leaves the old state.
 
-    `share` of the learning rate is used; `clip_range` and `max_grad_norm` are limits of the Adam fit.
+    `learning_rate` (the config's by default), `clip_range` and `max_grad_norm` are of the Adam fit.
     """
     if config.vf_epochs == 0:
         return CriticFit(state, math.nan, "ok")
     obs, ret = samples.obs, samples.ret
     if config.vf_optimizer == "lbfgs":
-        fitted, losses = critic.fit_lbfgs(state, obs, ret, config.vf_epochs, config.vf_l2)
+        fit = critic.fit_lbfgs(state, obs, ret, config.vf_epochs, config.vf_l2)
     else:
-        order = shuffled(critic.mlp.backend, rng, config.vf_epochs, len(obs))
-        fitted, losses = critic.fit_adam(
-            state, obs, ret, order, config.vf_minibatch_size, share * config.vf_learning_rate,
+        rate = config.vf_learning_rate if learning_rate is None else learning_rate
+        order = shuffled(critic.mlp.backend, key, config.vf_epochs, len(obs))
+        fit = critic.fit_adam(
+            state, obs, ret, order, config.vf_minibatch_size, rate,
             old=samples.value, clip_range=clip_range, max_grad_norm=max_grad_norm,
         )  # fmt: skip
-    finite, loss = told(all_finite(fitted.theta, fitted.first, fitted.second), losses[-1])
+    finite, loss = fetch(fit.finite, fit.losses[-1])
     if not finite:
         return CriticFit(state, math.nan, "critic not finite")
-    return CriticFit(fitted, float(loss), "ok")
+    return CriticFit(fit.state, float(loss), "ok")
 
 
-def outcome(info: Any, fit: CriticFit) -> dict[str, Any]:
-    """What the policy's update and the critic's fit did, as one row; `status` names whatever went wrong."""
-    row: dict[str, Any] = info._asdict()
-    if fit.status != "ok":
-        row["status"] = fit.status if row["status"] == "ok" else f"{row['status']}, {fit.status}"
-    return {**row, "value_loss": fit.loss}
+class Outcome(NamedTuple):
+    """What one update did: the metrics of its policy and of its critic, and the rows that it was made of."""
 
+    info: Any
+    fit: CriticFit | None = None
+    samples: Samples | None = None
 
-def account(info: Any, fit: CriticFit, samples: Samples) -> dict[str, Any]:
-    """The `outcome` of an update, and how well V had explained the returns of the batch."""
-    return {**outcome(info, fit), "explained_variance": explained_variance(samples.value, samples.ret)}
+    def metrics(self, backend: Backend) -> dict[str, Any]:
+        """One row of metrics. `status` names whatever went wrong."""
+        row: dict[str, Any] = self.info._asdict()
+        if self.fit is None or self.samples is None:
+            return row
+        if self.fit.status != "ok":
+            row["status"] = self.fit.status if row["status"] == "ok" else f"{row['status']}, {self.fit.status}"
+        explained = explained_variance(self.samples.value, self.samples.ret, backend)
+        return {**row, "value_loss": self.fit.loss, "explained_variance": explained}

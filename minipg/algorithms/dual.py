@@ -3,23 +3,26 @@
     θ ← argmax  L(θ) − λ (KL(θ) − δ)          a pass of minibatch Adam at a time
     λ ← max(0, λ + α (KL(θ) − δ))             after every pass
 
-A KL beyond δ makes the next pass dearer, one below it cheaper; no second derivative and no line search is needed, and
-the region is kept on average, not at every step.
+A KL beyond δ raises the penalty of the next pass, a smaller one lowers it. No second derivative and no line search is
+needed; the constraint holds on average, not at every step.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from minipg.algorithms.advantages import Samples
-from minipg.algorithms.optimizers import AdamState
-from minipg.algorithms.surrogate import Surrogate
+from minipg.algorithms.advantages import Samples, normalize
+from minipg.algorithms.config import ActorCriticConfig
+from minipg.algorithms.optimizers import AdamState, new_adam
+from minipg.algorithms.surrogate import ascend
 from minipg.checks import Array
+from minipg.kernels.arguments import SurrogateTerms
 from minipg.policy import Policy
-from minipg.runtime.backend import told
+from minipg.runtime.backend import fetch
 
 
 class DualState(NamedTuple):
@@ -31,21 +34,28 @@ class DualState(NamedTuple):
     multiplier: float
 
 
-class DualSettings(Protocol):
-    """What the dual form is told."""
+@dataclass(frozen=True, kw_only=True)
+class DualConfig(ActorCriticConfig):
+    """The settings of the dual form."""
 
-    @property
-    def max_kl(self) -> float: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def minibatch_size(self) -> int: ...
-    @property
-    def dual_learning_rate(self) -> float: ...
+    max_kl: float = 0.01
+    """Trust-region radius δ."""
+    solver: str = "conjugate-gradient"
+    """conjugate-gradient (natural step and line search) or dual (penalty whose weight λ is adapted)."""
+    learning_rate: float = 1e-3
+    """Adam's step size for the policy (dual)."""
+    n_epochs: int = 10
+    """Passes over the batch, each followed by a step of λ (dual)."""
+    minibatch_size: int = 256
+    """Rows of a policy minibatch (dual)."""
+    dual_init: float = 1.0
+    """The first λ (dual)."""
+    dual_learning_rate: float = 20.0
+    """α: the step of λ along KL − δ after every pass (dual)."""
 
 
 class DualInfo(NamedTuple):
-    """What one policy update did, measured after its last pass."""
+    """Metrics of one policy update, after its last pass."""
 
     status: str
     improvement: float
@@ -59,23 +69,29 @@ def next_multiplier(multiplier: float, kl: float, max_kl: float, rate: float) ->
     return max(0.0, multiplier + rate * (kl - max_kl))
 
 
-def dual_update(
-    policy: Policy, theta: Array, state: DualState, samples: Samples, settings: DualSettings, order: Array
-) -> tuple[Array, DualState, DualInfo]:
-    """One batch's passes over θ and λ: θ′, the state after them, an account; what came in if numbers are not finite.
+def new_dual(theta: Array, config: DualConfig) -> DualState:
+    """Before the first update."""
+    return DualState(*new_adam(theta), config.dual_init)
 
-    theta (P,), samples.adv as it is to be weighed, order (E, B) the rows as each pass visits them.
+
+def dual_update(
+    policy: Policy, theta: Array, state: DualState, samples: Samples, config: DualConfig, order: Array
+) -> tuple[Array, DualState, DualInfo]:
+    """One batch's passes over θ and λ: θ′, the new state, metrics; θ and state themselves where they are not finite.
+
+    theta (P,), order (E, B) the rows as each pass visits them.
     """
-    adv, entropies = samples.adv, policy.distribution.entropy(samples.params)
-    entropy, before = map(float, told(entropies.mean(), adv.mean(dtype=np.float64)))
-    surrogate = Surrogate.of(policy, samples.obs, samples.act, adv, samples.params)
-    new, adam, multiplier, value, kl = theta, AdamState(*state[:3]), state.multiplier, math.nan, math.nan
+    adv = normalize(samples.adv, policy.backend) if config.normalize_advantage else samples.adv
+    acted = samples.acted._replace(adv=adv)
+    entropies = policy.distribution.entropy(samples.params)
+    entropy, before = map(float, fetch(entropies.mean(), adv.mean(dtype=np.float64)))
+    new, adam, multiplier, value, kl = theta, AdamState(*state[:3]), state.multiplier, before, 0.0
     for k in range(len(order)):
-        terms = (math.inf, multiplier, 0.0)
-        found = surrogate.climb(new, adam, terms, order[k : k + 1], settings.minibatch_size, settings.learning_rate)
-        new, adam = found.theta, found.adam
-        value, kl, _ = surrogate.worth(new, entropy=False)
-        if not (found.finite and math.isfinite(value) and math.isfinite(kl)):
+        terms = SurrogateTerms(math.inf, multiplier, 0.0)
+        new, adam, _, _, value, kl, _, finite = ascend(
+            policy, new, adam, acted, terms, order[k : k + 1], config.minibatch_size, config.learning_rate
+        )
+        if not (finite and math.isfinite(value) and math.isfinite(kl)):
             return theta, state, DualInfo("step not finite", 0.0, 0.0, state.multiplier, entropy)
-        multiplier = next_multiplier(multiplier, kl, settings.max_kl, settings.dual_learning_rate)
+        multiplier = next_multiplier(multiplier, kl, config.max_kl, config.dual_learning_rate)
     return new, DualState(*adam, multiplier), DualInfo("ok", value - before, kl, multiplier, entropy)

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.critic import account, fit_critic
-from minipg.algorithms.natural_gradient import NaturalConfig, natural_gradient, why_no_step
-from minipg.algorithms.optimizers import all_finite, norm
+from minipg.algorithms.critic import Outcome, fit_critic
+from minipg.algorithms.natural_gradient import NaturalConfig, fisher_rows, why_no_step
+from minipg.algorithms.optimizers import all_finite, new_key, norm
 from minipg.checks import Array
+from minipg.conjugate_gradient import conjugate_gradient
+from minipg.fisher import fisher_operator
 from minipg.line_search import step_scale
-from minipg.objective import surrogate_and_kl
+from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import Policy
 from minipg.rollout import Batch
-from minipg.runtime.backend import told
+from minipg.runtime.backend import fetch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class NPGConfig(NaturalConfig):
 
 
 class NPGInfo(NamedTuple):
-    """What one policy update did; `kl` and `improvement` are measured after the step."""
+    """Metrics of one policy update; `kl` and `improvement` are measured after the step."""
 
     status: str
     improvement: float
@@ -48,14 +50,19 @@ class NPGInfo(NamedTuple):
 
 
 def update(policy: Policy, theta: Array, samples: Samples, config: NPGConfig) -> tuple[Array, NPGInfo]:
-    """One natural step: θ′ and an account of it. Where there is no finite step, the very θ that came in."""
-    adv = normalize(samples.adv) if config.normalize_advantage else samples.adv
-    g, old, cg = natural_gradient(policy, theta, samples.obs, samples.act, adv, config)
+    """One natural step: θ′ and its metrics. Where there is no finite step, θ itself."""
+    adv = normalize(samples.adv, policy.backend) if config.normalize_advantage else samples.adv
+    tape = policy.forward(theta, samples.obs)
+    g = policy_gradient(policy, theta, tape, samples.act, adv)  # PG-9
+    F = fisher_operator(
+        policy, theta, fisher_rows(policy, theta, tape, config.fisher_subsample), config.damping
+    )  # TR-9
+    cg = conjugate_gradient(F, g, config.cg_iters)  # x ≈ F⁻¹g  (TR-10)
     scale = step_scale(cg.curvature, config.max_kl) if config.step_rule == "normalized" else config.learning_rate
     candidate = policy.project(theta + theta.dtype.type(scale) * cg.x)
-    value, kl = surrogate_and_kl(policy, samples.obs, samples.act, adv, old)(candidate)
-    entropy = policy.distribution.entropy(old).mean()
-    finite, moves, before, length, entropy = told(
+    value, kl = surrogate_and_kl(policy, samples.obs, samples.act, adv, tape.params)(candidate)
+    entropy = policy.distribution.entropy(tape.params).mean()
+    finite, moves, before, length, entropy = fetch(
         all_finite(candidate), cg.x.any(), adv.mean(dtype=np.float64), norm(g), entropy
     )
     finite = finite and math.isfinite(value) and math.isfinite(kl)
@@ -83,12 +90,12 @@ class NPG(Agent[NPGConfig]):
     name = "npg"
     Config = NPGConfig
 
-    def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
-        config = self.config
+    def _update(self, batch: Batch, progress: float) -> Outcome:
+        config, key = self.config, new_key(self.streams.shuffling)
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
         (self.theta, info), fit = self.backend.both(
             lambda: update(self.actor, self.theta, samples, config),
-            lambda: fit_critic(self.critic, self.value, samples, config, self.streams.shuffling),
+            lambda: fit_critic(self.critic, self.value, samples, config, key),
         )
         self.value = fit.value
-        return account(info, fit, samples)
+        return Outcome(info, fit, samples)

@@ -1,6 +1,6 @@
 """Proximal policy optimisation (Schulman et al. 2017), in its four forms.
 
-The batch is met several times, a shuffled minibatch at a time, and every minibatch takes one Adam step uphill on
+The batch is used several times, a shuffled minibatch at a time, and every minibatch takes one Adam step uphill on
 
     unclipped     E[r Â]                              (PP-1)
     clip          E[min(r Â, clip(r, 1 ± ε) Â)]       (PP-2)
@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
-from minipg.algorithms.compiled import CompiledAgent
-from minipg.algorithms.compiled_ppo import PPOInKernels
+from minipg.algorithms.advantages import Samples, estimate_advantages
+from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import ActorCriticConfig
-from minipg.algorithms.critic import account, fit_critic
-from minipg.algorithms.optimizers import AdamState, begin_adam, scheduled, shuffled
-from minipg.algorithms.surrogate import Climb, Surrogate
+from minipg.algorithms.critic import Outcome, fit_critic
+from minipg.algorithms.optimizers import AdamState, new_adam, new_key, scheduled, shuffled
+from minipg.algorithms.surrogate import ascend
 from minipg.checks import Array, require
+from minipg.kernels.arguments import SurrogateTerms
 from minipg.objective import adapted_beta
 from minipg.policy import Policy
 from minipg.rollout import Batch
@@ -44,7 +44,7 @@ class PPOConfig(ActorCriticConfig):
     minibatch_size: int = 64
     """Rows of a policy minibatch."""
     clip_range: float = 0.2
-    """ε: how far the ratio may leave 1 before its gradient ends (clip)."""
+    """ε: beyond 1 ± ε a ratio has no gradient on the side that the advantage pulls to (clip)."""
     clip_schedule: str = "constant"
     """Of the clip range: constant, or linear down to 0 over the run."""
     kl_coef: float = 1.0
@@ -57,7 +57,7 @@ class PPOConfig(ActorCriticConfig):
     max_grad_norm: float = 0.5
     """Longer gradients are shortened to this norm, policy's and critic's (adam) each."""
     vf_clip_range: float = math.inf
-    """How far V may leave its value before the update (adam)."""
+    """How far V may move from its value before the update (adam)."""
     vf_minibatch_size: int = 64
     """Rows of a critic minibatch."""
 
@@ -68,19 +68,18 @@ class PPOConfig(ActorCriticConfig):
             if self.target_kl == math.inf:
                 object.__setattr__(self, "target_kl", 0.01)
 
-    @property
-    def stop_kl(self) -> float:
-        """Beyond this mean KL of a minibatch the epochs end."""
-        return 1.5 * self.target_kl if self.objective != "adaptive-kl" else math.inf
-
-    def limits(self, beta: float, progress: Any) -> tuple[Any, float]:
-        """What holds a policy near to the one that acted: the clip range, or the penalty `beta` on the KL."""
+    def terms(self, beta: float, progress: float) -> SurrogateTerms:
+        """The weights of the objective's terms, with the penalty `beta` and after a share `progress` of the run."""
         clip_range = self.clip_range * scheduled(self.clip_schedule, progress)
-        return clip_range if self.objective == "clip" else math.inf, beta if "kl" in self.objective else 0.0
+        return SurrogateTerms(
+            clip_range if self.objective == "clip" else math.inf,
+            beta if self.objective in ("kl", "adaptive-kl") else 0.0,
+            self.ent_coef,
+        )
 
 
 class PPOState(NamedTuple):
-    """What one update leaves for the next: Adam's moments and step count, and the penalty β."""
+    """Adam's moments and step count, and the penalty β."""
 
     first: Array
     second: Array
@@ -89,7 +88,7 @@ class PPOState(NamedTuple):
 
 
 class PPOInfo(NamedTuple):
-    """What one policy update did. `status` is ok, or why it ended early."""
+    """Metrics of one policy update. `status` is ok, or why it ended early."""
 
     status: str
     kl: float
@@ -108,35 +107,28 @@ def update(
     order: Array,
     progress: float = 0.0,
 ) -> tuple[Array, PPOState, PPOInfo]:
-    """All epochs of one batch: θ′, the state after them, and an account. Nothing that came in is changed.
+    """All epochs of one batch: θ′, the new state, metrics; θ and state themselves where they are not finite.
 
     theta (P,), order (E, B) the rows as each epoch visits them, `progress` the share of the run that is over.
     """
-    adv = normalize(samples.adv) if config.normalize_advantage else samples.adv
-    surrogate = Surrogate.of(policy, samples.obs, samples.act, adv, samples.params)
-    found = surrogate.climb(
-        theta, AdamState(*state[:3]), (*config.limits(state.beta, progress), config.ent_coef), order,
+    adaptive, beta = config.objective == "adaptive-kl", state.beta
+    found = ascend(
+        policy, theta, AdamState(*state[:3]), samples.acted, config.terms(beta, progress), order,
         config.minibatch_size, config.learning_rate * scheduled(config.schedule, progress),
-        max_kl=config.stop_kl, max_grad_norm=config.max_grad_norm,
+        normalize=config.normalize_advantage, max_kl=math.inf if adaptive else 1.5 * config.target_kl,
+        max_grad_norm=config.max_grad_norm,
     )  # fmt: skip
-    return after(surrogate, theta, state, found, config)
-
-
-def after(
-    surrogate: Surrogate, theta: Array, state: PPOState, found: Climb, config: PPOConfig
-) -> tuple[Array, PPOState, PPOInfo]:
-    """What comes of a climb from theta (P,): θ′, the state with the next penalty β  (PP-4), and an account."""
-    beta, taken = state.beta, found.adam.step - state.step
     if not found.finite:
         return theta, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
-    reached = surrogate.worth(found.theta)
-    if config.objective == "adaptive-kl" and taken:  # a batch that moved nothing says nothing about β
-        beta = adapted_beta(beta, reached.kl, config.target_kl)
-    info = PPOInfo(found.status, reached.kl, found.clip_fraction, taken, beta, reached.entropy)
+    if adaptive and found.steps:  # an update without a step says nothing about β
+        beta = adapted_beta(beta, found.kl, config.target_kl)  # PP-4
+    wanted = len(order) * -(-order.shape[1] // config.minibatch_size)
+    status = "ok" if found.steps == wanted else "target KL"
+    info = PPOInfo(status, found.kl, found.clip_fraction, found.steps, beta, found.entropy)
     return found.theta, PPOState(*found.adam, beta), info
 
 
-class PPO(CompiledAgent[PPOConfig]):
+class PPO(Agent[PPOConfig]):
     """Proximal policy optimisation on a Gymnasium environment.
 
     agent = PPO("CartPole-v1", seed=0)
@@ -146,24 +138,25 @@ class PPO(CompiledAgent[PPOConfig]):
 
     name = "ppo"
     Config = PPOConfig
-    _in_kernels = PPOInKernels()
 
-    _after = staticmethod(after)
+    def _initial_state(self) -> PPOState:
+        return PPOState(*new_adam(self.theta), self.config.kl_coef)
 
-    def _begin(self) -> PPOState:
-        return PPOState(*begin_adam(self.theta), self.config.kl_coef)
-
-    def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
-        config, state = self.config, self.state
+    def _update(self, batch: Batch, progress: float) -> Outcome:
+        config, (policy_key, critic_key) = self.config, (new_key(self.streams.shuffling) for _ in range(2))
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
-        order = shuffled(self.backend, self.streams.shuffling, config.n_epochs, len(samples.obs))
-        share = scheduled(config.schedule, progress)
+
+        def update_policy() -> tuple[Array, PPOState, PPOInfo]:
+            order = shuffled(self.backend, policy_key, config.n_epochs, len(samples.obs))
+            return update(self.actor, self.theta, self.state, samples, config, order, progress)
+
         (self.theta, self.state, info), fit = self.backend.both(
-            lambda: update(self.actor, self.theta, state, samples, config, order, progress),
+            update_policy,
             lambda: fit_critic(
-                self.critic, self.value, samples, config, self.streams.shuffling, share=share,
+                self.critic, self.value, samples, config, critic_key,
+                learning_rate=config.vf_learning_rate * scheduled(config.schedule, progress),
                 clip_range=config.vf_clip_range, max_grad_norm=config.max_grad_norm,
             ),
         )  # fmt: skip
         self.value = fit.value
-        return account(info, fit, samples)
+        return Outcome(info, fit, samples)

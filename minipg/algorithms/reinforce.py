@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from minipg.algorithms.advantages import Samples, normalize, rescale
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import CriticConfig
-from minipg.algorithms.critic import account, fit_critic
-from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, begin_adam, policy_step
+from minipg.algorithms.critic import Outcome, fit_critic
+from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, new_adam, new_key, policy_step
 from minipg.checks import Array, namespace
 from minipg.policy import Policy
 from minipg.returns import discounted_returns
@@ -95,12 +94,12 @@ def samples_of(batch: Batch, critic: ValueNetwork, value_theta: Array, config: R
 def update(
     policy: Policy, theta: Array, state: AdamState, samples: Samples, config: REINFORCEConfig
 ) -> tuple[Array, AdamState, StepInfo]:
-    """One policy step: θ′, Adam's state, and an account; where its numbers are not finite, what came in."""
+    """One policy step: θ′, Adam's state, metrics; θ and state themselves where they are not finite."""
     weight = samples.adv
     if config.normalize_advantage:  # centring would be a baseline
-        weight = rescale(weight) if config.baseline == "none" else normalize(weight)
-    climb = lambda g: adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
-    return policy_step(policy, theta, state, samples.obs, samples.act, weight, config.ent_coef, climb)
+        weight = rescale(weight) if config.baseline == "none" else normalize(weight, policy.backend)
+    step = lambda g: adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
+    return policy_step(policy, theta, state, samples.obs, samples.act, weight, config.ent_coef, step)
 
 
 class REINFORCE(Agent[REINFORCEConfig]):
@@ -114,18 +113,18 @@ class REINFORCE(Agent[REINFORCEConfig]):
     name = "reinforce"
     Config = REINFORCEConfig
 
-    def _begin(self) -> AdamState:
-        return begin_adam(self.theta)
+    def _initial_state(self) -> AdamState:
+        return new_adam(self.theta)
 
     def _collect(self, collector: Collector) -> Batch:
         return collector.collect_episodes(self.theta, self.config.episodes, self.config.n_steps)
 
-    def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
+    def _update(self, batch: Batch, progress: float) -> Outcome:
         config, state = self.config, self.state
         samples = samples_of(batch, self.critic, self.value.theta, config)
         self.theta, self.state, info = update(self.actor, self.theta, state, samples, config)
         if config.baseline != "value":
-            return info._asdict()
-        fit = fit_critic(self.critic, self.value, samples, config, self.streams.shuffling)
+            return Outcome(info)
+        fit = fit_critic(self.critic, self.value, samples, config, new_key(self.streams.shuffling))
         self.value = fit.value
-        return account(info, fit, samples)
+        return Outcome(info, fit, samples)

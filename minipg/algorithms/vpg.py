@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import ActorCriticConfig
-from minipg.algorithms.critic import account, fit_critic
-from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, begin_adam, policy_step
+from minipg.algorithms.critic import Outcome, fit_critic
+from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, new_adam, new_key, policy_step
 from minipg.checks import Array
 from minipg.policy import Policy
 from minipg.rollout import Batch
@@ -31,10 +30,10 @@ class VPGConfig(ActorCriticConfig):
 def update(
     policy: Policy, theta: Array, state: AdamState, samples: Samples, config: VPGConfig
 ) -> tuple[Array, AdamState, StepInfo]:
-    """One policy step: θ′, Adam's state, and an account; where its numbers are not finite, what came in."""
-    adv = normalize(samples.adv) if config.normalize_advantage else samples.adv
-    climb = lambda g: adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
-    return policy_step(policy, theta, state, samples.obs, samples.act, adv, config.ent_coef, climb)
+    """One policy step: θ′, Adam's state, metrics; θ and state themselves where they are not finite."""
+    adv = normalize(samples.adv, policy.backend) if config.normalize_advantage else samples.adv
+    step = lambda g: adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
+    return policy_step(policy, theta, state, samples.obs, samples.act, adv, config.ent_coef, step)
 
 
 class VPG(Agent[VPGConfig]):
@@ -48,15 +47,15 @@ class VPG(Agent[VPGConfig]):
     name = "vpg"
     Config = VPGConfig
 
-    def _begin(self) -> AdamState:
-        return begin_adam(self.theta)
+    def _initial_state(self) -> AdamState:
+        return new_adam(self.theta)
 
-    def _update(self, batch: Batch, progress: float) -> dict[str, Any]:
-        config, state = self.config, self.state
+    def _update(self, batch: Batch, progress: float) -> Outcome:
+        config, key = self.config, new_key(self.streams.shuffling)
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
         (self.theta, self.state, info), fit = self.backend.both(
-            lambda: update(self.actor, self.theta, state, samples, config),
-            lambda: fit_critic(self.critic, self.value, samples, config, self.streams.shuffling),
+            lambda: update(self.actor, self.theta, self.state, samples, config),
+            lambda: fit_critic(self.critic, self.value, samples, config, key),
         )
         self.value = fit.value
-        return account(info, fit, samples)
+        return Outcome(info, fit, samples)

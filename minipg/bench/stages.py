@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import Any, NamedTuple
 
-from minipg.algorithms import ALGORITHMS, natural_gradient, ppo, trpo
+from minipg.algorithms import ALGORITHMS, ppo, trpo
 from minipg.bench import operation_counts
 from minipg.bench.interleaved import Bench, Side, number
 from minipg.bench.machine import PRODUCT, bandwidth, matrix_rate, rates_of
@@ -26,15 +26,15 @@ PLACES: dict[str, dict[str, list[tuple[Any, str]]]] = {
     "ppo": {
         "rollout": [(ppo.PPO, "_collect")],
         "advantages": [(ppo, "estimate_advantages")],
-        "policy minibatches": [(ppo.Surrogate, "climb")],
+        "policy minibatches": [(ppo, "ascend")],
         "value minibatches": [(ppo, "fit_critic")],
     },
     "trpo": {
         "rollout": [(trpo.TRPO, "_collect")],
         "advantages": [(trpo, "estimate_advantages")],
-        "gradient": [(NetworkPolicy, "forward"), (natural_gradient, "policy_gradient")],
-        "Fisher products": [(natural_gradient, "fisher_operator")],
-        "conjugate gradient, rest": [(natural_gradient, "conjugate_gradient")],
+        "gradient": [(NetworkPolicy, "forward"), (trpo, "policy_gradient")],
+        "Fisher products": [(trpo, "fisher_operator")],
+        "conjugate gradient, rest": [(trpo, "conjugate_gradient")],
         "line search": [(trpo, "line_search")],
         "value fit": [(trpo, "fit_critic")],
     },

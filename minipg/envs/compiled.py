@@ -38,7 +38,7 @@ class CompiledEnv(gym.Env[Array, Any]):
         """The first observation of a new episode, and no info."""
         super().reset(seed=seed)
         no_options(options)
-        self.dynamics.begin(self.np_random.random(self.problem.draws), self._state)
+        self.dynamics.begin(self.np_random.random(self.problem.dynamics.draws), self._state)
         self._elapsed = 0
         return self._observed(), {}
 
@@ -98,7 +98,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         self._stream, self._seeds = np.zeros((num_envs, 4), np.uint64), [-1] * num_envs
         self._obs, self._done = np.zeros((num_envs, len(self.problem.obs_low)), np.float32), np.zeros(num_envs, bool)
         self._all, self._none = np.ones(num_envs, bool), np.zeros(num_envs, bool)
-        self._draws, self._begun = np.empty(self.problem.draws), False
+        self._draws, self._begun = np.empty(self.problem.dynamics.draws), False
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -138,9 +138,9 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         self._restart(resetting)
         return self._obs.copy(), rew, terminated, truncated, infos
 
-    def in_kernels(self) -> tuple[int, Array, Array, Array, Array, Array, Array]:
-        """What kernels step it by: time limit, state, elapsed, stream, obs, done, room for uniforms; its own arrays."""
-        return self.time_limit, self._state, self._elapsed, self._stream, self._obs, self._done, self._draws
+    def in_kernels(self) -> tuple[int, Array, Array, Array, Array, Array]:
+        """The environments' own arrays, which a rollout in one call changes: the fields of its `Place`."""
+        return self.time_limit, self._state, self._elapsed, self._stream, self._obs, self._done
 
     def save_state(self) -> dict[str, Array]:
         """Everything that decides what happens next; `restore_state` takes it back to the bit."""

@@ -15,6 +15,17 @@ from minipg.checks import Array, namespace
 from minipg.runtime.backend import to_host
 
 
+class Branches(NamedTuple):
+    """The rows (M·K, …) of all branches from K states, action by action (rollout/vine.py)."""
+
+    obs: Array
+    act: Array
+    adv: Array
+    q: Array
+    steps: int
+    """Environment steps of the branches."""
+
+
 class Batch(NamedTuple):
     """T steps of N environments, time first. Row t of everything belongs to the state the action was taken in.
 
@@ -35,6 +46,7 @@ class Batch(NamedTuple):
     final_at: Array  # (K,) int64
     episode_returns: Array  # (E,) on the host: unscaled returns of the episodes that ended, in order
     episode_lengths: Array  # (E,) on the host
+    branches: Branches | None = None  # of vine sampling
 
 
 def joined(parts: Sequence[Batch]) -> Batch:
@@ -42,7 +54,7 @@ def joined(parts: Sequence[Batch]) -> Batch:
     first, envs = np.cumsum([0, *(len(part.rew) for part in parts)]), parts[0].rew.shape[1]
     offsets = first[:-1].tolist()
     parts = [part._replace(final_at=part.final_at + start * envs) for part, start in zip(parts, offsets, strict=True)]
-    columns = {name: [getattr(part, name) for part in parts] for name in Batch._fields}
+    columns = {name: [getattr(part, name) for part in parts] for name in Batch._fields if name != "branches"}
     together = {name: namespace(column[0]).concatenate(column) for name, column in columns.items()}
     return Batch(**{**together, "last_obs": parts[-1].last_obs})
 

@@ -95,11 +95,14 @@ class Collector:
         restore_state({k.removeprefix("env."): v for k, v in place.items() if k.startswith("env.")})
 
     def collect(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None = None) -> Batch:
-        """`n_steps` steps of every environment under π_θ; before step t, `passing(t)` finds them at rest."""
+        """`n_steps` steps of every environment under π_θ. The batch is valid until the next call.
+
+        Before step t, `passing(t)` is called with the environments at rest.
+        """
+        if passing is None and self._in_one_call is not None:
+            return self._collected_in_one_call(self._in_one_call, theta, n_steps)
         # a number too large for the dtype becomes infinite, and that is looked for
         with np.errstate(over="ignore"), OneBlasThread():
-            if passing is None and self._in_one_call is not None:
-                return self._collected_in_one_call(self._in_one_call, theta, n_steps)
             return self._collected(theta, n_steps, passing)
 
     def collect_episodes(self, theta: Array, episodes: int, n_steps: int) -> Batch:
@@ -117,24 +120,25 @@ class Collector:
                     f"environment {int(np.argmin(ended))} has not ended {episodes} episodes in {_ENDLESS * episodes:,} "
                     "steps: whole episodes have to end; set a time limit"
                 )
-            parts.append(self.collect(theta, n_steps))
+            batch = self.collect(theta, n_steps)
+            parts.append(
+                Batch(*(None if part is None else part.copy() for part in batch))
+            )  # the next one overwrites it
             ended += to_host(parts[-1].terminated | parts[-1].truncated).sum(axis=0)
         return first_episodes(joined(parts), episodes)
 
     def _collected_in_one_call(self, rollout: Callable[..., tuple[Batch, bool]], theta: Array, n_steps: int) -> Batch:
         draw = getattr(rollout, "noise", self.policy.distribution.noise)  # on a device, its own
         noise = draw(self.rng, (n_steps, self.envs.num_envs), self.dtype)
-        statistics = [
-            array for one in (self.normalizer, self.scaler) if one is not None for array in one.moments.arrays
-        ]
-        before = [array.copy() for array in statistics]
+        moments = [one.moments for one in (self.normalizer, self.scaler) if one is not None]
+        before = [moment.state() for moment in moments]
         batch, sound = rollout(theta, self.obs, noise, self.tally, self.normalizer, self.scaler)
         try:
             if not sound:
                 self.look_over(*map(to_host, (batch.act, batch.obs, batch.last_obs, batch.final_obs, batch.rew)))
         except EnvironmentFault:  # by then it has entered them
-            for array, was in zip(statistics, before, strict=True):
-                array[...] = was
+            for moment, state in zip(moments, before, strict=True):
+                moment.restore(state)
             raise
         self.steps += batch.rew.size
         self.obs = batch.last_obs
@@ -263,6 +267,6 @@ def _in_one_call(envs: VectorEnv[Any, Any, Any], policy: Policy) -> Callable[...
         from minipg.rollout.device import on_device
 
         return on_device(envs, policy)
-    from minipg.rollout.compiled import in_one_call  # kernels that other environments need not load
+    from minipg.rollout.compiled import compiled_rollout  # kernels that other environments need not load
 
-    return in_one_call(envs, policy)
+    return compiled_rollout(envs, policy)

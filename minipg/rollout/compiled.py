@@ -1,9 +1,8 @@
-"""Rollouts of compiled environments, in one call of a kernel that steps policy and environments alike."""
+"""Rollouts of compiled environments: one kernel call for each group of environments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from itertools import pairwise
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -11,19 +10,22 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from minipg.checks import Array, as_array
 from minipg.envs.compiled import CompiledVectorEnv
-from minipg.kernels.cpu.classic_control.rollout import rollout
+from minipg.kernels.cpu import act
+from minipg.kernels.cpu.classic_control.rollout import Group, Place, Scale, Standardize, Trajectories, rollout
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
+from minipg.runtime.backend import WORTH_A_THREAD
+
+MANY = 8  # environments: products of fewer rows are slower in two groups than in one
 
 
-def in_one_call(envs: VectorEnv[Any, Any, Any], policy: Policy) -> Callable[..., tuple[Batch, bool]] | None:
-    """`collect_in_one_call` of these environments under this policy, where there is a kernel for them."""
-    return partial(collect_in_one_call, envs, policy) if stepped_by_kernels(envs, policy) else None
+def compiled_rollout(envs: VectorEnv[Any, Any, Any], policy: Policy) -> CompiledRollout | None:
+    """The rollouts of these environments under this policy, where kernels step both on the host."""
+    return CompiledRollout(envs, policy) if _is_compiled(envs, policy) else None
 
 
-def stepped_by_kernels(envs: VectorEnv[Any, Any, Any], policy: Policy) -> TypeGuard[CompiledVectorEnv]:
-    """Whether policy and environments alike can be stepped within a kernel, on the host."""
+def _is_compiled(envs: VectorEnv[Any, Any, Any], policy: Policy) -> TypeGuard[CompiledVectorEnv]:
     return (
         type(envs) is CompiledVectorEnv
         and envs.mode == AutoresetMode.SAME_STEP
@@ -32,51 +34,79 @@ def stepped_by_kernels(envs: VectorEnv[Any, Any, Any], policy: Policy) -> TypeGu
     )
 
 
-def collect_in_one_call(
-    envs: CompiledVectorEnv,
-    policy: Policy,
-    theta: Array,
-    obs: Array,
-    noise: Array,
-    tally: tuple[Array, Array],
-    normalizer: ObservationNormalizer | None,
-    scaler: RewardScaler | None,
-) -> tuple[Batch, bool]:
-    """len(noise) steps of every environment from `obs` (N, O), as the policy sees it.   theta (P,), noise (T, N, …).
+class CompiledRollout:
+    """Rollouts of compiled environments under one policy. A batch is valid until the next call."""
 
-    Besides the batch: whether all numbers in it are finite for certain.
+    def __init__(self, envs: CompiledVectorEnv, policy: Policy) -> None:
+        self._envs, self._policy, self._steps = envs, policy, 0
+        self._bound = float("inf") if envs.problem.actions else envs.problem.act_high
 
-    tally: return and length of every environment's episode so far, (N,) each; they and the statistics go on.
-    Raises ShapeError where θ is that of another policy.
-    """
-    (steps, n), dtype, problem, distribution = noise.shape[:2], obs.dtype, envs.problem, policy.distribution
-    theta = as_array("theta", theta, (policy.layout.size,), dtype)
-    every_obs = np.empty((steps + 1, *obs.shape), dtype)
-    every_obs[0] = obs
-    act = np.empty(noise.shape, np.int64 if distribution.discrete else dtype)
-    params: Array = np.empty((steps, n, distribution.n_params), dtype)
-    rew, (terminated, truncated) = np.empty((steps, n), dtype), np.empty((2, steps, n), bool)
-    most = n * (steps // envs.time_limit + 1)  # episodes that may be cut
-    finals, final_at = np.empty((most, obs.shape[1]), dtype), np.empty(most, np.int64)
-    gained, lasted, counts = np.empty((steps, n)), np.empty((steps, n), np.int64), np.zeros(2, np.int64)
-    none = np.zeros(0)
-    seen = (0.0, none, none, none) if normalizer is None else (LIMIT, *normalizer.moments.arrays)
-    paid = (
-        (0.0, 0.0, np.zeros((n, 1)), none, none, none)
-        if scaler is None
-        else (LIMIT, float(scaler.gamma), scaler.running, *scaler.moments.arrays)
-    )
-    work = np.empty(n * sum(policy.mlp.sizes[1:]), dtype)
-    rollout(problem.file, distribution.name)(
-        policy.in_kernels, theta, noise,
-        np.inf if problem.actions else problem.act_high, envs.in_kernels(), tally, seen, paid,
-        (every_obs, act, params, rew, terminated, truncated), (finals, final_at), (gained, lasted, counts), work,
-    )  # fmt: skip
-    cuts, sound = counts.tolist()
-    last = finals[:cuts] if normalizer is None else normalizer(finals[:cuts])
-    everywhere, nowhere, over = np.ones((steps, n), bool), np.zeros((steps, n), bool), lasted > 0
-    batch = Batch(
-        every_obs[:-1], act, params, rew, terminated, truncated, everywhere, nowhere, every_obs[-1], last,
-        final_at[:cuts], gained[over], lasted[over],
-    )  # fmt: skip
-    return batch, bool(sound)
+    def __call__(
+        self,
+        theta: Array,
+        obs: Array,
+        noise: Array,
+        tally: tuple[Array, Array],
+        normalizer: ObservationNormalizer | None,
+        scaler: RewardScaler | None,
+    ) -> tuple[Batch, bool]:
+        """len(noise) steps of every environment, and whether every number in the batch is finite.
+
+        theta (P,), obs (N, O) as the policy sees it, noise (T, N, …); tally: return and length of every environment's
+        episode so far, (N,) each, which change, as the statistics do. Raises ShapeError for the θ of another policy.
+        """
+        envs, policy = self._envs, self._policy
+        theta = as_array("theta", theta, (policy.layout.size,), obs.dtype)
+        limits = len(noise), envs.time_limit, normalizer is None and scaler is None, obs.dtype
+        if limits != self._steps:
+            self._allocate(*limits)
+            self._steps = limits
+        trajectories = self._trajectories
+        trajectories.obs[0] = obs
+        standardize = None if normalizer is None else Standardize(LIMIT, *normalizer.moments.arrays)
+        scale = None if scaler is None else Scale(LIMIT, scaler.gamma, scaler.running, *scaler.moments.arrays)
+        place, dynamics = Place(*envs.in_kernels(), *tally), envs.problem.dynamics
+        inputs = (policy.spec, theta, dynamics, noise, self._bound, place, standardize, scale, trajectories)
+        policy.backend.map(lambda group: rollout(*inputs, group), self._groups)
+        finals, ended, finite = self._groups[0].counts.tolist()
+        for group in self._groups[1:]:
+            finals, ended, finite = (a + b for a, b in zip((finals, ended, finite), group.counts.tolist(), strict=True))
+        final_obs, final_at, returns, lengths = self._nothing
+        if finals:
+            final_obs = np.concatenate([group.final_obs[: group.counts[0]] for group in self._groups])
+            final_at = np.concatenate([group.final_at[: group.counts[0]] for group in self._groups])
+            final_obs = final_obs if normalizer is None else normalizer(final_obs)
+        if ended:
+            where = trajectories.lengths.nonzero()
+            returns, lengths = trajectories.returns[where], trajectories.lengths[where]
+        batch = Batch(
+            trajectories.obs[:-1], *trajectories[1:6], self._everywhere, self._nowhere, trajectories.obs[-1],
+            final_obs, final_at, returns, lengths,
+        )  # fmt: skip
+        return batch, finite == len(self._groups)
+
+    def _allocate(self, steps: int, time_limit: int, apart: bool, dtype: Any) -> None:
+        """Arrays for rollouts of so many steps. Environments that share no statistics are stepped in two groups."""
+        envs, distribution = self._envs, self._policy.distribution
+        n, observed = envs.num_envs, envs.single_observation_space.shape[0]  # type: ignore[index]
+        self._trajectories = Trajectories(
+            np.empty((steps + 1, n, observed), dtype),
+            np.empty((steps, n, *distribution.act_shape), np.int64 if distribution.discrete else dtype),
+            np.empty((steps, n, distribution.n_params), dtype), np.empty((steps, n), dtype),
+            np.empty((steps, n), bool), np.empty((steps, n), bool), np.empty((steps, n)),
+            np.empty((steps, n), np.int64),
+        )  # fmt: skip
+        halves = [0, n // 2, n] if apart and n >= MANY and n * steps >= WORTH_A_THREAD else [0, n]
+        self._groups = [
+            self._group(a, b, (b - a) * (steps // time_limit + 1), observed, dtype) for a, b in pairwise(halves)
+        ]
+        self._everywhere, self._nowhere = np.ones((steps, n), bool), np.zeros((steps, n), bool)
+        self._nothing = np.empty((0, observed), dtype), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
+
+    def _group(self, first: int, last: int, finals: int, observed: int, dtype: Any) -> Group:
+        n = last - first
+        return Group(
+            first, last, np.empty((finals, observed), dtype), np.empty(finals, np.int64), np.zeros(3, np.int64),
+            np.ones(n, bool), np.empty(n), np.empty(n), np.empty(self._envs.problem.dynamics.draws),
+            np.empty(act.work_size(self._policy.mlp.sizes, self._policy.layout.size, n), dtype),
+        )  # fmt: skip

@@ -36,7 +36,7 @@ from minipg.checks import Array
 from minipg.distribution import Distribution
 from minipg.envs import guarded
 from minipg.errors import EnvironmentFault
-from minipg.rollout.batch import Batch
+from minipg.rollout.batch import Batch, Branches
 from minipg.rollout.collector import Collector
 from minipg.rollout.normalizer import scaled
 from minipg.runtime.backend import to_host
@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # it brings the compiled environments, which are loaded where
 
 
 class VineSettings(Protocol):
-    """What vine sampling is told."""
+    """The settings of vine sampling."""
 
     @property
     def n_steps(self) -> int: ...
@@ -60,24 +60,14 @@ class VineSettings(Protocol):
     def vine_length(self) -> int: ...
 
 
-class Vine(NamedTuple):
-    """The rows (M·K, …) of all branches, action by action, and the steps that it took to follow them."""
-
-    obs: Array
-    act: Array
-    adv: Array
-    q: Array
-    steps: int
-
-
-def collect_with_vine(
+def collect_with_branches(
     collector: Collector,
     snapshots: Snapshots,
     theta: Array,
     value: Callable[[Array], Array],
     settings: VineSettings,
     rng: np.random.Generator,
-) -> tuple[Batch, Vine]:
+) -> Batch:
     """A rollout, as it would be without them, and branches from `vine_states` of its states.
 
     `value` is the critic's V, (B, O) → (B,); `rng` draws which states, and whatever is drawn in the branches.
@@ -93,7 +83,7 @@ def collect_with_vine(
         q, steps = follower.returns(states, first.act, noise)
     act = first.act.reshape(q.size, *first.act.shape[2:])
     paid = up(np.stack([branch_advantages(q, first.probability), q]).reshape(2, q.size).astype(obs.dtype))
-    return batch, Vine(xp.concatenate([obs] * len(q)), act, paid[0], paid[1], steps)
+    return batch._replace(branches=Branches(xp.concatenate([obs] * len(q)), act, paid[0], paid[1], steps))
 
 
 def _rollout_set(

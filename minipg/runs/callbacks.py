@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minipg.algorithms import Agent
-from minipg.algorithms.agent import says_stop
+from minipg.algorithms.learning import says_stop
 from minipg.checks import require
 from minipg.runs.evaluate import evaluate
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from minipg.algorithms import Agent
-from minipg.algorithms.precompile import rehearse, understudy
+from minipg.algorithms.precompile import compile_update, without_environments
 from minipg.runtime.compiling import when_compiling
 
 # with this process's own places of modules: of itself Python would look in the folder that it is in before them
@@ -39,7 +39,7 @@ def compiled_by_two(agent: Agent[Any]) -> Iterator[None]:
     def begin() -> None:
         places = json.dumps([path for path in sys.path if isinstance(path, str)])
         with suppress(Exception), tempfile.TemporaryFile() as words:  # without it, the run is slower to begin
-            pickle.dump(understudy(agent), words)
+            pickle.dump(without_environments(agent), words)
             words.seek(0)
             # a session of its own: a terminal's Ctrl-C is not its business
             begun.append(subprocess.Popen([sys.executable, "-I", "-c", _SECOND, places], stdin=words,
@@ -58,4 +58,4 @@ def compiled_by_two(agent: Agent[Any]) -> Iterator[None]:
 
 def second() -> None:
     """What the second process does: it rehearses the agent on its standard input."""
-    rehearse(pickle.load(sys.stdin.buffer))
+    compile_update(pickle.load(sys.stdin.buffer))

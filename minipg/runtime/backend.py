@@ -7,8 +7,8 @@ a core's cache are the kernels' own (TILE in kernels/cpu/mlp.py). No threading l
 
 On a GPU (`cupy`) all rows are one tile and threads play no part. Arrays stay on the device once they are there:
 `to_device` brings them up, as public functions do that are given arrays of the host, and `to_host` brings them down,
-which waits for the device. (kernels/gpu/surrogate_epochs.py also waits, where a KL may end the epochs.) Whoever has
-to see numbers asks for all of them at once (`told`). What describes shapes (sizes, options, settings) is on the host in
+which waits for the device. (kernels/gpu/surrogate_epochs.py also waits, where a KL may end the epochs.) Numbers
+that the host decides by come down in one transfer (`fetch`). What describes shapes (sizes, settings) is on the host in
 every twin.
 """
 
@@ -17,7 +17,6 @@ from __future__ import annotations
 import importlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
@@ -28,9 +27,10 @@ import numpy as np
 
 from minipg.checks import Array, namespace, require
 from minipg.errors import BackendError, unknown_name
-from minipg.runtime.threads import Job, OneBlasThread, available_threads, pool
+from minipg.runtime.threads import Job, OneBlasThread, Waiting, available_threads, pool
 
 TILE_ROWS, MOST_TILES = 512, 8  # smaller tiles are not worth waking a thread for; more leave more sums to add up
+WORTH_A_THREAD = 256  # rows of an update: with fewer, to hand work to a second thread takes longer than the work
 _TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference", "cupy": "minipg.kernels.gpu"}
 
 BACKENDS = tuple(_TWINS)
@@ -87,7 +87,7 @@ def to_host(array: Any) -> Any:
     return array if (xp := namespace(array)) is np else xp.asnumpy(array)
 
 
-def told(*numbers: Any) -> Sequence[Any]:
+def fetch(*numbers: Any) -> Sequence[Any]:
     """Numbers that are to be looked at: those of a device all in one transfer, as floats; others as they are."""
     if (xp := namespace(numbers[0])) is np:
         return numbers
@@ -157,7 +157,7 @@ class Backend:
         return self.map(f, tiles_of(rows) if self.on_host or not rows else [slice(0, rows)])
 
     def map(self, f: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """`[f(x) for x in items]`, taken by whichever thread is free; one that is busy elsewhere is not waited for."""
+        """`[f(x) for x in items]`, taken by the free threads. Threads that are busy elsewhere are not waited for."""
         if self.threads == 1 or len(items) == 1:
             with OneBlasThread():
                 return [f(item) for item in items]
@@ -173,32 +173,38 @@ class Backend:
                 results[index] = f(items[index])
 
         with OneBlasThread():
-            helpers = [self.submit(drain) for _ in range(min(self.threads, len(items)) - 1)]
+            jobs = [self.submit(drain) for _ in range(min(self.threads, len(items)) - 1)]
             try:
                 drain()
-            finally:
+            finally:  # what a helper has begun is waited for, in an interrupt too: it writes to the caller's arrays
                 todo.clear()
-                running = [helper for helper in helpers if not helper.cancel()]
-                wait(running)
-            for helper in running:
-                helper.result()
+                helpers = pool(self.threads)
+                begun = [job for job in jobs if not helpers.take_back(job)]
+                for job in begun:
+                    job.wait(self._waiting)
+            for job in begun:
+                job.result()
         return results
 
-    def both(self, f: Callable[[], T], g: Callable[[], R]) -> tuple[T, R]:
-        """`(f(), g())`, side by side where there is a second thread."""
+    def both(self, f: Callable[[], T], g: Callable[[], R], rows: int = WORTH_A_THREAD) -> tuple[T, R]:
+        """`(f(), g())`, side by side where there is a second thread and so many rows are worth it."""
         with OneBlasThread():
-            if self.threads == 1:
+            if self.threads == 1 or rows < WORTH_A_THREAD:
                 return f(), g()
-            second = self.submit(g)
+            job = self.submit(g)
             try:
                 first = f()
             finally:
-                second.cancel()
-                if not second.cancelled():
-                    second.exception()
-            return first, g() if second.cancelled() else second.result()
+                taken_back = pool(self.threads).take_back(job)
+                if not taken_back:
+                    job.wait(self._waiting)
+            return first, g() if taken_back else job.result()
 
     def submit(self, f: Callable[..., R], *args: Any) -> Job[R]:
         """`f(*args)` on one of the other threads, as soon as one is free."""
-        linger = self.kernels("_spin_wait").linger if self.name == "numba" else None
-        return pool(self.threads).submit(linger, f, *args)
+        return pool(self.threads).submit(self._waiting, f, *args)
+
+    @cached_property
+    def _waiting(self) -> Waiting | None:
+        kernels: Any = self.kernels("_spin_wait") if self.name == "numba" else None
+        return kernels

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 R = TypeVar("R")
+_NAP = 0.0002  # seconds
+
+
+class Waiting(Protocol):
+    """Kernels in which a thread waits without Python's lock: kernels/cpu/_spin_wait.py."""
+
+    def spin_wait(self, flag: Any, value: int) -> None: ...
+    def finish_and_wait(self, done: Any, posted: Any, value: int) -> None: ...
 
 
 def available_threads() -> int:
@@ -21,72 +28,107 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Job(Future[R]):
-    """A Future that tells `begun` and `over` without a lock: an interrupt amid `done()` may leave that held."""
+class Job(Generic[R]):
+    """A call that another thread makes: `over` when it has ended, with its result or its error."""
 
-    begun = over = False
+    __slots__ = ("_arguments", "_call", "_error", "_result", "begun", "flag")
+
+    def __init__(self, call: Callable[..., R], arguments: tuple[Any, ...]) -> None:
+        self._call, self._arguments, self.begun = call, arguments, False
+        self.flag, self._error = np.zeros(1, np.int64), None
+        self._result: Any = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended."""
+        return bool(self.flag[0])
+
+    def run(self) -> None:
+        """Make the call, in this thread."""
+        self.begun = True
+        try:
+            self._result = self._call(*self._arguments)
+        except BaseException as error:
+            self._error = error
+        del self._call, self._arguments  # what they hold is not kept
+
+    def wait(self, waiting: Waiting | None) -> None:
+        """Return when the call has ended: spin for as long as a thread takes to wake, then sleep."""
+        if waiting is not None and not self.flag[0]:
+            waiting.spin_wait(self.flag, 0)
+        while not self.flag[0]:
+            time.sleep(_NAP)
+
+    def result(self) -> R:
+        """The call's result, or its error raised. For a job that is over."""
+        if self._error is not None:
+            raise self._error
+        result: R = self._result
+        return result
 
 
 class Helpers:
-    """`count` threads beside the caller's, begun when there is work for them.
+    """`count` threads beside the caller's, started when there is work for them.
 
-    Who has done its work listens to a bell, by `linger(bell, rung)` where there is one, and sleeps when that returns.
+    A helper without work spins for a moment, in compiled code where there is some, before it sleeps: to wake a thread
+    takes longer than many a job.
     """
 
     def __init__(self, count: int) -> None:
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="minipg")
-        self._jobs: deque[tuple[Job[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._lock, self._count, self._awake, self._idle = threading.Lock(), count, 0, 0
-        self._bell = np.zeros(16, np.int64)  # a cache line of its own
+        self._count, self._threads = count, 0
+        self._jobs: deque[Job[Any]] = deque()
+        self._posted = np.zeros(16, np.int64)  # jobs so far; a cache line of its own
+        self._awake, self._sleeping = threading.Condition(), 0
 
-    def submit(self, linger: Callable[[Any, int], None] | None, f: Callable[..., R], *args: Any) -> Job[R]:
-        """`f(*args)`, as soon as one is free; never, once the interpreter ends."""
-        job: Job[R] = Job()
-        with self._lock:
-            self._jobs.append((job, f, args))
-            self._bell[0] += 1
-            if len(self._jobs) > self._idle and self._awake < self._count:
-                with suppress(RuntimeError):  # at the interpreter's end nobody can be begun
-                    self._threads.submit(self._serve, linger)
-                    self._awake += 1
+    def submit(self, waiting: Waiting | None, f: Callable[..., R], *args: Any) -> Job[R]:
+        """`f(*args)` by the next free helper."""
+        job = Job(f, args)
+        self._jobs.append(job)
+        self._posted[0] += 1
+        if self._sleeping:
+            with self._awake:
+                self._awake.notify()
+        elif self._threads < self._count:
+            self._threads += 1
+            threading.Thread(target=self._serve, args=(waiting,), name="minipg", daemon=True).start()
         return job
 
-    def _serve(self, linger: Callable[[Any, int], None] | None) -> None:
-        while True:
-            with self._lock:
-                job = self._jobs.popleft() if self._jobs else None
-                self._idle += job is None
-                rung = int(self._bell[0])
-            if job is not None:
-                _do(*job)
-                del job  # what it holds is not kept while there is nothing to do
-                continue
-            with suppress(Exception):  # who cannot listen sleeps
-                if linger is not None:
-                    linger(self._bell, rung)
-            with self._lock:
-                self._idle -= 1
-                asleep = not self._jobs
-                self._awake -= asleep
-            if asleep:
-                return
-
-
-def _do(job: Job[Any], f: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    job.begun = True
-    if job.set_running_or_notify_cancel():
+    def take_back(self, job: Job[Any]) -> bool:
+        """Take the job from the queue if no helper has it yet."""
         try:
-            job.set_result(f(*args))
-        except BaseException as error:
-            job.set_exception(error)
-    job.over = True
+            self._jobs.remove(job)
+        except ValueError:
+            return False
+        return True
+
+    def _serve(self, waiting: Waiting | None) -> None:
+        done = np.zeros(1, np.int64)  # the flag of the last job
+        while True:
+            posted = int(self._posted[0])
+            try:
+                job = self._jobs.popleft()
+            except IndexError:
+                if waiting is not None:
+                    waiting.finish_and_wait(done, self._posted, posted)
+                done[0] = 1
+                if self._posted[0] == posted:
+                    with self._awake:
+                        self._sleeping += 1
+                        while not self._jobs:
+                            self._awake.wait()
+                        self._sleeping -= 1
+                continue
+            done[0] = 1
+            job.run()
+            done = job.flag
+            del job
 
 
 _pools: dict[int, Helpers] = {}
 
 
 def pool(threads: int) -> Helpers:
-    """The other threads of so many; they stay."""
+    """The helpers of a program with so many threads."""
     if threads not in _pools:
         _pools[threads] = Helpers(max(threads - 1, 1))
     return _pools[threads]
@@ -99,7 +141,7 @@ _blas_controller: ThreadpoolController | None = None
 
 
 def _begin_anew() -> None:
-    """Neither threads nor who held a lock survives a fork: the child has its own."""
+    """After a fork: threads and held locks are the parent's, so the child starts its own."""
     global _blas_lock, _blas_depth
     _pools.clear()
     _blas_lock = threading.Lock()
@@ -113,9 +155,9 @@ if hasattr(os, "register_at_fork"):
 
 
 class OneBlasThread:
-    """BLAS on one thread while inside, as it was afterwards: tiles already use the cores. May be nested.
+    """BLAS on one thread while inside: tiles already use the cores. May be nested.
 
-    A class, because it is entered several times an update, and costs a third of a generator.
+    A class, because it is entered several times an update, and a generator would cost three times as much.
     """
 
     def __enter__(self) -> None:

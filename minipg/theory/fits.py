@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minipg.kernels.arguments import Adam, RMSProp
 from minipg.network import MLP
 from minipg.theory.case import Case, Law, apart, apart_from_slope
 from minipg.value import ValueNetwork, ValueState
@@ -26,7 +27,7 @@ def rmsprop_divides_by_the_root_of_the_running_square_AC3(case: Case) -> float:
     theta, second = case.normal(size), (case.normal(size) ** 2).astype(case.dtype)
     expected, s = theta.astype(float), second.astype(float)
     for g in [case.normal(size) for _ in range(3)]:
-        case.backend.kernels("optimizer").rmsprop(g, alpha, rho, epsilon, theta, second)
+        case.backend.kernels("optimizer").rmsprop(g, RMSProp(alpha, rho, epsilon), theta, second)
         s = rho * s + (1 - rho) * g.astype(float) ** 2
         expected = expected + alpha * g / np.sqrt(s + epsilon)
     return max(apart(case, theta, expected, 1 + np.abs(expected) / epsilon), apart(case, second, s, 1 + s))
@@ -38,7 +39,7 @@ def adam_follows_bias_corrected_moments_AC3(case: Case) -> float:
     theta, gradients = case.normal(size), [case.normal(size) for _ in range(3)]
     first, second, expected = np.zeros_like(theta), np.zeros_like(theta), theta.astype(float)
     for step, g in enumerate(gradients, start=1):
-        case.backend.kernels("optimizer").adam(g, alpha, b1, b2, epsilon, step, theta, first, second)
+        case.backend.kernels("optimizer").adam(g, Adam(alpha, b1, b2, epsilon), step, theta, first, second)
         past = [h.astype(float) for h in gradients[:step]]
         mean = lambda xs, b: (
             sum(b ** (len(xs) - 1 - i) * x for i, x in enumerate(xs)) / sum(b**i for i in range(len(xs)))
@@ -84,7 +85,7 @@ def a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3(case: Case) -> floa
     order = np.stack([case.rng.permutation(rows) for _ in range(2)])
     state = ValueState(theta, case.normal(len(theta), scale=0.1), case.normal(len(theta)) ** 2, 5)
     old, clip_range, max_norm = case.normal(rows), case.one_of(np.inf, 0.5), case.one_of(np.inf, 1.0)
-    fitted, losses = critic.fit_adam(
+    fitted, losses, _ = critic.fit_adam(
         state, obs, target, order, minibatch, 1e-2, (b1, b2), epsilon, old, clip_range, max_norm
     )
     (x, m, s), step, expected = (a.astype(float) for a in state[:3]), state.step, []

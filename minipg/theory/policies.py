@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipg.algorithms.surrogate import Surrogate
+from minipg.algorithms.surrogate import surrogate_gradient
 from minipg.checks import Array
 from minipg.conjugate_gradient import conjugate_gradient
 from minipg.distribution import Distribution
 from minipg.fisher import fisher_operator, fisher_vector_product
 from minipg.gradient_check.numeric import second_derivative
+from minipg.kernels.arguments import Acted, SurrogateTerms
 from minipg.line_search import line_search, step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import Policy, PolicyTape, policy_for
@@ -223,9 +224,9 @@ def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> fl
     old, d = tape.params, policy.distribution
     theta = theta + case.normal(len(theta), scale=0.1)
     clip_range, beta, c = case.one_of(math.inf, 0.1, 0.3), case.one_of(0.0, 2.0), case.one_of(0.0, 0.5)
-    surrogate = Surrogate.of(policy, obs, act, adv.astype(theta.dtype), old)
-    g, kl, _ = surrogate.gradient(theta, np.arange(len(obs)), (clip_range, beta, c))
-    old64, acted, terms = old.astype(float), act if act.dtype == np.int64 else act.astype(float), g * v
+    batch, terms = Acted(obs, act, adv.astype(theta.dtype), old), SurrogateTerms(clip_range, beta, c)
+    g, kl, _ = surrogate_gradient(policy, theta, batch, terms, np.arange(len(obs)))
+    old64, acted, slope = old.astype(float), act if act.dtype == np.int64 else act.astype(float), g * v
 
     def objective(x: Array) -> float:
         params = policy.forward(x, obs.astype(float)).params
@@ -236,9 +237,9 @@ def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> fl
     params = policy.forward(theta.astype(float), obs.astype(float)).params
     amplified = _amplified(d, np.stack([old, params]))
     ratio = np.exp(d.log_prob(params, acted) - d.log_prob(old64, acted))
-    size = np.abs(terms).sum() + amplified * (1 + np.abs(v).sum()) * (1 + (ratio * np.abs(adv)).mean())
+    size = np.abs(slope).sum() + amplified * (1 + np.abs(v).sum()) * (1 + (ratio * np.abs(adv)).mean())
     return max(
-        apart_from_slope(case, [terms.sum(dtype=float)], objective, theta, v, size),
+        apart_from_slope(case, [slope.sum(dtype=float)], objective, theta, v, size),
         apart(case, kl, d.kl(old64, params).mean(), amplified),
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.distribution import Distribution
+from minipg.kernels.arguments import Adam, RMSProp
 from minipg.network import ACTIVATIONS, MLP
 from minipg.policy import policy_for
 from minipg.returns import advantages, discounted_returns, gae, td_errors
@@ -135,8 +136,8 @@ def twins_agree_on_the_optimizers_AC3(case: Case) -> float:
         u, m, s, t = (a.astype(dtype) for a in (first, first, second, second))
         small, large = np.empty_like(g), np.empty_like(g)
         kernels.sgd(g, 0.1, 0.9, x, u)
-        kernels.rmsprop(g, 0.1, 0.99, 1e-2, y, s)
-        kernels.adam(g, 0.1, 0.9, 0.999, 1e-2, step, z, m, t)
+        kernels.rmsprop(g, RMSProp(0.1, 0.99, 1e-2), y, s)
+        kernels.adam(g, Adam(0.1, 0.9, 0.999, 1e-2), step, z, m, t)
         kernels.clip_global_norm(g, 0.5, small)
         kernels.clip_global_norm(g, 50.0, large)
         return [x, u, y, s, z, m, t, small, large]

@@ -6,24 +6,54 @@ A file each for the dynamics, three functions in it:
     observe(state, obs)      state (S,) float64 → obs (O,) float32
     step(state, fresh, act)  one step in place → reward, terminated;  `fresh`: no step since `begin`
 
-`batch.py` steps many environments side by side, for which `stream.py` draws the uniforms. All of it is callable from
-compiled code and knows no Python object; a loop that is to run with any of the problems, a rollout say, is written
-once and compiled for each (`_bind.py`). `act` is a float64 that holds an index exactly, or a torque as float32 would.
+`batch.py` steps many environments side by side, for which `stream.py` draws the uniforms. `dynamics.py` chooses among
+the files by the type of a problem's `dynamics`. `act` is a
+float64 that holds an index exactly, or a torque as float32 would.
 
 The promise, held by tests: whatever Gymnasium computes (under the promotion rules of NumPy 2, some of it in single
-precision), these compute in the same order and precision. The one exception is told in `acrobot.py`.
+precision), these compute in the same order and precision. `acrobot.py` names the one exception.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+
+class Acrobot(NamedTuple):
+    """The dynamics in `acrobot.py`."""
+
+    draws: int = 4  # K, the uniforms that begin an episode
+
+
+class CartPole(NamedTuple):
+    """The dynamics in `cartpole.py`."""
+
+    draws: int = 4
+
+
+class MountainCar(NamedTuple):
+    """The dynamics in `mountain_car.py`."""
+
+    draws: int = 1
+
+
+class MountainCarContinuous(NamedTuple):
+    """The dynamics in `mountain_car_continuous.py`."""
+
+    draws: int = 1
+
+
+class Pendulum(NamedTuple):
+    """The dynamics in `pendulum.py`."""
+
+    draws: int = 2
 
 
 class Problem(NamedTuple):
     """One problem: the file of its dynamics, its sizes and bounds, and when an episode of it is cut or solved."""
 
     file: str
+    dynamics: Any
     state: int  # S
-    draws: int  # K, the uniforms that begin an episode
     obs_low: tuple[float, ...]  # (O,)
     obs_high: tuple[float, ...]
     actions: int  # how many; 0 where the action is one real number
@@ -42,9 +72,11 @@ def _symmetric(*high: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 PROBLEMS = {
-    "CartPole-v1": Problem("cartpole", 4, 4, *_symmetric(4.8, _INF, 2 * _12_DEGREES, _INF), 2, 0, 500, 475),
-    "Acrobot-v1": Problem("acrobot", 4, 4, *_symmetric(1, 1, 1, 1, 4 * _PI, 9 * _PI), 3, 0, 500, -100),
-    "MountainCar-v0": Problem("mountain_car", 2, 1, *_VALLEY, 3, 0, 200, -110),
-    "MountainCarContinuous-v0": Problem("mountain_car_continuous", 2, 1, *_VALLEY, 0, 1.0, 999, 90),
-    "Pendulum-v1": Problem("pendulum", 2, 2, *_symmetric(1, 1, 8), 0, 2.0, 200, None),
+    "CartPole-v1": Problem("cartpole", CartPole(), 4, *_symmetric(4.8, _INF, 2 * _12_DEGREES, _INF), 2, 0, 500, 475),
+    "Acrobot-v1": Problem("acrobot", Acrobot(), 4, *_symmetric(1, 1, 1, 1, 4 * _PI, 9 * _PI), 3, 0, 500, -100),
+    "MountainCar-v0": Problem("mountain_car", MountainCar(), 2, *_VALLEY, 3, 0, 200, -110),
+    "MountainCarContinuous-v0": Problem(
+        "mountain_car_continuous", MountainCarContinuous(), 2, *_VALLEY, 0, 1.0, 999, 90
+    ),
+    "Pendulum-v1": Problem("pendulum", Pendulum(), 2, *_symmetric(1, 1, 8), 0, 2.0, 200, None),
 }

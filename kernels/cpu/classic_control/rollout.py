@@ -1,98 +1,154 @@
 """A whole rollout in one call: a policy and compiled environments, step after step.
 
-minipg/rollout/collector.py says the same in the plain way, for environments of every kind. These reset within the step
-that ends an episode, and take an action as it is or clipped to a bound.
+minipg/rollout/collector.py does the same for environments of every kind, a step a call; a test holds them equal. These
+reset within the step that ends an episode, and take an action as it is or clipped to a bound.
 """
 
 import math
-from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from minipg.kernels.cpu import moments
-from minipg.kernels.cpu._bind import compiled_with
-from minipg.kernels.cpu._jit import jit_exact, part
-from minipg.kernels.cpu.act import _act, _act_of
-from minipg.kernels.cpu.classic_control.batch import advance, kernels, restart
+from minipg.kernels.cpu._jit import jit_exact, unowned
+from minipg.kernels.cpu.act import act as act_kernel
+from minipg.kernels.cpu.classic_control.batch import advance, restart
 
 
-@cache
-def rollout(problem, family):
-    """`_rollout`, compiled for the problem in the file of that name and the distributions of that name."""
-    return _rollout_of(problem, family, jit_exact)
+class Place(NamedTuple):
+    """The state of N environments, changed in place."""
+
+    time_limit: int
+    state: Any  # (N, S)
+    elapsed: Any  # (N,) int64, steps since the reset
+    stream: Any  # (N, 4) uint64, of random numbers
+    obs: Any  # (N, O), not standardised
+    done: Any  # (N,) bool: the last step ended an episode
+    returns: Any  # (N,) of the episode so far
+    lengths: Any  # (N,) int64 of the episode so far
 
 
-def _rollout_of(problem, family, how):
-    """The same, or a part of a longer kernel."""
-    parts = {"_act": _act_of(family, part), **kernels(problem)._asdict()}
-    return compiled_with(_rollout, f"minipg.kernels.cpu.{family}", (), how, f"_{problem}", **parts)
+class Standardize(NamedTuple):
+    """Running moments by which observations are standardised."""
+
+    limit: float
+    count: Any  # (1,)
+    mean: Any  # (O,)
+    square: Any  # (O,)
 
 
-def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals, ended, work):
-    """T steps of N environments under π_θ, from where they stand; batch.obs[0] is what they show.
+class Scale(NamedTuple):
+    """Running moments of the discounted return, by which rewards are divided."""
 
-    policy as in `reference/surrogate_epochs.py`, theta (P,), noise (T, N, …) for `sample`, actions clipped to ±bound;
-    envs: the time limit, state, elapsed, stream and obs as in `batch.py`, whose episode has ended (N,), u (K,)
-    tally: each environment's return and length so far, (N,) each
-    seen: limit and moments (`moments.py`) that observations are standardised by, which grow; limit 0 leaves them alone
-    paid: limit, γ, discounted returns (N, 1) and their moments, by which rewards are divided; limit 0 likewise
-    → batch: obs (T + 1, N, O), act (T, N, …), params (T, N, D), rew, terminated, truncated (T, N), none both
-    → finals: (K, O) the last observations of truncated episodes, not standardised, (K,) the flat rows they followed
-    → ended: return and length of every episode in the row where it ended, no length elsewhere, (T, N) each; the number
-    of finals, and whether all that is in batch and finals adds up to a finite number (2,)
-    work (N·(n + Σ hidden),).
+    limit: float
+    gamma: float
+    discounted: Any  # (N, 1) so far
+    count: Any  # (1,)
+    mean: Any  # (1,)
+    square: Any  # (1,)
+
+
+class Trajectories(NamedTuple):
+    """What a rollout writes: T steps of N environments."""
+
+    obs: Any  # (T + 1, N, O) as the policy sees them; row 0 is given
+    act: Any  # (T, N, …)
+    params: Any  # (T, N, D) of the distributions
+    rew: Any  # (T, N)
+    terminated: Any  # (T, N) bool
+    truncated: Any  # (T, N) bool, and not terminated
+    returns: Any  # (T, N) of the episode that ended in this step
+    lengths: Any  # (T, N) int64 of that episode, 0 where none ended
+
+
+class Group(NamedTuple):
+    """Environments first ≤ n < last, which one call steps, and arrays that are theirs alone."""
+
+    first: int
+    last: int
+    final_obs: Any  # → (K, O) last observations of truncated episodes, not standardised
+    final_at: Any  # → (K,) the flat rows t·N + n that they followed
+    counts: Any  # → (3,) int64: observations in final_obs, episodes ended, 1 if every number is finite
+    everywhere: Any  # (n,) bool, True
+    action: Any  # (n,) float64 to work on
+    reward: Any  # (n,) float64 to work on
+    draws: Any  # (K,) float64 to work on
+    work: Any  # (act.work_size,) to work on
+
+
+@jit_exact
+def rollout(policy, theta, dynamics, noise, bound, place, standardize, scale, trajectories, group):
+    """T steps of a group of environments under π_θ.   theta (P,), noise (T, N, …); actions are clipped to ±bound.
+
+    Without `standardize` (None) observations stay as they are, without `scale` rewards do.
     """
-    time_limit, state, elapsed, stream, shown, done, u = envs
-    returns, lengths = tally
-    obs_limit, obs_count, obs_mean, obs_square = seen
-    rew_limit, gamma, discounted, rew_count, rew_mean, rew_square = paid
-    obs, act, params, rew, terminated, truncated = batch
-    last_obs, last_at = finals
-    gained, lasted, counts = ended
+    a, b, envs = group.first, group.last, trajectories.rew.shape[1]
+    state, elapsed, stream = unowned(place.state)[a:b], unowned(place.elapsed)[a:b], unowned(place.stream)[a:b]
+    shown, done = unowned(place.obs)[a:b], unowned(place.done)[a:b]
+    returns, lengths = unowned(place.returns)[a:b], unowned(place.lengths)[a:b]
+    obs, acts, params = unowned(trajectories.obs), unowned(trajectories.act), unowned(trajectories.params)
+    rew, terminated, truncated = (
+        unowned(trajectories.rew),
+        unowned(trajectories.terminated),
+        unowned(trajectories.truncated),
+    )
+    ended_return, ended_length = unowned(trajectories.returns), unowned(trajectories.lengths)
+    action, reward, counts = unowned(group.action), unowned(group.reward), unowned(group.counts)
+    final_obs, final_at = unowned(group.final_obs), unowned(group.final_at)
+    noise, work, draws, everywhere = (
+        unowned(noise),
+        unowned(group.work),
+        unowned(group.draws),
+        unowned(group.everywhere),
+    )
 
-    steps, count = rew.shape
-    everywhere, told, reward = np.empty(count, np.bool_), np.empty(count), np.empty(count)
-    everywhere[:] = True
-    told_by = act.reshape(steps, count)
-    counts[:], total = 0, 0.0
-    for t in range(steps):
-        _act(policy, theta, obs[t], noise[t], params[t], act[t], work)
-        for i in range(count):
-            told[i] = min(max(np.float32(told_by[t, i]), -bound), bound)
-            total += told_by[t, i]
-        advance(everywhere, told, time_limit, state, elapsed, shown, reward, terminated[t], truncated[t])
-        scale = 1.0
-        if rew_limit > 0:
-            for i in range(count):
-                discounted[i, 0] = gamma * discounted[i, 0] + reward[i]
-            moments.merge(discounted, rew_count, rew_mean, rew_square)
-            scale = math.sqrt(rew_square[0] / rew_count[0])
-        for i in range(count):
+    n, sampled = b - a, acts.reshape(acts.shape[0], envs)
+    finals, ended, total = 0, 0, 0.0
+    for t in range(rew.shape[0]):
+        act_kernel(policy, theta, obs[t, a:b], noise[t, a:b], params[t, a:b], acts[t, a:b], work)
+        for i in range(n):
+            action[i] = min(max(np.float32(sampled[t, a + i]), -bound), bound)
+            total += sampled[t, a + i]
+        over, cut = terminated[t, a:b], truncated[t, a:b]
+        advance(dynamics, everywhere, action, place.time_limit, state, elapsed, shown, reward, over, cut)
+        deviation = 1.0
+        if scale is not None:
+            for i in range(n):
+                scale.discounted[i, 0] = scale.gamma * scale.discounted[i, 0] + reward[i]
+            moments.merge(scale.discounted, scale.count, scale.mean, scale.square)
+            deviation = math.sqrt(scale.square[0] / scale.count[0])
+        for i in range(n):
             returns[i] += reward[i]
             lengths[i] += 1
-            paid_now = reward[i] / scale if scale > 0 else reward[i]
-            rew[t, i] = min(max(paid_now, -rew_limit), rew_limit) if rew_limit > 0 else paid_now
-            done[i] = terminated[t, i] or truncated[t, i]
-            lasted[t, i] = 0
+            rew[t, a + i] = reward[i]
+            if scale is not None:
+                scaled = reward[i] / deviation if deviation > 0 else reward[i]
+                rew[t, a + i] = min(max(scaled, -scale.limit), scale.limit)
+            total += rew[t, a + i]
+            done[i], ended_length[t, a + i] = over[i] or cut[i], 0
             if done[i]:
-                discounted[i, 0] = 0
-                gained[t, i], lasted[t, i] = returns[i], lengths[i]
+                ended += 1
+                ended_return[t, a + i], ended_length[t, a + i] = returns[i], lengths[i]
                 returns[i], lengths[i] = 0, 0
-                if not terminated[t, i]:
+                if scale is not None:
+                    scale.discounted[i, 0] = 0
+                cut[i] = cut[i] and not over[i]
+                if cut[i]:
                     for j in range(shown.shape[1]):
-                        last_obs[counts[0], j] = shown[i, j]
+                        final_obs[finals, j] = shown[i, j]
                         total += shown[i, j]
-                    last_at[counts[0]] = t * count + i
-                    counts[0] += 1
-        restart(done, stream, state, elapsed, shown, u)
-        for i in range(count):
-            truncated[t, i] = truncated[t, i] and not terminated[t, i]
+                    final_at[finals] = t * envs + a + i
+                    finals += 1
+        restart(dynamics, done, stream, state, elapsed, shown, draws)
+        following = obs[t + 1, a:b]
+        for i in range(n):
             for j in range(shown.shape[1]):
-                obs[t + 1, i, j] = shown[i, j]
-        if obs_limit > 0:
-            moments.merge(obs[t + 1], obs_count, obs_mean, obs_square)
-            moments.standardize(obs[t + 1], obs_count, obs_mean, obs_square, obs_limit, obs[t + 1])
-        for i in range(count):
-            total += rew[t, i]
+                following[i, j] = shown[i, j]
+        if standardize is not None:
+            moments.merge(following, standardize.count, standardize.mean, standardize.square)
+            moments.standardize(
+                following, standardize.count, standardize.mean, standardize.square, standardize.limit, following
+            )
+        for i in range(n):
             for j in range(shown.shape[1]):
-                total += obs[t + 1, i, j]
-    counts[1] = math.isfinite(total)
+                total += following[i, j]
+    counts[0], counts[1], counts[2] = finals, ended, math.isfinite(total)

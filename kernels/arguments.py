@@ -1,0 +1,115 @@
+"""Groups of kernel arguments, with names: the same NamedTuples in every twin. Numba compiles them as they are.
+
+B rows of a batch, A actions or action size, D numbers that describe one distribution, O observation size.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Network(NamedTuple):
+    """A multi-layer perceptron (`mlp.py`)."""
+
+    sizes: Any  # (L+1,) int64, layer sizes from the input to the output
+    activation: int  # 0 tanh, 1 ReLU
+
+
+class Categorical(NamedTuple):
+    """One choice among A, from logits."""
+
+    options: tuple[()] = ()
+
+
+class Multicategorical(NamedTuple):
+    """Several choices side by side, from their logits side by side."""
+
+    options: tuple[Any]  # the number of options of each choice, (A,) int64
+
+
+class Bernoulli(NamedTuple):
+    """A independent bits, from logits."""
+
+    options: tuple[()] = ()
+
+
+class Gaussian(NamedTuple):
+    """A independent normal numbers, from (μ, log σ)."""
+
+    options: tuple[()] = ()
+
+
+class Squashed(NamedTuple):
+    """tanh of a Gaussian, from (μ, log σ)."""
+
+    options: tuple[()] = ()
+
+
+class Policy(NamedTuple):
+    """A network, and how its outputs become a distribution (`distribution_params.py`)."""
+
+    network: Network
+    family: Any  # one of the five above: its type chooses the kernels (`distribution.py`)
+    form: int  # 0: the outputs are the parameters; 1: log σ is the tail of θ; 2: the outputs are (μ, z), log σ from z
+    log_std_range: tuple[float, float]
+
+
+class Forward(NamedTuple):
+    """A forward pass of a policy."""
+
+    obs: Any  # (B, O)
+    hidden: Any  # as `mlp.forward` leaves it
+    out: Any  # (B, n) of the network
+    params: Any  # (B, D) of the distributions
+
+
+class Acted(NamedTuple):
+    """Rows of a batch in which a policy acted."""
+
+    obs: Any  # (B, O)
+    act: Any  # (B, …)
+    adv: Any  # (B,)
+    params: Any  # (B, D) of the distributions that acted
+
+
+class SurrogateTerms(NamedTuple):
+    """The weights of the surrogate's terms  (PP-1, PP-2, PP-3)."""
+
+    clip_range: float  # ε, inf for no clip
+    kl_coef: float  # β
+    ent_coef: float  # c
+
+
+class Adam(NamedTuple):
+    """Settings of Adam  (AC-3)."""
+
+    learning_rate: float
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+
+class RMSProp(NamedTuple):
+    """Settings of RMSProp  (AC-3)."""
+
+    learning_rate: float
+    decay: float = 0.99
+    epsilon: float = 1e-5
+
+
+class Epochs(NamedTuple):
+    """Settings of several epochs over a batch, policy's and critic's alike."""
+
+    minibatch_size: int
+    adam: Adam
+    max_grad_norm: float  # longer gradients are shortened to this norm
+
+
+class Steps(NamedTuple):
+    """T steps of N environments, and what V is needed of beyond them."""
+
+    obs: Any  # (T, N, O)
+    last_obs: Any  # (N, O), after the last step
+    final_obs: Any  # (K, O), the last observations of truncated episodes
+    final_at: Any  # (K,) int64, the flat rows t·N + n that they followed
+    rew: Any  # (T, N)
+    terminated: Any  # (T, N) bool
+    cut: Any  # (T, N) bool: the trace ends here, the value does not

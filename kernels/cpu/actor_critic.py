@@ -1,0 +1,63 @@
+"""Twin of `reference/actor_critic.py`."""
+
+import math
+from functools import cache
+
+from minipg.kernels.cpu import advantages, mlp, optimizer, policy_gradient, regression
+from minipg.kernels.cpu._jit import jit, part, unowned
+
+
+@jit
+def policy_step(policy, acted, ent_coef, normalizes, rmsprop, max_grad_norm, theta, second, stats, work):
+    """θ uphill along g = mean [Â ∇log π(a|s) + c ∇H]  (PG-9, AC-3) → theta, second (P,) changed in place.
+
+    acted: B rows. → stats (3,): ‖g‖ before it is shortened to max_grad_norm, mean H, 1 if all is finite.
+    work (work_size,).
+    """
+    theta, second, work, rows, size = unowned(theta), unowned(second), unowned(work), acted.adv.shape[0], theta.shape[0]
+    adv, grad, rest, (low, high) = work[:rows], work[rows : rows + size], work[rows + size :], policy.log_std_range
+    if normalizes:
+        advantages.normalize(acted.adv, adv)
+    else:
+        for i in range(rows):
+            adv[i] = acted.adv[i]
+    policy_gradient._gradient_and_entropy(
+        policy, theta, acted.obs, acted.act, adv, ent_coef, grad, stats[1:2], rest
+    )  # fmt: skip
+    stats[0], stats[2] = _step(grad, 1 / rows, rmsprop, max_grad_norm, theta, second)
+    stats[1] /= rows
+    for i in range(mlp.size(policy.network.sizes), size):
+        theta[i] = min(max(theta[i], low), high)
+
+
+@jit
+def critic_step(network, obs, target, rmsprop, max_grad_norm, theta, second, stats, work):
+    """θ downhill along ∇ mean (V(s) − target)²  (AC-1, AC-3) → theta, second (P,) changed in place.
+
+    obs (B, O), target (B,). → stats (2,): the mean squared error before the step, 1 if all is finite.
+    work (work_size,).
+    """
+    theta, second, work, rows, size = unowned(theta), unowned(second), unowned(work), obs.shape[0], theta.shape[0]
+    grad, rest = work[:size], work[size:]
+    regression._loss_and_gradient(network, theta, unowned(obs), target, grad, stats[:1], rest)
+    _, stats[1] = _step(grad, -1 / rows, rmsprop, max_grad_norm, theta, second)
+    stats[0] /= rows
+
+
+@part
+def _step(grad, scale, rmsprop, max_grad_norm, theta, second):
+    factor = grad.dtype.type(scale)
+    for i in range(grad.shape[0]):
+        grad[i] *= factor
+    norm = optimizer._norm(grad)
+    if norm > max_grad_norm:
+        optimizer.clip_global_norm(grad, max_grad_norm, grad)
+    optimizer.rmsprop(grad, rmsprop, theta, second)
+    return norm, norm < math.inf and optimizer.is_finite(theta) and optimizer.is_finite(second)
+
+
+@cache
+def work_size(sizes, n_params, rows):
+    """How many numbers either kernel works on: layer sizes, parameters of θ, rows."""
+    width = sizes[-1] + n_params - mlp.size(sizes)
+    return 2 * n_params + rows * (3 + 2 * sizes[-1] + 3 * width + sum(sizes[1:-1]) + 2 * max(sizes))

@@ -1,0 +1,79 @@
+"""Twin of `reference/advantages.py`."""
+
+import math
+from functools import cache
+
+import numpy as np
+from minipg.kernels.cpu import mlp, returns
+from minipg.kernels.cpu._jit import jit, part, unowned
+
+
+@jit
+def values(critic, theta, obs, value, work):
+    """V(s).   critic: a network, theta (P,), obs (B, O) → value (B,).   work (work_size,)."""
+    _values(critic, unowned(theta), unowned(obs), unowned(value), unowned(work))
+
+
+@jit
+def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, work):
+    """V(s), and by GAE Â and the critic's targets Â + V  (PG-12, AC-1).
+
+    critic: a network; theta (P,); steps: T steps of N environments, K observations that ended truncated episodes
+    → value (T·N + N + K,) of every row, of what follows the last ones, and of those K; adv, ret (T, N).
+    V of the first `start` rows is there already.   work (work_size,).
+    """
+    theta, value, work = unowned(theta), unowned(value), unowned(work)
+    rows, envs = steps.rew.size, steps.rew.shape[1]
+    obs = unowned(steps.obs).reshape(rows, steps.obs.shape[2])
+    _values(critic, theta, obs[start:], value[start:rows], work)
+    _values(critic, theta, unowned(steps.last_obs), value[rows : rows + envs], work)
+    _values(critic, theta, unowned(steps.final_obs), value[rows + envs :], work)
+    ends = steps.terminated, steps.cut, steps.final_at
+    returns.advantages(value, steps.rew, ends[0], ends[1], ends[2], gamma, gae_lambda, adv, ret)
+
+
+@part
+def _values(critic, theta, obs, value, work):
+    for start in range(0, obs.shape[0], mlp.TILE):
+        stop = min(start + mlp.TILE, obs.shape[0])
+        mlp.forward(theta, critic.sizes, critic.activation, obs[start:stop], value[start:stop].reshape(-1, 1), work)
+
+
+@jit
+def normalize(adv, out):
+    """(Â − mean)/std; advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
+    mean, squares, largest = 0.0, 0.0, 0.0
+    for i in range(adv.shape[0]):
+        mean += adv[i]
+        largest = max(largest, abs(adv[i]))
+    mean /= adv.shape[0]
+    for i in range(adv.shape[0]):
+        squares += (adv[i] - mean) ** 2
+    deviation = math.sqrt(squares / adv.shape[0])
+    # a spread of mere rounding errors is no spread
+    scale = 0.0 if deviation <= 4 * np.finfo(adv.dtype).eps * largest else 1 / deviation
+    for i in range(adv.shape[0]):
+        out[i] = (adv[i] - mean) * scale
+
+
+@jit
+def explained_variance(value, ret, out):
+    """1 − Var(ret − V)/Var(ret) → out (1,): 1 for a perfect critic, 0 for a constant one, NaN where ret is constant.
+
+    value, ret (B,).
+    """
+    rows, mean, missed, spread, left = ret.shape[0], 0.0, 0.0, 0.0, 0.0
+    for i in range(rows):
+        mean += ret[i]
+        missed += ret[i] - value[i]
+    mean, missed = mean / rows, missed / rows
+    for i in range(rows):
+        spread += (ret[i] - mean) ** 2
+        left += (ret[i] - value[i] - missed) ** 2
+    out[0] = 1 - left / spread if spread > 0 else math.nan
+
+
+@cache
+def work_size(sizes, n_params, rows):
+    """How many numbers either kernel works on: layer sizes, parameters of θ, rows."""
+    return min(rows, mlp.TILE) * sum(sizes[1:-1])

@@ -1,0 +1,53 @@
+"""From the steps of a rollout to the advantages and targets that an update is made of."""
+
+from minipg.kernels.reference import mlp, returns
+from minipg.kernels.reference._namespace import namespace
+
+
+def values(critic, theta, obs, value, work):
+    """V(s).   critic: a network, theta (P,), obs (B, O) → value (B,).   work (work_size,)."""
+    mlp.forward(theta, critic.sizes, critic.activation, obs, value[:, None], mlp._new_hidden(critic.sizes, obs))
+
+
+def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, work):
+    """V(s), and by GAE Â and the critic's targets Â + V  (PG-12, AC-1).
+
+    critic: a network; theta (P,); steps: T steps of N environments, K observations that ended truncated episodes
+    → value (T·N + N + K,) of every row, of what follows the last ones, and of those K; adv, ret (T, N).
+    V of the first `start` rows is there already.   work (work_size,).
+    """
+    rows, envs = steps.rew.size, len(steps.last_obs)
+    values(critic, theta, steps.obs.reshape(rows, -1)[start:], value[start:rows], work)
+    values(critic, theta, steps.last_obs, value[rows : rows + envs], work)
+    values(critic, theta, steps.final_obs, value[rows + envs :], work)
+    ends = steps.terminated, steps.cut, steps.final_at
+    returns.advantages(value, steps.rew, *ends, gamma, gae_lambda, adv, ret)
+
+
+def normalize(adv, out):
+    """(Â − mean)/std; advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
+    xp, centred = namespace(adv), adv - adv.mean()
+    deviation = xp.sqrt(_variance(centred)).astype(adv.dtype)
+    # a spread of mere rounding errors is no spread
+    negligible = deviation <= 4 * float(xp.finfo(adv.dtype).eps) * xp.abs(adv).max()
+    out[...] = centred / xp.where(negligible, xp.inf, deviation)
+
+
+def explained_variance(value, ret, out):
+    """1 − Var(ret − V)/Var(ret) → out (1,): 1 for a perfect critic, 0 for a constant one, NaN where ret is constant.
+
+    value, ret (B,).
+    """
+    xp = namespace(ret)
+    left, spread = _variance(ret - value), _variance(ret)
+    out[...] = xp.where(spread > 0, 1 - left / xp.where(spread > 0, spread, 1), xp.nan)
+
+
+def _variance(x):
+    x = x.astype(float)
+    return namespace(x).square(x - x.mean()).mean()
+
+
+def work_size(sizes, n_params, rows):
+    """0: NumPy allocates what it needs."""
+    return 0

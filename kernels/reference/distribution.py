@@ -1,0 +1,52 @@
+"""The distributions of every family, chosen by the type of `family` (`arguments.py`): the equations are in its file."""
+
+from minipg.kernels.arguments import Bernoulli, Categorical, Gaussian, Multicategorical, Squashed
+from minipg.kernels.reference import bernoulli, categorical, gaussian, multicategorical, squashed
+
+FAMILIES = {
+    Bernoulli: bernoulli,
+    Categorical: categorical,
+    Gaussian: gaussian,
+    Multicategorical: multicategorical,
+    Squashed: squashed,
+}
+
+
+def sample(family, params, noise, act):
+    """a ~ π, from uniforms (choices) or normals (Gaussians).   params (B, D), noise (B, …) → act (B, …)."""
+    FAMILIES[type(family)].sample(params, noise, *family.options, act)
+
+
+def log_prob(family, params, act, out):
+    """log π(a)  (DI-4).   params (B, D), act (B, …) → out (B,)."""
+    FAMILIES[type(family)].log_prob(params, act, *family.options, out)
+
+
+def score(family, params, act, out):
+    """∇log π(a) in the parameters  (DI-1, DI-4).   params (B, D), act (B, …) → out (B, D)."""
+    FAMILIES[type(family)].score(params, act, *family.options, out)
+
+
+def kl(family, old, new, out):
+    """KL(old‖new)  (DI-6).   old, new (B, D) → out (B,)."""
+    FAMILIES[type(family)].kl(old, new, *family.options, out)
+
+
+def kl_gradient(family, old, new, out):
+    """The gradient of KL(old‖new) in the new parameters.   old, new (B, D) → out (B, D)."""
+    FAMILIES[type(family)].kl_gradient(old, new, *family.options, out)
+
+
+def entropy(family, params, out):
+    """H  (DI-7).   params (B, D) → out (B,)."""
+    FAMILIES[type(family)].entropy(params, *family.options, out)
+
+
+def fisher_product(family, params, v, out):
+    """M v, M the family's Fisher matrix  (DI-3, DI-5).   params, v (B, D) → out (B, D), which may be v."""
+    FAMILIES[type(family)].fisher_product(params, v, *family.options, out)
+
+
+def entropy_gradient(family, params, out):
+    """∇H in the parameters  (DI-7).   params (B, D) → out (B, D)."""
+    FAMILIES[type(family)].entropy_gradient(params, *family.options, out)

@@ -1,0 +1,114 @@
+"""The loop: rollout, update, metrics, until enough steps are taken."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from minipg.algorithms.critic import Outcome
+from minipg.checks import Array
+from minipg.envs import silence_noticed
+from minipg.runtime.compiling import announce_compiling
+from minipg.runtime.progress import Progress, lasting_console
+from minipg.runtime.threads import OneBlasThread
+
+if TYPE_CHECKING:
+    from minipg.algorithms.agent import Agent
+
+_ADVICE = "Ctrl-C, twice, ends the run, or kill -9 where it does not: the last checkpoint is kept"
+_REDRAW = 0.1  # seconds between two pictures of the progress bar
+
+
+def learn(
+    agent: Agent[Any],
+    until: int,
+    on_update: Callable[[Any, dict[str, Any]], Any] | None,
+    every: int,
+    progress: bool | Progress | None,
+) -> None:
+    """Update the agent until it has taken `until` steps. See Agent.learn."""
+    with _shown(progress, f"{agent.name} {agent.env_id}", until) as display:
+        shown = display if isinstance(display, Progress) else None
+        say = shown.say if shown else lambda line: None
+        with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
+            began, first, drawn, counts = time.perf_counter(), agent.steps, 0.0, Counts()
+            while agent.steps < until:
+                outcome, new = one_update(agent, until)
+                counts, now = counts + new if any(new) else counts, time.perf_counter()
+                wanted = on_update is not None and agent.updates % every == 0
+                if not (wanted or agent.steps >= until or (shown and now - drawn > _REDRAW)):
+                    continue
+                row = metrics(agent, outcome, counts)
+                row |= {"seconds": now - began, "steps_per_second": (agent.steps - first) / (now - began)}
+                if shown:
+                    shown.update(row)
+                    drawn = now
+                if on_update is not None and (wanted or agent.steps >= until):
+                    counts = Counts()
+                    if says_stop(on_update(agent, row)):
+                        break
+
+
+class Counts(NamedTuple):
+    """Episodes that ended, the sum of their returns, and steps that were lost, since the last row of metrics."""
+
+    episodes: int = 0
+    returns: float = 0.0
+    dropped: int = 0
+
+    def __add__(self, other: Counts) -> Counts:  # type: ignore[override]
+        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def one_update(agent: Agent[Any], until: int) -> tuple[Outcome, Counts]:
+    """A rollout and what is learned from it. A rollout that is interrupted is dropped: the next one resets."""
+    collector, agent._collector = agent._collector or agent._new_collector(), None
+    batch = agent._collect(collector)
+    dropped = np.count_nonzero(batch.dropped)
+    while not np.count_nonzero(batch.valid):  # only resets, as a short rollout of few environments may be
+        batch = agent._collect(collector)
+        dropped += np.count_nonzero(batch.dropped)
+    agent._collector = collector
+    outcome = agent._update(batch, agent.steps / until)
+    agent.steps += batch.rew.size + (0 if batch.branches is None else batch.branches.steps)
+    agent.updates += 1
+    if not len(batch.episode_returns):
+        return outcome, Counts(0, 0.0, int(dropped))
+    agent._recent.extend(zip(batch.episode_returns.tolist(), batch.episode_lengths.tolist(), strict=True))
+    return outcome, Counts(len(batch.episode_returns), float(batch.episode_returns.sum()), int(dropped))
+
+
+def metrics(agent: Agent[Any], outcome: Outcome, counts: Counts) -> dict[str, Any]:
+    """The row of metrics after an update."""
+    recent: Array = np.array(agent._recent).reshape(-1, 2)
+    mean_return, mean_length = recent.mean(axis=0).tolist() if len(recent) else (math.nan, math.nan)
+    return {
+        "update": agent.updates,
+        "steps": agent.steps,
+        "episodes": counts.episodes,
+        "dropped": counts.dropped,
+        "batch_return": counts.returns / counts.episodes if counts.episodes else math.nan,
+        "mean_return": mean_return,
+        "mean_length": mean_length,
+        **outcome.metrics(agent.backend),
+        **agent.actor.spread(agent.theta),
+    }
+
+
+def says_stop(answer: Any) -> bool:
+    """Whether a callback's answer ends learning: False does, and nothing else."""
+    return isinstance(answer, bool | np.bool_) and not answer
+
+
+def _shown(progress: bool | Progress | None, title: str, total: int) -> AbstractContextManager[Any]:
+    if isinstance(progress, Progress):
+        return progress
+    if progress is False or (progress is None and not sys.stderr.isatty()):
+        return nullcontext()
+    return Progress(title, total, lasting_console(stderr=True))

@@ -1,0 +1,49 @@
+"""TRPO from branches of the trajectories  (TR-13): its settings, and the rows of an update. See rollout/vine.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from minipg.algorithms.advantages import Samples
+from minipg.algorithms.config import AgentConfig
+from minipg.checks import Array
+from minipg.policy import Policy
+from minipg.rollout import Batch, Collector
+from minipg.rollout.vine import Branches, collect_with_branches
+
+if TYPE_CHECKING:
+    from minipg.algorithms.agent import Agent
+
+
+@dataclass(frozen=True, kw_only=True)
+class VineConfig(AgentConfig):
+    """The settings of vine sampling."""
+
+    sampling: str = "single-path"
+    """single-path (trajectories, GAE) or vine (branches from their states, whose steps count too; TR-13)."""
+    vine_states: int = 128
+    """States of a rollout from which branches start (vine)."""
+    vine_branches: int = 4
+    """Actions tried in each: draws from the policy, or every action where there are no more (vine)."""
+    vine_length: int = 50
+    """Steps of a branch, after which the critic's V is used (vine)."""
+
+
+def require_snapshots(agent: Agent[Any]) -> None:
+    """Keep the agent's way to save and restore its environments. Raises ConfigError where they cannot be saved."""
+    from minipg.envs.snapshots import snapshots_of  # it loads the compiled environments
+
+    agent._snapshots = snapshots_of(agent.envs)
+
+
+def collect(agent: Agent[Any], collector: Collector) -> Batch:
+    """A rollout, and branches from some of its states."""
+    value = lambda obs: agent.critic.predict(agent.value.theta, obs)
+    return collect_with_branches(collector, agent._snapshots, agent.theta, value, agent.config, agent.streams.branching)
+
+
+def samples_of(policy: Policy, theta: Array, branches: Branches) -> Samples:
+    """The rows of a policy's update, one a branch.   theta (P,) of the policy that acted."""
+    params = policy.forward(theta, branches.obs).params
+    return Samples(branches.obs, branches.act, branches.adv, branches.q, branches.q - branches.adv, params)
