@@ -9,6 +9,7 @@ from minipg.kernels.cpu._jit import jit, unowned
 @jit
 def act(policy, theta, obs, noise, params, act, work):
     """a ~ π_θ(·|s).   theta (P,), obs (B, O), noise (B, …) → params (B, D), act (B, …).   work (work_size,)."""
+    policy = distribution_params._unowned(policy)
     network, theta, work, rows = policy.network, unowned(theta), unowned(work), obs.shape[0]
     n, weights = network.sizes[-1], mlp.size(network.sizes)
     out, hidden = work[: rows * n].reshape(rows, n), work[rows * n :]

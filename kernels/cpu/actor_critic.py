@@ -49,9 +49,7 @@ def _step(grad, scale, rmsprop, max_grad_norm, theta, second):
     factor = grad.dtype.type(scale)
     for i in range(grad.shape[0]):
         grad[i] *= factor
-    norm = optimizer._norm(grad)
-    if norm > max_grad_norm:
-        optimizer.clip_global_norm(grad, max_grad_norm, grad)
+    norm = optimizer._clip_in_place(grad, max_grad_norm)
     optimizer.rmsprop(grad, rmsprop, theta, second)
     return norm, norm < math.inf and optimizer.is_finite(theta) and optimizer.is_finite(second)
 

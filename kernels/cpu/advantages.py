@@ -11,7 +11,7 @@ from minipg.kernels.cpu._jit import jit, part, unowned
 @jit
 def values(critic, theta, obs, value, work):
     """V(s).   critic: a network, theta (P,), obs (B, O) → value (B,).   work (work_size,)."""
-    _values(critic, unowned(theta), unowned(obs), unowned(value), unowned(work))
+    _values(mlp._unowned(critic), unowned(theta), unowned(obs), unowned(value), unowned(work))
 
 
 @jit
@@ -22,7 +22,7 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
     → value (T·N + N + K,) of every row, of what follows the last ones, and of those K; adv, ret (T, N).
     V of the first `start` rows is there already.   work (work_size,).
     """
-    theta, value, work = unowned(theta), unowned(value), unowned(work)
+    critic, theta, value, work = mlp._unowned(critic), unowned(theta), unowned(value), unowned(work)
     rows, envs = steps.rew.size, steps.rew.shape[1]
     obs = unowned(steps.obs).reshape(rows, steps.obs.shape[2])
     _values(critic, theta, obs[start:], value[start:rows], work)

@@ -2,7 +2,15 @@
 
 import math
 
+from minipg.kernels.arguments import Policy
+from minipg.kernels.cpu import mlp
 from minipg.kernels.cpu._jit import jit, part
+
+
+@part
+def _unowned(policy):
+    """The same policy without a reference to the owner of its network's sizes."""
+    return Policy(mlp._unowned(policy.network), policy.family, policy.form, policy.log_std_range)
 
 
 @jit

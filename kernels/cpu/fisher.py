@@ -14,6 +14,7 @@ def fisher_product(policy, theta, forward, v, out, work):
 
 @part
 def _fisher_product(policy, theta, forward, v, out, work):
+    policy = distribution_params._unowned(policy)
     network, theta, v, out, work = policy.network, unowned(theta), unowned(v), unowned(out), unowned(work)
     obs, hidden, outputs, params = forward
     obs, hidden, outputs, params = unowned(obs), unowned(hidden), unowned(outputs), unowned(params)

@@ -4,6 +4,7 @@ A batch goes through the network TILE rows at a time, so `hidden` holds tile aft
 """
 
 import numpy as np
+from minipg.kernels.arguments import Network
 from minipg.kernels.cpu._jit import jit, part, unowned
 from minipg.kernels.cpu._tanh import tanh
 from numba.extending import register_jitable
@@ -29,6 +30,12 @@ def size(sizes):
     for layer in range(1, len(sizes)):
         total += (sizes[layer - 1] + 1) * sizes[layer]
     return total
+
+
+@part
+def _unowned(network):
+    """The same network without a reference to the owner of its sizes."""
+    return Network(unowned(network.sizes), network.activation)
 
 
 @part

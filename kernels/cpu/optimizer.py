@@ -42,9 +42,10 @@ def adam(grad, settings, step, theta, first, second):
 
 @jit_sum
 def _norm(grad):
-    total = 0.0
+    squares = grad.dtype.type(0)
     for i in range(grad.shape[0]):
-        total += grad[i] * grad[i]
+        squares += grad[i] * grad[i]
+    total = np.float64(squares)
     if total == math.inf:  # a square in single precision overflows long before the norm would
         total = 0.0
         for i in range(grad.shape[0]):
@@ -59,6 +60,17 @@ def clip_global_norm(grad, max_norm, out):
     scale = grad.dtype.type(max_norm / norm if norm > max_norm else 1.0)
     for i in range(grad.shape[0]):
         out[i] = grad[i] * scale
+
+
+@part
+def _clip_in_place(grad, max_norm):
+    """The same within one array, where a loop over two names of it would not be vectorised.   → ‖g‖ before."""
+    norm = _norm(grad)
+    if norm > max_norm:
+        scale = grad.dtype.type(max_norm / norm)
+        for i in range(grad.shape[0]):
+            grad[i] *= scale
+    return norm
 
 
 @part

@@ -18,6 +18,7 @@ def gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
 
 @part
 def _gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
+    policy = distribution_params._unowned(policy)
     network, theta, work = policy.network, unowned(theta), unowned(work)
     obs, hidden, out, params = forward
     rows, n, width, weights = out.shape[0], out.shape[1], params.shape[1], mlp.size(network.sizes)
@@ -46,6 +47,7 @@ def gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entrop
 
 @part
 def _gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entropy, work):
+    policy = distribution_params._unowned(policy)
     network, theta, work, rows = policy.network, unowned(theta), unowned(work), obs.shape[0]
     n, units, weights = network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
     width = n + theta.shape[0] - weights

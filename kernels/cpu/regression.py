@@ -18,6 +18,7 @@ def loss_and_gradient(network, theta, obs, target, grad, loss, work):
 
 @part
 def _loss_and_gradient(network, theta, obs, target, grad, loss, work):
+    network = mlp._unowned(network)
     rows, units, work, target = obs.shape[0], mlp._units(network.sizes), unowned(work), unowned(target)
     a, b, c = rows, 2 * rows, rows * (2 + units)
     out, g, hidden, rest = work[:a].reshape(rows, 1), work[a:b].reshape(rows, 1), work[b:c], work[c:]
@@ -39,6 +40,7 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
     → loss (E,): each epoch's mean squared error as it was met; finite (1,): 1 if θ and the moments are.
     work (work_size,).
     """
+    network = mlp._unowned(network)
     theta, first, second, work = unowned(theta), unowned(first), unowned(second), unowned(work)
     obs, target, old, order = unowned(obs), unowned(target), unowned(old), unowned(order)
     size, units, inputs = theta.shape[0], mlp._units(network.sizes), obs.shape[1]
@@ -65,7 +67,7 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
                 g[i, 0] = scale * error if counts else 0
             mlp.vjp(theta, network.sizes, network.activation, x, hidden, g, grad, scratch)
             if epochs.max_grad_norm < math.inf:
-                optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
+                optimizer._clip_in_place(grad, epochs.max_grad_norm)
             step += 1
             optimizer.adam(grad, epochs.adam, step, theta, first, second)
         loss[epoch] = squares / order.shape[1]

@@ -18,14 +18,18 @@ def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mean
 
 
 @jit
-def ascend(policy, acted, terms, normalizes, epochs, max_kl, order, step, theta, first, second, stats, act, work):
+def ascend(
+    policy, acted, terms, normalizes, epochs, max_kl, measures, order, step, theta, first, second, stats, act, work
+):  # fmt: skip
     """Epochs of minibatch Adam on L  (AC-3) → theta, first, second (P,) changed in place, stats (6,).
 
     acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. The epochs end
     before a step where a minibatch's mean KL(old‖π_θ) exceeds max_kl.
-    stats: Adam steps; the mean share of ratios beyond ε; of the new θ: mean r Â, KL(old‖π_θ), H; 1 if all is finite.
+    stats: Adam steps; the mean share of ratios beyond ε; if `measures`, of the new θ: mean r Â, KL(old‖π_θ), H, else
+    NaN; 1 if all is finite.
     act (M, …) of a minibatch and work (work_size,) to work on.
     """
+    policy = distribution_params._unowned(policy)
     theta, first, second, stats, work = unowned(theta), unowned(first), unowned(second), unowned(stats), unowned(work)
     rows = order.shape[1]
     adv, logp_old, rest = work[:rows], work[rows : 2 * rows], work[2 * rows :]
@@ -40,8 +44,10 @@ def ascend(policy, acted, terms, normalizes, epochs, max_kl, order, step, theta,
         policy, acted, logp_old, terms, epochs, max_kl, unowned(order), step, theta, first, second, stats[2:4],
         unowned(act), rest,
     )  # fmt: skip
-    surrogate_value._surrogate_value(policy, theta, acted, logp_old, True, stats[2:5], rest)
     stats[0], stats[1] = taken, beyond / max(taken, 1)
+    stats[2:5] = math.nan
+    if measures:
+        surrogate_value._surrogate_value(policy, theta, acted, logp_old, True, stats[2:5], rest)
     for i in range(2, 5):
         stats[i] /= rows
     stats[5] = optimizer.is_finite(theta) and optimizer.is_finite(first) and optimizer.is_finite(second)
@@ -60,7 +66,7 @@ def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, 
                 return taken, beyond
             taken, beyond = taken + 1, beyond + means[1]
             if epochs.max_grad_norm < math.inf:
-                optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
+                optimizer._clip_in_place(grad, epochs.max_grad_norm)
             optimizer.adam(grad, epochs.adam, step + taken, theta, first, second)
             for i in range(weights, size):
                 theta[i] = min(max(theta[i], low), high)
@@ -69,12 +75,13 @@ def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, 
 
 @part
 def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, means, act, work):
+    policy = distribution_params._unowned(policy)
     network, theta, grad, work = policy.network, unowned(theta), unowned(grad), unowned(work)
     act, chosen, obs, logp_old = unowned(act), unowned(chosen), unowned(acted.obs), unowned(logp_old)
     acted = Acted(obs, unowned(acted.act), unowned(acted.adv), unowned(acted.params))
     inputs, n, units, weights = obs.shape[1], network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
     own, rest = work[:weights], work[weights:]
-    grad[:] = 0
+    grad[weights:] = 0
     means[:] = 0
     for start in range(0, chosen.shape[0], mlp.TILE):
         rows = chosen[start : start + mlp.TILE]
@@ -89,9 +96,11 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
             policy, theta[weights:], acted, logp_old, terms, rows, chosen.shape[0], wants_kl, out, g,
             grad[weights:], means, act[:m], rest[d:],
         )  # fmt: skip
-        mlp.vjp(theta[:weights], network.sizes, network.activation, x, hidden, g, own, rest[d:])
-        for i in range(weights):
-            grad[i] += own[i]
+        tile = own if start else grad[:weights]
+        mlp.vjp(theta[:weights], network.sizes, network.activation, x, hidden, g, tile, rest[d:])
+        if start:
+            for i in range(weights):
+                grad[i] += own[i]
     for i in range(2):
         means[i] /= chosen.shape[0]
 

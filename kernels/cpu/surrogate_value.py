@@ -17,6 +17,7 @@ def surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
 
 @part
 def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
+    policy = distribution_params._unowned(policy)
     network, theta, work = policy.network, unowned(theta), unowned(work)
     obs, act, adv, old = unowned(acted.obs), unowned(acted.act), unowned(acted.adv), unowned(acted.params)
     n, units, width, weights = network.sizes[-1], mlp._units(network.sizes), old.shape[1], mlp.size(network.sizes)

@@ -47,12 +47,15 @@ def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mean
     means[...] = xp.stack([kl.mean(), (abs(xp.exp(logp - logp_old) - 1) > terms.clip_range).mean()])
 
 
-def ascend(policy, acted, terms, normalizes, epochs, max_kl, order, step, theta, first, second, stats, act, work):
+def ascend(
+    policy, acted, terms, normalizes, epochs, max_kl, measures, order, step, theta, first, second, stats, act, work
+):  # fmt: skip
     """Epochs of minibatch Adam on L  (AC-3) → theta, first, second (P,) changed in place, stats (6,).
 
     acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. The epochs end
     before a step where a minibatch's mean KL(old‖π_θ) exceeds max_kl.
-    stats: Adam steps; the mean share of ratios beyond ε; of the new θ: mean r Â, KL(old‖π_θ), H; 1 if all is finite.
+    stats: Adam steps; the mean share of ratios beyond ε; if `measures`, of the new θ: mean r Â, KL(old‖π_θ), H, else
+    NaN; 1 if all is finite.
     act (M, …) of a minibatch and work (work_size,) to work on.
     """
     xp, logp_old, adv = namespace(theta), namespace(theta).empty_like(acted.adv), acted.adv.copy()
@@ -61,8 +64,9 @@ def ascend(policy, acted, terms, normalizes, epochs, max_kl, order, step, theta,
     acted = Acted(acted.obs, acted.act, adv, acted.params)
     distribution.log_prob(policy.family, acted.params, acted.act, logp_old)
     taken, beyond = _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second)
-    sums, rows = xp.empty(3), len(adv)
-    surrogate_value.surrogate_value(policy, theta, acted, logp_old, True, sums, None)
+    sums, rows = xp.full(3, math.nan), len(adv)
+    if measures:
+        surrogate_value.surrogate_value(policy, theta, acted, logp_old, True, sums, None)
     finite = optimizer.is_finite(theta) & optimizer.is_finite(first) & optimizer.is_finite(second)
     stats[...] = xp.stack([taken, beyond / xp.maximum(taken, 1), *(sums / rows), finite])
 

@@ -112,7 +112,7 @@ class A2C(Agent[A2CConfig]):
     def _initial_state(self) -> A2CState:
         return A2CState(self.backend.xp.zeros_like(self.theta))
 
-    def _update(self, batch: Batch, progress: float) -> Outcome:
+    def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config = self.config
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
         (self.theta, self.state, info), fit = self.backend.both(

@@ -117,10 +117,11 @@ class Agent(Generic[ConfigT]):
         """The experience of one update."""
         return collector.collect(self.theta, self.config.n_steps)
 
-    def _update(self, batch: Batch, progress: float) -> Outcome:
+    def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         """Learn from one batch: set the new parameters, all at once, and return the outcome.
 
-        `progress` is the share of the run's steps that had been taken before this batch.
+        `progress` is the share of the run's steps that had been taken before this batch. `measure`: a row of metrics
+        will be made, so what is costly to measure is wanted.
         """
         raise NotImplementedError
 

@@ -38,20 +38,24 @@ def learn(
         say = shown.say if shown else lambda line: None
         with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
             began, first, drawn, counts = time.perf_counter(), agent.steps, 0.0, Counts()
+            per_update = agent.config.num_envs * agent.config.n_steps
             while agent.steps < until:
-                outcome, new = one_update(agent, until)
-                counts, now = counts + new if any(new) else counts, time.perf_counter()
-                wanted = on_update is not None and agent.updates % every == 0
-                if not (wanted or agent.steps >= until or (shown and now - drawn > _REDRAW)):
+                last = agent.steps + per_update >= until
+                due = on_update is not None and (last or (agent.updates + 1) % every == 0)
+                draws = shown is not None and (last or time.perf_counter() - drawn > _REDRAW)
+                outcome, new = one_update(agent, until, measure=due or draws)
+                counts = counts + new if any(new) else counts
+                if not (due or draws):
                     continue
+                now = time.perf_counter()
                 row = metrics(agent, outcome, counts)
                 row |= {"seconds": now - began, "steps_per_second": (agent.steps - first) / (now - began)}
                 if shown:
                     shown.update(row)
                     drawn = now
-                if on_update is not None and (wanted or agent.steps >= until):
+                if due:
                     counts = Counts()
-                    if says_stop(on_update(agent, row)):
+                    if on_update is not None and says_stop(on_update(agent, row)):
                         break
 
 
@@ -66,7 +70,7 @@ class Counts(NamedTuple):
         return Counts(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-def one_update(agent: Agent[Any], until: int) -> tuple[Outcome, Counts]:
+def one_update(agent: Agent[Any], until: int, measure: bool = True) -> tuple[Outcome, Counts]:
     """A rollout and what is learned from it. A rollout that is interrupted is dropped: the next one resets."""
     collector, agent._collector = agent._collector or agent._new_collector(), None
     batch = agent._collect(collector)
@@ -75,7 +79,7 @@ def one_update(agent: Agent[Any], until: int) -> tuple[Outcome, Counts]:
         batch = agent._collect(collector)
         dropped += np.count_nonzero(batch.dropped)
     agent._collector = collector
-    outcome = agent._update(batch, agent.steps / until)
+    outcome = agent._update(batch, agent.steps / until, measure)
     agent.steps += batch.rew.size + (0 if batch.branches is None else batch.branches.steps)
     agent.updates += 1
     if not len(batch.episode_returns):

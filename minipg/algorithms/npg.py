@@ -90,7 +90,7 @@ class NPG(Agent[NPGConfig]):
     name = "npg"
     Config = NPGConfig
 
-    def _update(self, batch: Batch, progress: float) -> Outcome:
+    def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config, key = self.config, new_key(self.streams.shuffling)
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
         (self.theta, info), fit = self.backend.both(

@@ -106,17 +106,19 @@ def update(
     config: PPOConfig,
     order: Array,
     progress: float = 0.0,
+    measure: bool = True,
 ) -> tuple[Array, PPOState, PPOInfo]:
     """All epochs of one batch: θ′, the new state, metrics; θ and state themselves where they are not finite.
 
     theta (P,), order (E, B) the rows as each epoch visits them, `progress` the share of the run that is over.
+    Without `measure` the metrics' kl and entropy are NaN.
     """
     adaptive, beta = config.objective == "adaptive-kl", state.beta
     found = ascend(
         policy, theta, AdamState(*state[:3]), samples.acted, config.terms(beta, progress), order,
         config.minibatch_size, config.learning_rate * scheduled(config.schedule, progress),
-        normalize=config.normalize_advantage, max_kl=math.inf if adaptive else 1.5 * config.target_kl,
-        max_grad_norm=config.max_grad_norm,
+        normalize=config.normalize_advantage, measure=measure or adaptive, max_grad_norm=config.max_grad_norm,
+        max_kl=math.inf if adaptive else 1.5 * config.target_kl,
     )  # fmt: skip
     if not found.finite:
         return theta, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
@@ -142,13 +144,13 @@ class PPO(Agent[PPOConfig]):
     def _initial_state(self) -> PPOState:
         return PPOState(*new_adam(self.theta), self.config.kl_coef)
 
-    def _update(self, batch: Batch, progress: float) -> Outcome:
+    def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config, (policy_key, critic_key) = self.config, (new_key(self.streams.shuffling) for _ in range(2))
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
 
         def update_policy() -> tuple[Array, PPOState, PPOInfo]:
             order = shuffled(self.backend, policy_key, config.n_epochs, len(samples.obs))
-            return update(self.actor, self.theta, self.state, samples, config, order, progress)
+            return update(self.actor, self.theta, self.state, samples, config, order, progress, measure)
 
         (self.theta, self.state, info), fit = self.backend.both(
             update_policy,

@@ -119,7 +119,7 @@ class REINFORCE(Agent[REINFORCEConfig]):
     def _collect(self, collector: Collector) -> Batch:
         return collector.collect_episodes(self.theta, self.config.episodes, self.config.n_steps)
 
-    def _update(self, batch: Batch, progress: float) -> Outcome:
+    def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config, state = self.config, self.state
         samples = samples_of(batch, self.critic, self.value.theta, config)
         self.theta, self.state, info = update(self.actor, self.theta, state, samples, config)

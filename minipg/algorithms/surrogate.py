@@ -24,11 +24,11 @@ class Ascent(NamedTuple):
     clip_fraction: float
     """The mean share of ratios beyond the clip range."""
     surrogate: float
-    """Mean r Â of θ′ on all rows  (IS-3)."""
+    """Mean r Â of θ′ on all rows  (IS-3), NaN if not measured."""
     kl: float
-    """Mean KL(old‖θ′) on all rows  (TR-5)."""
+    """Mean KL(old‖θ′) on all rows  (TR-5), NaN if not measured."""
     entropy: float
-    """Mean entropy of θ′ on all rows  (DI-7)."""
+    """Mean entropy of θ′ on all rows  (DI-7), NaN if not measured."""
     finite: bool
     """Whether θ′ and Adam's moments are."""
 
@@ -44,13 +44,15 @@ def ascend(
     learning_rate: float,
     *,
     normalize: bool = False,
+    measure: bool = True,
     max_kl: float = math.inf,
     max_grad_norm: float = math.inf,
 ) -> Ascent:
     """Adam uphill on mean [min(r Â, clip(r) Â) − β KL(old‖θ) + c H]  (PP-1, PP-2, PP-3, AC-3), minibatch by minibatch.
 
     theta (P,), acted: B rows, order (E, B) the rows as the epochs visit them. With `normalize`, Â is normalised first.
-    The epochs end before a step where a minibatch's mean KL(old‖θ) exceeds `max_kl`. What comes in is not changed.
+    The epochs end before a step where a minibatch's mean KL(old‖θ) exceeds `max_kl`. To `measure` θ′ costs a forward
+    pass of all rows. What comes in is not changed.
     """
     backend, rows, size = policy.backend, order.shape[1], min(minibatch_size, order.shape[1])
     xp, kernels = backend.xp, backend.kernels("surrogate_epochs")
@@ -60,7 +62,7 @@ def ascend(
     with np.errstate(over="ignore"):  # `finite` says so
         kernels.ascend(
             policy.spec, acted, terms, normalize, Epochs(size, Adam(learning_rate), max_grad_norm), max_kl,
-            backend.to_device(order), adam.step, theta, first, second, stats, act, work,
+            measure, backend.to_device(order), adam.step, theta, first, second, stats, act, work,
         )  # fmt: skip
     steps, *means, finite = to_host(stats).tolist()
     return Ascent(theta, AdamState(first, second, adam.step + int(steps)), int(steps), *means, finite == 1)

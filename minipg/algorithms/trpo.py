@@ -121,7 +121,7 @@ class TRPO(Agent[TRPOConfig]):
     def _collect(self, collector: Collector) -> Batch:
         return vine.collect(self, collector) if self.config.sampling == "vine" else super()._collect(collector)
 
-    def _update(self, batch: Batch, progress: float) -> Outcome:
+    def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config, (policy_key, critic_key) = self.config, (new_key(self.streams.shuffling) for _ in range(2))
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
         rows = samples if batch.branches is None else vine.samples_of(self.actor, self.theta, batch.branches)

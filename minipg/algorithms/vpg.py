@@ -50,7 +50,7 @@ class VPG(Agent[VPGConfig]):
     def _initial_state(self) -> AdamState:
         return new_adam(self.theta)
 
-    def _update(self, batch: Batch, progress: float) -> Outcome:
+    def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config, key = self.config, new_key(self.streams.shuffling)
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
         (self.theta, self.state, info), fit = self.backend.both(

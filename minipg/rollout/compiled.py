@@ -1,8 +1,8 @@
-"""Rollouts of compiled environments: one kernel call for each group of environments."""
+"""Rollouts of compiled environments: one kernel call, or one for each half of the environments."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -11,13 +11,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from minipg.checks import Array, as_array
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.kernels.cpu import act
-from minipg.kernels.cpu.classic_control.rollout import Group, Place, Scale, Standardize, Trajectories, rollout
+from minipg.kernels.cpu.classic_control.rollout import Place, Scale, Standardize, Trajectories, Workspace, rollout
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
-from minipg.runtime.backend import WORTH_A_THREAD
 
-MANY = 8  # environments: products of fewer rows are slower in two groups than in one
+MANY, LONG = 8, 1024  # environments and steps: with fewer, two halves take longer than all together
 
 
 def compiled_rollout(envs: VectorEnv[Any, Any, Any], policy: Policy) -> CompiledRollout | None:
@@ -38,8 +37,10 @@ class CompiledRollout:
     """Rollouts of compiled environments under one policy. A batch is valid until the next call."""
 
     def __init__(self, envs: CompiledVectorEnv, policy: Policy) -> None:
-        self._envs, self._policy, self._steps = envs, policy, 0
+        self._envs, self._policy = envs, policy
         self._bound = float("inf") if envs.problem.actions else envs.problem.act_high
+        self._made_for: tuple[Any, ...] = ()
+        self._nothing = np.empty(0), np.empty(0, np.int64)
 
     def __call__(
         self,
@@ -57,56 +58,100 @@ class CompiledRollout:
         """
         envs, policy = self._envs, self._policy
         theta = as_array("theta", theta, (policy.layout.size,), obs.dtype)
-        limits = len(noise), envs.time_limit, normalizer is None and scaler is None, obs.dtype
-        if limits != self._steps:
-            self._allocate(*limits)
-            self._steps = limits
-        trajectories = self._trajectories
-        trajectories.obs[0] = obs
+        shared_statistics = normalizer is not None or scaler is not None
+        made_for = len(noise), envs.time_limit, shared_statistics, obs.dtype
+        if made_for != self._made_for:
+            self._allocate(*made_for)
+            self._made_for = made_for
         standardize = None if normalizer is None else Standardize(LIMIT, *normalizer.moments.arrays)
         scale = None if scaler is None else Scale(LIMIT, scaler.gamma, scaler.running, *scaler.moments.arrays)
-        place, dynamics = Place(*envs.in_kernels(), *tally), envs.problem.dynamics
-        inputs = (policy.spec, theta, dynamics, noise, self._bound, place, standardize, scale, trajectories)
-        policy.backend.map(lambda group: rollout(*inputs, group), self._groups)
-        finals, ended, finite = self._groups[0].counts.tolist()
-        for group in self._groups[1:]:
-            finals, ended, finite = (a + b for a, b in zip((finals, ended, finite), group.counts.tolist(), strict=True))
-        final_obs, final_at, returns, lengths = self._nothing
-        if finals:
-            final_obs = np.concatenate([group.final_obs[: group.counts[0]] for group in self._groups])
-            final_at = np.concatenate([group.final_at[: group.counts[0]] for group in self._groups])
-            final_obs = final_obs if normalizer is None else normalizer(final_obs)
-        if ended:
-            where = trajectories.lengths.nonzero()
-            returns, lengths = trajectories.returns[where], trajectories.lengths[where]
-        batch = Batch(
-            trajectories.obs[:-1], *trajectories[1:6], self._everywhere, self._nowhere, trajectories.obs[-1],
-            final_obs, final_at, returns, lengths,
-        )  # fmt: skip
-        return batch, finite == len(self._groups)
+        place, whole, dynamics = Place(*envs.in_kernels(), *tally), self._whole, envs.problem.dynamics
+        whole.obs[0] = obs
 
-    def _allocate(self, steps: int, time_limit: int, apart: bool, dtype: Any) -> None:
-        """Arrays for rollouts of so many steps. Environments that share no statistics are stepped in two groups."""
-        envs, distribution = self._envs, self._policy.distribution
-        n, observed = envs.num_envs, envs.single_observation_space.shape[0]  # type: ignore[index]
-        self._trajectories = Trajectories(
+        def run(noise: Array, place: Place, trajectories: Trajectories, workspace: Workspace) -> None:
+            inputs = policy.spec, theta, dynamics, noise, self._bound, place, standardize, scale
+            rollout(*inputs, trajectories, workspace)
+
+        if len(self._workspaces) == 1:
+            run(noise, place, whole, self._workspaces[0])
+        else:
+            self._in_halves(run, noise, place)
+        finals, ended, finite = self._counts()
+        final_obs, final_at = self._finals(finals)
+        returns, lengths = self._nothing
+        if ended:
+            where = whole.lengths.nonzero()
+            returns, lengths = whole.returns[where], whole.lengths[where]
+        batch = Batch(
+            whole.obs[:-1], *whole[1:6], self._everywhere, self._nowhere, whole.obs[-1],
+            final_obs if normalizer is None or not finals else normalizer(final_obs), final_at, returns, lengths,
+        )  # fmt: skip
+        return batch, finite == len(self._workspaces)
+
+    def _in_halves(self, run: Callable[..., None], noise: Array, place: Place) -> None:
+        """Each half in arrays of its own: threads that write to one cache line wait for each other."""
+        columns, limit, own = self._columns, place.time_limit, self._places
+        for half, mine in zip(columns, own, strict=True):
+            for array, copy in zip(place[1:], mine, strict=True):
+                copy[:] = array[half]
+        for half, trajectories in zip(columns, self._halves, strict=True):
+            trajectories.obs[0] = self._whole.obs[0, half]
+
+        def run_half(k: int) -> None:
+            run(noise[:, columns[k]].copy(), Place(limit, *own[k]), self._halves[k], self._workspaces[k])
+
+        self._policy.backend.map(run_half, range(len(columns)))
+        for half, mine, trajectories in zip(columns, own, self._halves, strict=True):
+            for array, copy in zip(place[1:], mine, strict=True):
+                array[half] = copy
+            for array, part in zip(self._whole, trajectories, strict=True):
+                array[:, half] = part
+
+    def _counts(self) -> list[int]:
+        """Observations after truncated episodes, episodes that ended, workspaces in which every number is finite."""
+        counts = [workspace.counts.tolist() for workspace in self._workspaces]
+        return counts[0] if len(counts) == 1 else [sum(column) for column in zip(*counts, strict=True)]
+
+    def _finals(self, count: int) -> tuple[Array, Array]:
+        """The observations (K, O) after truncated episodes, and the flat rows (K,) that they followed."""
+        first, *others = self._workspaces
+        if count == 0 or not others:
+            return first.final_obs[:count], first.final_at[:count]
+        envs, found, at = self._envs.num_envs, [], []
+        for half, workspace in zip(self._columns, self._workspaces, strict=True):
+            k = workspace.counts[0]
+            t, n = np.divmod(workspace.final_at[:k], half.stop - half.start)
+            found.append(workspace.final_obs[:k])
+            at.append(t * envs + half.start + n)
+        return np.concatenate(found), np.concatenate(at)
+
+    def _allocate(self, steps: int, time_limit: int, shared_statistics: bool, dtype: Any) -> None:
+        """Arrays for rollouts of so many steps: for all environments, and for each half if two threads are worth it."""
+        n = self._envs.num_envs
+        two = n >= MANY and n * steps >= LONG and not shared_statistics
+        self._columns = [slice(0, n // 2), slice(n // 2, n)] if two else [slice(0, n)]
+        sizes = [column.stop - column.start for column in self._columns]
+        self._whole = self._trajectories(steps, n, dtype)
+        self._halves = [self._trajectories(steps, size, dtype) for size in sizes] if two else []
+        state = *self._envs.in_kernels()[1:], np.zeros(n), np.zeros(n, np.int64)
+        self._places = [[np.empty((size, *array.shape[1:]), array.dtype) for array in state] for size in sizes]
+        self._workspaces = [self._workspace(size, size * (steps // time_limit + 1), dtype) for size in sizes]
+        self._everywhere, self._nowhere = np.ones((steps, n), bool), np.zeros((steps, n), bool)
+
+    def _trajectories(self, steps: int, n: int, dtype: Any) -> Trajectories:
+        distribution, observed = self._policy.distribution, self._policy.mlp.sizes[0]
+        return Trajectories(
             np.empty((steps + 1, n, observed), dtype),
             np.empty((steps, n, *distribution.act_shape), np.int64 if distribution.discrete else dtype),
             np.empty((steps, n, distribution.n_params), dtype), np.empty((steps, n), dtype),
             np.empty((steps, n), bool), np.empty((steps, n), bool), np.empty((steps, n)),
             np.empty((steps, n), np.int64),
         )  # fmt: skip
-        halves = [0, n // 2, n] if apart and n >= MANY and n * steps >= WORTH_A_THREAD else [0, n]
-        self._groups = [
-            self._group(a, b, (b - a) * (steps // time_limit + 1), observed, dtype) for a, b in pairwise(halves)
-        ]
-        self._everywhere, self._nowhere = np.ones((steps, n), bool), np.zeros((steps, n), bool)
-        self._nothing = np.empty((0, observed), dtype), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
 
-    def _group(self, first: int, last: int, finals: int, observed: int, dtype: Any) -> Group:
-        n = last - first
-        return Group(
-            first, last, np.empty((finals, observed), dtype), np.empty(finals, np.int64), np.zeros(3, np.int64),
+    def _workspace(self, n: int, finals: int, dtype: Any) -> Workspace:
+        policy = self._policy
+        return Workspace(
+            np.empty((finals, policy.mlp.sizes[0]), dtype), np.empty(finals, np.int64), np.zeros(3, np.int64),
             np.ones(n, bool), np.empty(n), np.empty(n), np.empty(self._envs.problem.dynamics.draws),
-            np.empty(act.work_size(self._policy.mlp.sizes, self._policy.layout.size, n), dtype),
+            np.empty(act.work_size(policy.mlp.sizes, policy.layout.size, n), dtype),
         )  # fmt: skip

@@ -8,7 +8,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from minipg.kernels.cpu import moments
+from minipg.kernels.cpu import distribution_params, moments
 from minipg.kernels.cpu._jit import jit_exact, unowned
 from minipg.kernels.cpu.act import act as act_kernel
 from minipg.kernels.cpu.classic_control.batch import advance, restart
@@ -60,55 +60,53 @@ class Trajectories(NamedTuple):
     lengths: Any  # (T, N) int64 of that episode, 0 where none ended
 
 
-class Group(NamedTuple):
-    """Environments first ≤ n < last, which one call steps, and arrays that are theirs alone."""
+class Workspace(NamedTuple):
+    """What else a rollout writes, and arrays that it works on."""
 
-    first: int
-    last: int
     final_obs: Any  # → (K, O) last observations of truncated episodes, not standardised
     final_at: Any  # → (K,) the flat rows t·N + n that they followed
     counts: Any  # → (3,) int64: observations in final_obs, episodes ended, 1 if every number is finite
-    everywhere: Any  # (n,) bool, True
-    action: Any  # (n,) float64 to work on
-    reward: Any  # (n,) float64 to work on
+    everywhere: Any  # (N,) bool, True
+    action: Any  # (N,) float64 to work on
+    reward: Any  # (N,) float64 to work on
     draws: Any  # (K,) float64 to work on
     work: Any  # (act.work_size,) to work on
 
 
 @jit_exact
-def rollout(policy, theta, dynamics, noise, bound, place, standardize, scale, trajectories, group):
-    """T steps of a group of environments under π_θ.   theta (P,), noise (T, N, …); actions are clipped to ±bound.
+def rollout(policy, theta, dynamics, noise, bound, place, standardize, scale, trajectories, workspace):
+    """T steps of N environments under π_θ.   theta (P,), noise (T, N, …); actions are clipped to ±bound.
 
     Without `standardize` (None) observations stay as they are, without `scale` rewards do.
     """
-    a, b, envs = group.first, group.last, trajectories.rew.shape[1]
-    state, elapsed, stream = unowned(place.state)[a:b], unowned(place.elapsed)[a:b], unowned(place.stream)[a:b]
-    shown, done = unowned(place.obs)[a:b], unowned(place.done)[a:b]
-    returns, lengths = unowned(place.returns)[a:b], unowned(place.lengths)[a:b]
+    policy, theta = distribution_params._unowned(policy), unowned(theta)
+    state, elapsed, stream = unowned(place.state), unowned(place.elapsed), unowned(place.stream)
+    shown, done, returns, lengths = (
+        unowned(place.obs),
+        unowned(place.done),
+        unowned(place.returns),
+        unowned(place.lengths),
+    )
     obs, acts, params = unowned(trajectories.obs), unowned(trajectories.act), unowned(trajectories.params)
-    rew, terminated, truncated = (
+    terminated, truncated = unowned(trajectories.terminated), unowned(trajectories.truncated)
+    rew, ended_return, ended_length = (
         unowned(trajectories.rew),
-        unowned(trajectories.terminated),
-        unowned(trajectories.truncated),
+        unowned(trajectories.returns),
+        unowned(trajectories.lengths),
     )
-    ended_return, ended_length = unowned(trajectories.returns), unowned(trajectories.lengths)
-    action, reward, counts = unowned(group.action), unowned(group.reward), unowned(group.counts)
-    final_obs, final_at = unowned(group.final_obs), unowned(group.final_at)
-    noise, work, draws, everywhere = (
-        unowned(noise),
-        unowned(group.work),
-        unowned(group.draws),
-        unowned(group.everywhere),
-    )
+    action, reward, counts = unowned(workspace.action), unowned(workspace.reward), unowned(workspace.counts)
+    final_obs, final_at, noise = unowned(workspace.final_obs), unowned(workspace.final_at), unowned(noise)
+    work, draws, everywhere = unowned(workspace.work), unowned(workspace.draws), unowned(workspace.everywhere)
 
-    n, sampled = b - a, acts.reshape(acts.shape[0], envs)
+    steps, n = rew.shape
+    sampled = acts.reshape(steps, n)
     finals, ended, total = 0, 0, 0.0
-    for t in range(rew.shape[0]):
-        act_kernel(policy, theta, obs[t, a:b], noise[t, a:b], params[t, a:b], acts[t, a:b], work)
+    for t in range(steps):
+        act_kernel(policy, theta, obs[t], noise[t], params[t], acts[t], work)
         for i in range(n):
-            action[i] = min(max(np.float32(sampled[t, a + i]), -bound), bound)
-            total += sampled[t, a + i]
-        over, cut = terminated[t, a:b], truncated[t, a:b]
+            action[i] = min(max(np.float32(sampled[t, i]), -bound), bound)
+            total += sampled[t, i]
+        over, cut = terminated[t], truncated[t]
         advance(dynamics, everywhere, action, place.time_limit, state, elapsed, shown, reward, over, cut)
         deviation = 1.0
         if scale is not None:
@@ -119,15 +117,15 @@ def rollout(policy, theta, dynamics, noise, bound, place, standardize, scale, tr
         for i in range(n):
             returns[i] += reward[i]
             lengths[i] += 1
-            rew[t, a + i] = reward[i]
+            rew[t, i] = reward[i]
             if scale is not None:
                 scaled = reward[i] / deviation if deviation > 0 else reward[i]
-                rew[t, a + i] = min(max(scaled, -scale.limit), scale.limit)
-            total += rew[t, a + i]
-            done[i], ended_length[t, a + i] = over[i] or cut[i], 0
+                rew[t, i] = min(max(scaled, -scale.limit), scale.limit)
+            total += rew[t, i]
+            done[i], ended_length[t, i] = over[i] or cut[i], 0
             if done[i]:
                 ended += 1
-                ended_return[t, a + i], ended_length[t, a + i] = returns[i], lengths[i]
+                ended_return[t, i], ended_length[t, i] = returns[i], lengths[i]
                 returns[i], lengths[i] = 0, 0
                 if scale is not None:
                     scale.discounted[i, 0] = 0
@@ -136,10 +134,10 @@ def rollout(policy, theta, dynamics, noise, bound, place, standardize, scale, tr
                     for j in range(shown.shape[1]):
                         final_obs[finals, j] = shown[i, j]
                         total += shown[i, j]
-                    final_at[finals] = t * envs + a + i
+                    final_at[finals] = t * n + i
                     finals += 1
         restart(dynamics, done, stream, state, elapsed, shown, draws)
-        following = obs[t + 1, a:b]
+        following = obs[t + 1]
         for i in range(n):
             for j in range(shown.shape[1]):
                 following[i, j] = shown[i, j]
