@@ -7,6 +7,7 @@ import pytest
 from cases import TWINS
 from hypothesis import given
 from hypothesis import strategies as st
+from minipg.kernels.arguments import Adam, RMSProp
 from minipg.kernels.cpu._jit import jit, jit_exact
 
 from minipg import Backend
@@ -32,10 +33,10 @@ def test_standardizing_centres_scales_and_clips_and_leaves_a_constant_finite(twi
 def test_a_large_epsilon_stands_beside_the_root_in_adam_and_under_it_in_rmsprop_AC3(twin):
     kernels, g, epsilon = Backend(twin, 1).kernels("optimizer"), np.array([1.0, -2.0]), 0.25
     theta, first, second = np.zeros((3, 2))
-    kernels.adam(g, 0.1, 0.9, 0.999, epsilon, 1, theta, first, second)
+    kernels.adam(g, Adam(0.1, epsilon=epsilon), 1, theta, first, second)
     np.testing.assert_allclose(theta, 0.1 * g / (np.abs(g) + epsilon), rtol=1e-12)
     theta, second = np.zeros((2, 2))
-    kernels.rmsprop(g, 0.1, 0.0, epsilon, theta, second)
+    kernels.rmsprop(g, RMSProp(0.1, 0.0, epsilon), theta, second)
     np.testing.assert_allclose(theta, 0.1 * g / np.sqrt(g * g + epsilon), rtol=1e-12)
 
 
