@@ -454,7 +454,8 @@ def test_the_dual_variable_rises_beyond_the_radius_falls_within_and_is_never_neg
 
 
 def dual(case, multiplier, **settings):
-    config = TRPOConfig(solver="dual", **{"minibatch_size": 4, "learning_rate": 1e-2, **settings})
+    as_it_is = {"minibatch_size": 4, "learning_rate": 1e-2, "normalize_advantage": False}
+    config = TRPOConfig(solver="dual", **as_it_is | settings)
     state = DualState(*new_adam(case.theta), multiplier)
     return dual_update(case.policy, case.theta, state, samples(case), config, order(len(case.obs), 4))
 

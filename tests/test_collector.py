@@ -31,7 +31,7 @@ from minipg.envs import ActionCodec, ObservationCodec, make_vector
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import policy_for
 from minipg.rollout import Batch, Collector, Moments, ObservationNormalizer, RewardScaler
-from minipg.rollout.compiled import in_one_call
+from minipg.rollout.compiled import compiled_rollout
 from minipg.runs import evaluate
 
 SAME, NEXT = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP
@@ -654,7 +654,7 @@ def test_a_rollout_in_one_call_is_the_one_that_goes_step_by_step(name, statistic
         scaler = RewardScaler(3, 0.9, policy.backend) if statistics else None
         collect = Collector(envs, policy, seed=1, rng=np.random.default_rng(2), dtype=np.float64,
                             normalizer=normalizer, scaler=scaler)  # fmt: skip
-        assert in_one_call(envs, policy)
+        assert compiled_rollout(envs, policy) is not None
         passing = None if at_once else lambda t: None  # who looks on at every step has it go step by step
         batches = [copied(collect.collect(theta, steps, passing)) for steps in (1, 450, 700, 700)]
         moments = [array for s in (normalizer, scaler) if s is not None for array in s.moments.arrays]
