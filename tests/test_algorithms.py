@@ -27,7 +27,7 @@ from minipg import (
     fisher_operator,
 )
 from minipg.algorithms import a2c, npg, ppo, reinforce, vpg
-from minipg.algorithms.advantages import Samples, normalize
+from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.critic import Outcome
 from minipg.algorithms.dual import DualState, dual_update, next_multiplier
 from minipg.algorithms.optimizers import StepInfo, adam_step, new_adam
@@ -249,6 +249,19 @@ def test_adam_counts_its_steps_and_shortens_long_gradients_AC3(case, limit):
     assert state.step == 2
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_values_on_two_threads_are_those_of_all_rows_PG12(threads):
+    rng, critic = np.random.default_rng(0), ValueNetwork(MLP((3, 4, 1), "tanh", Backend("numba", threads)))
+    theta, zero, never = critic.init(rng, np.float64).theta, np.zeros((650, 2, 1)), np.zeros((650, 2), bool)
+    obs, rew = rng.normal(size=(651, 2, 3)), rng.normal(size=(650, 2))
+    batch = Batch(obs[:-1], zero, zero, rew, never, never, ~never, never, obs[-1], obs[0, :0], np.zeros(0, int),
+                  np.zeros(0), np.zeros(0, int))  # fmt: skip
+    found, value = estimate_advantages(critic, theta, batch, 0.9, 0.0), critic.predict(theta, obs.reshape(-1, 3))
+    close(found.value, value[:-2], 1e-12)
+    close(found.adv, rew.ravel() + 0.9 * value[2:] - value[:-2], 1e-12)  # λ = 0: the TD error
+    close(found.ret, rew.ravel() + 0.9 * value[2:], 1e-12)
+
+
 # ---- PPO -----------------------------------------------------------------------------------------------------------
 
 
@@ -291,6 +304,18 @@ def test_two_epochs_at_once_are_one_after_the_other_AC3(case):
     close(both.theta, second.theta, 1e-12)
     close(both.adam.second, second.adam.second, 1e-12)
     assert both.adam.step == second.adam.step == 2 * -(-len(case.obs) // 3)
+
+
+def test_policy_and_critic_visit_the_rows_in_orders_of_their_own(monkeypatch):
+    orders = []
+    shuffle = Backend("numpy").kernels("shuffling").shuffle
+    monkeypatch.setattr(
+        Backend("numpy").kernels("shuffling"), "shuffle", lambda *inputs: orders.append(inputs[2]) or shuffle(*inputs)
+    )
+    make("ppo", backend="numpy", n_epochs=1, vf_epochs=1).learn(1)
+    policy, critic = orders
+    assert (np.sort(policy) == np.sort(critic)).all()
+    assert (policy != critic).any()
 
 
 @settings(max_examples=10)

@@ -672,6 +672,34 @@ def test_a_rollout_in_one_call_is_the_one_that_goes_step_by_step(name, statistic
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
+def test_a_rollout_of_two_groups_on_two_threads_is_the_one_that_goes_step_by_step(name):
+    def rollouts(at_once, threads):
+        envs = make_vector(name, 9)
+        envs.time_limit = 20
+        policy = policy_for(ActionCodec(envs.single_action_space).distribution(Backend("numba", threads)),
+                            (envs.single_observation_space.shape[0], 5))  # fmt: skip
+        theta = 3 * policy.init(np.random.default_rng(0), np.float64)
+        collect = Collector(envs, policy, seed=1, rng=np.random.default_rng(2), dtype=np.float64)
+        passing = None if at_once else lambda t: None
+        batches = [copied(collect.collect(theta, steps, passing)) for steps in (50, 50, 70)]
+        assert not at_once or len(collect._in_one_call._groups) == 2
+        return batches, list(collect.place().values())
+
+    one, two = rollouts(True, 1), rollouts(True, 2)
+    for a, b in zip([*itertools.chain(*one[0]), *one[1]], [*itertools.chain(*two[0]), *two[1]], strict=True):
+        np.testing.assert_array_equal(a, b)
+    expected, after = rollouts(False, 1)
+    for batch, plain in zip(two[0], expected, strict=True):
+        order = np.argsort(batch.final_at)  # they come group by group
+        batch = batch._replace(final_at=batch.final_at[order], final_obs=batch.final_obs[order])
+        for field in set(Batch._fields) - {"branches"}:
+            np.testing.assert_allclose(getattr(batch, field), getattr(plain, field), atol=1e-9, err_msg=field)
+        assert len(batch.final_at) > 0
+    for got, wanted in zip(two[1], after, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-9)
+
+
 def test_a_rollout_in_one_call_that_is_not_finite_leaves_the_statistics_as_they_were():
     envs = make_vector("Pendulum-v1", 3)
     policy = policy_for(gaussian(1, Backend("numba", 1)), (3, 5))
