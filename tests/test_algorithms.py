@@ -9,6 +9,7 @@ from cases import close, given_kinds, networks, policies
 from environments import Counting, Ending
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from minipg.kernels.arguments import Acted, SurrogateTerms
 from minipg.kernels.cpu import surrogate_epochs
 
 import minipg
@@ -26,10 +27,11 @@ from minipg import (
     fisher_operator,
 )
 from minipg.algorithms import a2c, npg, ppo, reinforce, vpg
-from minipg.algorithms.advantages import Samples, normalize
+from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
+from minipg.algorithms.critic import Outcome
 from minipg.algorithms.dual import DualState, dual_update, next_multiplier
-from minipg.algorithms.optimizers import adam_step, begin_adam
-from minipg.algorithms.surrogate import Surrogate
+from minipg.algorithms.optimizers import StepInfo, adam_step, new_adam
+from minipg.algorithms.surrogate import ascend, surrogate_gradient
 from minipg.distribution import categorical, gaussian
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.objective import gradient_and_entropy, policy_gradient, surrogate_and_kl
@@ -107,7 +109,7 @@ def test_a_gradient_that_is_not_finite_leaves_the_parameters_as_they_were(name):
     before = [part.copy() for part in numbers(agent)]
     batch = agent._collect(agent._new_collector())
     batch.rew[0, 0] = np.nan
-    row = agent._update(batch, 0.5)
+    row = agent._update(batch, 0.5).metrics(agent.backend)
     assert row["status"] != "ok"
     for a, b in zip(before, numbers(agent), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -138,14 +140,14 @@ def order(rows, epochs=2):
 
 def ppo_update(case, **settings):
     config = PPOConfig(**{"minibatch_size": 4, "normalize_advantage": False, **settings})
-    state = ppo.PPOState(*begin_adam(case.theta), config.kl_coef)
+    state = ppo.PPOState(*new_adam(case.theta), config.kl_coef)
     return ppo.update(case.policy, case.theta, state, samples(case), config, order(len(case.obs)))
 
 
 @given(policies())
 def test_an_update_changes_nothing_that_came_in(case):
     theta, batch = case.theta.copy(), [part.copy() for part in samples(case)]
-    state = begin_adam(case.theta)
+    state = new_adam(case.theta)
     ppo_update(case)
     vpg.update(case.policy, case.theta, state, samples(case), VPGConfig())
     npg.update(case.policy, case.theta, samples(case), NPGConfig())
@@ -160,7 +162,7 @@ def test_an_update_changes_nothing_that_came_in(case):
 @given(policies(), st.sampled_from([0.0, 0.1]))
 def test_vpg_takes_one_adam_step_along_the_policy_gradient_PG9_AC3(case, ent_coef):
     config = VPGConfig(learning_rate=0.01, ent_coef=ent_coef, normalize_advantage=False)
-    theta, state, _ = vpg.update(case.policy, case.theta, begin_adam(case.theta), samples(case), config)
+    theta, state, _ = vpg.update(case.policy, case.theta, new_adam(case.theta), samples(case), config)
     tape = case.policy.forward(case.theta, case.obs)
     g = policy_gradient(case.policy, case.theta, tape, case.act, case.adv, ent_coef)
     # the first step of Adam has the length of the learning rate in every coordinate
@@ -235,7 +237,7 @@ def test_a2cs_critic_step_goes_down_its_squared_error_AC1_AC3(case):
 
 @given(policies(), st.sampled_from([0.1, float("inf")]))
 def test_adam_counts_its_steps_and_shortens_long_gradients_AC3(case, limit):
-    theta, state = case.theta, begin_adam(case.theta)
+    theta, state = case.theta, new_adam(case.theta)
     first, second, expected = 0 * theta, 0 * theta, theta
     for step, g in enumerate((case.v, 3 * case.v), start=1):
         theta, state = adam_step(case.policy.backend, theta, state, g, 0.01, limit)
@@ -247,6 +249,19 @@ def test_adam_counts_its_steps_and_shortens_long_gradients_AC3(case, limit):
     assert state.step == 2
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_values_on_two_threads_are_those_of_all_rows_PG12(threads):
+    rng, critic = np.random.default_rng(0), ValueNetwork(MLP((3, 4, 1), "tanh", Backend("numba", threads)))
+    theta, zero, never = critic.init(rng, np.float64).theta, np.zeros((650, 2, 1)), np.zeros((650, 2), bool)
+    obs, rew = rng.normal(size=(651, 2, 3)), rng.normal(size=(650, 2))
+    batch = Batch(obs[:-1], zero, zero, rew, never, never, ~never, never, obs[-1], obs[0, :0], np.zeros(0, int),
+                  np.zeros(0), np.zeros(0, int))  # fmt: skip
+    found, value = estimate_advantages(critic, theta, batch, 0.9, 0.0), critic.predict(theta, obs.reshape(-1, 3))
+    close(found.value, value[:-2], 1e-12)
+    close(found.adv, rew.ravel() + 0.9 * value[2:] - value[:-2], 1e-12)  # λ = 0: the TD error
+    close(found.ret, rew.ravel() + 0.9 * value[2:], 1e-12)
+
+
 # ---- PPO -----------------------------------------------------------------------------------------------------------
 
 
@@ -255,7 +270,7 @@ def test_the_first_step_is_the_same_for_every_objective_PP1_PP2_PP3(case, object
     # at the old policy r = 1, the clip is open and the KL flat: all of them have the policy gradient
     config = PPOConfig(objective=objective, minibatch_size=100, learning_rate=1e-3, max_grad_norm=float("inf"),
                        normalize_advantage=False)  # fmt: skip
-    state = ppo.PPOState(*begin_adam(case.theta), config.kl_coef)
+    state = ppo.PPOState(*new_adam(case.theta), config.kl_coef)
     rows = order(len(case.obs), 1)
     theta, state, info = ppo.update(case.policy, case.theta, state, samples(case), config, rows)
     tape = case.policy.forward(case.theta, case.obs)
@@ -282,15 +297,25 @@ def test_epochs_stop_before_the_step_once_the_kl_is_beyond_its_target(case):
 @settings(max_examples=10)
 @given(policies())
 def test_two_epochs_at_once_are_one_after_the_other_AC3(case):
-    old = case.policy.forward(case.theta, case.obs).params
-    climb = Surrogate.of(case.policy, case.obs, case.act, case.adv, old).climb
-    rows, terms, begin = order(len(case.obs), 2), (0.2, 0.5, 0.1), begin_adam(case.theta)
-    both = climb(case.theta, begin, terms, rows, 3, 0.01)
-    first = climb(case.theta, begin, terms, rows[:1], 3, 0.01)
-    second = climb(first.theta, first.adam, terms, rows[1:], 3, 0.01)
+    acted, rows, terms = samples(case).acted, order(len(case.obs), 2), SurrogateTerms(0.2, 0.5, 0.1)
+    both = ascend(case.policy, case.theta, new_adam(case.theta), acted, terms, rows, 3, 0.01)
+    first = ascend(case.policy, case.theta, new_adam(case.theta), acted, terms, rows[:1], 3, 0.01)
+    second = ascend(case.policy, first.theta, first.adam, acted, terms, rows[1:], 3, 0.01)
     close(both.theta, second.theta, 1e-12)
     close(both.adam.second, second.adam.second, 1e-12)
     assert both.adam.step == second.adam.step == 2 * -(-len(case.obs) // 3)
+
+
+def test_policy_and_critic_visit_the_rows_in_orders_of_their_own(monkeypatch):
+    orders = []
+    shuffle = Backend("numpy").kernels("shuffling").shuffle
+    monkeypatch.setattr(
+        Backend("numpy").kernels("shuffling"), "shuffle", lambda *inputs: orders.append(inputs[2]) or shuffle(*inputs)
+    )
+    make("ppo", backend="numpy", n_epochs=1, vf_epochs=1).learn(1)
+    policy, critic = orders
+    assert (np.sort(policy) == np.sort(critic)).all()
+    assert (policy != critic).any()
 
 
 @settings(max_examples=10)
@@ -310,10 +335,10 @@ def test_the_gradient_of_many_tiles_is_the_mean_over_their_rows_PP1(twin, box):
     theta, obs = rng.normal(size=policy.layout.size) / 2, rng.normal(size=(1300, 4))
     old = policy.forward(theta, obs).params
     act = policy.distribution.sample(old, policy.distribution.noise(rng, (1300,), np.float64))
-    surrogate = Surrogate.of(policy, obs, act, rng.normal(size=1300), old)
-    rows, moved, terms = rng.permutation(1300)[:1200], theta + 0.1, (0.2, 1.0, 0.1)
-    gradient, kl, beyond = surrogate.gradient(moved, rows, terms)
-    parts = [surrogate.gradient(moved, some, terms) for some in np.split(rows, [100, 500, 900])]
+    acted, terms = Acted(obs, act, rng.normal(size=1300), old), SurrogateTerms(0.2, 1.0, 0.1)
+    rows, moved = rng.permutation(1300)[:1200], theta + 0.1
+    gradient, kl, beyond = surrogate_gradient(policy, moved, acted, terms, rows)
+    parts = [surrogate_gradient(policy, moved, acted, terms, some) for some in np.split(rows, [100, 500, 900])]
     shares = np.array([100, 400, 400, 300]) / 1200
     close(gradient, sum(share * part[0] for share, part in zip(shares, parts, strict=True)), 1e-12)
     close(kl, shares @ [part[1] for part in parts], 1e-12)
@@ -354,27 +379,27 @@ def test_a_policy_gradient_of_actions_that_are_none_is_refused(act):
 
 
 def three_rows():
-    """A surrogate over three rows in single precision, and a θ far from the one that acted."""
+    """A policy, a θ far from the one that acted, and three rows in single precision."""
     rng, policy = np.random.default_rng(0), policy_for(categorical(3, Backend("numba", 1)), (4, 8))
     theta, obs = policy.init(rng), rng.normal(size=(3, 4)).astype(np.float32)
     old, act = policy.forward(theta, obs).params, np.zeros(3, np.int64)
-    return Surrogate.of(policy, obs, act, np.ones(3, np.float32), old), theta + np.float32(2)
+    return policy, theta + np.float32(2), Acted(obs, act, np.ones(3, np.float32), old)
 
 
 def test_of_three_rows_beyond_the_clip_range_the_share_is_one_and_no_more():
-    surrogate, moved = three_rows()
-    assert surrogate.gradient(moved, np.arange(3), (1e-9, 0.0, 0.0))[2] == 1
+    policy, moved, acted = three_rows()
+    found = surrogate_gradient(policy, moved, acted, SurrogateTerms(1e-9, 0.0, 0.0), np.arange(3))
+    assert found.clip_fraction == 1
 
 
 def test_whole_numbers_among_the_settings_compile_nothing_anew():
-    surrogate, moved = three_rows()
-    kernels = [getattr(surrogate_epochs, name)("categorical") for name in ("gradient", "climb")]
+    policy, moved, acted = three_rows()
 
     def compiled_for(one):
-        surrogate.gradient(moved, np.arange(3), (one, 0 * one, 0 * one))
-        surrogate.climb(moved, begin_adam(moved), (one, 0 * one, 0 * one), order(3), 2, one, max_kl=one,
-                        max_grad_norm=one)  # fmt: skip
-        return [kernel.signatures[:] for kernel in kernels]
+        terms = SurrogateTerms(one, 0 * one, 0 * one)
+        surrogate_gradient(policy, moved, acted, terms, np.arange(3))
+        ascend(policy, moved, new_adam(moved), acted, terms, order(3), 2, one, max_kl=one, max_grad_norm=one)
+        return [kernel.signatures[:] for kernel in (surrogate_epochs.gradient, surrogate_epochs.ascend)]
 
     assert compiled_for(1.0) == compiled_for(1)
 
@@ -382,11 +407,9 @@ def test_whole_numbers_among_the_settings_compile_nothing_anew():
 @given(policies(), st.sampled_from([1e-3, float("inf")]))
 def test_minibatch_ascent_shortens_long_gradients_and_keeps_log_std_in_its_range_AC3(case, limit):
     tape = case.policy.forward(case.theta, case.obs)
-    old = tape.params
-    terms = (float("inf"), 0.0, 0.0)
-    surrogate = Surrogate.of(case.policy, case.obs, case.act, case.adv, old)
-    begin, rows = begin_adam(case.theta), order(len(case.obs), 1)
-    found = surrogate.climb(case.theta, begin, terms, rows, len(case.obs), 100.0, max_grad_norm=limit)
+    acted, terms, rows = samples(case).acted, SurrogateTerms(float("inf"), 0.0, 0.0), order(len(case.obs), 1)
+    start = new_adam(case.theta)
+    found = ascend(case.policy, case.theta, start, acted, terms, rows, len(case.obs), 100.0, max_grad_norm=limit)
     g = policy_gradient(case.policy, case.theta, tape, case.act, case.adv)
     close(found.adam.first, 0.1 * g * min(1, limit / max(np.linalg.norm(g), 1e-300)), 1e-12)
     np.testing.assert_array_equal(found.theta, case.policy.project(found.theta))
@@ -402,7 +425,7 @@ def test_a_row_beyond_the_clip_range_stops_pushing_PP2(case):
     gained = {}
     for objective in ("clip", "unclipped"):
         config = PPOConfig(objective=objective, normalize_advantage=False, learning_rate=1e-3, clip_range=0.05)
-        state, visits = ppo.PPOState(*begin_adam(one.theta), 1.0), np.zeros((100, 1), np.int64)
+        state, visits = ppo.PPOState(*new_adam(one.theta), 1.0), np.zeros((100, 1), np.int64)
         theta, _, info = ppo.update(one.policy, one.theta, state, samples(one), config, visits)
         gained[objective] = logp(theta) - logp(one.theta)
         assert (info.clip_fraction > 0) == (objective == "clip" and gained[objective] > np.log(1.05))
@@ -421,7 +444,7 @@ def test_beta_rests_where_no_step_was_taken_and_cannot_begin_at_zero_PP4():
     agent = minipg.PPO("CartPole-v1", objective="adaptive-kl", kl_coef=3.0, n_steps=64, threads=1)
     batch = agent._collect(agent._new_collector())
     batch.rew[0, 0] = np.nan
-    assert agent._update(batch, 0.0)["policy_steps"] == 0
+    assert agent._update(batch, 0.0).info.policy_steps == 0
     assert agent.state.beta == 3.0
     with pytest.raises(minipg.MinipgError, match="kl_coef: expected a number > 0 for adaptive-kl"):
         PPOConfig(objective="adaptive-kl", kl_coef=0.0)
@@ -456,8 +479,9 @@ def test_the_dual_variable_rises_beyond_the_radius_falls_within_and_is_never_neg
 
 
 def dual(case, multiplier, **settings):
-    config = TRPOConfig(solver="dual", **{"minibatch_size": 4, "learning_rate": 1e-2, **settings})
-    state = DualState(*begin_adam(case.theta), multiplier)
+    as_it_is = {"minibatch_size": 4, "learning_rate": 1e-2, "normalize_advantage": False}
+    config = TRPOConfig(solver="dual", **as_it_is | settings)
+    state = DualState(*new_adam(case.theta), multiplier)
     return dual_update(case.policy, case.theta, state, samples(case), config, order(len(case.obs), 4))
 
 
@@ -513,7 +537,8 @@ def test_an_update_sees_just_the_episodes_asked_for_of_every_environment(n_steps
     envs = gym.vector.SyncVectorEnv([lambda i=i: Counting(i, script) for i in range(2)], autoreset_mode="SameStep")
     batches = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minipg.REINFORCE, "_update", lambda self, batch, progress: batches.append(batch) or {})
+        nothing = Outcome(StepInfo("ok", 0.0, 0.0))
+        patch.setattr(minipg.REINFORCE, "_update", lambda self, batch, progress: batches.append(batch) or nothing)
         minipg.REINFORCE(envs, episodes=2, n_steps=n_steps, hidden=(4,)).learn(60)
     for batch in batches:
         critic = ValueNetwork(MLP((3, 4, 1)))

@@ -31,7 +31,7 @@ from minipg.envs import ActionCodec, ObservationCodec, make_vector
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import policy_for
 from minipg.rollout import Batch, Collector, Moments, ObservationNormalizer, RewardScaler
-from minipg.rollout.compiled import in_one_call
+from minipg.rollout.compiled import compiled_rollout
 from minipg.runs import evaluate
 
 SAME, NEXT = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP
@@ -636,6 +636,11 @@ def test_an_environment_made_by_gymnasium_keeps_its_id():
     assert agent.env_id == "CartPole-v1"
 
 
+def copied(batch):
+    """A batch that stays as it is when the next one is collected."""
+    return Batch(*(None if part is None else part.copy() for part in batch))
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("statistics", [False, True], ids=["plain", "normalized"])
 def test_a_rollout_in_one_call_is_the_one_that_goes_step_by_step(name, statistics):
@@ -649,15 +654,15 @@ def test_a_rollout_in_one_call_is_the_one_that_goes_step_by_step(name, statistic
         scaler = RewardScaler(3, 0.9, policy.backend) if statistics else None
         collect = Collector(envs, policy, seed=1, rng=np.random.default_rng(2), dtype=np.float64,
                             normalizer=normalizer, scaler=scaler)  # fmt: skip
-        assert in_one_call(envs, policy)
+        assert compiled_rollout(envs, policy) is not None
         passing = None if at_once else lambda t: None  # who looks on at every step has it go step by step
-        batches = [collect.collect(theta, steps, passing) for steps in (1, 450, 700)]
+        batches = [copied(collect.collect(theta, steps, passing)) for steps in (1, 450, 700, 700)]
         moments = [array for s in (normalizer, scaler) if s is not None for array in s.moments.arrays]
         return batches, [*collect.place().values(), *moments]
 
     (batches, after), (expected, expected_after) = rollouts(True), rollouts(False)
     for batch, plain in zip(batches, expected, strict=True):
-        for field in Batch._fields:
+        for field in set(Batch._fields) - {"branches"}:
             got, wanted = getattr(batch, field), getattr(plain, field)
             assert got.dtype == wanted.dtype, field
             np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9, err_msg=field)
@@ -665,6 +670,34 @@ def test_a_rollout_in_one_call_is_the_one_that_goes_step_by_step(name, statistic
     assert name != "CartPole-v1" or all(batch.terminated.any() for batch in batches[1:])
     for got, wanted in zip(after, expected_after, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
+def test_a_rollout_of_two_groups_on_two_threads_is_the_one_that_goes_step_by_step(name):
+    def rollouts(at_once, threads):
+        envs = make_vector(name, 9)
+        envs.time_limit = 20
+        policy = policy_for(ActionCodec(envs.single_action_space).distribution(Backend("numba", threads)),
+                            (envs.single_observation_space.shape[0], 5))  # fmt: skip
+        theta = 3 * policy.init(np.random.default_rng(0), np.float64)
+        collect = Collector(envs, policy, seed=1, rng=np.random.default_rng(2), dtype=np.float64)
+        passing = None if at_once else lambda t: None
+        batches = [copied(collect.collect(theta, steps, passing)) for steps in (50, 50, 70)]
+        assert not at_once or len(collect._in_one_call._groups) == 2
+        return batches, list(collect.place().values())
+
+    one, two = rollouts(True, 1), rollouts(True, 2)
+    for a, b in zip([*itertools.chain(*one[0]), *one[1]], [*itertools.chain(*two[0]), *two[1]], strict=True):
+        np.testing.assert_array_equal(a, b)
+    expected, after = rollouts(False, 1)
+    for batch, plain in zip(two[0], expected, strict=True):
+        order = np.argsort(batch.final_at)  # they come group by group
+        batch = batch._replace(final_at=batch.final_at[order], final_obs=batch.final_obs[order])
+        for field in set(Batch._fields) - {"branches"}:
+            np.testing.assert_allclose(getattr(batch, field), getattr(plain, field), atol=1e-9, err_msg=field)
+        assert len(batch.final_at) > 0
+    for got, wanted in zip(two[1], after, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-9)
 
 
 def test_a_rollout_in_one_call_that_is_not_finite_leaves_the_statistics_as_they_were():
@@ -707,3 +740,15 @@ def test_a_rollout_in_one_call_takes_parameters_of_its_policy_alone_and_of_eithe
             collector().collect(other, 4)
     acts = [collector().collect(precise, 4).act for precise in (theta, theta.astype(np.float64))]
     np.testing.assert_array_equal(*acts)
+
+
+def test_a_place_that_was_saved_does_not_change_with_the_next_rollout():
+    policy = policy_for(gaussian(1, Backend("numba", 1)), (3, 5))
+    theta = policy.init(np.random.default_rng(0))
+    collect = Collector(make_vector("Pendulum-v1", 3), policy, seed=1, rng=np.random.default_rng(2))
+    collect.collect(theta, 4)
+    place = collect.place()
+    before = {name: array.copy() for name, array in place.items()}
+    collect.collect(theta, 4)
+    for name, array in place.items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)

@@ -7,9 +7,12 @@ import pytest
 from cases import TWINS
 from hypothesis import given
 from hypothesis import strategies as st
+from minipg.kernels.arguments import Acted, Adam, RMSProp
 from minipg.kernels.cpu._jit import jit, jit_exact
 
 from minipg import Backend
+from minipg.distribution import gaussian
+from minipg.policy import policy_for
 
 numpy_twin, numba_twin = Backend("numpy", 1), Backend("numba", 1)
 dtypes = st.sampled_from([np.float32, np.float64])
@@ -32,11 +35,44 @@ def test_standardizing_centres_scales_and_clips_and_leaves_a_constant_finite(twi
 def test_a_large_epsilon_stands_beside_the_root_in_adam_and_under_it_in_rmsprop_AC3(twin):
     kernels, g, epsilon = Backend(twin, 1).kernels("optimizer"), np.array([1.0, -2.0]), 0.25
     theta, first, second = np.zeros((3, 2))
-    kernels.adam(g, 0.1, 0.9, 0.999, epsilon, 1, theta, first, second)
+    kernels.adam(g, Adam(0.1, epsilon=epsilon), 1, theta, first, second)
     np.testing.assert_allclose(theta, 0.1 * g / (np.abs(g) + epsilon), rtol=1e-12)
     theta, second = np.zeros((2, 2))
-    kernels.rmsprop(g, 0.1, 0.0, epsilon, theta, second)
+    kernels.rmsprop(g, RMSProp(0.1, 0.0, epsilon), theta, second)
     np.testing.assert_allclose(theta, 0.1 * g / np.sqrt(g * g + epsilon), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("twin", TWINS)
+def test_equal_numbers_have_no_spread_however_many_they_are(twin, dtype):
+    kernels, equal, explained = Backend(twin, 1).kernels("advantages"), np.full(100_000, 0.1, dtype), np.ones(1)
+    out = np.ones_like(equal)
+    kernels.normalize(equal, out)
+    assert not out.any()
+    kernels.explained_variance(np.zeros_like(equal), equal, explained)
+    assert np.isnan(explained[0])
+    ret = np.random.default_rng(0).normal(size=len(equal))
+    kernels.explained_variance(ret - 0.1, ret, explained)
+    np.testing.assert_allclose(explained, 1, atol=1e-12)
+
+
+@pytest.mark.parametrize("bound", [-20.0, 2.0])
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_policy_step_holds_log_std_in_its_range_and_nothing_else(twin, bound):
+    backend, rng = Backend(twin, 1), np.random.default_rng(0)
+    policy, kernels = policy_for(gaussian(2, backend), (3,)), backend.kernels("actor_critic")
+    theta = np.append(30 * rng.normal(size=policy.layout.size - 2), [bound, bound])
+    obs, stats, moved = rng.normal(size=(5, 3)), np.empty(3), theta.copy()
+    act = rng.normal(size=(5, 2)) * (30 if bound > 0 else 1e-9) + policy.forward(theta, obs).params[:, :2]
+    acted = Acted(obs, act, np.full(5, np.sign(bound)), policy.forward(theta, obs).params)
+    work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), 5))
+    # where σ is large far actions are good ones, where it is small they are bad: it wants to leave its range
+    kernels.policy_step(
+        policy.spec, acted, 0.0, False, RMSProp(0.1), math.inf, moved, np.zeros_like(theta), stats, work
+    )
+    assert moved[-2:].tolist() == [bound, bound]
+    np.testing.assert_allclose(moved[:-2], theta[:-2], atol=2)
+    assert (moved[:-2] != theta[:-2]).all()
 
 
 HOST_TWINS = pytest.mark.parametrize("twin", ["numpy", "numba"])

@@ -161,7 +161,7 @@ def test_fitting_a_critic_takes_adams_steps_on_the_gradient_of_its_loss_AC1_AC3(
         g = -critic.loss_and_gradient(theta, obs[rows], target[rows])[1]
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
         theta = theta + 0.05 * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
-    fitted, _ = critic.fit_adam(state, obs, target, order, 6, 0.05)
+    fitted, _, _ = critic.fit_adam(state, obs, target, order, 6, 0.05)
     np.testing.assert_allclose(fitted.theta, theta, rtol=1e-9)
     assert fitted.step == 4
 
@@ -176,7 +176,7 @@ def test_the_fitted_critic_is_kept_and_fitted_to_the_returns(monkeypatch):
         lambda *args, **limits: seen.append((args[3], original(*args, **limits))) or seen[-1][1],
     )
     agent.learn(1)
-    ((target, (state, _)),) = seen
+    ((target, (state, *_)),) = seen
     assert agent.value is state
     # returns of Pendulum are sums of costs: all negative, unlike advantages
     assert target.max() < 0

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from minipg import MLP, TRPO, Backend, GaussianPolicy, TRPOConfig
 from minipg.algorithms.advantages import Samples, explained_variance, normalize
+from minipg.algorithms.critic import Outcome
+from minipg.algorithms.optimizers import StepInfo
 from minipg.algorithms.trpo import update
 from minipg.errors import MinipgError
 from minipg.fisher import fisher_vector_product
@@ -196,11 +198,11 @@ def test_every_use_of_chance_has_a_stream_of_its_own():
     agent = TRPO("CartPole-v1", seed=3, num_envs=2, n_steps=32, hidden=(8,))
     # more shuffling draws more numbers, and no action changes
     other = TRPO("CartPole-v1", seed=3, num_envs=2, n_steps=32, hidden=(8,), vf_epochs=3)
-    lengths = []
+    lengths, nothing = [], Outcome(StepInfo("ok", 0.0, 0.0))
     for learner in (agent, other):
         rows = []
         learner._update = lambda batch, progress, rows=rows, learner=learner: (
-            rows.append(batch.act.copy()), learner.streams.shuffling.random(learner.config.vf_epochs), {}
+            rows.append(batch.act.copy()), learner.streams.shuffling.random(learner.config.vf_epochs), nothing
         )[-1]  # fmt: skip
         learner.learn(256)
         lengths.append(np.concatenate(rows))

@@ -16,8 +16,8 @@ def problem(rows=700, dtype=np.float32):
 def test_both_fits_learn_a_smooth_function_AC1():
     critic, state, obs, target, rng = problem()
     order = np.stack([rng.permutation(len(obs)) for _ in range(60)])
-    adam, losses = critic.fit_adam(state, obs, target, order, 64, 1e-2)
-    lbfgs, final = critic.fit_lbfgs(state, obs, target, iterations=200, l2=1e-5)
+    adam, losses, _ = critic.fit_adam(state, obs, target, order, 64, 1e-2)
+    lbfgs, final, _ = critic.fit_lbfgs(state, obs, target, iterations=200, l2=1e-5)
     start = critic.loss_and_gradient(state.theta, obs, target)[0]
     assert losses[-1] < 0.1 * start
     assert final[0] < 0.1 * start
@@ -30,9 +30,9 @@ def test_an_adam_fit_leaves_its_input_alone_and_continues_where_it_stopped():
     critic, state, obs, target, rng = problem(dtype=np.float64)
     before = [array.copy() for array in state[:3]]
     order = np.stack([rng.permutation(len(obs)) for _ in range(4)])
-    whole, _ = critic.fit_adam(state, obs, target, order, 64, 1e-2)
-    half, _ = critic.fit_adam(state, obs, target, order[:2], 64, 1e-2)
-    rest, _ = critic.fit_adam(half, obs, target, order[2:], 64, 1e-2)
+    whole, _, _ = critic.fit_adam(state, obs, target, order, 64, 1e-2)
+    half, _, _ = critic.fit_adam(state, obs, target, order[:2], 64, 1e-2)
+    rest, _, _ = critic.fit_adam(half, obs, target, order[2:], 64, 1e-2)
     for a, b in zip(before, state[:3], strict=True):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(whole, rest, strict=True):

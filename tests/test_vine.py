@@ -23,7 +23,7 @@ from minipg.errors import ConfigError, EnvironmentFault
 from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import policy_for
 from minipg.rollout import Collector, ObservationNormalizer, RewardScaler
-from minipg.rollout.vine import Follower, branch_advantages, branching, collect_with_vine
+from minipg.rollout.vine import Follower, branch_advantages, branching, collect_with_branches
 from minipg.runs import evaluate
 from minipg.theory.finite_mdp import (
     action_values,
@@ -197,7 +197,7 @@ def test_where_branches_are_exact_so_are_the_surrogate_and_its_gradient_TR2_TR13
     collect = Collector(envs, policy, seed=0, rng=rng, dtype=np.float64)
     settings = TRPOConfig(n_steps=8, gamma=0.9, vine_states=7, vine_branches=3, vine_length=1)
     # one step and then the exact V: Q̂ is Q
-    _, vine = collect_with_vine(collect, snapshots_of(envs), theta, lambda obs: obs @ V, settings, rng)
+    vine = collect_with_branches(collect, snapshots_of(envs), theta, lambda obs: obs @ V, settings, rng).branches
     at = vine.obs[:7].argmax(axis=1)
     assert vine.steps == len(vine.obs) == 21
     close(vine.q.reshape(actions, 7), Q[at].T, 1e-12)
@@ -282,10 +282,10 @@ def test_a_compiled_branch_is_paid_what_the_environment_itself_pays_in_line_TR13
         settings = TRPOConfig(n_steps=30, vine_states=12, vine_branches=3, vine_length=25)
         value = lambda obs: obs.sum(axis=1)
         answers.append(
-            collect_with_vine(collector, snapshots_of(envs), theta, value, settings, np.random.default_rng(0))
+            collect_with_branches(collector, snapshots_of(envs), theta, value, settings, np.random.default_rng(0))
         )
-    (batch, vine), (again, other) = answers
-    np.testing.assert_array_equal(batch.obs, again.obs)
+    np.testing.assert_array_equal(answers[0].obs, answers[1].obs)
+    vine, other = (batch.branches for batch in answers)
     np.testing.assert_array_equal(vine.act, other.act)
     assert vine.steps == other.steps
     np.testing.assert_allclose(vine.q, other.q, rtol=1e-5)
@@ -368,6 +368,11 @@ def test_between_branches_of_a_state_nothing_but_their_actions_differs_TR13():
 # ---- the trajectory that is left -----------------------------------------------------------------------------------
 
 
+def parts_of(batch):
+    """Every array of a rollout, without the branches."""
+    return [getattr(batch, name) for name in batch._fields if name != "branches"]
+
+
 @each
 @pytest.mark.parametrize("scaled", [False, True])
 def test_a_rollout_goes_on_as_if_there_had_been_no_branches_to_the_bit_TR13(kind, scaled):
@@ -380,11 +385,11 @@ def test_a_rollout_goes_on_as_if_there_had_been_no_branches_to_the_bit_TR13(kind
         value = lambda obs: obs.sum(axis=1)
         for _ in range(3):
             if branches:
-                batch, vine = collect_with_vine(collector, snapshots_of(envs), theta, value, settings, rng)
-                assert np.isfinite(vine.q).all()
+                batch = collect_with_branches(collector, snapshots_of(envs), theta, value, settings, rng)
+                assert np.isfinite(batch.branches.q).all()
             else:
                 batch = collector.collect(theta, 14)
-            yield from batch
+            yield from parts_of(batch)
             if scaled:
                 yield from (*collector.normalizer.moments.state().values(), *collector.scaler.moments.state().values())
                 yield collector.scaler.running.copy()
@@ -438,7 +443,7 @@ def test_states_are_chosen_uniformly_and_none_of_those_that_only_reset_TR13():
     settings = TRPOConfig(n_steps=6, vine_states=3, vine_branches=3, vine_length=2)
     rng, chosen = np.random.default_rng(0), []
     for _ in range(300):
-        _, vine = collect_with_vine(collector, snapshots_of(envs), theta, V, settings, rng)
+        vine = collect_with_branches(collector, snapshots_of(envs), theta, V, settings, rng).branches
         assert (vine.obs[:, 2] == 0).all()
         assert len(vine.obs) % 3 == 0
         assert vine.steps == len(vine.obs)
@@ -540,7 +545,7 @@ def test_the_steps_of_branches_are_steps(solver):
 
 def test_the_first_trajectory_is_that_of_single_paths():
     seen = [TRPO("CartPole-v1", threads=1, **{**SMALL, "sampling": how}) for how in ("vine", "single-path")]
-    for a, b in zip(*(agent._collect(agent._new_collector()) for agent in seen), strict=True):
+    for a, b in zip(*(parts_of(agent._collect(agent._new_collector())) for agent in seen), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

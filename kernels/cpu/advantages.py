@@ -42,11 +42,11 @@ def _values(critic, theta, obs, value, work):
 @jit
 def normalize(adv, out):
     """(Â − mean)/std; advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
-    mean, squares, largest = 0.0, 0.0, 0.0
+    origin, mean, squares, largest = np.float64(adv[0]), 0.0, 0.0, 0.0  # equal numbers have exactly this mean
     for i in range(adv.shape[0]):
-        mean += adv[i]
+        mean += adv[i] - origin
         largest = max(largest, abs(adv[i]))
-    mean /= adv.shape[0]
+    mean = origin + mean / adv.shape[0]
     for i in range(adv.shape[0]):
         squares += (adv[i] - mean) ** 2
     deviation = math.sqrt(squares / adv.shape[0])
@@ -63,13 +63,14 @@ def explained_variance(value, ret, out):
     value, ret (B,).
     """
     rows, mean, missed, spread, left = ret.shape[0], 0.0, 0.0, 0.0, 0.0
+    origin, first = np.float64(ret[0]), np.float64(ret[0]) - value[0]  # equal numbers have exactly these means
     for i in range(rows):
-        mean += ret[i]
-        missed += ret[i] - value[i]
-    mean, missed = mean / rows, missed / rows
+        mean += ret[i] - origin
+        missed += np.float64(ret[i]) - value[i] - first
+    mean, missed = origin + mean / rows, first + missed / rows
     for i in range(rows):
         spread += (ret[i] - mean) ** 2
-        left += (ret[i] - value[i] - missed) ** 2
+        left += (np.float64(ret[i]) - value[i] - missed) ** 2
     out[0] = 1 - left / spread if spread > 0 else math.nan
 
 

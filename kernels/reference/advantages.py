@@ -26,8 +26,8 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
 
 def normalize(adv, out):
     """(Â − mean)/std; advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
-    xp, centred = namespace(adv), adv - adv.mean()
-    deviation = xp.sqrt(_variance(centred)).astype(adv.dtype)
+    xp, centred = namespace(adv), _centred(adv)
+    deviation = xp.sqrt(xp.square(centred).mean())
     # a spread of mere rounding errors is no spread
     negligible = deviation <= 4 * float(xp.finfo(adv.dtype).eps) * xp.abs(adv).max()
     out[...] = centred / xp.where(negligible, xp.inf, deviation)
@@ -39,13 +39,15 @@ def explained_variance(value, ret, out):
     value, ret (B,).
     """
     xp = namespace(ret)
-    left, spread = _variance(ret - value), _variance(ret)
+    left, spread = (xp.square(_centred(x)).mean() for x in (ret.astype(float) - value, ret))
     out[...] = xp.where(spread > 0, 1 - left / xp.where(spread > 0, spread, 1), xp.nan)
 
 
-def _variance(x):
+def _centred(x):
+    """x − mean x, in float64; exactly 0 where all are equal, however many they are."""
     x = x.astype(float)
-    return namespace(x).square(x - x.mean()).mean()
+    x = x - x[0]
+    return x - x.mean()
 
 
 def work_size(sizes, n_params, rows):

@@ -59,10 +59,11 @@ def ascend(
     theta, first, second, stats = theta.copy(), adam.first.copy(), adam.second.copy(), xp.empty(6)
     act = xp.empty((size, *acted.act.shape[1:]), acted.act.dtype)
     work = xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), rows, size), theta.dtype)
+    epochs = Epochs(size, Adam(float(learning_rate)), float(max_grad_norm))
     with np.errstate(over="ignore"):  # `finite` says so
         kernels.ascend(
-            policy.spec, acted, terms, normalize, Epochs(size, Adam(learning_rate), max_grad_norm), max_kl,
-            measure, backend.to_device(order), adam.step, theta, first, second, stats, act, work,
+            policy.spec, acted, _floats(terms), normalize, epochs, float(max_kl), measure, backend.to_device(order),
+            adam.step, theta, first, second, stats, act, work,
         )  # fmt: skip
     steps, *means, finite = to_host(stats).tolist()
     return Ascent(theta, AdamState(first, second, adam.step + int(steps)), int(steps), *means, finite == 1)
@@ -86,5 +87,10 @@ def surrogate_gradient(
     act = xp.empty((len(rows), *acted.act.shape[1:]), acted.act.dtype)
     work = xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(acted.adv), len(rows)), theta.dtype)
     rows = backend.to_device(rows)
-    kernels.gradient(policy.spec, theta, acted, logp_old, terms, rows, True, grad, means, act, work)
+    kernels.gradient(policy.spec, theta, acted, logp_old, _floats(terms), rows, True, grad, means, act, work)
     return SurrogateGradient(grad, *to_host(means).tolist())
+
+
+def _floats(terms: SurrogateTerms) -> SurrogateTerms:
+    """For whole numbers a kernel would be compiled anew."""
+    return SurrogateTerms(*map(float, terms))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -109,7 +110,8 @@ class Helpers:
                 job = self._jobs.popleft()
             except IndexError:
                 if waiting is not None:
-                    waiting.finish_and_wait(done, self._posted, posted)
+                    with suppress(Exception):  # a helper that cannot wait there sleeps
+                        waiting.finish_and_wait(done, self._posted, posted)
                 done[0] = 1
                 if self._posted[0] == posted:
                     with self._awake:
