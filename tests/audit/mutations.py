@@ -811,7 +811,7 @@ def run_laws(folder: Path, laws: str) -> tuple[str, str]:
         "COLUMNS": "1000",
     }  # fmt: skip
     command = [
-        sys.executable, "-m", "pytest", "-x", "-q", "-rf", "--tb=no", "-p", "no:cacheprovider", "-p", "mutation_plugin",
+        sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-rf", "--tb=no", "-p", "no:cacheprovider", "-p", "mutation_plugin",
         f"tests/test_{file}.py", "-k", f"({names}) and not twins",
     ]  # fmt: skip
     try:
