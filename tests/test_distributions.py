@@ -189,7 +189,7 @@ def test_squashing_changes_log_prob_and_entropy_and_nothing_else(case):
     assert (d.entropy(p) <= np.minimum(plain.entropy(p), d.size * math.log(2)) + 1e-10).all()  # uniform has the most
 
 
-def test_impossible_actions_are_named():
+def test_impossible_actions_are_refused_by_name():
     with pytest.raises(ShapeError, match="expected indices from 0 to 2, got 0 to 3"):
         categorical(3).log_prob(np.zeros((2, 3)), np.array([0, 3]))
     with pytest.raises(ShapeError, match=r"act: expected shape \(2, 3\), got \(2,\)"):
@@ -202,7 +202,7 @@ def test_impossible_actions_are_named():
         bernoulli(2).score(np.zeros((1, 2)), np.array([[0, -1]]))
 
 
-def test_impossible_sizes_are_named():
+def test_impossible_sizes_are_refused_by_name():
     with pytest.raises(ConfigError, match="sizes"):
         multicategorical([2, 0])
     with pytest.raises(ConfigError, match="size"):
@@ -210,7 +210,7 @@ def test_impossible_sizes_are_named():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_no_categorical_is_any_distance_from_itself_TR5(dtype):
+def test_the_kl_of_a_categorical_from_itself_is_exactly_zero_TR5(dtype):
     for actions in (1, 2, 7):
         logits = np.random.default_rng(actions).normal(scale=3, size=(500, actions)).astype(dtype)
         assert (categorical(actions).kl(logits, logits) == 0).all()

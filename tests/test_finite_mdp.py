@@ -211,7 +211,7 @@ def test_visits_are_the_discounted_sum_of_the_state_distributions_TR1(case):
 
 
 @given(cases(connected=True))
-def test_the_three_objectives_are_one_another_in_other_words_PG2(case):
+def test_the_three_objectives_follow_from_one_another_PG2(case):
     mdp, pi, scale, rewards = case.mdp, case.pi, size(case.mdp), 20 * size(case.mdp, 0)
     (P, R), d = chain(mdp, pi), stationary(mdp, pi)
     close(d @ P, d, 1e-13, scale=1)
@@ -293,7 +293,7 @@ def test_no_policy_is_worth_more_than_the_optimal_one_and_one_is_worth_as_much_P
         at_most(action_values(mdp, policy), Q, size(mdp))
 
 
-def test_the_optimum_is_worth_a_long_way_PG13():
+def test_optimal_values_reach_back_over_many_steps_PG13():
     """A line of rooms: action 0 stays for nothing, action 1 goes on, and staying in the last room pays."""
     n, gamma = 8, 0.9
     moves = np.stack([np.eye(n), np.eye(n, k=1) + np.diag(np.arange(n) == n - 1)], axis=1)
@@ -305,7 +305,7 @@ def test_the_optimum_is_worth_a_long_way_PG13():
 
 
 @given(pairs())
-def test_the_performance_difference_is_the_advantage_met_on_the_way_TR1(pair):
+def test_the_performance_difference_is_the_old_advantage_under_the_new_visits_TR1(pair):
     mdp, pi, new = pair
     difference = start_value(mdp, new) - start_value(mdp, pi)
     met = visits(mdp, new) @ (new * advantages(mdp, pi)).sum(axis=1)
@@ -363,7 +363,7 @@ def test_no_constant_below_C_would_do_in_total_variation_TR3():
 
 
 @given(pairs())
-def test_kl_points_from_old_to_new_and_is_zero_only_at_home_TR3(pair):
+def test_kl_points_from_old_to_new_and_is_zero_only_for_equal_policies_TR3(pair):
     _, old, new = pair
     for s, divergence in enumerate(kl(old, new)):
         terms = [p * np.log(p / q) if q else np.inf for p, q in zip(old[s], new[s], strict=True) if p]
@@ -374,7 +374,7 @@ def test_kl_points_from_old_to_new_and_is_zero_only_at_home_TR3(pair):
 
 
 @given(cases())
-def test_the_mean_kl_is_the_kl_where_the_old_policy_goes_TR5(case):
+def test_the_mean_kl_is_the_kl_under_the_old_visits_TR5(case):
     mdp, old, new = case.mdp, softmax_policy(case.theta), softmax_policy(case.theta[::-1, ::-1] / 2)
     # with log(old/new) for a reward, the old policy's return is the KL it meets on its way
     met = start_value(mdp._replace(rewards=np.log(old / new)), old)
@@ -639,19 +639,19 @@ def test_the_surrogate_is_the_local_objective_sampled_from_the_old_policy_IS3(ca
         ({"rewards": np.zeros((0, 2))}, ConfigError, "rewards: expected at least one state and one action"),
     ],
 )
-def test_what_is_no_mdp_is_named(change, error, message):
+def test_arguments_that_make_no_mdp_are_refused_by_name(change, error, message):
     with pytest.raises(error, match=message):
         finite_mdp(**{**two_rooms()._asdict(), **change})
 
 
 @pytest.mark.parametrize("policy", [np.ones((2, 2)), np.ones((2, 3)) / 3, np.ones(2) / 2, np.full((2, 2), np.nan)])
-def test_what_is_no_policy_is_refused(policy):
+def test_tables_that_are_no_policy_are_refused(policy):
     for function in (values, visits, stationary, lambda mdp, new: local_objective(mdp, np.ones((2, 2)) / 2, new)):
         with pytest.raises(MinipgError):
             function(two_rooms(), policy)
 
 
-def test_averages_need_one_place_where_all_end_up_PG2():
+def test_averages_need_a_state_that_every_state_reaches_PG2():
     line, anyhow = np.eye(4)[[1, 2, 3, 3]], np.ones((4, 1))
     mdp = finite_mdp(line[:, None], np.arange(4.0)[:, None], np.eye(4)[0], 0.9)
     np.testing.assert_allclose(stationary(mdp, anyhow), [0, 0, 0, 1], atol=1e-15)

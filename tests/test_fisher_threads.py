@@ -92,7 +92,7 @@ def test_to_claim_an_array_changes_nothing_in_it(array):
     assert array.tobytes() == before
 
 
-def test_who_is_busy_elsewhere_is_not_waited_for():
+def test_a_thread_that_is_busy_elsewhere_is_not_waited_for():
     policy, theta, tape, vs = problem(CategoricalPolicy, 5 * TILE_ROWS, 2)
     release = threading.Event()
     busy = policy.backend.submit(release.wait, 60)

@@ -29,7 +29,7 @@ def test_standardizing_centres_scales_and_clips_and_leaves_a_constant_finite(twi
 
 
 @pytest.mark.parametrize("twin", TWINS)
-def test_a_large_epsilon_stands_beside_the_root_in_adam_and_under_it_in_rmsprop_AC3(twin):
+def test_epsilon_is_outside_the_root_in_adam_and_inside_it_in_rmsprop_AC3(twin):
     kernels, g, epsilon = Backend(twin, 1).kernels("optimizer"), np.array([1.0, -2.0]), 0.25
     theta, first, second = np.zeros((3, 2))
     kernels.adam(g, 0.1, 0.9, 0.999, epsilon, 1, theta, first, second)

@@ -130,7 +130,7 @@ REFERENCE = ("reinforce", "a2c", "trpo", "trpo, dual", "ppo, clip")  # with the 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("variant,backend", [*((v, "numba") for v in VARIANTS), *((v, "numpy") for v in REFERENCE)])
-def test_parameters_stay_finite_and_what_does_not_move_says_why(variant, backend, trouble, monkeypatch):
+def test_parameters_stay_finite_and_an_update_without_a_step_says_why(variant, backend, trouble, monkeypatch):
     name, own = VARIANTS[variant]
     make, told, settings, before = TROUBLES[trouble]
     settings = {**TINY, **own, **settings}

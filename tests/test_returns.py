@@ -21,14 +21,14 @@ def test_gae_may_be_written_over_its_input(twin):
     np.testing.assert_array_equal(delta, out)
 
 
-def test_shapes_that_disagree_are_named():
+def test_shapes_that_disagree_are_refused_by_name():
     with pytest.raises(ShapeError, match=r"terminated: expected shape \(3, 2\), got \(3,\)"):
         gae(np.zeros((3, 2)), np.zeros(3, bool), np.zeros((3, 2), bool), 0.9, 0.9)
 
 
 @pytest.mark.parametrize("at", [-1, 8, 200])
 @pytest.mark.parametrize("twin", TWINS)
-def test_a_final_observation_of_no_row_is_named_before_a_kernel_sees_it(twin, at):
+def test_a_final_observation_of_no_row_is_refused_before_a_kernel_reads_it(twin, at):
     from minipg import Backend
 
     never = np.zeros((4, 2), bool)

@@ -291,7 +291,7 @@ def test_a_compiled_branch_is_paid_what_the_environment_itself_pays_in_line_TR13
     np.testing.assert_allclose(vine.q, other.q, rtol=1e-5)
 
 
-def test_a_time_limit_cuts_a_branch_and_the_critic_says_the_rest_TR13():
+def test_a_time_limit_cuts_a_branch_and_the_critic_gives_the_rest_TR13():
     envs = CompiledVectorEnv("Pendulum-v1", 2, max_episode_steps=6)
     collector, theta = small_collector(envs)
     states = []
@@ -370,7 +370,7 @@ def test_between_branches_of_a_state_nothing_but_their_actions_differs_TR13():
 
 @each
 @pytest.mark.parametrize("scaled", [False, True])
-def test_a_rollout_goes_on_as_if_there_had_been_no_branches_to_the_bit_TR13(kind, scaled):
+def test_a_rollout_with_branches_has_the_bits_of_one_without_TR13(kind, scaled):
     def rollouts(branches):
         envs = worlds(kind)
         inputs = spaces.flatdim(envs.single_observation_space)
@@ -395,7 +395,7 @@ def test_a_rollout_goes_on_as_if_there_had_been_no_branches_to_the_bit_TR13(kind
 
 
 @each
-def test_a_state_that_is_taken_up_again_goes_on_as_it_did_to_the_bit(kind):
+def test_a_restored_state_continues_to_the_same_bits(kind):
     envs = worlds(kind)
     envs.reset(seed=4)
     envs.action_space.seed(0)
@@ -416,7 +416,7 @@ def test_a_state_that_is_taken_up_again_goes_on_as_it_did_to_the_bit(kind):
     envs.close()
 
 
-def test_branches_are_seen_through_the_statistics_as_they_stand_TR13():
+def test_branches_use_the_statistics_without_updating_them_TR13():
     envs = sync([Saved(n) for n in range(2)])
     normalizer, scaler = ObservationNormalizer(3, REFERENCE), RewardScaler(2, 0.9, REFERENCE)
     collector, theta = small_collector(envs, np.float64, normalizer=normalizer, scaler=scaler)
@@ -464,7 +464,7 @@ class Stuck(gym.Wrapper):
      (lambda: gym.vector.SyncVectorEnv([Counting], autoreset_mode=SAME), "Counting"),
      (lambda: gym.wrappers.vector.RecordEpisodeStatistics(make_vector("CartPole-v1", 2)), "RecordEpisode")],
 )  # fmt: skip
-def test_an_environment_that_cannot_be_saved_is_refused_by_name_and_it_is_said_which_can(env, what):
+def test_an_environment_without_saved_states_is_refused_and_the_message_lists_those_that_have_them(env, what):
     with pytest.raises(ConfigError, match=f"sampling: expected .*compiled.*MuJoCo.*save_state.* got .*{what}"):
         TRPO(env(), sampling="vine", threads=1)
 
@@ -475,7 +475,7 @@ def test_sticky_actions_are_refused():
         TRPO("ALE/Breakout-v5", sampling="vine", num_envs=1, hidden=(2,), threads=1)
 
 
-def test_a_wrapper_that_cannot_be_copied_is_named():
+def test_a_wrapper_that_cannot_be_copied_is_refused_by_name():
     with pytest.raises(ConfigError, match=r"got Stuck .*generator"):
         TRPO(Stuck(gym.make("CartPole-v1")), sampling="vine", threads=1, n_steps=8).learn(1)
 
@@ -491,7 +491,7 @@ def test_one_branch_is_too_few():
 
 
 @pytest.mark.parametrize("fault,what", [("reward", "reward nan"), ("crash", "RuntimeError at step 1 of a branch: bug")])
-def test_a_fault_in_a_branch_is_named_and_the_environments_stand_where_they_stood(fault, what):
+def test_a_fault_in_a_branch_is_named_and_the_environments_are_restored(fault, what):
     class Bad(Saved):
         armed = False
 
@@ -569,7 +569,7 @@ def test_vine_sampling_steps_mujoco():
 
 
 @pytest.mark.parametrize("space", [spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3), spaces.Box(-1, 1, (2, 1))])
-def test_any_actions_and_observations_will_do(space):
+def test_vine_sampling_takes_any_action_and_observation_space(space):
     envs, rows = sync([SavedMatching(space, mixed=True) for _ in range(2)]), []
     agent = TRPO(envs, threads=1, squash=isinstance(space, spaces.Box), **SMALL)
     agent.learn(1500, on_update=lambda agent, row: rows.append(row))

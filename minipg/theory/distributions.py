@@ -139,7 +139,7 @@ def kl_is_the_expected_log_ratio_from_old_to_new_DI6(case: Case) -> float:
     return max(apart(case, kl, weight @ ratio, weight @ np.abs(ratio) + size**2), apart(case, min(kl, 0), 0))
 
 
-def kl_and_its_gradient_are_zero_at_home_DI8(case: Case) -> float:
+def kl_and_its_gradient_are_zero_for_equal_parameters_DI8(case: Case) -> float:
     """KL(p‖p) = 0, ∇KL(p‖p) = 0."""
     d, old, *_ = draw(case)
     same = old.copy()
@@ -189,7 +189,7 @@ def importance_weights_give_the_mean_and_variance_under_the_other_distribution_I
     )
 
 
-def rows_do_not_know_of_each_other(case: Case) -> float:
+def results_of_a_row_do_not_depend_on_other_rows(case: Case) -> float:
     """What is computed of shuffled rows are the shuffled results, to the bit."""
     d, old, new, act, v = draw(case)
     order = case.rng.permutation(len(old))
@@ -255,12 +255,12 @@ LAWS: tuple[Law, ...] = (
     fisher_is_the_hessian_of_the_kl_DI8,
     fisher_is_symmetric_and_positive_semidefinite_DI3_DI5,
     kl_is_the_expected_log_ratio_from_old_to_new_DI6,
-    kl_and_its_gradient_are_zero_at_home_DI8,
+    kl_and_its_gradient_are_zero_for_equal_parameters_DI8,
     kl_gradient_is_its_derivative_in_the_new_parameters_DI6,
     entropy_is_the_expected_surprise_DI7,
     entropy_gradient_is_its_derivative_DI7,
     importance_weights_give_the_mean_and_variance_under_the_other_distribution_IS1_IS2,
-    rows_do_not_know_of_each_other,
+    results_of_a_row_do_not_depend_on_other_rows,
     adding_a_constant_to_the_logits_changes_nothing_DI3,
     extreme_parameters_give_finite_numbers,
     the_classifier_view_PG10,

@@ -49,7 +49,7 @@ def the_surrogate_is_the_ratio_times_the_advantage_and_its_own_derivative_IS3_PP
     )
 
 
-def the_clipped_objective_is_the_lesser_of_two_and_equal_at_home_PP2(case: Case) -> float:
+def the_clipped_objective_is_the_lesser_of_two_and_the_advantage_at_ratio_1_PP2(case: Case) -> float:
     """min(r Â, clip(r, 1 ± ε) Â) ≤ r Â, and Â at r = 1."""
     logp, logp_old, adv = _draw(case)
     epsilon, size = case.one_of(0.1, 0.2, 0.5), _terms(logp, logp_old, adv)
@@ -95,7 +95,7 @@ def the_penalised_gradient_is_that_of_the_ratio_less_beta_kl_PP3(case: Case) -> 
     return apart_from_slope(case, (gradient * v).sum(1, dtype=float), objective, new, v, size)
 
 
-def beta_halves_below_the_target_doubles_above_and_rests_between_PP4(case: Case) -> float:
+def beta_halves_below_the_target_doubles_above_and_stays_between_PP4(case: Case) -> float:
     """KL < d/1.5 ⇒ β/2; KL > 1.5 d ⇒ 2β; else β."""
     beta, target = float(np.exp(case.rng.normal())), float(np.exp(case.rng.normal() - 4))
     expected = {0.0: 0.5, 0.6: 0.5, 0.7: 1.0, 1.0: 1.0, 1.4: 1.0, 1.6: 2.0, 9.0: 2.0}
@@ -104,8 +104,8 @@ def beta_halves_below_the_target_doubles_above_and_rests_between_PP4(case: Case)
 
 LAWS: tuple[Law, ...] = (
     the_surrogate_is_the_ratio_times_the_advantage_and_its_own_derivative_IS3_PP1,
-    the_clipped_objective_is_the_lesser_of_two_and_equal_at_home_PP2,
+    the_clipped_objective_is_the_lesser_of_two_and_the_advantage_at_ratio_1_PP2,
     the_clipped_gradient_is_zero_where_the_clip_binds_against_the_advantage_PP2,
     the_penalised_gradient_is_that_of_the_ratio_less_beta_kl_PP3,
-    beta_halves_below_the_target_doubles_above_and_rests_between_PP4,
+    beta_halves_below_the_target_doubles_above_and_stays_between_PP4,
 )

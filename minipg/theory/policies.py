@@ -69,7 +69,7 @@ def _amplified(distribution: Distribution, params: Array) -> float:
     return (1 + size) ** 2 * max(1.0, narrow)
 
 
-def to_act_is_to_sample_the_distributions_of_the_states(case: Case) -> float:
+def act_samples_the_distribution_of_every_state(case: Case) -> float:
     """`acting` leaves the parameters of the forward pass, and the actions that the same noise makes of them."""
     policy, theta, _, obs, act, _, tape = _draw(case)
     distribution, params, acted = policy.distribution, np.empty_like(tape.params), np.empty_like(act)
@@ -134,7 +134,7 @@ def the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_P
     )
 
 
-def a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6(case: Case) -> float:
+def a_baseline_of_the_state_leaves_the_expected_gradient_unchanged_PG6(case: Case) -> float:
     """E_a[b(s) ∇log π(a|s)] = 0 in every state s."""
     policy, theta, _, obs, _, _, tape = _draw(case)
     params, act, weight = outcomes(policy.distribution, tape.params[0])
@@ -218,7 +218,7 @@ def an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothin
     return 0.0 if (improvement, kl) == (found.improvement, found.kl) and improvement > 0 and kl <= delta else math.inf
 
 
-def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> float:
+def the_surrogate_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> float:
     """⟨g, v⟩ = d/dt mean [min(r Â, clip(r) Â) − β KL(old‖θ + t v) + c H]; the KL beside it is the mean KL."""
     policy, theta, v, obs, act, adv, tape = _draw(case)
     old, d = tape.params, policy.distribution
@@ -245,13 +245,13 @@ def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> fl
 
 
 LAWS: tuple[Law, ...] = (
-    to_act_is_to_sample_the_distributions_of_the_states,
+    act_samples_the_distribution_of_every_state,
     jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9,
     the_fisher_product_is_the_explicit_matrix_times_v_TR9,
     the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6,
     the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9,
-    the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3,
-    a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6,
+    the_surrogate_gradient_is_that_of_its_objective_PP1_PP2_PP3,
+    a_baseline_of_the_state_leaves_the_expected_gradient_unchanged_PG6,
     the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5,
     conjugate_gradient_solves_the_damped_fisher_system_TR10,
     conjugate_gradient_is_the_best_of_its_krylov_space_TR10,

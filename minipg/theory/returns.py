@@ -85,7 +85,7 @@ def gae_is_the_td_error_at_lambda_0_and_the_return_minus_the_value_at_1_PG12(cas
     )
 
 
-def the_advantages_of_a_batch_are_gae_over_what_its_rows_saw_next_PG12_AC1(case: Case) -> float:
+def the_advantages_of_a_batch_are_gae_with_the_values_of_the_next_observations_PG12_AC1(case: Case) -> float:
     """V of what follows a row is the next row's, the last one's own, or after a truncation the final observation's."""
     rew, value, _, terminated, truncated, gamma, gae_lambda = _draw(case)
     at, after = np.flatnonzero(truncated), case.normal(rew.shape[1])
@@ -113,7 +113,7 @@ def a_k_step_advantage_is_the_sum_of_k_td_errors_PG11(case: Case) -> float:
     )
 
 
-def what_follows_an_end_does_not_reach_back_over_it(case: Case) -> float:
+def rewards_after_an_episodes_end_change_nothing_before_it(case: Case) -> float:
     """Rewards after an end change nothing before it, to the bit."""
     rew, _, next_value, terminated, truncated, gamma, gae_lambda = _draw(case)
     t, n = case.rng.integers(len(rew)), case.rng.integers(rew.shape[1])
@@ -133,8 +133,8 @@ LAWS: tuple[Law, ...] = (
     the_return_is_the_discounted_sum_to_the_end_of_the_episode_PG7,
     the_td_error_bootstraps_unless_the_episode_terminated_PG12_AC1,
     gae_is_the_weighted_sum_of_td_errors_within_the_episode_PG12,
-    the_advantages_of_a_batch_are_gae_over_what_its_rows_saw_next_PG12_AC1,
+    the_advantages_of_a_batch_are_gae_with_the_values_of_the_next_observations_PG12_AC1,
     gae_is_the_td_error_at_lambda_0_and_the_return_minus_the_value_at_1_PG12,
     a_k_step_advantage_is_the_sum_of_k_td_errors_PG11,
-    what_follows_an_end_does_not_reach_back_over_it,
+    rewards_after_an_episodes_end_change_nothing_before_it,
 )

@@ -407,9 +407,9 @@ SLIPS = {
     ("entropy never asked for", "if wants_entropy:", "if False:", "algorithms DI7"),
 ],
 "kernels/reference/act.py": [
-    ("σ is nobody's", "out, theta[count:], params)", "out, 0 * theta[count:], params)", "theory to_act_is"),
+    ("σ is nobody's", "out, theta[count:], params)", "out, 0 * theta[count:], params)", "theory act_samples"),
     ("the noise of a state is another's", "sample(params, noise,", "sample(params, noise[::-1].copy(),",
-     "theory to_act_is"),
+     "theory act_samples"),
 ],
 "kernels/cpu/_jit.py": [
     ("exact only where no fast kernel came first", "fastmath=False, ", "", "kernels exact_kernel"),
