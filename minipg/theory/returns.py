@@ -1,4 +1,4 @@
-"""Laws of returns and advantages, against sums written out term by term."""
+"""Laws of returns and advantages, compared with sums written out term by term."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.returns import advantages, discounted_returns, gae, td_errors
-from minipg.theory.case import Case, Law, apart
+from minipg.theory.case import Case, Law, error_ratio
 
 
 class Draw(NamedTuple):
-    """(T, N) rewards, values, values that follow, ends of both kinds (never both at once), γ and λ."""
+    """Rewards, values, values of the next observations, ends of both kinds (never both at once), all (T, N); γ, λ."""
 
     rew: Array
     value: Array
@@ -25,7 +25,7 @@ class Draw(NamedTuple):
 
 
 def _draw(case: Case) -> Draw:
-    """Where the episode goes on, the value that follows is the next row's."""
+    """Random arrays; within an episode, the value of the next observation is the next row's value."""
     shape = (case.count(12), case.count(3))
     end = case.rng.choice(3, size=shape, p=[0.7, 0.15, 0.15])
     rew, value, next_value = (case.normal(*shape) for _ in range(3))
@@ -50,11 +50,11 @@ def _sum(x: Array, bootstrap: Array | None, terminated: Array, truncated: Array,
 
 
 def the_return_is_the_discounted_sum_to_the_end_of_the_episode_PG7(case: Case) -> float:
-    """G_t = r_t + γ G_{t+1}; γ V follows a truncation, nothing a termination."""
+    """G_t = r_t + γ G_{t+1}, with γ V(s′) after a truncation and nothing after a termination."""
     rew, _, next_value, terminated, truncated, gamma, _ = _draw(case)
     G = discounted_returns(rew, next_value, terminated, truncated, gamma, case.backend)
     size = 1 + np.abs(rew).sum() + np.abs(next_value).max()
-    return apart(case, G, _sum(rew.astype(float), next_value, terminated, truncated, gamma), size)
+    return error_ratio(case, G, _sum(rew.astype(float), next_value, terminated, truncated, gamma), size)
 
 
 def the_td_error_bootstraps_unless_the_episode_terminated_PG12_AC1(case: Case) -> float:
@@ -62,7 +62,7 @@ def the_td_error_bootstraps_unless_the_episode_terminated_PG12_AC1(case: Case) -
     rew, value, next_value, terminated, _, gamma, _ = _draw(case)
     delta = td_errors(rew, value, next_value, terminated, gamma, case.backend)
     target = rew + gamma * np.where(terminated, 0, next_value).astype(float)
-    return apart(case, delta + value.astype(float), target, np.abs(rew) + np.abs(next_value) + np.abs(value))
+    return error_ratio(case, delta + value.astype(float), target, np.abs(rew) + np.abs(next_value) + np.abs(value))
 
 
 def gae_is_the_weighted_sum_of_td_errors_within_the_episode_PG12(case: Case) -> float:
@@ -70,7 +70,7 @@ def gae_is_the_weighted_sum_of_td_errors_within_the_episode_PG12(case: Case) -> 
     delta, _, _, terminated, truncated, gamma, gae_lambda = _draw(case)
     adv = gae(delta, terminated, truncated, gamma, gae_lambda, case.backend)
     expected = _sum(delta.astype(float), None, terminated, truncated, gamma * gae_lambda)
-    return apart(case, adv, expected, 1 + np.abs(delta).sum())
+    return error_ratio(case, adv, expected, 1 + np.abs(delta).sum())
 
 
 def gae_is_the_td_error_at_lambda_0_and_the_return_minus_the_value_at_1_PG12(case: Case) -> float:
@@ -80,13 +80,13 @@ def gae_is_the_td_error_at_lambda_0_and_the_return_minus_the_value_at_1_PG12(cas
     delta = td_errors(rew, value, next_value, terminated, gamma, case.backend)
     G = discounted_returns(rew, next_value, *ends, gamma, case.backend)
     return max(
-        apart(case, gae(delta, *ends, gamma, 0.0, case.backend), delta, np.abs(delta)),
-        apart(case, gae(delta, *ends, gamma, 1.0, case.backend), G - value.astype(float), size),
+        error_ratio(case, gae(delta, *ends, gamma, 0.0, case.backend), delta, np.abs(delta)),
+        error_ratio(case, gae(delta, *ends, gamma, 1.0, case.backend), G - value.astype(float), size),
     )
 
 
 def the_advantages_of_a_batch_are_gae_with_the_values_of_the_next_observations_PG12_AC1(case: Case) -> float:
-    """V of what follows a row is the next row's, the last one's own, or after a truncation the final observation's."""
+    """V(s′) is the next row's value, the value after the last row, or after a truncation the final observation's."""
     rew, value, _, terminated, truncated, gamma, gae_lambda = _draw(case)
     at, after = np.flatnonzero(truncated), case.normal(rew.shape[1])
     finals, next_value = case.normal(len(at)), np.concatenate([value[1:], after[None]])
@@ -96,7 +96,7 @@ def the_advantages_of_a_batch_are_gae_with_the_values_of_the_next_observations_P
     delta = td_errors(rew, value, next_value, terminated, gamma, case.backend)
     expected = gae(delta, terminated, truncated, gamma, gae_lambda, case.backend)
     size = 1 + np.abs(delta).sum() + np.abs(value)
-    return max(apart(case, adv, expected, size), apart(case, ret, expected.astype(float) + value, size))
+    return max(error_ratio(case, adv, expected, size), error_ratio(case, ret, expected.astype(float) + value, size))
 
 
 def a_k_step_advantage_is_the_sum_of_k_td_errors_PG11(case: Case) -> float:
@@ -108,13 +108,13 @@ def a_k_step_advantage_is_the_sum_of_k_td_errors_PG11(case: Case) -> float:
     powers = gamma ** np.arange(k, dtype=float)[:, None]
     k_step = (powers * rew).sum(0) + gamma**k * next_value[-1].astype(float) - value[0]
     return max(
-        apart(case, (powers * delta).sum(0), k_step, size),
-        apart(case, gae(delta, never, never, gamma, 1.0, case.backend)[0], k_step, size),
+        error_ratio(case, (powers * delta).sum(0), k_step, size),
+        error_ratio(case, gae(delta, never, never, gamma, 1.0, case.backend)[0], k_step, size),
     )
 
 
 def rewards_after_an_episodes_end_change_nothing_before_it(case: Case) -> float:
-    """Rewards after an end change nothing before it, to the bit."""
+    """Changing the rewards after an episode's end leaves all earlier results the same, to the bit."""
     rew, _, next_value, terminated, truncated, gamma, gae_lambda = _draw(case)
     t, n = case.rng.integers(len(rew)), case.rng.integers(rew.shape[1])
     terminated[t, n], truncated[t, n] = case.one_of((True, False), (False, True))
