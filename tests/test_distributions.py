@@ -1,4 +1,4 @@
-"""All families obey the same laws; what only one of them obeys stands at the end."""
+"""Special cases of the action distributions: what the laws for all families do not cover."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_an_action_without_probability_is_never_drawn(twin, dtype):
         assert act[0] == 1
         assert act[1] != 1
         assert act[2] != 2
-    # nor where rounding has left the probabilities of all others with a sum below the uniform
+    # not even if the probabilities of the other actions sum to less than the uniform, by rounding
     many = np.random.default_rng(0).normal(size=(500, 6)).astype(dtype)
     many[:, -1] = -1e4
     assert (categorical(6, d.backend).sample(many, np.full(500, last)) < 5).all()
@@ -177,7 +177,7 @@ def test_the_entropy_of_a_squashed_gaussian_and_its_gradient_are_right_to_1e_11_
 
 
 @given(distributions(families=("squashed",)))
-def test_squashing_changes_log_prob_and_entropy_and_nothing_else(case):
+def test_squashing_changes_only_log_prob_and_entropy(case):
     d, p = case.distribution, case.params
     plain = gaussian(d.size, d.backend)
     np.testing.assert_array_equal(d.sample(p, case.noise), plain.sample(p, case.noise))

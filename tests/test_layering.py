@@ -14,6 +14,8 @@ import pytest
 from host_cuda import host_cupy
 from mutations import planted, slips
 
+from minipg.theory import LAWS
+
 ROOT = Path(__file__).parent.parent
 
 # Lowest first. A module belongs to the longest of these names that its own begins with. It may import from lines above
@@ -212,5 +214,7 @@ def test_no_public_name_is_without_a_docstring():
 
 def test_every_planted_slip_has_a_place():
     for slip in slips():
-        text = (ROOT / slip.file).read_text()
+        text, (file, *words) = (ROOT / slip.file).read_text(), slip.laws.split()
         assert planted(slip, text) not in (None, text), (slip.file, slip.name)
+        names = " ".join([*LAWS, (ROOT / f"tests/test_{file}.py").read_text()]).lower()
+        assert all(word.lower() in names for word in words), (slip.file, slip.name, slip.laws)

@@ -1,4 +1,4 @@
-"""The network and its two derivatives: forward mode, reverse mode, and what ties them together."""
+"""Special cases of the network: kinks, NaN, dtypes, large and empty batches, wrong shapes."""
 
 import numpy as np
 import pytest

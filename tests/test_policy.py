@@ -98,7 +98,7 @@ def test_the_kl_of_a_small_natural_step_is_delta_to_first_order_TR6_TR7(kind, se
     assert abs(kl / delta - 1) < 10 * np.sqrt(delta)
 
 
-def test_log_std_is_the_tail_of_theta_and_the_same_in_every_state():
+def test_log_std_is_the_last_part_of_theta_and_the_same_in_every_state():
     policy = GaussianPolicy(MLP((2, 3, 2)), log_std_init=-0.5)
     theta = policy.init(np.random.default_rng(0))
     assert policy.layout.views(theta)["log_std"].tolist() == [-0.5, -0.5]
@@ -115,7 +115,7 @@ def of_state(size, log_std_init=0.0, layers=(3, 4), family=gaussian, twin="numba
     return policy_for(family(size, Backend(twin)), layers, state_dependent_std=True, log_std_init=log_std_init)
 
 
-def test_the_policy_of_a_distribution_is_the_one_asked_for():
+def test_policy_for_makes_the_policy_of_a_distribution():
     assert isinstance(policy_for(categorical(3), (2,)), CategoricalPolicy)
     assert type(policy_for(bernoulli(3), (2,), state_dependent_std=True)) is NetworkPolicy
     assert policy_for(multicategorical([2, 3]), (2, 8)).mlp.sizes == (2, 8, 5)

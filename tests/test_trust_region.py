@@ -1,4 +1,4 @@
-"""Conjugate gradient and line search: they know a callable and a vector, and nothing of policies."""
+"""Conjugate gradient and line search, which take a function and a vector and know nothing of policies."""
 
 import math
 from itertools import pairwise

@@ -245,7 +245,7 @@ SLIPS = {
      "kernels likely"),
     ("a place is never left alone", "last_first.astype(np.uint64) + 1)", "last_first.astype(np.uint64))",
      "kernels likely"),
-    ("every epoch the same", "others[epoch].tolist()", "others[0].tolist()", "kernels shuffled"),
+    ("every epoch the same", "others[epoch].tolist()", "others[0].tolist()", "kernels shuffles"),
     ("numbers of another generator", "x ^ (x >> 27)", "x ^ (x >> 26)", "kernels SplitMix64"),
 ],
 "kernels/reference/regression.py": [
