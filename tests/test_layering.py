@@ -58,23 +58,25 @@ def modules():
             yield ".".join([package, *(p for p in parts if p != "__init__")]), path
 
 
-def imports(path):
-    """The dotted names that a file imports, at its top or inside functions.
+class AtRunTime(ast.NodeTransformer):
+    """A tree without the imports that only a type checker follows."""
 
-    `from a import b` gives a and a.b, as either may be the module; `from minipg import b` gives minipg.b alone.
-    """
-    for node in ast.walk(ast.parse(path.read_text())):
+    def visit_If(self, node):
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+
+def imports(path):
+    """The dotted names that a file imports, at its top or inside functions: a.b for `from a import b`."""
+    for node in ast.walk(AtRunTime().visit(ast.parse(path.read_text()))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            if node.module != "minipg":
-                yield node.module
 
 
 def longest(name, known):
-    """The longest of the known dotted names that this one begins with: a module, of what is in it."""
+    """The longest of the known dotted names that this one begins with: of a function's name, its module."""
     while name not in known and "." in name:
         name = name.rpartition(".")[0]
     return name
@@ -167,23 +169,6 @@ def test_twins_share_names_and_signatures(file):
     assert reference == public(import_module(f"minipg.kernels.cpu.{file}"))
     with host_cupy():
         assert reference == public(import_module(f"minipg.kernels.gpu.{file}"))
-
-
-def test_factories_make_kernels_of_the_same_signature_in_all_twins():
-    def made(twin):
-        of = lambda file: import_module(f"minipg.kernels.{twin}.{file}")
-        for file, names in (
-            ("surrogate_epochs", ("gradient", "climb")),
-            ("policy_gradient", ("gradient", "from_observations")),
-            ("surrogate_value", ("evaluate",)),
-            ("act", ("act",)),
-        ):
-            for name in names:
-                kernel = getattr(of(file), name)("categorical")
-                yield f"{file}.{name}", str(inspect.signature(getattr(kernel, "py_func", kernel)))
-
-    with host_cupy():
-        assert dict(made("gpu")) == dict(made("reference")) == dict(made("cpu"))
 
 
 def test_an_install_has_every_file_of_the_cuda_twin():
