@@ -23,9 +23,10 @@ from minipg.theory.objectives import LAWS as OBJECTIVES
 from minipg.theory.policies import LAWS as POLICIES
 from minipg.theory.returns import LAWS as RETURNS
 from minipg.theory.twins import LAWS as TWINS
+from minipg.theory.updates import LAWS as UPDATES
 
 LAWS: dict[str, Law] = {
-    law.__name__: law for law in (*NETWORKS, *DISTRIBUTIONS, *POLICIES, *RETURNS, *OBJECTIVES, *FITS, *TWINS)
+    law.__name__: law for law in (*NETWORKS, *DISTRIBUTIONS, *POLICIES, *RETURNS, *OBJECTIVES, *FITS, *UPDATES, *TWINS)
 }
 
 

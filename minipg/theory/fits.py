@@ -111,6 +111,24 @@ def a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3(case: Case) -> floa
     return worst if fitted.step == step else np.inf
 
 
+def a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3(case: Case) -> float:
+    """One step along −∇ mean (V − target)², shortened to the largest norm, and the loss before it."""
+    critic = ValueNetwork(MLP((case.count(4), case.count(5), 1), "tanh", case.backend))
+    theta, rmsprop = case.normal(critic.mlp.layout.size), RMSProp(0.01, 0.9, 0.1)
+    second, max_norm = (case.normal(len(theta)) ** 2).astype(case.dtype), case.one_of(np.inf, 0.5)
+    obs = case.normal(case.count(9), critic.mlp.sizes[0])
+    target, x = case.normal(len(obs)), theta.astype(float)
+    loss, gradient = critic.loss_and_gradient(x, obs.astype(float), target.astype(float))
+    g = -gradient * min(1.0, max_norm / max(np.linalg.norm(gradient), 1e-300))
+    s = 0.9 * second.astype(float) + 0.1 * g * g
+    kernels, stats, reach = case.backend.kernels("actor_critic"), np.empty(2), 1 + np.abs(theta).sum()
+    work = np.empty(kernels.work_size(critic.mlp.sizes, len(theta), len(obs)), case.dtype)
+    kernels.critic_step(critic.mlp.spec, obs, target, rmsprop, max_norm, theta, second, stats, work)
+    size = (reach * (1 + np.abs(obs).max()) + np.abs(target).max()) ** 2
+    pairs = (theta, x + 0.01 * g / np.sqrt(s + 0.1)), (second, s), (stats, [loss, 1.0])
+    return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
+
+
 def moments_merged_in_parts_are_those_of_the_whole(case: Case) -> float:
     """Chan's merge: count, mean and sum of squared deviations do not depend on how the rows are split."""
     rows, more = case.count(9), case.count(9)
@@ -134,5 +152,6 @@ LAWS: tuple[Law, ...] = (
     the_global_norm_is_clipped_only_from_above_AC3,
     the_critics_gradient_is_that_of_the_mean_squared_error_AC1,
     a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3,
+    a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3,
     moments_merged_in_parts_are_those_of_the_whole,
 )

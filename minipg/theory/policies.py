@@ -36,7 +36,7 @@ class Draw(NamedTuple):
     tape: PolicyTape
 
 
-def _draw(case: Case) -> Draw:
+def draw(case: Case) -> Draw:
     """A small tanh policy of any kind on a random batch."""
     hidden = [case.count(5) for _ in range(case.rng.integers(3))]
     family, of_state = KINDS[case.rng.integers(len(KINDS))]
@@ -62,7 +62,7 @@ def _size(params: Array) -> float:
     return math.exp(4 * float(np.abs(params).max()))
 
 
-def _amplified(distribution: Distribution, params: Array) -> float:
+def amplification(distribution: Distribution, params: Array) -> float:
     """A bound on how much the score amplifies rounding of the parameters: 1/σ² for Gaussians, 1 for logits."""
     size = float(np.abs(params).max())
     narrow = 1.0 if distribution.discrete else math.exp(-2 * float(params[..., distribution.size :].min()))
@@ -71,7 +71,7 @@ def _amplified(distribution: Distribution, params: Array) -> float:
 
 def act_samples_the_distribution_of_every_state(case: Case) -> float:
     """`acting` writes the parameters of the forward pass, and the actions that the same noise gives."""
-    policy, theta, _, obs, act, _, tape = _draw(case)
+    policy, theta, _, obs, act, _, tape = draw(case)
     distribution, params, acted = policy.distribution, np.empty_like(tape.params), np.empty_like(act)
     noise = distribution.noise(case.rng, (len(obs),), case.dtype)
     policy.acting(theta, len(obs))(obs, noise, params, acted)
@@ -84,7 +84,7 @@ def act_samples_the_distribution_of_every_state(case: Case) -> float:
 
 def jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9(case: Case) -> float:
     """J v = d/dt params(θ + t v); ⟨g, J v⟩ = ⟨Jᵀ g, v⟩."""
-    policy, theta, v, obs, _, _, tape = _draw(case)
+    policy, theta, v, obs, _, _, tape = draw(case)
     g = case.normal(*tape.params.shape)
     Jv, JTg = policy.jvp(theta, tape, v), policy.vjp(theta, tape, g)
     reach = (1 + np.abs(v).sum()) * (1 + np.abs(theta).max()) ** 2
@@ -96,7 +96,7 @@ def jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9(case: C
 
 def the_fisher_product_is_the_explicit_matrix_times_v_TR9(case: Case) -> float:
     """F v + damping v = (1/B) Σ Jᵀ M J v + damping v."""
-    policy, theta, v, obs, _, _, tape = _draw(case)
+    policy, theta, v, obs, _, _, tape = draw(case)
     J, params = _jacobian(policy, theta, obs), tape.params.astype(float)
     MJv = policy.distribution.fisher_product(params, J @ v.astype(float))
     explicit = np.einsum("bdp,bd->p", J, MJv) / len(obs)
@@ -106,7 +106,7 @@ def the_fisher_product_is_the_explicit_matrix_times_v_TR9(case: Case) -> float:
 
 def the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6(case: Case) -> float:
     """vᵀF v = d²/dt² mean KL(π_θ‖π_{θ+tv})."""
-    policy, theta, v, obs, _, _, _ = _draw(case)
+    policy, theta, v, obs, _, _, _ = draw(case)
     v = v / np.linalg.norm(v)
     theta64, obs64 = theta.astype(float), obs.astype(float)
     old = policy.forward(theta64, obs64).params
@@ -118,14 +118,14 @@ def the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6(case: Case) -> floa
 
 def the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9(case: Case) -> float:
     """⟨g, v⟩ = d/dt [L + c mean H](θ + t v) at the old θ, where L is the mean advantage and the KL is 0."""
-    policy, theta, v, obs, act, adv, tape = _draw(case)
+    policy, theta, v, obs, act, adv, tape = draw(case)
     c = case.one_of(0.0, 0.5)
     terms = policy_gradient(policy, theta, tape, act, adv, c) * v
     theta64, obs64 = theta.astype(float), obs.astype(float)
     old, acted = policy.forward(theta64, obs64).params, act if act.dtype == np.int64 else act.astype(float)
     L = surrogate_and_kl(policy, obs64, acted, adv.astype(float), old)
     H = lambda x: policy.distribution.entropy(policy.forward(x, obs64).params).mean()
-    amplified = _amplified(policy.distribution, old) * (1 + np.abs(v).sum())
+    amplified = amplification(policy.distribution, old) * (1 + np.abs(v).sum())
     size = np.abs(terms).sum() + amplified * (c + np.abs(adv).mean())
     value, kl = surrogate_and_kl(policy, obs, act, adv, tape.params)(theta)
     return max(
@@ -137,7 +137,7 @@ def the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_P
 
 def a_baseline_of_the_state_leaves_the_expected_gradient_unchanged_PG6(case: Case) -> float:
     """E_a[b(s) ∇log π(a|s)] = 0 in every state s."""
-    policy, theta, _, obs, _, _, tape = _draw(case)
+    policy, theta, _, obs, _, _, tape = draw(case)
     params, act, weight = outcomes(policy.distribution, tape.params[0])
     tape = policy.forward(theta, np.repeat(obs[:1], len(act), 0))
     b = case.normal(1)[0]
@@ -147,7 +147,7 @@ def a_baseline_of_the_state_leaves_the_expected_gradient_unchanged_PG6(case: Cas
 
 def conjugate_gradient_solves_the_damped_fisher_system_TR10(case: Case) -> float:
     """(F + damping I) x = g: the residual and the curvature xᵀ(F + damping I) x are those of the x returned."""
-    policy, theta, v, _, _, _, tape = _draw(case)
+    policy, theta, v, _, _, _, tape = draw(case)
     product = fisher_operator(policy, theta, tape, 0.5)
     cg = conjugate_gradient(product, v, iterations=case.count(8))
     Ax, size = product(cg.x), np.linalg.norm(v) + np.linalg.norm(product(np.abs(cg.x)))
@@ -161,7 +161,7 @@ def conjugate_gradient_solves_the_damped_fisher_system_TR10(case: Case) -> float
 
 def conjugate_gradient_is_the_best_of_its_krylov_space_TR10(case: Case) -> float:
     """After k products, x minimises ½ xᵀA x − gᵀx over the span of g, A g, …, Aᵏ⁻¹g."""
-    policy, theta, g, _, _, _, tape = _draw(case)
+    policy, theta, g, _, _, _, tape = draw(case)
     product, k = fisher_operator(policy, theta, tape, 0.5), int(case.rng.integers(1, 5))
     A = np.stack([product(e) for e in np.eye(len(theta), dtype=theta.dtype)]).astype(float)
     g64, basis = g.astype(float), np.zeros((len(theta), 0))
@@ -177,7 +177,7 @@ def conjugate_gradient_is_the_best_of_its_krylov_space_TR10(case: Case) -> float
 
 def the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5(case: Case) -> float:
     """L(θ′) = mean r Â, and the KL is mean KL(old‖θ′), at a θ′ other than the old one."""
-    policy, theta, v, obs, act, adv, tape = _draw(case)
+    policy, theta, v, obs, act, adv, tape = draw(case)
     old, d, theta = tape.params, policy.distribution, theta + theta.dtype.type(0.2) * v
     value, kl = surrogate_and_kl(policy, obs, act, adv, old)(theta)
     new = policy.forward(theta, obs).params
@@ -192,7 +192,7 @@ def the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5(case: Case) -> flo
 
 def the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7(case: Case) -> float:
     """Δ = √(2δ/xᵀF x) x has ½ ΔᵀF Δ = δ."""
-    policy, theta, v, _, _, _, tape = _draw(case)
+    policy, theta, v, _, _, _, tape = draw(case)
     product, delta = fisher_operator(policy, theta, tape, 0.5), case.one_of(1e-4, 1e-2, 1.0)
     cg = conjugate_gradient(product, v, iterations=8)
     step = theta.dtype.type(step_scale(cg.curvature, delta)) * cg.x
@@ -201,7 +201,7 @@ def the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7(case: Case
 
 def an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothing_TR11(case: Case) -> float:
     """L(θ′) − L(θ) > 0 and mean KL ≤ δ, or the result is the θ object that was passed."""
-    policy, theta, _, obs, act, adv, tape = _draw(case)
+    policy, theta, _, obs, act, adv, tape = draw(case)
     L, delta, before = surrogate_and_kl(policy, obs, act, adv, tape.params), 0.01, float(adv.mean(dtype=float))
 
     def evaluate(x: Array) -> tuple[float, float]:
@@ -221,7 +221,7 @@ def an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothin
 
 def the_surrogate_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> float:
     """⟨g, v⟩ = d/dt mean [min(r Â, clip(r) Â) − β KL(old‖θ + t v) + c H]; the KL returned with it is the mean KL."""
-    policy, theta, v, obs, act, adv, tape = _draw(case)
+    policy, theta, v, obs, act, adv, tape = draw(case)
     old, d = tape.params, policy.distribution
     theta = theta + case.normal(len(theta), scale=0.1)
     clip_range, beta, c = case.one_of(math.inf, 0.1, 0.3), case.one_of(0.0, 2.0), case.one_of(0.0, 0.5)
@@ -236,7 +236,7 @@ def the_surrogate_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> f
         return float((gain - beta * d.kl(old64, params) + c * d.entropy(params)).mean())
 
     params = policy.forward(theta.astype(float), obs.astype(float)).params
-    amplified = _amplified(d, np.stack([old, params]))
+    amplified = amplification(d, np.stack([old, params]))
     ratio = np.exp(d.log_prob(params, acted) - d.log_prob(old64, acted))
     size = np.abs(slope).sum() + amplified * (1 + np.abs(v).sum()) * (1 + (ratio * np.abs(adv)).mean())
     return max(

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from minipg.checks import Array
+from minipg.kernels.arguments import Steps
+from minipg.network import MLP
 from minipg.returns import advantages, discounted_returns, gae, td_errors
 from minipg.theory.case import Case, Law, error_ratio
 
@@ -99,6 +101,58 @@ def the_advantages_of_a_batch_are_gae_with_the_values_of_the_next_observations_P
     return max(error_ratio(case, adv, expected, size), error_ratio(case, ret, expected.astype(float) + value, size))
 
 
+def the_estimate_of_a_rollout_is_gae_of_the_critics_values_PG12_AC1(case: Case) -> float:
+    """V of every observation by one network, Â by GAE, and the targets Â + V; V of the first rows may be given."""
+    rew, _, _, terminated, truncated, gamma, gae_lambda = _draw(case)
+    rows, envs, at = rew.size, rew.shape[1], np.flatnonzero(truncated)
+    critic = MLP((case.count(4), case.count(5), 1), "tanh", case.backend)
+    theta, obs = case.normal(critic.layout.size), case.normal(rows + envs + len(at), critic.sizes[0])
+    parts = obs[:rows].reshape(*rew.shape, -1), obs[rows : rows + envs], obs[rows + envs :]
+    value, adv, ret = np.empty(len(obs), case.dtype), np.empty_like(rew), np.empty_like(rew)
+    kernels, given = case.backend.kernels("advantages"), case.one_of(0, rows // 2)
+    work = np.empty(kernels.work_size(critic.sizes, len(theta), rows), case.dtype)
+    kernels.values(critic.spec, theta, obs[:given], value[:given], work)
+    steps = Steps(*parts, at, rew, terminated, truncated)
+    kernels.estimate(critic.spec, theta, steps, given, gamma, gae_lambda, value, adv, ret, work)
+    V = critic.forward(theta.astype(float), obs.astype(float)).out[:, 0]
+    own = V[:rows].reshape(rew.shape)
+    following = np.concatenate([own[1:], V[None, rows : rows + envs]])
+    following.ravel()[at] = V[rows + envs :]
+    delta = rew + gamma * np.where(terminated, 0, following) - own
+    expected = _sum(delta, None, terminated, truncated, gamma * gae_lambda)
+    size = (1 + np.abs(theta).sum()) * (1 + np.abs(obs).max()) * (1 + np.abs(rew).sum() + rows)
+    pairs = zip((value, adv, ret), (V, expected, expected + own), strict=True)
+    return max(error_ratio(case, got, want, size) for got, want in pairs)
+
+
+def normalized_advantages_have_mean_0_and_deviation_1_and_equal_ones_are_0(case: Case) -> float:
+    """(Â − mean)/std; where all are equal, 0 and not 0/0."""
+    adv = case.one_of(1e-3, 1.0, 100.0) * case.normal(1 + case.count(9)) + case.one_of(0.0, 10.0)
+    adv, kernels = adv.astype(case.dtype), case.backend.kernels("advantages")
+    out, equal = np.empty_like(adv), np.full_like(adv, adv[0])
+    kernels.normalize(adv, out)
+    kernels.normalize(equal, equal)
+    exact = adv.astype(float)
+    expected = (exact - exact.mean()) / exact.std()
+    size = (1 + np.abs(expected)) * (1 + np.abs(exact).max() / exact.std())
+    return math.inf if equal.any() else error_ratio(case, out, expected, size)
+
+
+def explained_variance_is_1_less_the_ratio_of_the_variances(case: Case) -> float:
+    """1 − Var(G − V)/Var(G): 1 for V = G + c, NaN where G is constant."""
+    ret, value = case.normal(1 + case.count(9)), case.normal(1 + case.count(9))
+    value, kernels = np.resize(value, ret.shape), case.backend.kernels("advantages")
+    found = np.empty((3, 1))
+    kernels.explained_variance(value, ret, found[0])
+    kernels.explained_variance(ret + case.dtype(0.5), ret, found[1])
+    kernels.explained_variance(value, np.full_like(ret, case.one_of(-2.0, 0.0, 0.5)), found[2])
+    exact = ret.astype(float)
+    size = (1 + np.abs(ret).max() + np.abs(value).max()) ** 2 / exact.var()
+    expected = 1 - (exact - value).var() / exact.var()
+    worst = max(error_ratio(case, found[0], expected, size), error_ratio(case, found[1], 1.0, size))
+    return worst if np.isnan(found[2, 0]) else math.inf
+
+
 def a_k_step_advantage_is_the_sum_of_k_td_errors_PG11(case: Case) -> float:
     """Σ_{i<k} γⁱ δ_i = Σ_{i<k} γⁱ r_i + γᵏ V(s_k) − V(s_0)."""
     rew, value, next_value, _, _, gamma, _ = _draw(case)
@@ -135,6 +189,9 @@ LAWS: tuple[Law, ...] = (
     gae_is_the_weighted_sum_of_td_errors_within_the_episode_PG12,
     the_advantages_of_a_batch_are_gae_with_the_values_of_the_next_observations_PG12_AC1,
     gae_is_the_td_error_at_lambda_0_and_the_return_minus_the_value_at_1_PG12,
+    the_estimate_of_a_rollout_is_gae_of_the_critics_values_PG12_AC1,
+    normalized_advantages_have_mean_0_and_deviation_1_and_equal_ones_are_0,
+    explained_variance_is_1_less_the_ratio_of_the_variances,
     a_k_step_advantage_is_the_sum_of_k_td_errors_PG11,
     rewards_after_an_episodes_end_change_nothing_before_it,
 )

@@ -1,0 +1,99 @@
+"""Laws of the kernels that update a policy: one step of RMSProp, and epochs of minibatch Adam on a surrogate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minipg.algorithms.surrogate import surrogate_gradient
+from minipg.checks import Array
+from minipg.kernels.arguments import Acted, Adam, Epochs, RMSProp, SurrogateTerms
+from minipg.objective import policy_gradient, surrogate_value
+from minipg.theory.case import Case, Law, error_ratio
+from minipg.theory.policies import Draw, amplification, draw
+
+
+def a_policy_step_is_rmsprop_along_the_policy_gradient_PG9_AC3(case: Case) -> float:
+    """One step along mean [Â ∇log π + c ∇H], shortened to the largest norm; the norm before that, and mean H."""
+    drawn, normalizes, max_norm = draw(case), case.one_of(True, False), case.one_of(math.inf, 0.1)
+    policy, theta, _, obs, act, adv, tape = drawn
+    rmsprop, c = RMSProp(case.one_of(0.01, 1.0), 0.9, 0.1), case.one_of(0.0, 0.5)
+    second = (case.normal(len(theta)) ** 2).astype(case.dtype)
+    x, weight = theta.astype(float), _normalized(adv) if normalizes else adv.astype(float)
+    forward = policy.forward(x, obs.astype(float))
+    g = policy_gradient(policy, x, forward, _acts(act), weight, c)
+    norm, entropy = np.linalg.norm(g), policy.distribution.entropy(forward.params).mean()
+    g = g * min(1.0, max_norm / max(norm, 1e-300))
+    s = 0.9 * second.astype(float) + 0.1 * g * g
+    expected = policy.project(x + rmsprop.learning_rate * g / np.sqrt(s + 0.1))
+    kernels, stats = case.backend.kernels("actor_critic"), np.empty(3)
+    work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(obs)), case.dtype)
+    acted = Acted(obs, act, adv, tape.params)
+    kernels.policy_step(policy.spec, acted, c, normalizes, rmsprop, max_norm, theta, second, stats, work)
+    size = _size(drawn, weight)
+    pairs = (theta, expected), (second, s), (stats, [norm, entropy, 1.0])
+    return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
+
+
+def the_epochs_are_adam_on_the_gradient_of_every_minibatch_PP1_PP2_PP3_AC3(case: Case) -> float:
+    """Every epoch and every minibatch from any state of Adam, up to the first minibatch with a KL above max_kl.
+
+    Beside θ and Adam's state: the number of steps, the mean share of ratios beyond the clip range, and the surrogate,
+    KL and entropy of the new θ.
+    """
+    drawn, normalizes, max_kl = draw(case), case.one_of(True, False), case.one_of(math.inf, 1e-2, 0.0)
+    policy, theta, v, obs, act, adv, tape = drawn
+    terms = SurrogateTerms(case.one_of(math.inf, 0.2), case.one_of(0.0, 1.0), case.one_of(0.0, 0.5))
+    epochs = Epochs(case.count(len(obs)), Adam(0.01, 0.8, 0.9, 0.1), case.one_of(math.inf, 0.5))
+    order, taken, beyond = np.stack([case.rng.permutation(len(obs)) for _ in range(2)]), 0, 0.0
+    theta = (theta + case.dtype(0.1) * v).astype(case.dtype)
+    first, second = case.normal(len(theta), scale=0.1), (case.normal(len(theta)) ** 2).astype(case.dtype)
+
+    x, m, s = (array.astype(float) for array in (theta, first, second))
+    weight = _normalized(adv) if normalizes else adv.astype(float)
+    exact = Acted(obs.astype(float), _acts(act), weight, tape.params.astype(float))
+    logp_old = policy.distribution.log_prob(exact.params, exact.act)
+    starts = range(0, len(obs), epochs.minibatch_size)
+    for chosen in (epoch[start : start + epochs.minibatch_size] for epoch in order for start in starts):
+        g, kl, share = surrogate_gradient(policy, x, exact, terms, chosen)
+        if kl > max_kl:
+            break
+        g, taken, beyond = (
+            g * min(1.0, epochs.max_grad_norm / max(np.linalg.norm(g), 1e-300)),
+            taken + 1,
+            beyond + share,
+        )
+        m, s, step = 0.8 * m + 0.2 * g, 0.9 * s + 0.1 * g * g, 5 + taken
+        x = policy.project(x + 0.01 * m / (1 - 0.8**step) / (np.sqrt(s / (1 - 0.9**step)) + 0.1))
+    kernels, stats = case.backend.kernels("surrogate_epochs"), np.empty(6)
+    size = _size(drawn, weight)
+    work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(obs), epochs.minibatch_size), case.dtype)
+    some = np.empty((epochs.minibatch_size, *act.shape[1:]), act.dtype)
+    acted = Acted(obs, act, adv, tape.params)
+    kernels.ascend(policy.spec, acted, terms, normalizes, epochs, max_kl, order, 5, theta, first, second, stats,
+                   some, work)  # fmt: skip
+    means = surrogate_value(policy, x, exact, logp_old)
+    pairs = (theta, x), (first, m), (second, s), (stats, [taken, beyond / max(taken, 1), *means, 1.0])
+    return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
+
+
+def _acts(act: Array) -> Array:
+    return act if act.dtype == np.int64 else act.astype(float)
+
+
+def _normalized(adv: Array) -> Array:
+    adv = adv.astype(float)
+    return (adv - adv.mean()) / adv.std()
+
+
+def _size(drawn: Draw, weight: Array) -> float:
+    """A bound on how much a step amplifies rounding of the batch and of the parameters."""
+    reach = (1 + np.abs(drawn.obs).max()) * (1 + np.abs(drawn.theta).max()) ** 2 * len(drawn.theta)
+    return amplification(drawn.policy.distribution, drawn.tape.params) ** 2 * reach * (1 + float(np.abs(weight).max()))
+
+
+LAWS: tuple[Law, ...] = (
+    a_policy_step_is_rmsprop_along_the_policy_gradient_PG9_AC3,
+    the_epochs_are_adam_on_the_gradient_of_every_minibatch_PP1_PP2_PP3_AC3,
+)
