@@ -59,11 +59,8 @@ def the_epochs_are_adam_on_the_gradient_of_every_minibatch_PP1_PP2_PP3_AC3(case:
         g, kl, share = surrogate_gradient(policy, x, exact, terms, chosen)
         if kl > max_kl:
             break
-        g, taken, beyond = (
-            g * min(1.0, epochs.max_grad_norm / max(np.linalg.norm(g), 1e-300)),
-            taken + 1,
-            beyond + share,
-        )
+        g = g * min(1.0, epochs.max_grad_norm / max(float(np.linalg.norm(g)), 1e-300))
+        taken, beyond = taken + 1, beyond + share
         m, s, step = 0.8 * m + 0.2 * g, 0.9 * s + 0.1 * g * g, 5 + taken
         x = policy.project(x + 0.01 * m / (1 - 0.8**step) / (np.sqrt(s / (1 - 0.9**step)) + 0.1))
     kernels, stats = case.backend.kernels("surrogate_epochs"), np.empty(6)
