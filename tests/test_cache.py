@@ -1,6 +1,7 @@
-"""Compiled code that was kept is no condition: damaged, or with no place to be kept, it is made again."""
+"""Compiled code is kept in the user's cache folder; without it, or where it is damaged, kernels are compiled again."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,35 +11,29 @@ from pathlib import Path
 import pytest
 from minipg.kernels.cpu import _cache, fisher, mlp
 
-SCRIPT = """
+KERNEL = """
 from minipg.kernels.cpu import _jit
-if {nowhere}:
-    from minipg.kernels.cpu import _cache
-    _cache._Locator.ensure_cache_path = lambda self: open("/dev/null/nowhere")
 
 @_jit.jit
 def double(x):
     return 2 * x
-
-print(double(21))
 """
-
-
-def doubled(tmp_path, nowhere=False):
-    """What a small kernel in a process of its own gives, and what is said."""
-    script = tmp_path / "script.py"
-    if not script.exists():
-        script.write_text(SCRIPT.format(nowhere=nowhere))
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    ended = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout, ended.stderr
 
 
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
 @pytest.mark.parametrize("damage", ["empty", "cut", "other", "unwritable"])
-def test_a_kernel_whose_kept_code_is_damaged_is_compiled_again_and_kept(tmp_path, suffix, damage):
-    assert doubled(tmp_path) == ("42\n", "")
+def test_a_kernel_whose_cache_file_is_damaged_is_compiled_again_and_cached(tmp_path, suffix, damage, monkeypatch):
+    monkeypatch.setattr(_cache, "folder", lambda: tmp_path / "cache")
+    script = tmp_path / "script.py"
+    script.write_text(KERNEL)
+
+    def compilations():
+        """How often a dispatcher that knows nothing yet has to compile the kernel for an integer."""
+        double = runpy.run_path(str(script))["double"]
+        assert double(21) == 42
+        return sum(double.stats.cache_misses.values())
+
+    assert (compilations(), compilations()) == (1, 0)
     (file,) = (tmp_path / "cache").rglob(f"*{suffix}")
     content = file.read_bytes()
     if damage == "unwritable":
@@ -46,17 +41,35 @@ def test_a_kernel_whose_kept_code_is_damaged_is_compiled_again_and_kept(tmp_path
         file.mkdir()
     else:
         file.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "other": b"theta = 0\n"}[damage])
-    assert doubled(tmp_path) == ("42\n", "")
+    assert compilations() == 1
+    assert compilations() == (damage == "unwritable")
     if damage != "unwritable":
         assert len(file.read_bytes()) > 0.9 * len(content)
 
 
-def test_without_a_place_for_compiled_code_kernels_are_compiled_in_every_run_and_that_is_said(tmp_path):
-    out, err = doubled(tmp_path, nowhere=True)
-    assert out == "42\n"
-    assert err.splitlines() == [
+WITHOUT_A_PLACE = """
+from minipg.kernels.cpu import _cache
+_cache._Locator.ensure_cache_path = lambda self: open("/dev/null/nowhere")
+"""
+
+
+def test_without_a_place_for_compiled_code_kernels_are_compiled_in_every_run_and_a_line_says_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(WITHOUT_A_PLACE + KERNEL + "print(double(21))")
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert ended.stdout == "42\n"
+    assert ended.stderr.splitlines() == [
         "compiled kernels cannot be kept, so they are compiled in every run: set NUMBA_CACHE_DIR to a folder"
     ]
+
+
+def test_two_checkouts_of_the_same_kernels_share_their_compiled_code(tmp_path, monkeypatch):
+    first, own = _cache.folder.__wrapped__(), Path(_cache.__file__)
+    copy = tmp_path / "clone" / "kernels"
+    shutil.copytree(own.parent.parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(_cache, "__file__", str(copy / "cpu" / "_cache.py"))
+    monkeypatch.setattr(_cache, "sources", _cache.sources.__wrapped__)
+    assert _cache.folder.__wrapped__() == first
 
 
 def test_a_change_of_any_kernels_file_makes_the_compiled_code_of_all_stale(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from minipg import Backend
 from minipg.policy import policy_for
-from minipg.theory import LAWS, hold
+from minipg.theory import LAWS, check_law
 from minipg.theory.distributions import FAMILIES
 from minipg.theory.policies import KINDS
 
@@ -45,7 +45,7 @@ def alike(got, expected, dtype, terms=1.0):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("law", LAWS)
 def test_law_on_the_cuda_twin(law, dtype, cuda):
-    verdict = hold(LAWS[law], cuda, dtype, examples=30)
+    verdict = check_law(LAWS[law], cuda, dtype, examples=30)
     assert verdict.held, verdict
 
 

@@ -24,8 +24,8 @@ from minipg.policy import policy_for
 from minipg.returns import discounted_returns, gae, td_errors
 from minipg.rollout.vine import Follower
 from minipg.runtime import backend
-from minipg.runtime.backend import to_host, fetch, why_no_device
-from minipg.theory import LAWS, hold
+from minipg.runtime.backend import fetch, to_host, why_no_device
+from minipg.theory import LAWS, check_law
 from minipg.theory.distributions import FAMILIES
 from minipg.theory.policies import KINDS
 
@@ -89,10 +89,10 @@ def agree(device, got, expected, dtype=None, amplified=1.0):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("law", LAWS)
 def test_every_law_holds_on_the_device(device, law, dtype):
-    verdict = hold(LAWS[law], Backend("cupy"), dtype, examples=25 if device.real else 5)
+    verdict = check_law(LAWS[law], Backend("cupy"), dtype, examples=25 if device.real else 5)
     assert verdict.held, verdict
     if not device.real:
-        assert verdict == hold(LAWS[law], Backend("numpy", 1), dtype, examples=5)._replace(backend="cupy")
+        assert verdict == check_law(LAWS[law], Backend("numpy", 1), dtype, examples=5)._replace(backend="cupy")
 
 
 def of_network(twin, dtype, rng):

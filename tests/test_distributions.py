@@ -1,4 +1,4 @@
-"""All families obey the same laws; what only one of them obeys stands at the end."""
+"""Special cases of the action distributions: what the laws for all families do not cover."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_an_action_without_probability_is_never_drawn(twin, dtype):
         assert act[0] == 1
         assert act[1] != 1
         assert act[2] != 2
-    # nor where rounding has left the probabilities of all others with a sum below the uniform
+    # not even if the probabilities of the other actions sum to less than the uniform, by rounding
     many = np.random.default_rng(0).normal(size=(500, 6)).astype(dtype)
     many[:, -1] = -1e4
     assert (categorical(6, d.backend).sample(many, np.full(500, last)) < 5).all()
@@ -177,7 +177,7 @@ def test_the_entropy_of_a_squashed_gaussian_and_its_gradient_are_right_to_1e_11_
 
 
 @given(distributions(families=("squashed",)))
-def test_squashing_changes_log_prob_and_entropy_and_nothing_else(case):
+def test_squashing_changes_only_log_prob_and_entropy(case):
     d, p = case.distribution, case.params
     plain = gaussian(d.size, d.backend)
     np.testing.assert_array_equal(d.sample(p, case.noise), plain.sample(p, case.noise))
@@ -189,7 +189,7 @@ def test_squashing_changes_log_prob_and_entropy_and_nothing_else(case):
     assert (d.entropy(p) <= np.minimum(plain.entropy(p), d.size * math.log(2)) + 1e-10).all()  # uniform has the most
 
 
-def test_impossible_actions_are_named():
+def test_impossible_actions_are_refused_by_name():
     with pytest.raises(ShapeError, match="expected indices from 0 to 2, got 0 to 3"):
         categorical(3).log_prob(np.zeros((2, 3)), np.array([0, 3]))
     with pytest.raises(ShapeError, match=r"act: expected shape \(2, 3\), got \(2,\)"):
@@ -202,7 +202,7 @@ def test_impossible_actions_are_named():
         bernoulli(2).score(np.zeros((1, 2)), np.array([[0, -1]]))
 
 
-def test_impossible_sizes_are_named():
+def test_impossible_sizes_are_refused_by_name():
     with pytest.raises(ConfigError, match="sizes"):
         multicategorical([2, 0])
     with pytest.raises(ConfigError, match="size"):
@@ -210,7 +210,7 @@ def test_impossible_sizes_are_named():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_no_categorical_is_any_distance_from_itself_TR5(dtype):
+def test_the_kl_of_a_categorical_from_itself_is_exactly_zero_TR5(dtype):
     for actions in (1, 2, 7):
         logits = np.random.default_rng(actions).normal(scale=3, size=(500, actions)).astype(dtype)
         assert (categorical(actions).kl(logits, logits) == 0).all()

@@ -1,4 +1,4 @@
-"""The theory on random finite MDPs, solved exactly: identities to rounding, inequalities with no other slack."""
+"""The theory on random finite MDPs that are solved exactly: identities and inequalities hold up to rounding."""
 
 from itertools import pairwise, product
 
@@ -211,7 +211,7 @@ def test_visits_are_the_discounted_sum_of_the_state_distributions_TR1(case):
 
 
 @given(cases(connected=True))
-def test_the_three_objectives_are_one_another_in_other_words_PG2(case):
+def test_the_three_objectives_follow_from_one_another_PG2(case):
     mdp, pi, scale, rewards = case.mdp, case.pi, size(case.mdp), 20 * size(case.mdp, 0)
     (P, R), d = chain(mdp, pi), stationary(mdp, pi)
     close(d @ P, d, 1e-13, scale=1)
@@ -254,7 +254,7 @@ def two_rooms(gamma=0.5):
     return finite_mdp(np.broadcast_to(np.eye(2), (2, 2, 2)), [[0.0, 0], [1, 1]], [1.0, 0], gamma)
 
 
-def test_with_discounted_action_values_the_averages_would_fall_PG9():
+def test_a_step_along_the_gradient_with_discounted_action_values_lowers_the_averages_PG9():
     """Room 0 pays 1 for entering room 1, which takes 3 to leave: a short-sighted Q is for it, the averages against."""
     moves = [[[1.0, 0], [0, 1]], [[1, 0], [1, 0]]]
     mdp, theta = finite_mdp(moves, [[0.0, 1], [-3, -3]], [1.0, 0], 0.25), np.zeros((2, 2))
@@ -293,8 +293,8 @@ def test_no_policy_is_worth_more_than_the_optimal_one_and_one_is_worth_as_much_P
         at_most(action_values(mdp, policy), Q, size(mdp))
 
 
-def test_the_optimum_is_worth_a_long_way_PG13():
-    """A line of rooms: action 0 stays for nothing, action 1 goes on, and staying in the last room pays."""
+def test_optimal_values_reach_back_over_many_steps_PG13():
+    """A line of rooms: action 0 stays and pays nothing, action 1 moves on, and the last room pays."""
     n, gamma = 8, 0.9
     moves = np.stack([np.eye(n), np.eye(n, k=1) + np.diag(np.arange(n) == n - 1)], axis=1)
     mdp = finite_mdp(moves, np.outer(np.arange(n) == n - 1, [1.0, 1]), np.eye(n)[0], gamma)
@@ -305,11 +305,11 @@ def test_the_optimum_is_worth_a_long_way_PG13():
 
 
 @given(pairs())
-def test_the_performance_difference_is_the_advantage_met_on_the_way_TR1(pair):
+def test_the_performance_difference_is_the_old_advantage_under_the_new_visits_TR1(pair):
     mdp, pi, new = pair
     difference = start_value(mdp, new) - start_value(mdp, pi)
-    met = visits(mdp, new) @ (new * advantages(mdp, pi)).sum(axis=1)
-    close(difference, met, 1e-12, size(mdp, 2))
+    expected = visits(mdp, new) @ (new * advantages(mdp, pi)).sum(axis=1)
+    close(difference, expected, 1e-12, size(mdp, 2))
 
 
 @given(cases())
@@ -335,7 +335,7 @@ def test_the_return_is_at_least_the_local_objective_less_the_penalty_TR3(pair):
     mdp, pi, new = pair
     J, L, scale = start_value(mdp, new), local_objective(mdp, pi, new), size(mdp, 2)
     at_most(lower_bound(mdp, pi, new), J, scale)
-    # what stands behind it: C TV² bounds the difference on both sides, and TV² ≤ ½ KL (Pinsker), so C/2 would do
+    # the theorem behind it: C TV² bounds the difference on both sides, and TV² ≤ ½ KL (Pinsker), so C/2 would do
     C, tv = penalty_constant(mdp, pi), total_variation(pi, new).max()
     close(penalty_constant(mdp._replace(rewards=-mdp.rewards), pi), C, 1e-12, size(mdp, 3))
     at_most(abs(J - L), C * tv**2, scale)
@@ -346,24 +346,24 @@ def test_the_return_is_at_least_the_local_objective_less_the_penalty_TR3(pair):
 
 
 def trap(alpha, gamma=0.9):
-    """Nearly the worst case: with probability α the new policy springs a trap, and there errs with probability α."""
+    """Nearly the worst case: with probability α the new policy enters a state in which it errs with probability α."""
     transitions = np.zeros((2, 3, 2))
     transitions[0, :2, 0] = transitions[0, 2, 1] = transitions[1, :, 1] = 1
     mdp = finite_mdp(transitions, [[-1.0, 1, 1], [-1, 1, 1]], [1.0, 0], gamma)
     return mdp, np.array([[0.5, 0.5, 0]] * 2), np.array([[0.5 - alpha, 0.5, alpha], [0.5 + alpha, 0.5 - alpha, 0]])
 
 
-def test_no_constant_below_C_would_do_in_total_variation_TR3():
+def test_no_smaller_constant_than_C_bounds_the_shortfall_in_total_variation_TR3():
     mdp, pi, new = trap(1e-4)
     shortfall = local_objective(mdp, pi, new) - start_value(mdp, new)
     C_tv2 = penalty_constant(mdp, pi) * total_variation(pi, new).max() ** 2
     assert 0.998 * C_tv2 < shortfall <= C_tv2
-    mdp, pi, new = trap(0.2)  # and L alone is no bound: it climbs where the return falls
+    mdp, pi, new = trap(0.2)  # and L alone is no bound: it rises while the return falls
     assert start_value(mdp, new) < start_value(mdp, pi) < local_objective(mdp, pi, new)
 
 
 @given(pairs())
-def test_kl_points_from_old_to_new_and_is_zero_only_at_home_TR3(pair):
+def test_kl_points_from_old_to_new_and_is_zero_only_for_equal_policies_TR3(pair):
     _, old, new = pair
     for s, divergence in enumerate(kl(old, new)):
         terms = [p * np.log(p / q) if q else np.inf for p, q in zip(old[s], new[s], strict=True) if p]
@@ -374,11 +374,11 @@ def test_kl_points_from_old_to_new_and_is_zero_only_at_home_TR3(pair):
 
 
 @given(cases())
-def test_the_mean_kl_is_the_kl_where_the_old_policy_goes_TR5(case):
+def test_the_mean_kl_is_the_kl_under_the_old_visits_TR5(case):
     mdp, old, new = case.mdp, softmax_policy(case.theta), softmax_policy(case.theta[::-1, ::-1] / 2)
-    # with log(old/new) for a reward, the old policy's return is the KL it meets on its way
-    met = start_value(mdp._replace(rewards=np.log(old / new)), old)
-    close(mean_kl(mdp, old, new), (1 - mdp.gamma) * met, 1e-12, scale=10)
+    # with the reward log(old/new), the old policy's return is the discounted sum of KLs along its trajectories
+    total = start_value(mdp._replace(rewards=np.log(old / new)), old)
+    close(mean_kl(mdp, old, new), (1 - mdp.gamma) * total, 1e-12, scale=10)
 
 
 def test_a_small_kl_keeps_its_digits():
@@ -426,7 +426,7 @@ def test_no_policy_has_a_higher_bound_than_the_maximiser_TR4(case, share):
 
 
 @given(cases())
-def test_without_a_future_the_maximiser_is_greedy_TR4(case):
+def test_with_gamma_0_the_maximiser_is_greedy_TR4(case):
     mdp = case.mdp._replace(gamma=0.0)
     for pi in (case.pi, softmax_policy(case.theta)):
         best = np.where(pi > 0, mdp.rewards, -np.inf).max(axis=1)
@@ -549,8 +549,8 @@ def test_the_plain_gradient_moves_the_policy_elsewhere_in_other_coordinates_TR8(
 
 
 @st.composite
-def weighted(draw, covered=True):
-    """p, q and f on a few points; q covers p unless told."""
+def weighted(draw):
+    """p, q and f on a few points; q > 0 everywhere."""
     n = draw(st.integers(1, 6))
     return draw(rows((n,))), draw(rows((n,), least=1)), draw(integers((n,), -4, 4)) / 2
 
@@ -622,7 +622,7 @@ def test_the_surrogate_is_the_local_objective_sampled_from_the_old_policy_IS3(ca
     close(g, exact, 1e-12, scale)
 
 
-# what is refused
+# refused arguments
 
 
 @pytest.mark.parametrize(
@@ -639,19 +639,19 @@ def test_the_surrogate_is_the_local_objective_sampled_from_the_old_policy_IS3(ca
         ({"rewards": np.zeros((0, 2))}, ConfigError, "rewards: expected at least one state and one action"),
     ],
 )
-def test_what_is_no_mdp_is_named(change, error, message):
+def test_arguments_that_make_no_mdp_are_refused_by_name(change, error, message):
     with pytest.raises(error, match=message):
         finite_mdp(**{**two_rooms()._asdict(), **change})
 
 
 @pytest.mark.parametrize("policy", [np.ones((2, 2)), np.ones((2, 3)) / 3, np.ones(2) / 2, np.full((2, 2), np.nan)])
-def test_what_is_no_policy_is_refused(policy):
+def test_tables_that_are_no_policy_are_refused(policy):
     for function in (values, visits, stationary, lambda mdp, new: local_objective(mdp, np.ones((2, 2)) / 2, new)):
         with pytest.raises(MinipgError):
             function(two_rooms(), policy)
 
 
-def test_averages_need_one_place_where_all_end_up_PG2():
+def test_averages_need_a_state_that_every_state_reaches_PG2():
     line, anyhow = np.eye(4)[[1, 2, 3, 3]], np.ones((4, 1))
     mdp = finite_mdp(line[:, None], np.arange(4.0)[:, None], np.eye(4)[0], 0.9)
     np.testing.assert_allclose(stationary(mdp, anyhow), [0, 0, 0, 1], atol=1e-15)

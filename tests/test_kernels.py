@@ -1,4 +1,4 @@
-"""Kernels without a public function of their own, and the law that twins compute the same."""
+"""Kernels without a public function, and how exact kernels round."""
 
 import math
 
@@ -32,7 +32,7 @@ def test_standardizing_centres_scales_and_clips_and_leaves_a_constant_finite(twi
 
 
 @pytest.mark.parametrize("twin", TWINS)
-def test_a_large_epsilon_stands_beside_the_root_in_adam_and_under_it_in_rmsprop_AC3(twin):
+def test_epsilon_is_outside_the_root_in_adam_and_inside_it_in_rmsprop_AC3(twin):
     kernels, g, epsilon = Backend(twin, 1).kernels("optimizer"), np.array([1.0, -2.0]), 0.25
     theta, first, second = np.zeros((3, 2))
     kernels.adam(g, Adam(0.1, epsilon=epsilon), 1, theta, first, second)
@@ -85,7 +85,7 @@ def shuffled(twin, key, labels, epochs):
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 50), st.integers(0, 3))
-def test_orders_are_the_same_to_the_bit_and_labels_all_stay(key, rows, epochs):
+def test_twins_shuffle_to_the_same_bits_and_keep_all_labels(key, rows, epochs):
     labels = np.arange(7, 7 + rows)
     order = shuffled("numba", key, labels, epochs)
     np.testing.assert_array_equal(order, shuffled("numpy", key, labels, epochs))
@@ -93,12 +93,12 @@ def test_orders_are_the_same_to_the_bit_and_labels_all_stay(key, rows, epochs):
 
 
 @HOST_TWINS
-def test_rows_are_shuffled_anew_in_every_epoch_and_by_every_key(twin):
+def test_every_epoch_and_every_key_shuffles_differently(twin):
     orders = [shuffled(twin, key, np.arange(100), 2) for key in (1, 2)]
     assert len({tuple(order) for two in orders for order in two.tolist()}) == 4
 
 
-def test_the_numbers_are_those_of_SplitMix64():
+def test_the_random_numbers_are_the_published_ones_of_SplitMix64():
     published = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
     assert Backend("numpy", 1).kernels("shuffling")._splitmix64(np.uint64(1234567), 4).tolist() == published
 
@@ -108,7 +108,7 @@ def test_every_order_is_as_likely_as_any_other(twin):
     orders = shuffled(twin, 0, np.arange(4), 24_000)
     _, counts = np.unique(orders, axis=0, return_counts=True)
     assert len(counts) == 24
-    assert ((counts - 1000) ** 2).sum() / 1000 < 55  # of 23 degrees of freedom: beyond it once in 5000 keys
+    assert ((counts - 1000) ** 2).sum() / 1000 < 55  # χ² of 23 degrees of freedom exceeds 55 with probability 1/5000
 
 
 @jit_exact
@@ -117,11 +117,11 @@ def product_and_sum(a, b, c):
 
 
 @jit
-def around_it(a, b, c):
+def fast_caller(a, b, c):
     return product_and_sum(a, b, c)
 
 
-def test_an_exact_kernel_rounds_every_operation_even_if_a_fast_one_is_what_it_is_first_compiled_for():
-    a, b = 1 + 2.0**-30, 1 - 2.0**-30  # their product 1 − 2⁻⁶⁰ rounds to 1, which a fused multiply-add never sees
-    assert around_it(a, b, -1.0) == 0
+def test_an_exact_kernel_rounds_every_operation_even_if_it_is_first_compiled_inside_a_fast_one():
+    a, b = 1 + 2.0**-30, 1 - 2.0**-30  # their product 1 − 2⁻⁶⁰ rounds to 1; a fused multiply-add does not round it
+    assert fast_caller(a, b, -1.0) == 0
     assert product_and_sum(a, b, -1.0) == 0

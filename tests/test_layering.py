@@ -1,10 +1,12 @@
-"""The house stands as drawn: imports point down, twins are alike, importing minipg imports little."""
+"""The layout: imports point down, twins have the same functions, `import minipg` imports little."""
 
 import ast
 import configparser
 import inspect
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -12,100 +14,39 @@ import pytest
 from host_cuda import host_cupy
 from mutations import planted, slips
 
+from minipg.theory import LAWS
+
 ROOT = Path(__file__).parent.parent
 
-# lower floors first; modules of one floor do not import each other
-FLOORS = [
-    ["minipg.kernels", "minipg.kernels.reference", "minipg.kernels.cpu", "minipg.kernels.cpu.classic_control",
-     "minipg.kernels.gpu", "minipg.kernels.gpu.classic_control"],
-    ["minipg.kernels.arguments", "minipg.kernels._quadrature", "minipg.kernels._layers",
-     "minipg.kernels.reference._namespace", "minipg.kernels.cpu._cache", "minipg.kernels.cpu._tanh",
-     "minipg.kernels.gpu._cuda", "minipg.kernels.gpu._work"],
-    ["minipg.kernels.gpu._arrays", "minipg.kernels.gpu._rows", "minipg.kernels.cpu._jit"],
-    ["minipg.kernels.cpu._task_queue"],
-    ["minipg.kernels.cpu._spin_wait"],
-    [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
-     for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate", "optimizer", "moments",
-                  "distribution_params", "shuffling")],
-    [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
-     for name in ("regression", "advantages", "multicategorical", "squashed")],
-    [f"minipg.kernels.{twin}.distribution" for twin in ("reference", "cpu")],
-    [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu")
-     for name in ("fisher", "policy_gradient", "surrogate_value", "act")],
-    [f"minipg.kernels.{twin}.{name}" for twin in ("reference", "cpu") for name in ("actor_critic", "surrogate_epochs")],
-    ["minipg.kernels.cpu._fisher_threads"],
-    [f"minipg.kernels.gpu.{name}" for name in ("mlp", "categorical", "gaussian", "bernoulli", "returns", "surrogate",
-                                                "optimizer", "moments", "distribution_params")],
-    [f"minipg.kernels.gpu.{name}" for name in ("regression", "fisher", "multicategorical", "squashed")],
-    [f"minipg.kernels.gpu.{name}" for name in ("policy_gradient", "surrogate_epochs", "surrogate_value", "act")],
-    [f"minipg.kernels.cpu.classic_control.{name}" for name in ("_square", "stream")],
-    [f"minipg.kernels.cpu.classic_control.{name}" for name in ("cartpole", "acrobot", "mountain_car", "pendulum")],
-    ["minipg.kernels.cpu.classic_control.mountain_car_continuous"],
-    ["minipg.kernels.cpu.classic_control.dynamics"],
-    ["minipg.kernels.cpu.classic_control.batch"],
-    ["minipg.kernels.cpu.classic_control.rollout"],
-    [f"minipg.kernels.gpu.classic_control.{name}" for name in ("batch", "stream")],
-    ["minipg.kernels.gpu.classic_control.rollout", "minipg.kernels.gpu.shuffling"],
-    ["minipg.errors", "minipg.runtime", "minipg.runtime.interrupts", "minipg.runtime.signals"],
-    ["minipg.checks"],
-    ["minipg.runtime.threads", "minipg.runtime.compiling"],
-    ["minipg.runtime.backend", "minipg.runtime.storage", "minipg.runtime.progress"],
-    ["minipg.parameters", "minipg.conjugate_gradient", "minipg.line_search"],
-    ["minipg.gradient_check.errors", "minipg.gradient_check.numeric", "minipg.gradient_check.diagnosis"],
-    ["minipg.gradient_check.arguments"],
-    ["minipg.gradient_check.problem", "minipg.gradient_check.rounding"],
-    ["minipg.gradient_check.check"],
-    ["minipg.gradient_check.identities"],
-    ["minipg.gradient_check"],
-    ["minipg.gradient_check.strategies"],
-    ["minipg.network", "minipg.distribution", "minipg.returns"],
-    ["minipg.policy", "minipg.value"],
-    ["minipg.runtime.fisher_threads"],
-    ["minipg.fisher", "minipg.objective"],
-    ["minipg.envs.faults"],
-    ["minipg.envs.guard", "minipg.envs.messages", "minipg.envs.problems", "minipg.envs.register", "minipg.envs.spaces"],
-    ["minipg.envs.compiled", "minipg.envs.device", "minipg.envs.pool", "minipg.envs.processes"],
-    ["minipg.envs.make", "minipg.envs.snapshots"],
-    ["minipg.envs"],
-    ["minipg.rollout.batch", "minipg.rollout.normalizer"],
-    ["minipg.rollout.compiled", "minipg.rollout.device"],
-    ["minipg.rollout.collector"],
-    ["minipg.rollout.vine"],
-    ["minipg.rollout"],
-    [f"minipg.algorithms.{name}" for name in ("advantages", "presets", "config", "optimizers", "agent_file")],
-    [f"minipg.algorithms.{name}" for name in ("surrogate", "natural_gradient", "critic", "vine")],
-    ["minipg.algorithms.dual", "minipg.algorithms.learning"],
-    ["minipg.algorithms.agent"],
-    [f"minipg.algorithms.{name}" for name in ("reinforce", "vpg", "a2c", "npg", "trpo", "ppo", "precompile")],
-    ["minipg.algorithms"],
-    [f"minipg.runs.{name}"
-     for name in ("metrics", "recorder", "pictures", "evaluate", "checkpoints", "events", "precompile")],
-    [f"minipg.runs.{name}" for name in ("folder", "callbacks", "seeds")],
-    [f"minipg.runs.{name}" for name in ("find", "curve", "curves", "render")],
-    [f"minipg.runs.{name}" for name in ("train", "diagnostics", "watch")],
-    ["minipg.runs"],
-    ["minipg"],
-    ["minipg.theory.case", "minipg.theory.mirrored", "minipg.theory.finite_mdp"],
-    ["minipg.theory.networks", "minipg.theory.distributions", "minipg.theory.returns", "minipg.theory.fits"],
-    ["minipg.theory.policies", "minipg.theory.objectives"],
-    ["minipg.theory.twins"],
-    ["minipg.theory"],
-    ["minipg.theory.strategies"],
-    ["minipg.theory.report"],
-    ["minipg.bench"],
-    ["minipg.bench.interleaved", "minipg.bench.operation_counts"],
-    ["minipg.bench.machine", "minipg.bench.startup", "minipg.bench.table"],
-    ["minipg.bench.peers", "minipg.bench.picture"],
-    ["minipg.bench.products"],
-    ["minipg.bench.training"],
-    ["minipg.bench.rows", "minipg.bench.stages"],
-    ["minipg.commands.parsing"],
-    ["minipg.commands.seeds"],
-    [f"minipg.commands.{name}" for name in ("train", "evaluate", "plot", "watch", "check", "bench", "listing")],
-    ["minipg.commands"],
-    ["minipg.cli"],
-]  # fmt: skip
-FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+# Lowest first. A module belongs to the longest of these names that its own begins with. It may import from lines above
+# its own, and from the same name; names on one line do not import each other.
+FLOORS = """
+kernels
+kernels.reference  kernels.cpu
+kernels.gpu
+errors
+checks
+runtime
+parameters  conjugate_gradient  line_search
+gradient_check  network  distribution  returns
+policy  value
+runtime.fisher_threads
+fisher  objective
+envs
+rollout
+algorithms
+runs  theory
+minipg
+bench
+commands
+cli
+"""
+FLOOR = {
+    f"minipg.{name}".replace("minipg.minipg", "minipg"): floor
+    for floor, line in enumerate(FLOORS.splitlines())
+    for name in line.split()
+}
+KERNELS_MAY_IMPORT = {"numpy", "numba", "cupy", *sys.stdlib_module_names}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "stable_baselines3", "sb3_contrib"}
 PEERS = "minipg.bench.peers"
 
@@ -117,43 +58,91 @@ def modules():
             yield ".".join([package, *(p for p in parts if p != "__init__")]), path
 
 
-class Executed(ast.NodeTransformer):
-    """The tree without what only a type checker reads."""
+class AtRunTime(ast.NodeTransformer):
+    """A tree without the imports that only a type checker follows."""
 
     def visit_If(self, node):
-        typing_only = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        return None if typing_only else self.generic_visit(node)
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 
 def imports(path):
-    for node in ast.walk(Executed().visit(ast.parse(path.read_text()))):
+    """The dotted names that a file imports, at its top or inside functions: a.b for `from a import b`."""
+    for node in ast.walk(AtRunTime().visit(ast.parse(path.read_text()))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from names
-            if not set(names) <= set(FLOOR):  # something in the module itself, not modules of a package
-                yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_every_module_has_its_floor():
-    assert {name for name, _ in modules()} == set(FLOOR)
+def longest(name, known):
+    """The longest of the known dotted names that this one begins with: of a function's name, its module."""
+    while name not in known and "." in name:
+        name = name.rpartition(".")[0]
+    return name
 
 
-@pytest.mark.parametrize("name,path", list(modules()), ids=lambda value: str(value).rpartition("/")[2])
-def test_imports_point_down(name, path):
-    for imported in imports(path):
-        top = imported.partition(".")[0]
-        assert top != "kernels", f"{name} imports {imported}"
-        assert top not in FRAMEWORKS or name == PEERS, f"{name} imports {imported}"
-        if imported in FLOOR and imported != "minipg":
-            assert FLOOR[imported] < FLOOR[name], f"{name} imports {imported}, which is not below it"
+MODULES = dict(modules())
+IMPORTS = {name: set(imports(path)) for name, path in MODULES.items()}
+OURS = {
+    name: {longest(imported, MODULES) for imported in found if imported.partition(".")[0] == "minipg"}
+    for name, found in IMPORTS.items()
+}
+
+
+def test_every_module_has_a_floor_and_every_floor_a_module():
+    assert [name for name in MODULES if longest(name, FLOOR) == "minipg"] == ["minipg"]
+    assert {longest(name, FLOOR) for name in MODULES} == set(FLOOR)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_down(name):
+    for imported in OURS[name]:
+        here, there = longest(name, FLOOR), longest(imported, FLOOR)
+        assert here == there or FLOOR[there] < FLOOR[here], f"{name} imports {imported}, which is not on a lower floor"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert len(list(TopologicalSorter(OURS).static_order())) == len(MODULES)
+
+
+def test_kernels_import_arrays_and_compilers_and_nothing_of_minipg():
+    for name in filter(lambda name: name.startswith("minipg.kernels"), MODULES):
+        assert all(imported.startswith("minipg.kernels") for imported in OURS[name]), name
+        assert {imported.partition(".")[0] for imported in IMPORTS[name]} <= KERNELS_MAY_IMPORT | {"minipg"}, name
+
+
+def test_frameworks_are_imported_by_the_benchmark_of_peers_alone():
+    for name, found in IMPORTS.items():
+        assert name == PEERS or not FRAMEWORKS & {module.partition(".")[0] for module in found}, name
+
+
+@pytest.mark.parametrize("folder", ["minipg", "kernels", "tests", "examples"])
+def test_kernels_are_imported_as_minipg_kernels_alone(folder):
+    for path in (ROOT / folder).rglob("*.py"):
+        assert "kernels" not in {module.partition(".")[0] for module in imports(path)}, path
+
+
+# threads, functions and files are not people; and a word has one meaning
+UNWANTED = ["told", "whoever", "whose", "learnt", "lives through", "goes on with", "agent: Any"]
+
+
+@pytest.mark.xfail(strict=False, reason="files are still being reworded")
+@pytest.mark.parametrize("word", UNWANTED)
+def test_words_for_which_there_are_plainer_ones_do_not_appear(word):
+    lines = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for folder in ("minipg", "kernels")
+        for path in sorted((ROOT / folder).rglob("*.*"))
+        if path.suffix in (".py", ".cu", ".cuh")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(rf"\b{word}\b", line)
+    ]
+    assert not lines
 
 
 def test_the_peers_are_imported_only_inside_the_functions_that_measure_them():
-    path = dict(modules())[PEERS]
-    assert {name.partition(".")[0] for name in imports(path)} & FRAMEWORKS
+    assert {name.partition(".")[0] for name in IMPORTS[PEERS]} & FRAMEWORKS
     code = "import sys, minipg.bench.rows, minipg.bench.stages, minipg.commands.bench; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
     assert not FRAMEWORKS & set(loaded.split())
@@ -192,7 +181,7 @@ def test_an_install_has_every_file_of_the_cuda_twin():
         assert any(path.match(pattern.strip()) for pattern in installed[package].split(",")), path
 
 
-def test_importing_minipg_imports_no_extra_and_no_picture_library():
+def test_importing_minipg_imports_no_extra_no_plotting_library_and_no_compiler():
     code = "import sys, minipg; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
     unwanted = {"matplotlib", "rich", "tyro", "mujoco", "torch", "jax", "hypothesis", "cupy", "envpool", "tensorboard"}
@@ -200,7 +189,7 @@ def test_importing_minipg_imports_no_extra_and_no_picture_library():
 
 
 def test_no_public_name_is_without_a_docstring():
-    for name, path in modules():
+    for name, path in MODULES.items():
         tree = ast.parse(path.read_text())
         assert ast.get_docstring(tree), name
         for node in tree.body:
@@ -210,5 +199,7 @@ def test_no_public_name_is_without_a_docstring():
 
 def test_every_planted_slip_has_a_place():
     for slip in slips():
-        text = (ROOT / slip.file).read_text()
+        text, (file, *words) = (ROOT / slip.file).read_text(), slip.laws.split()
         assert planted(slip, text) not in (None, text), (slip.file, slip.name)
+        names = " ".join([*LAWS, (ROOT / f"tests/test_{file}.py").read_text()]).lower()
+        assert all(word.lower() in names for word in words), (slip.file, slip.name, slip.laws)

@@ -1,4 +1,4 @@
-"""The network and its two derivatives: forward mode, reverse mode, and what ties them together."""
+"""Special cases of the network: kinks, NaN, dtypes, large and empty batches, wrong shapes."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_an_empty_batch_gives_empty_output_and_zero_gradient():
         assert not mlp.vjp(theta, tape, tape.out).any()
 
 
-def test_wrong_shapes_are_named():
+def test_wrong_shapes_are_refused_by_name():
     mlp = MLP((3, 4, 2))
     theta = mlp.init(np.random.default_rng(0))
     with pytest.raises(ShapeError, match=r"obs: expected shape \(any, 3\), got \(5, 4\)"):

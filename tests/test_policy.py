@@ -29,7 +29,7 @@ from minipg.runtime import backend as backend_module
 
 
 @given_kinds(policies(), st.integers(1, 4))
-def test_tiles_do_not_change_gradient_fisher_product_or_worth(case, tile):
+def test_tiles_do_not_change_the_gradient_the_fisher_product_or_the_surrogate(case, tile):
     product = fisher_vector_product(case.policy, case.theta, case.obs, case.v)
     tape = case.policy.forward(case.theta, case.obs)
     gradient = policy_gradient(case.policy, case.theta, tape, case.act, case.adv)
@@ -47,7 +47,7 @@ def test_tiles_do_not_change_gradient_fisher_product_or_worth(case, tile):
 
 
 @pytest.mark.parametrize("twin", ["numpy", "numba"])
-def test_acting_again_and_again_on_more_rows_than_a_tile_is_the_forward_pass_each_time(twin):
+def test_acting_repeatedly_on_more_rows_than_a_tile_is_the_forward_pass_every_time(twin):
     policy = GaussianPolicy(MLP((3, 4, 2), "tanh", Backend(twin, 1)))
     rng, theta = np.random.default_rng(0), policy.init(np.random.default_rng(1), np.float64)
     acts = policy.acting(theta, 300)
@@ -68,7 +68,7 @@ def test_the_region_bounds_the_kl_from_the_old_policy_to_the_new(case):
 
 
 @pytest.mark.parametrize("name", ["theta", "obs", "adv", "old"])
-def test_what_a_policy_is_worth_on_arrays_of_other_sizes_is_refused(name):
+def test_a_surrogate_of_arrays_of_other_sizes_is_refused(name):
     policy = CategoricalPolicy(MLP((3, 4, 3), "tanh", Backend("numba", 1)))
     theta, obs = policy.init(np.random.default_rng(0)), np.ones((5, 3), np.float32)
     given = {"theta": theta, "obs": obs, "adv": np.ones(5, np.float32), "old": policy.forward(theta, obs).params}
@@ -77,7 +77,7 @@ def test_what_a_policy_is_worth_on_arrays_of_other_sizes_is_refused(name):
         surrogate_and_kl(policy, arrays["obs"], np.zeros(5, int), arrays["adv"], arrays["old"])(arrays["theta"])
 
 
-def test_what_a_policy_is_worth_does_not_ask_for_one_precision():
+def test_a_surrogate_takes_arrays_of_mixed_precision():
     policy = CategoricalPolicy(MLP((3, 4, 3), "tanh", Backend("numba", 1)))
     theta, obs = policy.init(np.random.default_rng(0)), np.ones((5, 3))
     value, kl = surrogate_and_kl(policy, obs, np.zeros(5, int), np.ones(5), policy.forward(theta, obs).params)(theta)
@@ -98,7 +98,7 @@ def test_the_kl_of_a_small_natural_step_is_delta_to_first_order_TR6_TR7(kind, se
     assert abs(kl / delta - 1) < 10 * np.sqrt(delta)
 
 
-def test_log_std_is_the_tail_of_theta_and_the_same_in_every_state():
+def test_log_std_is_the_last_part_of_theta_and_the_same_in_every_state():
     policy = GaussianPolicy(MLP((2, 3, 2)), log_std_init=-0.5)
     theta = policy.init(np.random.default_rng(0))
     assert policy.layout.views(theta)["log_std"].tolist() == [-0.5, -0.5]
@@ -115,7 +115,7 @@ def of_state(size, log_std_init=0.0, layers=(3, 4), family=gaussian, twin="numba
     return policy_for(family(size, Backend(twin)), layers, state_dependent_std=True, log_std_init=log_std_init)
 
 
-def test_the_policy_of_a_distribution_is_the_one_asked_for():
+def test_policy_for_makes_the_policy_of_a_distribution():
     assert isinstance(policy_for(categorical(3), (2,)), CategoricalPolicy)
     assert type(policy_for(bernoulli(3), (2,), state_dependent_std=True)) is NetworkPolicy
     assert policy_for(multicategorical([2, 3]), (2, 8)).mlp.sizes == (2, 8, 5)

@@ -1,4 +1,4 @@
-"""Conjugate gradient and line search: they know a callable and a vector, and nothing of policies."""
+"""Conjugate gradient and line search, which take a function and a vector and know nothing of policies."""
 
 import math
 from itertools import pairwise
@@ -137,7 +137,7 @@ def test_a_value_that_is_not_finite_is_never_accepted_TR11(fault):
     assert search(lambda theta: fault).accepted is False
 
 
-def test_a_search_that_fails_returns_the_very_theta_and_kl_zero_TR11():
+def test_a_search_that_fails_returns_the_same_theta_object_and_kl_zero_TR11():
     found = search(lambda theta: (-1.0, 0.5))
     assert found.theta is THETA
     assert found[1:] == (False, 0.0, 0.0, 0.0, 10)

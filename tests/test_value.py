@@ -1,4 +1,4 @@
-"""The critic: its loss, its gradient, and both ways of fitting it."""
+"""The critic: its loss, its gradient, and its two fits."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_both_fits_learn_a_smooth_function_AC1():
         assert fitted.theta.dtype == np.float32
 
 
-def test_an_adam_fit_leaves_its_input_alone_and_continues_where_it_stopped():
+def test_an_adam_fit_leaves_its_inputs_unchanged_and_two_fits_in_a_row_are_one():
     critic, state, obs, target, rng = problem(dtype=np.float64)
     before = [array.copy() for array in state[:3]]
     order = np.stack([rng.permutation(len(obs)) for _ in range(4)])
@@ -48,7 +48,7 @@ def test_the_l2_penalty_shrinks_the_parameters_AC1(l2):
     assert (norm(fitted.theta) < 0.1 * norm(state.theta)) == (l2 > 0)
 
 
-def test_the_prediction_of_many_rows_is_that_of_each_alone():
+def test_the_predictions_of_many_rows_are_those_of_each_row_alone():
     critic, state, obs, _, _ = problem(1300)
     alone = np.array([critic.predict(state.theta, obs[i : i + 1])[0] for i in (0, 511, 512, 1299)])
     np.testing.assert_allclose(critic.predict(state.theta, obs)[[0, 511, 512, 1299]], alone, rtol=1e-5)

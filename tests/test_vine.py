@@ -1,4 +1,4 @@
-"""Branches: what they estimate, what they have in common, and that the trajectory they leave never notices (TR-13)."""
+"""Vine sampling (TR-13): what branches estimate, what they share, and that the main trajectory is unchanged by them."""
 
 import itertools
 
@@ -44,7 +44,7 @@ class Saved(Counting):
     """A Counting environment whose state can be saved."""
 
     def save_state(self):
-        """Its counters, and who it is."""
+        """Its number and counters."""
         return self.number, self.episode, self.time
 
     def restore_state(self, saved):
@@ -53,7 +53,7 @@ class Saved(Counting):
 
 
 class Drifting(gym.Env):
-    """Walks by chance and by its action, and pays where it is; nothing but its own random numbers is random."""
+    """A random walk that the action shifts; the reward is the place. All randomness is the environment's own."""
 
     metadata = {"render_modes": []}  # noqa: RUF012
     observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
@@ -69,7 +69,7 @@ class Drifting(gym.Env):
         return np.array([self.place]), self.place, False, self.time == 12, {}
 
     def save_state(self):
-        """Place, time, and where the stream of random numbers stands."""
+        """Place, time, and the state of the random numbers."""
         return self.place, self.time, self.np_random.bit_generator.state
 
     def restore_state(self, saved):
@@ -81,7 +81,7 @@ class SavedMatching(Matching):
     """A Matching environment whose state can be saved."""
 
     def save_state(self):
-        """Context, time, and where the stream of random numbers stands."""
+        """Context, time, and the state of the random numbers."""
         return self.context, self.time, self.np_random.bit_generator.state
 
     def restore_state(self, saved):
@@ -90,7 +90,7 @@ class SavedMatching(Matching):
 
 
 class Tabular(gym.Env):
-    """A finite MDP whose transitions are certain; it never ends by itself."""
+    """A finite MDP with deterministic transitions; episodes end by a time limit alone."""
 
     metadata = {"render_modes": []}  # noqa: RUF012
 
@@ -108,7 +108,7 @@ class Tabular(gym.Env):
         return self.state, paid, False, self.time == 5, {}
 
     def save_state(self):
-        """Where it stands."""
+        """State and time."""
         return self.state, self.time
 
     def restore_state(self, saved):
@@ -214,13 +214,13 @@ def test_where_branches_are_exact_so_are_the_surrogate_and_its_gradient_TR2_TR13
     assert info.kl <= settings.max_kl
 
 
-# ---- what a branch is paid -----------------------------------------------------------------------------------------
+# ---- the rewards of a branch -----------------------------------------------------------------------------------------
 
 V_WEIGHTS = np.array([1.0, 0.5, -0.25])
 
 
 def V(obs):
-    """The value function of these tests: linear, so known everywhere."""
+    """The value function of these tests, linear in the observation."""
     return obs @ V_WEIGHTS + 2
 
 
@@ -246,7 +246,7 @@ def slow_q(collector, theta, place, act, noise, script, gamma):
              max_size=4),
     st.sampled_from([SAME, NEXT]), st.integers(1, 3), st.integers(1, 5), st.sampled_from([0.0, 0.9, 1.0]), seeds,
 )  # fmt: skip
-def test_a_branch_is_paid_until_its_end_and_bootstrapped_unless_it_terminated_TR13(
+def test_a_branch_sums_rewards_to_its_end_and_bootstraps_unless_it_terminated_TR13(
     ends, mode, n_envs, length, gamma, seed
 ):
     script = tuple(Ending(n, *how) for n, how in ends)
@@ -274,7 +274,7 @@ def test_a_branch_is_paid_until_its_end_and_bootstrapped_unless_it_terminated_TR
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
-def test_a_compiled_branch_is_paid_what_the_environment_itself_pays_in_line_TR13(name):
+def test_a_compiled_branch_has_the_rewards_of_the_environment_itself_TR13(name):
     answers = []
     for vec in ("compiled", "gymnasium"):
         envs = make_vector(name, 3, vec)
@@ -291,7 +291,7 @@ def test_a_compiled_branch_is_paid_what_the_environment_itself_pays_in_line_TR13
     np.testing.assert_allclose(vine.q, other.q, rtol=1e-5)
 
 
-def test_a_time_limit_cuts_a_branch_and_the_critic_says_the_rest_TR13():
+def test_a_time_limit_cuts_a_branch_and_the_critic_gives_the_rest_TR13():
     envs = CompiledVectorEnv("Pendulum-v1", 2, max_episode_steps=6)
     collector, theta = small_collector(envs)
     states = []
@@ -302,11 +302,11 @@ def test_a_time_limit_cuts_a_branch_and_the_critic_says_the_rest_TR13():
     np.testing.assert_allclose(q[0], 1e6 * 0.5 ** np.arange(6.0, 1, -1), rtol=1e-2)
 
 
-# ---- random numbers in common --------------------------------------------------------------------------------------
+# ---- common random numbers --------------------------------------------------------------------------------------
 
 
 def worlds(name, count=3):
-    """Environments of every kind whose state can be saved, by name."""
+    """Environments of the given kind, all of which can save their state."""
     if name == "drifting":
         return sync([Drifting() for _ in range(count)])
     if name == "compiled, one by one":
@@ -356,7 +356,7 @@ def test_branches_with_the_same_action_are_the_same_to_the_bit_TR13(kind):
 def test_between_branches_of_a_state_nothing_but_their_actions_differs_TR13():
     envs = sync([Drifting() for _ in range(2)])
     collector, theta = small_collector(envs, np.float64)
-    theta[:-1] = 0  # actions that do not depend on the place: noise alone
+    theta[:-1] = 0  # actions depend on the noise alone
     states = []
     collector.collect(theta, 4, lambda t: states.append(snapshots_of(envs).save(0)))
     noise = 0.1 * np.random.default_rng(0).normal(size=(4, 4, 1))
@@ -365,7 +365,7 @@ def test_between_branches_of_a_state_nothing_but_their_actions_differs_TR13():
     np.testing.assert_allclose(q[1] - q[0], 5 * 0.5, rtol=1e-12)  # half a step further in all five places
 
 
-# ---- the trajectory that is left -----------------------------------------------------------------------------------
+# ---- the main trajectory -----------------------------------------------------------------------------------
 
 
 def parts_of(batch):
@@ -375,7 +375,7 @@ def parts_of(batch):
 
 @each
 @pytest.mark.parametrize("scaled", [False, True])
-def test_a_rollout_goes_on_as_if_there_had_been_no_branches_to_the_bit_TR13(kind, scaled):
+def test_a_rollout_with_branches_has_the_bits_of_one_without_TR13(kind, scaled):
     def rollouts(branches):
         envs = worlds(kind)
         inputs = spaces.flatdim(envs.single_observation_space)
@@ -400,7 +400,7 @@ def test_a_rollout_goes_on_as_if_there_had_been_no_branches_to_the_bit_TR13(kind
 
 
 @each
-def test_a_state_that_is_taken_up_again_goes_on_as_it_did_to_the_bit(kind):
+def test_a_restored_state_continues_to_the_same_bits(kind):
     envs = worlds(kind)
     envs.reset(seed=4)
     envs.action_space.seed(0)
@@ -421,7 +421,7 @@ def test_a_state_that_is_taken_up_again_goes_on_as_it_did_to_the_bit(kind):
     envs.close()
 
 
-def test_branches_are_seen_through_the_statistics_as_they_stand_TR13():
+def test_branches_use_the_statistics_without_updating_them_TR13():
     envs = sync([Saved(n) for n in range(2)])
     normalizer, scaler = ObservationNormalizer(3, REFERENCE), RewardScaler(2, 0.9, REFERENCE)
     collector, theta = small_collector(envs, np.float64, normalizer=normalizer, scaler=scaler)
@@ -469,7 +469,7 @@ class Stuck(gym.Wrapper):
      (lambda: gym.vector.SyncVectorEnv([Counting], autoreset_mode=SAME), "Counting"),
      (lambda: gym.wrappers.vector.RecordEpisodeStatistics(make_vector("CartPole-v1", 2)), "RecordEpisode")],
 )  # fmt: skip
-def test_an_environment_that_cannot_be_saved_is_refused_by_name_and_it_is_said_which_can(env, what):
+def test_an_environment_without_saved_states_is_refused_and_the_message_lists_those_that_have_them(env, what):
     with pytest.raises(ConfigError, match=f"sampling: expected .*compiled.*MuJoCo.*save_state.* got .*{what}"):
         TRPO(env(), sampling="vine", threads=1)
 
@@ -480,7 +480,7 @@ def test_sticky_actions_are_refused():
         TRPO("ALE/Breakout-v5", sampling="vine", num_envs=1, hidden=(2,), threads=1)
 
 
-def test_a_wrapper_that_cannot_be_copied_is_named():
+def test_a_wrapper_that_cannot_be_copied_is_refused_by_name():
     with pytest.raises(ConfigError, match=r"got Stuck .*generator"):
         TRPO(Stuck(gym.make("CartPole-v1")), sampling="vine", threads=1, n_steps=8).learn(1)
 
@@ -496,7 +496,7 @@ def test_one_branch_is_too_few():
 
 
 @pytest.mark.parametrize("fault,what", [("reward", "reward nan"), ("crash", "RuntimeError at step 1 of a branch: bug")])
-def test_a_fault_in_a_branch_is_named_and_the_environments_stand_where_they_stood(fault, what):
+def test_a_fault_in_a_branch_is_named_and_the_environments_are_restored(fault, what):
     class Bad(Saved):
         armed = False
 
@@ -574,7 +574,7 @@ def test_vine_sampling_steps_mujoco():
 
 
 @pytest.mark.parametrize("space", [spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3), spaces.Box(-1, 1, (2, 1))])
-def test_any_actions_and_observations_will_do(space):
+def test_vine_sampling_takes_any_action_and_observation_space(space):
     envs, rows = sync([SavedMatching(space, mixed=True) for _ in range(2)]), []
     agent = TRPO(envs, threads=1, squash=isinstance(space, spaces.Box), **SMALL)
     agent.learn(1500, on_update=lambda agent, row: rows.append(row))

@@ -31,7 +31,7 @@ def check_command(args: list[str]) -> int:
     from rich.console import Console
 
     from minipg.runtime.backend import Backend, installed_backends
-    from minipg.theory.report import hold_all, table
+    from minipg.theory.report import check_laws, table
 
     options = parse(CheckFlags, args, "minipg check", (CheckFlags,))
     if options.examples < 1:
@@ -41,7 +41,7 @@ def check_command(args: list[str]) -> int:
     backends = [Backend(name) for name in ([options.backend] if options.backend else installed_backends())]
     console = Console(stderr=options.json)
     began = time.perf_counter()
-    verdicts = hold_all(backends, options.examples, options.seed, console)
+    verdicts = check_laws(backends, options.examples, options.seed, console)
     seconds, failed = time.perf_counter() - began, [v for v in verdicts if not v.held]
     if options.json:
         rows = [v._asdict() | {"worst": v.worst if math.isfinite(v.worst) else None} for v in verdicts]

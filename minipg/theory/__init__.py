@@ -1,8 +1,9 @@
-"""The theory as laws that a machine can hold: what `minipg check` runs, and the tests.
+"""The theory as laws that a program can check: `minipg check` runs them, and so do the tests.
 
-A law's name is a theorem with the ids of its equations; run it on any backend and dtype:
+A law is a function of a random `Case` that returns the error of an equation as a fraction of the allowed error. Its
+name is a theorem and ends with the ids of its equations. It runs on any backend and dtype:
 
-    hold(LAWS["score_has_mean_zero_DI2"], Backend("numba"), np.float32, examples=20)
+    check_law(LAWS["score_has_mean_zero_DI2"], Backend("numba"), np.float32, examples=20)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minipg.runtime.backend import Backend
-from minipg.theory.case import Case, Law, apart
+from minipg.theory.case import Case, Law, error_ratio
 from minipg.theory.distributions import LAWS as DISTRIBUTIONS
 from minipg.theory.fits import LAWS as FITS
 from minipg.theory.mirrored import on_host
@@ -22,14 +23,18 @@ from minipg.theory.objectives import LAWS as OBJECTIVES
 from minipg.theory.policies import LAWS as POLICIES
 from minipg.theory.returns import LAWS as RETURNS
 from minipg.theory.twins import LAWS as TWINS
+from minipg.theory.updates import LAWS as UPDATES
 
 LAWS: dict[str, Law] = {
-    law.__name__: law for law in (*NETWORKS, *DISTRIBUTIONS, *POLICIES, *RETURNS, *OBJECTIVES, *FITS, *TWINS)
+    law.__name__: law for law in (*NETWORKS, *DISTRIBUTIONS, *POLICIES, *RETURNS, *OBJECTIVES, *FITS, *UPDATES, *TWINS)
 }
 
 
 class Verdict(NamedTuple):
-    """One law on one backend and dtype: `worst` is the largest error as a fraction of what is allowed."""
+    """One law on one backend and dtype: `worst` is the largest error as a fraction of the allowed error.
+
+    `failure` is empty, or names the first example that failed.
+    """
 
     law: str
     backend: str
@@ -40,25 +45,29 @@ class Verdict(NamedTuple):
 
     @property
     def held(self) -> bool:
-        """Whether no example missed it."""
+        """True if the law held in every example."""
         return not self.failure
 
 
-def hold(law: Law, backend: Backend, dtype: type, examples: int, seed: int = 0) -> Verdict:
-    """Hold a law on random cases, small ones first, so that the first that fails is among the smallest."""
+def check_law(law: Law, backend: Backend, dtype: type, examples: int, seed: int = 0) -> Verdict:
+    """Check a law on random cases, and stop at the first that fails.
+
+    Small cases come first, so that the one that fails is small. An exception counts as a failure. The same seed draws
+    the same cases.
+    """
     worst, failure, done = 0.0, "", 0
     for example in range(examples):
         case = Case(on_host(backend), dtype, np.random.default_rng((seed, example)), 1 + example * 12 // examples)
         done += 1
         try:
-            miss = law(case)
-        except Exception as error:  # a law that cannot be evaluated is not held, whatever went wrong
-            miss, failure = math.inf, f"{type(error).__name__}: {error}"
-        worst = max(worst, miss)
-        if not miss <= 1:
+            ratio = law(case)
+        except Exception as error:  # whatever it is, it shows that the law does not hold
+            ratio, failure = math.inf, f"{type(error).__name__}: {error}"
+        worst = max(worst, ratio)
+        if not ratio <= 1:
             failure = f"example {example} of seed {seed}" + (f": {failure}" if failure else "")
             break
     return Verdict(law.__name__, backend.name, np.dtype(dtype).name, done, worst, failure)
 
 
-__all__ = ["LAWS", "Case", "Law", "Verdict", "apart", "hold"]
+__all__ = ["LAWS", "Case", "Law", "Verdict", "check_law", "error_ratio"]

@@ -1,4 +1,4 @@
-"""Laws of the action distributions, the same for every family; expectations are exact sums over `outcomes`."""
+"""Laws of the action distributions, for all families alike. Expectations are exact sums over `outcomes`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from minipg.checks import Array
 from minipg.distribution import Distribution, bernoulli, categorical, gaussian, multicategorical, squashed
 from minipg.gradient_check.numeric import second_derivative
 from minipg.runtime.backend import Backend
-from minipg.theory.case import ROUNDING, Case, Law, apart, apart_from_slope
+from minipg.theory.case import ROUNDING, Case, Law, error_ratio, slope_error_ratio
 
-# a size from 1 and a backend → a distribution
+# from a number of actions or dimensions ≥ 1 and a backend
 FAMILIES: dict[str, Callable[[int, Backend], Distribution]] = {
     "categorical": categorical,
     "bernoulli": bernoulli,
@@ -25,7 +25,7 @@ FAMILIES: dict[str, Callable[[int, Backend], Distribution]] = {
 
 
 class Draw(NamedTuple):
-    """A distribution, two sets of parameters, actions of the first, and a direction."""
+    """A distribution, two sets of parameters (B, D), actions drawn from the first, and a direction (B, D)."""
 
     distribution: Distribution
     old: Array
@@ -35,7 +35,7 @@ class Draw(NamedTuple):
 
 
 def draw(case: Case, *families: str) -> Draw:
-    """One of the families, sizes and batches down to one, parameters from small to saturating."""
+    """A distribution of one of the families (any, if none is named), with parameters from small to saturating."""
     distribution = FAMILIES[case.one_of(*(families or FAMILIES))](case.count(4), case.backend)
     shape, scale = (case.count(7), distribution.n_params), case.one_of(0.01, 1.0, 3.0)
     old, new = case.normal(*shape, scale=scale), case.normal(*shape, scale=scale)
@@ -44,9 +44,10 @@ def draw(case: Case, *families: str) -> Draw:
 
 
 def outcomes(distribution: Distribution, row: Array) -> tuple[Array, Array, Array]:
-    """Actions whose weighted sums are expectations: all of a choice's, or Gauss–Hermite nodes of a Gaussian.
+    """Actions and weights with which a weighted sum is an expectation under the parameters in `row`.
 
-    The nodes are exact for polynomials in the noise up to degree 7: the score, its square, log-ratios.
+    All actions of a discrete family, with their probabilities; Gauss–Hermite nodes of a Gaussian, which are exact for
+    polynomials in the noise up to degree 7, such as the score, its square and log-ratios.
     row (D,) → the row repeated (K, D), actions (K, …), weights (K,).
     """
     d = distribution
@@ -63,10 +64,10 @@ def outcomes(distribution: Distribution, row: Array) -> tuple[Array, Array, Arra
 
 
 def _surprising_outcomes(distribution: Distribution, row: Array) -> tuple[Array, Array, Array]:
-    """The same for log-probabilities, which are no polynomials where the Gaussian is squashed.
+    """The same for the expectation of log-probabilities, which are no polynomials if the Gaussian is squashed.
 
-    Its dimensions are independent and their log-probabilities add up, so all may share the noise. The step is small
-    against the width of log cosh in units of the noise.
+    The dimensions are independent and their log-probabilities add up, so all dimensions share the noise. The step is
+    small against the width of log cosh in units of the noise.
     """
     if distribution.name != "squashed":
         return outcomes(distribution, row)
@@ -78,7 +79,7 @@ def _surprising_outcomes(distribution: Distribution, row: Array) -> tuple[Array,
 
 
 def _spread(params: Array) -> float:
-    """By how much z = (a − μ)/σ and scores of a Gaussian amplify the rounding of a and μ; logits amplify less."""
+    """A bound on how much z = (a − μ)/σ and a Gaussian's score amplify rounding of a and μ; logits amplify less."""
     size = float(np.abs(params).max())
     return (1 + size) * math.exp(2 * size)
 
@@ -88,7 +89,7 @@ def score_is_the_derivative_of_log_prob_DI1_DI4(case: Case) -> float:
     d, old, _, act, v = draw(case)
     terms = d.score(old, act) * v
     log_prob = lambda p: d.log_prob(p, act)
-    return apart_from_slope(case, terms.sum(1, dtype=float), log_prob, old, v, np.abs(terms).sum(1) + _spread(old))
+    return slope_error_ratio(case, terms.sum(1, dtype=float), log_prob, old, v, np.abs(terms).sum(1) + _spread(old))
 
 
 def score_has_mean_zero_DI2(case: Case) -> float:
@@ -96,7 +97,7 @@ def score_has_mean_zero_DI2(case: Case) -> float:
     d, old, *_ = draw(case)
     params, act, weight = outcomes(d, old[0])
     score = d.score(params, act)
-    return apart(case, weight @ score, 0, weight @ np.abs(score) + _spread(old[0]))
+    return error_ratio(case, weight @ score, 0, weight @ np.abs(score) + _spread(old[0]))
 
 
 def fisher_is_the_covariance_of_the_score_DI3_DI5_DI8(case: Case) -> float:
@@ -106,7 +107,7 @@ def fisher_is_the_covariance_of_the_score_DI3_DI5_DI8(case: Case) -> float:
     score = d.score(params, act).astype(float)
     covariance = (score * weight[:, None]).T @ score
     terms = (np.abs(score) * weight[:, None]).T @ np.abs(score) @ np.abs(v[0]) + _spread(old[0]) ** 2
-    return apart(case, d.fisher_product(old[:1], v[:1])[0], covariance @ v[0], terms)
+    return error_ratio(case, d.fisher_product(old[:1], v[:1])[0], covariance @ v[0], terms)
 
 
 def fisher_is_the_hessian_of_the_kl_DI8(case: Case) -> float:
@@ -127,7 +128,9 @@ def fisher_is_symmetric_and_positive_semidefinite_DI3_DI5(case: Case) -> float:
     Mu, Mv = d.fisher_product(old, u), d.fisher_product(old, v)
     terms = np.abs(u * Mv).sum(1) + np.abs(v * Mu).sum(1) + np.abs(u).sum(1) * np.abs(v).sum(1)
     negative = np.minimum((v * Mv).sum(1), 0)
-    return max(apart(case, (u * Mv).sum(1), (v * Mu).sum(1), terms), apart(case, negative, 0, (v * v).sum(1)))
+    return max(
+        error_ratio(case, (u * Mv).sum(1), (v * Mu).sum(1), terms), error_ratio(case, negative, 0, (v * v).sum(1))
+    )
 
 
 def kl_is_the_expected_log_ratio_from_old_to_new_DI6(case: Case) -> float:
@@ -136,14 +139,16 @@ def kl_is_the_expected_log_ratio_from_old_to_new_DI6(case: Case) -> float:
     params, act, weight = outcomes(d, old[0])
     ratio = d.log_prob(params, act).astype(float) - d.log_prob(np.repeat(new[:1], len(act), 0), act)
     kl, size = float(d.kl(old[:1], new[:1])[0]), _spread(np.stack([old[0], new[0]]))
-    return max(apart(case, kl, weight @ ratio, weight @ np.abs(ratio) + size**2), apart(case, min(kl, 0), 0))
+    return max(
+        error_ratio(case, kl, weight @ ratio, weight @ np.abs(ratio) + size**2), error_ratio(case, min(kl, 0), 0)
+    )
 
 
-def kl_and_its_gradient_are_zero_at_home_DI8(case: Case) -> float:
+def kl_and_its_gradient_are_zero_for_equal_parameters_DI8(case: Case) -> float:
     """KL(p‖p) = 0, ∇KL(p‖p) = 0."""
     d, old, *_ = draw(case)
     same = old.copy()
-    return max(apart(case, d.kl(old, same), 0), apart(case, d.kl_gradient(old, same), 0))
+    return max(error_ratio(case, d.kl(old, same), 0), error_ratio(case, d.kl_gradient(old, same), 0))
 
 
 def kl_gradient_is_its_derivative_in_the_new_parameters_DI6(case: Case) -> float:
@@ -151,7 +156,7 @@ def kl_gradient_is_its_derivative_in_the_new_parameters_DI6(case: Case) -> float
     d, old, new, _, v = draw(case)
     terms, old64 = d.kl_gradient(old, new) * v, old.astype(float)
     size = np.abs(terms).sum(1) + _spread(np.stack([old, new])) ** 2
-    return apart_from_slope(case, terms.sum(1, dtype=float), lambda p: d.kl(old64, p), new, v, size)
+    return slope_error_ratio(case, terms.sum(1, dtype=float), lambda p: d.kl(old64, p), new, v, size)
 
 
 def entropy_is_the_expected_surprise_DI7(case: Case) -> float:
@@ -160,9 +165,9 @@ def entropy_is_the_expected_surprise_DI7(case: Case) -> float:
     params, act, weight = _surprising_outcomes(d, old[0])
     logp = d.log_prob(params, act).astype(float)
     terms = weight @ np.abs(logp) + _spread(old[0])
-    if d.name == "squashed":  # whose kernel is right to 1e-11 · max(1, σ), as it says
+    if d.name == "squashed":  # its kernel is accurate to 1e-11 · max(1, σ)
         terms += 1e-11 * max(1.0, float(np.exp(old[0, d.size :].max()))) / (ROUNDING * case.epsilon)
-    return apart(case, d.entropy(old[:1])[0], -(weight @ logp), terms)
+    return error_ratio(case, d.entropy(old[:1])[0], -(weight @ logp), terms)
 
 
 def entropy_gradient_is_its_derivative_DI7(case: Case) -> float:
@@ -170,7 +175,7 @@ def entropy_gradient_is_its_derivative_DI7(case: Case) -> float:
     d, old, _, _, v = draw(case)
     terms = d.entropy_gradient(old) * v
     size = np.abs(terms).sum(1) + np.abs(v).sum(1) * (1 + np.abs(old).max())
-    return apart_from_slope(case, terms.sum(1, dtype=float), d.entropy, old, v, size)
+    return slope_error_ratio(case, terms.sum(1, dtype=float), d.entropy, old, v, size)
 
 
 def importance_weights_give_the_mean_and_variance_under_the_other_distribution_IS1_IS2(case: Case) -> float:
@@ -184,13 +189,13 @@ def importance_weights_give_the_mean_and_variance_under_the_other_distribution_I
     variance = under_q @ (f * ratio) ** 2 - (under_q @ (f * ratio)) ** 2
     case = case.in_double  # p, q and their ratio are rounded alike
     return max(
-        apart(case, under_q @ (f * ratio), under_p @ f, size),
-        apart(case, variance, under_p @ (f * f * ratio) - (under_p @ f) ** 2, size),
+        error_ratio(case, under_q @ (f * ratio), under_p @ f, size),
+        error_ratio(case, variance, under_p @ (f * f * ratio) - (under_p @ f) ** 2, size),
     )
 
 
-def rows_do_not_know_of_each_other(case: Case) -> float:
-    """What is computed of shuffled rows are the shuffled results, to the bit."""
+def results_of_a_row_do_not_depend_on_other_rows(case: Case) -> float:
+    """Shuffling the rows of the arguments shuffles the rows of the results, to the bit."""
     d, old, new, act, v = draw(case)
     order = case.rng.permutation(len(old))
     for f in (d.log_prob, d.score):
@@ -204,21 +209,21 @@ def rows_do_not_know_of_each_other(case: Case) -> float:
 
 
 def adding_a_constant_to_the_logits_changes_nothing_DI3(case: Case) -> float:
-    """softmax(z + c) = softmax(z); the Fisher matrix kills constants."""
+    """softmax(z + c) = softmax(z), and the Fisher matrix times a constant vector is 0."""
     d, old, new, act, v = draw(case, "categorical")
     c = case.dtype(case.one_of(-8, 0.5, 8))
     size = 1 + abs(float(c)) + np.abs(old).max() + np.abs(new).max()
     return max(
-        apart(case, d.log_prob(old + c, act), d.log_prob(old, act), size),
-        apart(case, d.score(old + c, act), d.score(old, act), size),
-        apart(case, d.kl(old + c, new), d.kl(old, new), size),
-        apart(case, d.entropy(old + c), d.entropy(old), size),
-        apart(case, d.fisher_product(old, v + c), d.fisher_product(old, v), size + np.abs(v).max()),
+        error_ratio(case, d.log_prob(old + c, act), d.log_prob(old, act), size),
+        error_ratio(case, d.score(old + c, act), d.score(old, act), size),
+        error_ratio(case, d.kl(old + c, new), d.kl(old, new), size),
+        error_ratio(case, d.entropy(old + c), d.entropy(old), size),
+        error_ratio(case, d.fisher_product(old, v + c), d.fisher_product(old, v), size + np.abs(v).max()),
     )
 
 
 def extreme_parameters_give_finite_numbers(case: Case) -> float:
-    """Logits of ±1e4, σ from 1e-6 to 1e6: nothing overflows to NaN or infinity, and no KL is negative."""
+    """With logits of ±1e4 and σ from 1e-6 to 1e6 all results are finite, and no KL is negative."""
     d, old, new, *_ = draw(case)
     if d.discrete:
         old, new = (case.dtype(1e4) * np.sign(p) for p in (old, new))
@@ -242,9 +247,9 @@ def the_classifier_view_PG10(case: Case) -> float:
     gradient = G[:, None] * -d.score(z, act)
     slope = (gradient * v).sum(1, dtype=float)
     return max(
-        apart(case, -G * d.log_prob(z, act), cross_entropy(z.astype(float)), size.sum(1)),
-        apart(case, gradient, G[:, None] * (p - one_hot), size),
-        apart_from_slope(case, slope, cross_entropy, z, v, (size * (1 + np.abs(v))).sum(1)),
+        error_ratio(case, -G * d.log_prob(z, act), cross_entropy(z.astype(float)), size.sum(1)),
+        error_ratio(case, gradient, G[:, None] * (p - one_hot), size),
+        slope_error_ratio(case, slope, cross_entropy, z, v, (size * (1 + np.abs(v))).sum(1)),
     )
 
 
@@ -255,12 +260,12 @@ LAWS: tuple[Law, ...] = (
     fisher_is_the_hessian_of_the_kl_DI8,
     fisher_is_symmetric_and_positive_semidefinite_DI3_DI5,
     kl_is_the_expected_log_ratio_from_old_to_new_DI6,
-    kl_and_its_gradient_are_zero_at_home_DI8,
+    kl_and_its_gradient_are_zero_for_equal_parameters_DI8,
     kl_gradient_is_its_derivative_in_the_new_parameters_DI6,
     entropy_is_the_expected_surprise_DI7,
     entropy_gradient_is_its_derivative_DI7,
     importance_weights_give_the_mean_and_variance_under_the_other_distribution_IS1_IS2,
-    rows_do_not_know_of_each_other,
+    results_of_a_row_do_not_depend_on_other_rows,
     adding_a_constant_to_the_logits_changes_nothing_DI3,
     extreme_parameters_give_finite_numbers,
     the_classifier_view_PG10,

@@ -1,8 +1,8 @@
-"""Finite MDPs, solved exactly: the laws that hold only with the model in hand, with the model in hand.
+"""Finite MDPs, solved exactly: for the theorems that need the model.
 
-An expectation is a sum here and an infinite series a linear solve, in float64. A policy is its table π(a|s) (S, A); one
-that has parameters brings the Jacobian of its table (S, A, P) as well. Time counts from t = 0. Complex tables pass
-through whatever does not rest on a KL, so that a complex step differentiates it to the last digit.
+Expectations are sums and infinite series are linear systems, in float64. A policy is its table π(a|s) (S, A). A policy
+with P parameters also has the Jacobian of its table (S, A, P). Time starts at t = 0. Functions that compute no KL take
+complex tables too, so that a complex step gives their derivatives to the last digit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def _probabilities(name: str, value: Array, shape: tuple[int | None, ...]) -> Ar
 
 
 def finite_mdp(transitions: Array, rewards: Array, start: Array, gamma: float) -> MDP:
-    """The MDP, or an error that names what is wrong.   (S, A, S), (S, A), (S,), 0 ≤ γ < 1."""
+    """Check the arguments and make an MDP of them.   transitions (S, A, S), rewards (S, A), start (S,), 0 ≤ γ < 1.
+
+    Raises ConfigError or ShapeError with the name of the argument that is wrong.
+    """
     rewards = as_array("rewards", rewards, (None, None), np.float64)
     require(rewards.size > 0, "rewards", "at least one state and one action", rewards.shape)
     require(bool(np.isfinite(rewards).all()), "rewards", "finite numbers", rewards[~np.isfinite(rewards)][:1].tolist())
@@ -58,7 +61,7 @@ def softmax_jacobian(theta: Array) -> Array:
 
 
 def score(policy: Array, jacobian: Array) -> Array:
-    """∇log π = ∇π / π  (PG-4), 0 where π is.   policy (S, A), jacobian (S, A, P) → (S, A, P)."""
+    """∇log π = ∇π / π  (PG-4), and 0 where π = 0.   policy (S, A), jacobian (S, A, P) → (S, A, P)."""
     return jacobian / np.where(policy == 0, np.inf, policy)[:, :, None]
 
 
@@ -110,7 +113,10 @@ def visits(mdp: MDP, policy: Array) -> Array:
 
 
 def stationary(mdp: MDP, policy: Array) -> Array:
-    """d = P_πᵀ d, Σ_s d(s) = 1  (PG-2): unique if some state can be reached from every state.   → (S,)."""
+    """d = P_πᵀ d, Σ_s d(s) = 1  (PG-2).   policy (S, A) → (S,).
+
+    Raises ConfigError if no state can be reached from every state: then d is not unique.
+    """
     P, _ = chain(mdp, policy)
     reach = np.linalg.matrix_power((P != 0) | np.eye(len(P), dtype=bool), len(P))
     require(bool(reach.all(axis=0).any()), "policy", "a state that is reached from every state", "several closed sets")
@@ -124,7 +130,7 @@ def differential_action_values(mdp: MDP, policy: Array) -> Array:
     return mdp.rewards - d @ R + mdp.transitions @ h
 
 
-# three objectives, and how they climb
+# three objectives and their gradients
 
 
 def start_value(mdp: MDP, policy: Array) -> Array:
@@ -150,7 +156,7 @@ def start_value_gradient(mdp: MDP, policy: Array, jacobian: Array) -> Array:
 def average_reward_gradient(mdp: MDP, policy: Array, jacobian: Array) -> Array:
     """∇J_avR = Σ_s d(s) Σ_a ∇π(a|s) Q̄(s,a), and ∇J_avV = ∇J_avR / (1−γ)  (PG-9).   (S, A), (S, A, P) → (P,).
 
-    Q̄ in both: with the discounted Q the change of d would be left out.
+    With the discounted Q in place of Q̄, the change of d would be missing.
     """
     return np.einsum("s,sap,sa->p", stationary(mdp, policy), jacobian, differential_action_values(mdp, policy))
 
@@ -159,9 +165,9 @@ def average_reward_gradient(mdp: MDP, policy: Array, jacobian: Array) -> Array:
 
 
 def kl(old: Array, new: Array) -> Array:
-    """KL(old‖new) = Σ_a old log(old/new), ∞ where new drops an action of old's  (TR-3).   (…, S, A) ×2 → (…, S).
+    """KL(old‖new) = Σ_a old log(old/new), ∞ where new(a) = 0 < old(a)  (TR-3).   old, new (…, S, A) → (…, S).
 
-    Summed as old (x − log(1+x)), x = new/old − 1: no term is negative, and a small KL keeps its digits.
+    Summed as old (x − log(1+x)) with x = new/old − 1: no term is negative, and a small KL keeps its digits.
     """
     old, new = np.broadcast_arrays(old, new)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -170,7 +176,7 @@ def kl(old: Array, new: Array) -> Array:
 
 
 def total_variation(old: Array, new: Array) -> Array:
-    """½ Σ_a |new − old|: how often the two must differ, drawn as alike as can be  (IS-4).   (…, S, A) ×2 → (…, S)."""
+    """½ Σ_a |new − old|  (IS-4).   old, new (…, S, A) → (…, S)."""
     return np.abs(new - old).sum(axis=-1) / 2
 
 
@@ -186,7 +192,7 @@ def fisher(mdp: MDP, policy: Array, jacobian: Array) -> Array:
 
 
 def natural_step(gradient: Array, fisher: Array, max_kl: float) -> Array:
-    """Δ = √(2δ / gᵀF⁻¹g) F⁻¹g, F⁻¹ the pseudo-inverse; no step where g is 0  (TR-7).   (P,), (P, P) → (P,)."""
+    """Δ = √(2δ / gᵀF⁻¹g) F⁻¹g, with the pseudo-inverse of F; 0 if g = 0  (TR-7).   g (P,), F (P, P) → (P,)."""
     x = np.linalg.pinv(fisher, rcond=1e-13, hermitian=True) @ gradient
     return step_scale(float(gradient @ x), max_kl) * x
 
@@ -214,11 +220,11 @@ def lower_bound(mdp: MDP, policy: Array, new: Array) -> Array:
 
 
 def minorize_maximize(mdp: MDP, policy: Array) -> Array:
-    """argmax M_π over the policies that take no action which π never takes  (TR-4).   policy (S, A) → (S, A).
+    """argmax M_π over the policies that take only actions which π takes  (TR-4).   policy (S, A) → (S, A).
 
-    Within KL ≤ κ every state climbs for itself, and Lagrange's condition makes its best policy π(a)/(1 + t gap(a)),
-    normalised, with gap = max A − A and the t ≥ 0 at which the KL is κ. What remains is concave in the one number κ:
-    its best value is bracketed on a grid, finer and finer. π itself stands at κ = 0, so J never falls.
+    Within max KL ≤ κ the states are independent. Lagrange's condition gives the best policy of a state as
+    π(a)/(1 + t gap(a)), normalised, with gap = max A − A and the t ≥ 0 at which the KL is κ. The best bound is concave
+    in κ, so κ is searched on a grid that is refined around its best point. κ = 0 is π itself, so J never falls.
     """
     adv = np.where(policy > 0, advantages(mdp, policy), -np.inf)
     gap = np.where(policy > 0, adv.max(axis=1, keepdims=True) - adv, 0.0)
@@ -237,7 +243,7 @@ def minorize_maximize(mdp: MDP, policy: Array) -> Array:
         return tilted(low)
 
     best, value = policy, lower_bound(mdp, policy, policy)
-    most = (1 - mdp.gamma) / max(4 * mdp.gamma, 1e-2)  # a larger κ costs more than ε/(1−γ), the most there is to gain
+    most = (1 - mdp.gamma) / max(4 * mdp.gamma, 1e-2)  # a larger κ costs more than ε/(1−γ), the largest possible gain
     kappa = np.geomspace(1e-16 * most, most, 33)
     for _ in range(5):
         candidates = best_within(kappa)
@@ -249,11 +255,11 @@ def minorize_maximize(mdp: MDP, policy: Array) -> Array:
     return best
 
 
-# the model changes hands: importance sampling, state drift, and learning by error
+# importance sampling, state drift, Q-learning
 
 
 def importance_mean(p: Array, q: Array, f: Array) -> Array:
-    """E_q[f p/q], which is E_p[f] wherever q covers p  (IS-1).   p, q, f (N,) → ()."""
+    """E_q[f p/q], which is E_p[f] if q > 0 wherever p f ≠ 0  (IS-1).   p, q, f (N,) → ()."""
     return (q * f * _ratio(p, q, f)).sum()
 
 
@@ -274,12 +280,12 @@ def drift_bound(old: Array, new: Array, t: int) -> float:
 
 
 def optimality_target(mdp: MDP, q: Array) -> Array:
-    """E[r + γ max_a′ Q(s′,a′)], what Q-learning moves Q towards  (PG-13).   q (S, A) → (S, A)."""
+    """E[r + γ max_a′ Q(s′,a′)], the expected target of Q-learning  (PG-13).   q (S, A) → (S, A)."""
     return mdp.rewards + mdp.gamma * mdp.transitions @ q.max(axis=1)
 
 
 def optimal_action_values(mdp: MDP) -> Array:
-    """Q* by policy iteration: act greedily, evaluate, until nothing is gained  (PG-13).   → (S, A)."""
+    """Q* by policy iteration: evaluate the greedy policy until Q no longer grows  (PG-13).   → (S, A)."""
     greedy = lambda q: np.eye(q.shape[1])[q.argmax(axis=1)]
     q = action_values(mdp, greedy(mdp.rewards))
     while (better := action_values(mdp, greedy(q))).sum() > q.sum():

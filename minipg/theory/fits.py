@@ -1,4 +1,4 @@
-"""Laws of what learns from gradients: the optimizers, the critic's fit, and running statistics."""
+"""Laws of the optimizers, of the critic's fit, and of running statistics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from minipg.kernels.arguments import Adam, RMSProp
 from minipg.network import MLP
-from minipg.theory.case import Case, Law, apart, apart_from_slope
+from minipg.theory.case import Case, Law, error_ratio, slope_error_ratio
 from minipg.value import ValueNetwork, ValueState
 
 
@@ -18,7 +18,7 @@ def momentum_adds_up_past_gradients_AC3(case: Case) -> float:
     expected = theta + alpha * (g1 + (mu * g1 + g2) + (mu * mu * g1 + mu * g2 + g3))
     for g in gradients:
         case.backend.kernels("optimizer").sgd(g, alpha, mu, theta, velocity)
-    return apart(case, theta, expected, 1 + np.abs(theta) + np.abs(expected))
+    return error_ratio(case, theta, expected, 1 + np.abs(theta) + np.abs(expected))
 
 
 def rmsprop_divides_by_the_root_of_the_running_square_AC3(case: Case) -> float:
@@ -30,7 +30,7 @@ def rmsprop_divides_by_the_root_of_the_running_square_AC3(case: Case) -> float:
         case.backend.kernels("optimizer").rmsprop(g, RMSProp(alpha, rho, epsilon), theta, second)
         s = rho * s + (1 - rho) * g.astype(float) ** 2
         expected = expected + alpha * g / np.sqrt(s + epsilon)
-    return max(apart(case, theta, expected, 1 + np.abs(expected) / epsilon), apart(case, second, s, 1 + s))
+    return max(error_ratio(case, theta, expected, 1 + np.abs(expected) / epsilon), error_ratio(case, second, s, 1 + s))
 
 
 def adam_follows_bias_corrected_moments_AC3(case: Case) -> float:
@@ -45,7 +45,7 @@ def adam_follows_bias_corrected_moments_AC3(case: Case) -> float:
             sum(b ** (len(xs) - 1 - i) * x for i, x in enumerate(xs)) / sum(b**i for i in range(len(xs)))
         )
         expected = expected + alpha * mean(past, b1) / (np.sqrt(mean([h * h for h in past], b2)) + epsilon)
-    return apart(case, theta, expected, 1 + np.abs(expected) + 1 / epsilon)
+    return error_ratio(case, theta, expected, 1 + np.abs(expected) + 1 / epsilon)
 
 
 def the_global_norm_is_clipped_only_from_above_AC3(case: Case) -> float:
@@ -53,7 +53,7 @@ def the_global_norm_is_clipped_only_from_above_AC3(case: Case) -> float:
     grad, limit = case.normal(case.count(9)), case.one_of(0.5, 50.0)
     out, norm = np.empty_like(grad), np.linalg.norm(grad.astype(float))
     case.backend.kernels("optimizer").clip_global_norm(grad, limit, out)
-    return apart(case, out, grad * min(1.0, limit / norm), np.abs(grad))
+    return error_ratio(case, out, grad * min(1.0, limit / norm), np.abs(grad))
 
 
 def the_critics_gradient_is_that_of_the_mean_squared_error_AC1(case: Case) -> float:
@@ -69,15 +69,16 @@ def the_critics_gradient_is_that_of_the_mean_squared_error_AC1(case: Case) -> fl
         1 + np.abs(obs).max()
     )
     return max(
-        apart(case, loss, f(theta.astype(float)), size),
-        apart_from_slope(case, [terms.sum(dtype=float)], f, theta, v, size),
+        error_ratio(case, loss, f(theta.astype(float)), size),
+        slope_error_ratio(case, [terms.sum(dtype=float)], f, theta, v, size),
     )
 
 
 def a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3(case: Case) -> float:
-    """Every epoch, every minibatch, the last one smaller, from any state of Adam: the steps written out.
+    """A fit is the Adam steps over all epochs and minibatches, written out; the last minibatch may be smaller.
 
-    With limits, gradients are clipped, and a row whose V has left its old value for a lesser loss is not learnt from.
+    With `max_norm`, gradients are clipped. With `clip_range`, a row whose V is beyond the clip with a smaller loss than
+    at the clip adds nothing to the gradient.
     """
     critic = ValueNetwork(MLP((case.count(4), *[case.count(5)] * case.count(2), 1), "tanh", case.backend))
     theta, rows, (b1, b2), epsilon = case.normal(critic.mlp.layout.size), case.count(9), (0.8, 0.9), 0.1
@@ -96,22 +97,40 @@ def a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3(case: Case) -> floa
             y, before = target[some].astype(float), old[some].astype(float)
             V = critic.predict(x, obs[some].astype(float))
             clipped = (np.clip(V, before - clip_range, before + clip_range) - y) ** 2
-            held = np.where((V - y) ** 2 < clipped, V, y)  # a row held at its own value has no error to learn from
+            aim = np.where((V - y) ** 2 < clipped, V, y)  # a target equal to V adds nothing to the gradient
             loss = ((V - y) ** 2).mean()
-            g = critic.loss_and_gradient(x, obs[some].astype(float), held)[1]
+            g = critic.loss_and_gradient(x, obs[some].astype(float), aim)[1]
             g = g * min(1.0, max_norm / max(np.linalg.norm(g), 1e-300))
             squares += loss * len(some)
-            m, s = b1 * m - (1 - b1) * g, b2 * s + (1 - b2) * g * g  # Adam climbs, a loss is descended
+            m, s = b1 * m - (1 - b1) * g, b2 * s + (1 - b2) * g * g  # −g: the kernel's Adam ascends
             x = x + 1e-2 * m / (1 - b1**step) / (np.sqrt(s / (1 - b2**step)) + epsilon)
         expected.append(squares / rows)
     reach = (1 + np.abs(theta).sum() * (1 + np.abs(obs).max())) ** 2
     pairs = zip((*fitted[:3], losses), (x, m, s, np.array(expected)), strict=True)
-    worst = max(apart(case, got, want, reach + np.abs(want)) for got, want in pairs)
+    worst = max(error_ratio(case, got, want, reach + np.abs(want)) for got, want in pairs)
     return worst if fitted.step == step else np.inf
 
 
+def a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3(case: Case) -> float:
+    """One step along −∇ mean (V − target)², shortened to the largest norm, and the loss before it."""
+    critic = ValueNetwork(MLP((case.count(4), case.count(5), 1), "tanh", case.backend))
+    theta, rmsprop = case.normal(critic.mlp.layout.size), RMSProp(0.01, 0.9, 0.1)
+    second, max_norm = (case.normal(len(theta)) ** 2).astype(case.dtype), case.one_of(np.inf, 0.5)
+    obs = case.normal(case.count(9), critic.mlp.sizes[0])
+    target, x = case.normal(len(obs)), theta.astype(float)
+    loss, gradient = critic.loss_and_gradient(x, obs.astype(float), target.astype(float))
+    g = -gradient * min(1.0, max_norm / max(np.linalg.norm(gradient), 1e-300))
+    s = 0.9 * second.astype(float) + 0.1 * g * g
+    kernels, stats, reach = case.backend.kernels("actor_critic"), np.empty(2), 1 + np.abs(theta).sum()
+    work = np.empty(kernels.work_size(critic.mlp.sizes, len(theta), len(obs)), case.dtype)
+    kernels.critic_step(critic.mlp.spec, obs, target, rmsprop, max_norm, theta, second, stats, work)
+    size = (reach * (1 + np.abs(obs).max()) + np.abs(target).max()) ** 2
+    pairs = (theta, x + 0.01 * g / np.sqrt(s + 0.1)), (second, s), (stats, [loss, 1.0])
+    return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
+
+
 def moments_merged_in_parts_are_those_of_the_whole(case: Case) -> float:
-    """Chan's merge: count, mean and sum of squared deviations do not depend on the cuts."""
+    """Chan's merge: count, mean and sum of squared deviations do not depend on how the rows are split."""
     rows, more = case.count(9), case.count(9)
     x = (case.normal(rows + more, 3) * np.array([1, 1e-3, 100]) + [0, 1, -10]).astype(case.dtype)
     kernels, state = case.backend.kernels("moments"), [np.zeros(1), np.zeros(3), np.zeros(3)]
@@ -120,9 +139,9 @@ def moments_merged_in_parts_are_those_of_the_whole(case: Case) -> float:
     whole, size = x.astype(float), np.abs(x).astype(float).max(0)
     case = case.in_double
     return max(
-        apart(case, state[0], rows + more),
-        apart(case, state[1], whole.mean(0), size),
-        apart(case, state[2], ((whole - whole.mean(0)) ** 2).sum(0), size**2 * len(x)),
+        error_ratio(case, state[0], rows + more),
+        error_ratio(case, state[1], whole.mean(0), size),
+        error_ratio(case, state[2], ((whole - whole.mean(0)) ** 2).sum(0), size**2 * len(x)),
     )
 
 
@@ -133,5 +152,6 @@ LAWS: tuple[Law, ...] = (
     the_global_norm_is_clipped_only_from_above_AC3,
     the_critics_gradient_is_that_of_the_mean_squared_error_AC1,
     a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3,
+    a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3,
     moments_merged_in_parts_are_those_of_the_whole,
 )

@@ -1,4 +1,4 @@
-"""A device's kernels under arrays of the host, so that laws that speak of NumPy arrays hold them too."""
+"""A device's kernels behind NumPy arrays, so that laws written for NumPy arrays check them too."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import numpy as np
 
 from minipg.runtime.backend import Backend, to_host
 
-_DESCRIPTIONS = ("policy", "sizes")  # parameters that are on the host in every twin
+_ON_HOST = ("policy", "sizes")  # arguments of kernels that are on the host in every twin
 
 
 def on_host(backend: Backend) -> Backend:
-    """The backend itself where its arrays are NumPy's, else one whose kernels move them up and down."""
+    """The backend itself if its arrays are NumPy's, else one whose kernels copy NumPy arrays to the device and back."""
     return backend if backend.on_host else Mirrored(backend.name, device=backend)
 
 
 @dataclass(frozen=True)
 class Mirrored(Backend):
-    """NumPy arrays in every public function; a kernel gets copies on the `device`, and what it made comes back."""
+    """A backend of NumPy arrays: its kernels run on copies on the `device` and copy their outputs back."""
 
     device: Backend = field(kw_only=True)
 
     @cached_property
     def on_host(self) -> bool:
-        """Its arrays are NumPy's."""
+        """True: its arrays are NumPy's."""
         return True
 
     def kernels(self, module: str) -> ModuleType:
-        """The kernels of one file."""
+        """The kernels of one file, called with NumPy arrays."""
         return _mirrored_module(super().kernels(module), self.device)
 
 
@@ -53,7 +53,7 @@ def _mirrored(kernel: Callable[..., Any], device: Backend) -> Callable[..., Any]
 
     def call(*arguments: Any) -> None:
         pairs = [
-            (argument, argument if name in _DESCRIPTIONS else _up(device, argument))
+            (argument, argument if name in _ON_HOST else _up(device, argument))
             for name, argument in zip(names, arguments, strict=True)
         ]
         kernel(*(there for _, there in pairs))

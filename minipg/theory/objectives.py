@@ -9,12 +9,12 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.objective import adapted_beta
-from minipg.theory.case import Case, Law, apart, apart_from_slope
+from minipg.theory.case import Case, Law, error_ratio, slope_error_ratio
 from minipg.theory.distributions import draw
 
 
 class Draw(NamedTuple):
-    """Log-probabilities new and old, and advantages, a number a row."""
+    """Log-probabilities of actions under the new and the old policy, and advantages, each (B,)."""
 
     logp: Array
     logp_old: Array
@@ -44,12 +44,12 @@ def the_surrogate_is_the_ratio_times_the_advantage_and_its_own_derivative_IS3_PP
     f = lambda x: _run(case, "surrogate", x, logp_old.astype(float), adv.astype(float), like=x)
     expected = np.exp(logp.astype(float)) / np.exp(logp_old.astype(float)) * adv
     return max(
-        apart(case, value, expected, size),
-        apart_from_slope(case, value, f, logp, np.ones_like(logp), size),
+        error_ratio(case, value, expected, size),
+        slope_error_ratio(case, value, f, logp, np.ones_like(logp), size),
     )
 
 
-def the_clipped_objective_is_the_lesser_of_two_and_equal_at_home_PP2(case: Case) -> float:
+def the_clipped_objective_is_the_lesser_of_two_and_the_advantage_at_ratio_1_PP2(case: Case) -> float:
     """min(r Â, clip(r, 1 ± ε) Â) ≤ r Â, and Â at r = 1."""
     logp, logp_old, adv = _draw(case)
     epsilon, size = case.one_of(0.1, 0.2, 0.5), _terms(logp, logp_old, adv)
@@ -58,7 +58,11 @@ def the_clipped_objective_is_the_lesser_of_two_and_equal_at_home_PP2(case: Case)
     lesser = np.minimum(r * adv, np.clip(r, 1 - epsilon, 1 + epsilon) * adv)
     above = np.maximum(value - _run(case, "surrogate", logp, logp_old, adv, like=logp), 0)
     home = _run(case, "clipped", logp_old, logp_old, adv, epsilon, like=logp)
-    return max(apart(case, value, lesser, size), apart(case, above, 0, size), apart(case, home, adv, np.abs(adv)))
+    return max(
+        error_ratio(case, value, lesser, size),
+        error_ratio(case, above, 0, size),
+        error_ratio(case, home, adv, np.abs(adv)),
+    )
 
 
 def the_clipped_gradient_is_zero_where_the_clip_binds_against_the_advantage_PP2(case: Case) -> float:
@@ -71,8 +75,8 @@ def the_clipped_gradient_is_zero_where_the_clip_binds_against_the_advantage_PP2(
     f = lambda x: _run(case, "clipped", x, logp_old.astype(float), adv.astype(float), epsilon, like=x)
     return max(
         math.inf if (gradient[binds] != 0).any() else 0.0,
-        apart(case, gradient, np.where(binds, 0, r * adv), size),
-        apart_from_slope(case, gradient, f, logp, np.ones_like(logp), size),
+        error_ratio(case, gradient, np.where(binds, 0, r * adv), size),
+        slope_error_ratio(case, gradient, f, logp, np.ones_like(logp), size),
     )
 
 
@@ -92,20 +96,20 @@ def the_penalised_gradient_is_that_of_the_ratio_less_beta_kl_PP3(case: Case) -> 
 
     amplified = math.exp(4 * float(max(np.abs(old).max(), np.abs(new).max())))
     size = amplified * (1 + np.abs(weight)) * (1 + np.abs(v).sum(1)) * (1 + np.abs(logp))
-    return apart_from_slope(case, (gradient * v).sum(1, dtype=float), objective, new, v, size)
+    return slope_error_ratio(case, (gradient * v).sum(1, dtype=float), objective, new, v, size)
 
 
-def beta_halves_below_the_target_doubles_above_and_rests_between_PP4(case: Case) -> float:
+def beta_halves_below_the_target_doubles_above_and_stays_between_PP4(case: Case) -> float:
     """KL < d/1.5 ⇒ β/2; KL > 1.5 d ⇒ 2β; else β."""
     beta, target = float(np.exp(case.rng.normal())), float(np.exp(case.rng.normal() - 4))
     expected = {0.0: 0.5, 0.6: 0.5, 0.7: 1.0, 1.0: 1.0, 1.4: 1.0, 1.6: 2.0, 9.0: 2.0}
-    return max(apart(case, adapted_beta(beta, k * target, target), f * beta, 0) for k, f in expected.items())
+    return max(error_ratio(case, adapted_beta(beta, k * target, target), f * beta, 0) for k, f in expected.items())
 
 
 LAWS: tuple[Law, ...] = (
     the_surrogate_is_the_ratio_times_the_advantage_and_its_own_derivative_IS3_PP1,
-    the_clipped_objective_is_the_lesser_of_two_and_equal_at_home_PP2,
+    the_clipped_objective_is_the_lesser_of_two_and_the_advantage_at_ratio_1_PP2,
     the_clipped_gradient_is_zero_where_the_clip_binds_against_the_advantage_PP2,
     the_penalised_gradient_is_that_of_the_ratio_less_beta_kl_PP3,
-    beta_halves_below_the_target_doubles_above_and_rests_between_PP4,
+    beta_halves_below_the_target_doubles_above_and_stays_between_PP4,
 )

@@ -17,10 +17,10 @@ from minipg.kernels.arguments import Acted, SurrogateTerms
 from minipg.line_search import line_search, step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import Policy, PolicyTape, policy_for
-from minipg.theory.case import ROUNDING, Case, Law, apart, apart_from_slope
+from minipg.theory.case import ROUNDING, Case, Law, error_ratio, slope_error_ratio
 from minipg.theory.distributions import FAMILIES, outcomes
 
-# a family, and whether its σ is of the state
+# a family, and whether σ depends on the state
 KINDS = [(family, False) for family in FAMILIES] + [("gaussian", True), ("squashed", True)]
 
 
@@ -36,7 +36,7 @@ class Draw(NamedTuple):
     tape: PolicyTape
 
 
-def _draw(case: Case) -> Draw:
+def draw(case: Case) -> Draw:
     """A small tanh policy of any kind on a random batch."""
     hidden = [case.count(5) for _ in range(case.rng.integers(3))]
     family, of_state = KINDS[case.rng.integers(len(KINDS))]
@@ -58,54 +58,55 @@ def _jacobian(policy: Policy, theta: Array, obs: Array) -> Array:
 
 
 def _size(params: Array) -> float:
-    """By how much a Gaussian of small σ amplifies rounding; logits less."""
+    """A bound on how much a Gaussian of small σ amplifies rounding; logits amplify less."""
     return math.exp(4 * float(np.abs(params).max()))
 
 
-def _amplified(distribution: Distribution, params: Array) -> float:
-    """By how much the score of rounded parameters is off, in units of their rounding: 1/σ², and nothing for logits."""
+def amplification(distribution: Distribution, params: Array) -> float:
+    """A bound on how much the score amplifies rounding of the parameters: 1/σ² for Gaussians, 1 for logits."""
     size = float(np.abs(params).max())
     narrow = 1.0 if distribution.discrete else math.exp(-2 * float(params[..., distribution.size :].min()))
     return (1 + size) ** 2 * max(1.0, narrow)
 
 
-def to_act_is_to_sample_the_distributions_of_the_states(case: Case) -> float:
-    """`acting` leaves the parameters of the forward pass, and the actions that the same noise makes of them."""
-    policy, theta, _, obs, act, _, tape = _draw(case)
+def act_samples_the_distribution_of_every_state(case: Case) -> float:
+    """`acting` writes the parameters of the forward pass, and the actions that the same noise gives."""
+    policy, theta, _, obs, act, _, tape = draw(case)
     distribution, params, acted = policy.distribution, np.empty_like(tape.params), np.empty_like(act)
     noise = distribution.noise(case.rng, (len(obs),), case.dtype)
     policy.acting(theta, len(obs))(obs, noise, params, acted)
     size = 1 + float(np.abs(tape.params).max())
     return max(
-        apart(case, params, tape.params, size * theta.size), apart(case, acted, distribution.sample(params, noise))
+        error_ratio(case, params, tape.params, size * theta.size),
+        error_ratio(case, acted, distribution.sample(params, noise)),
     )
 
 
 def jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9(case: Case) -> float:
     """J v = d/dt params(θ + t v); ⟨g, J v⟩ = ⟨Jᵀ g, v⟩."""
-    policy, theta, v, obs, _, _, tape = _draw(case)
+    policy, theta, v, obs, _, _, tape = draw(case)
     g = case.normal(*tape.params.shape)
     Jv, JTg = policy.jvp(theta, tape, v), policy.vjp(theta, tape, g)
     reach = (1 + np.abs(v).sum()) * (1 + np.abs(theta).max()) ** 2
     return max(
-        apart_from_slope(case, Jv, lambda x: policy.forward(x, obs).params, theta, v, reach),
-        apart(case, (g * Jv).sum(dtype=float), (JTg * v).sum(dtype=float), reach * np.abs(g).sum()),
+        slope_error_ratio(case, Jv, lambda x: policy.forward(x, obs).params, theta, v, reach),
+        error_ratio(case, (g * Jv).sum(dtype=float), (JTg * v).sum(dtype=float), reach * np.abs(g).sum()),
     )
 
 
 def the_fisher_product_is_the_explicit_matrix_times_v_TR9(case: Case) -> float:
     """F v + damping v = (1/B) Σ Jᵀ M J v + damping v."""
-    policy, theta, v, obs, _, _, tape = _draw(case)
+    policy, theta, v, obs, _, _, tape = draw(case)
     J, params = _jacobian(policy, theta, obs), tape.params.astype(float)
     MJv = policy.distribution.fisher_product(params, J @ v.astype(float))
     explicit = np.einsum("bdp,bd->p", J, MJv) / len(obs)
     terms = np.einsum("bdp,bd->p", np.abs(J), np.abs(MJv)).max() + np.abs(v).max() + _size(params)
-    return apart(case, fisher_vector_product(policy, theta, obs, v, 0.25), explicit + 0.25 * v, terms)
+    return error_ratio(case, fisher_vector_product(policy, theta, obs, v, 0.25), explicit + 0.25 * v, terms)
 
 
 def the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6(case: Case) -> float:
     """vᵀF v = d²/dt² mean KL(π_θ‖π_{θ+tv})."""
-    policy, theta, v, obs, _, _, _ = _draw(case)
+    policy, theta, v, obs, _, _, _ = draw(case)
     v = v / np.linalg.norm(v)
     theta64, obs64 = theta.astype(float), obs.astype(float)
     old = policy.forward(theta64, obs64).params
@@ -116,51 +117,51 @@ def the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6(case: Case) -> floa
 
 
 def the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9(case: Case) -> float:
-    """⟨g, v⟩ = d/dt [L + c mean H](θ + t v), and there L is the mean advantage and the KL zero."""
-    policy, theta, v, obs, act, adv, tape = _draw(case)
+    """⟨g, v⟩ = d/dt [L + c mean H](θ + t v) at the old θ, where L is the mean advantage and the KL is 0."""
+    policy, theta, v, obs, act, adv, tape = draw(case)
     c = case.one_of(0.0, 0.5)
     terms = policy_gradient(policy, theta, tape, act, adv, c) * v
     theta64, obs64 = theta.astype(float), obs.astype(float)
     old, acted = policy.forward(theta64, obs64).params, act if act.dtype == np.int64 else act.astype(float)
     L = surrogate_and_kl(policy, obs64, acted, adv.astype(float), old)
     H = lambda x: policy.distribution.entropy(policy.forward(x, obs64).params).mean()
-    amplified = _amplified(policy.distribution, old) * (1 + np.abs(v).sum())
+    amplified = amplification(policy.distribution, old) * (1 + np.abs(v).sum())
     size = np.abs(terms).sum() + amplified * (c + np.abs(adv).mean())
     value, kl = surrogate_and_kl(policy, obs, act, adv, tape.params)(theta)
     return max(
-        apart_from_slope(case, [terms.sum(dtype=float)], lambda x: L(x)[0] + c * H(x), theta, v, size),
-        apart(case, value, adv.mean(dtype=float), np.abs(adv).max()),
-        apart(case, kl, 0.0),
+        slope_error_ratio(case, [terms.sum(dtype=float)], lambda x: L(x)[0] + c * H(x), theta, v, size),
+        error_ratio(case, value, adv.mean(dtype=float), np.abs(adv).max()),
+        error_ratio(case, kl, 0.0),
     )
 
 
-def a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6(case: Case) -> float:
+def a_baseline_of_the_state_leaves_the_expected_gradient_unchanged_PG6(case: Case) -> float:
     """E_a[b(s) ∇log π(a|s)] = 0 in every state s."""
-    policy, theta, _, obs, _, _, tape = _draw(case)
+    policy, theta, _, obs, _, _, tape = draw(case)
     params, act, weight = outcomes(policy.distribution, tape.params[0])
     tape = policy.forward(theta, np.repeat(obs[:1], len(act), 0))
     b = case.normal(1)[0]
     g = policy_gradient(policy, theta, tape, act, (b * weight).astype(theta.dtype))
-    return apart(case, g, 0, _size(params) * (1 + np.abs(theta).max()) ** 2 * (1 + np.abs(obs).max()))
+    return error_ratio(case, g, 0, _size(params) * (1 + np.abs(theta).max()) ** 2 * (1 + np.abs(obs).max()))
 
 
 def conjugate_gradient_solves_the_damped_fisher_system_TR10(case: Case) -> float:
     """(F + damping I) x = g: the residual and the curvature xᵀ(F + damping I) x are those of the x returned."""
-    policy, theta, v, _, _, _, tape = _draw(case)
+    policy, theta, v, _, _, _, tape = draw(case)
     product = fisher_operator(policy, theta, tape, 0.5)
     cg = conjugate_gradient(product, v, iterations=case.count(8))
     Ax, size = product(cg.x), np.linalg.norm(v) + np.linalg.norm(product(np.abs(cg.x)))
     falls = math.inf if cg.residual > 1.5 * np.linalg.norm(v) * math.sqrt(_size(tape.params)) else 0.0
     return max(
         falls,
-        apart(case, cg.residual, np.linalg.norm(v - Ax), size),
-        apart(case, cg.curvature, float(cg.x.astype(float) @ Ax), size * (1 + np.linalg.norm(cg.x))),
+        error_ratio(case, cg.residual, np.linalg.norm(v - Ax), size),
+        error_ratio(case, cg.curvature, float(cg.x.astype(float) @ Ax), size * (1 + np.linalg.norm(cg.x))),
     )
 
 
 def conjugate_gradient_is_the_best_of_its_krylov_space_TR10(case: Case) -> float:
-    """After k products ½ xᵀA x − gᵀx is the least that g, A g, … Aᵏ⁻¹g span: no other error is smaller in A's norm."""
-    policy, theta, g, _, _, _, tape = _draw(case)
+    """After k products, x minimises ½ xᵀA x − gᵀx over the span of g, A g, …, Aᵏ⁻¹g."""
+    policy, theta, g, _, _, _, tape = draw(case)
     product, k = fisher_operator(policy, theta, tape, 0.5), int(case.rng.integers(1, 5))
     A = np.stack([product(e) for e in np.eye(len(theta), dtype=theta.dtype)]).astype(float)
     g64, basis = g.astype(float), np.zeros((len(theta), 0))
@@ -171,12 +172,12 @@ def conjugate_gradient_is_the_best_of_its_krylov_space_TR10(case: Case) -> float
     best = basis @ np.linalg.solve(basis.T @ A @ basis, basis.T @ g64)
     x = conjugate_gradient(product, g, iterations=k).x.astype(float)
     energy = lambda x: 0.5 * x @ A @ x - g64 @ x
-    return apart(case, energy(x), energy(best), (g64 @ g64) * np.linalg.cond(A))
+    return error_ratio(case, energy(x), energy(best), (g64 @ g64) * np.linalg.cond(A))
 
 
 def the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5(case: Case) -> float:
-    """L(θ′) = mean r Â and mean KL(old‖θ′), of a θ′ away from the old one."""
-    policy, theta, v, obs, act, adv, tape = _draw(case)
+    """L(θ′) = mean r Â, and the KL is mean KL(old‖θ′), at a θ′ other than the old one."""
+    policy, theta, v, obs, act, adv, tape = draw(case)
     old, d, theta = tape.params, policy.distribution, theta + theta.dtype.type(0.2) * v
     value, kl = surrogate_and_kl(policy, obs, act, adv, old)(theta)
     new = policy.forward(theta, obs).params
@@ -184,23 +185,23 @@ def the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5(case: Case) -> flo
     terms = np.exp(logp - logp_old) * adv
     size = np.abs(terms) * (1 + np.abs(logp) + np.abs(logp_old))
     return max(
-        apart(case, value, terms.mean(), size.max()),
-        apart(case, kl, kls.mean(dtype=float), kls.max()),
+        error_ratio(case, value, terms.mean(), size.max()),
+        error_ratio(case, kl, kls.mean(dtype=float), kls.max()),
     )
 
 
 def the_natural_step_spends_the_radius_of_the_quadratic_model_TR6_TR7(case: Case) -> float:
     """Δ = √(2δ/xᵀF x) x has ½ ΔᵀF Δ = δ."""
-    policy, theta, v, _, _, _, tape = _draw(case)
+    policy, theta, v, _, _, _, tape = draw(case)
     product, delta = fisher_operator(policy, theta, tape, 0.5), case.one_of(1e-4, 1e-2, 1.0)
     cg = conjugate_gradient(product, v, iterations=8)
     step = theta.dtype.type(step_scale(cg.curvature, delta)) * cg.x
-    return apart(case, 0.5 * float(step.astype(float) @ product(step)), delta, delta * _size(tape.params))
+    return error_ratio(case, 0.5 * float(step.astype(float) @ product(step)), delta, delta * _size(tape.params))
 
 
 def an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothing_TR11(case: Case) -> float:
-    """L(θ′) − L(θ) > 0 and mean KL ≤ δ, or the very θ that came in."""
-    policy, theta, _, obs, act, adv, tape = _draw(case)
+    """L(θ′) − L(θ) > 0 and mean KL ≤ δ, or the result is the θ object that was passed."""
+    policy, theta, _, obs, act, adv, tape = draw(case)
     L, delta, before = surrogate_and_kl(policy, obs, act, adv, tape.params), 0.01, float(adv.mean(dtype=float))
 
     def evaluate(x: Array) -> tuple[float, float]:
@@ -218,9 +219,9 @@ def an_accepted_step_improves_within_the_region_and_a_refused_one_changes_nothin
     return 0.0 if (improvement, kl) == (found.improvement, found.kl) and improvement > 0 and kl <= delta else math.inf
 
 
-def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> float:
-    """⟨g, v⟩ = d/dt mean [min(r Â, clip(r) Â) − β KL(old‖θ + t v) + c H]; the KL beside it is the mean KL."""
-    policy, theta, v, obs, act, adv, tape = _draw(case)
+def the_surrogate_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> float:
+    """⟨g, v⟩ = d/dt mean [min(r Â, clip(r) Â) − β KL(old‖θ + t v) + c H]; the KL returned with it is the mean KL."""
+    policy, theta, v, obs, act, adv, tape = draw(case)
     old, d = tape.params, policy.distribution
     theta = theta + case.normal(len(theta), scale=0.1)
     clip_range, beta, c = case.one_of(math.inf, 0.1, 0.3), case.one_of(0.0, 2.0), case.one_of(0.0, 0.5)
@@ -235,23 +236,23 @@ def the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3(case: Case) -> fl
         return float((gain - beta * d.kl(old64, params) + c * d.entropy(params)).mean())
 
     params = policy.forward(theta.astype(float), obs.astype(float)).params
-    amplified = _amplified(d, np.stack([old, params]))
+    amplified = amplification(d, np.stack([old, params]))
     ratio = np.exp(d.log_prob(params, acted) - d.log_prob(old64, acted))
     size = np.abs(slope).sum() + amplified * (1 + np.abs(v).sum()) * (1 + (ratio * np.abs(adv)).mean())
     return max(
-        apart_from_slope(case, [slope.sum(dtype=float)], objective, theta, v, size),
-        apart(case, kl, d.kl(old64, params).mean(), amplified),
+        slope_error_ratio(case, [slope.sum(dtype=float)], objective, theta, v, size),
+        error_ratio(case, kl, d.kl(old64, params).mean(), amplified),
     )
 
 
 LAWS: tuple[Law, ...] = (
-    to_act_is_to_sample_the_distributions_of_the_states,
+    act_samples_the_distribution_of_every_state,
     jvp_and_vjp_are_the_jacobian_of_the_parameters_and_its_transpose_TR9,
     the_fisher_product_is_the_explicit_matrix_times_v_TR9,
     the_fisher_product_is_the_hessian_of_the_mean_kl_DI8_TR6,
     the_policy_gradient_is_the_gradient_of_the_surrogate_at_the_old_policy_IS3_PG9,
-    the_proximal_gradient_is_that_of_its_objective_PP1_PP2_PP3,
-    a_baseline_that_knows_only_the_state_leaves_the_expected_gradient_PG6,
+    the_surrogate_gradient_is_that_of_its_objective_PP1_PP2_PP3,
+    a_baseline_of_the_state_leaves_the_expected_gradient_unchanged_PG6,
     the_surrogate_and_the_kl_are_means_over_the_batch_IS3_TR5,
     conjugate_gradient_solves_the_damped_fisher_system_TR10,
     conjugate_gradient_is_the_best_of_its_krylov_space_TR10,

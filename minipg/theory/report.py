@@ -1,4 +1,4 @@
-"""All laws on all backends, with progress, and what came of it as a table."""
+"""Check all laws on all backends, with a progress bar, and print the results as a table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from minipg.runtime.backend import Backend
 from minipg.runtime.compiling import announce_compiling
-from minipg.theory import LAWS, Verdict, hold
+from minipg.theory import LAWS, Verdict, check_law
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def hold_all(backends: Sequence[Backend], examples: int, seed: int, console: Console) -> list[Verdict]:
-    """Every law on every backend in float64 and float32, in the order of the theory."""
+def check_laws(backends: Sequence[Backend], examples: int, seed: int, console: Console) -> list[Verdict]:
+    """Check every law on every backend in float64 and float32, with the same seed, in the order of `LAWS`."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     work = [
@@ -29,13 +29,13 @@ def hold_all(backends: Sequence[Backend], examples: int, seed: int, console: Con
         task = progress.add_task("", total=len(work))
         for law, backend, dtype in work:
             progress.update(task, description=law.__name__)
-            verdicts.append(hold(law, backend, dtype, examples, seed))
+            verdicts.append(check_law(law, backend, dtype, examples, seed))
             progress.advance(task)
     return verdicts
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """A line each: law, backend, dtype, examples, and the worst error as a fraction of what is allowed."""
+    """One line a verdict: law, backend, dtype, examples, and the largest error as a fraction of the allowed error."""
     width = max(len(verdict.law) for verdict in verdicts)
     lines = [f"{'law':<{width}}  backend  dtype    examples  worst error / estimate"]
     for v in verdicts:

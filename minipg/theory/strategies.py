@@ -1,6 +1,6 @@
-"""Hypothesis strategies for the objects of the theory: distributions, episodes, networks, finite MDPs  (extra `check`).
+"""Hypothesis strategies for distributions, episodes, networks and finite MDPs (needs the extra `check`).
 
-Arrays are drawn entry by entry from short numbers, so a failing example shrinks to small shapes and round entries.
+Arrays are drawn entry by entry from numbers of few digits, so a failing example shrinks to small shapes and entries.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from minipg.theory.finite_mdp import MDP, finite_mdp
 
 
 def logits(rows: int = 4, actions: int = 5, size: float = 5.0, dtype: Any = np.float64) -> Strategy:
-    """Logits (B, A), 1 ≤ B ≤ rows and 1 ≤ A ≤ actions."""
+    """Logits (B, A) within ±size, with 1 ≤ B ≤ rows and 1 ≤ A ≤ actions."""
     return arrays(st.tuples(st.integers(1, rows), st.integers(1, actions)), size, dtype)
 
 
 @st.composite
 def gaussian_parameters(draw: Any, rows: int = 4, dims: int = 4, dtype: Any = np.float64) -> Array:
-    """(μ, log σ) side by side (B, 2A), log σ in ±2."""
+    """(μ, log σ) side by side (B, 2A): μ within ±3, log σ within ±2, 1 ≤ B ≤ rows and 1 ≤ A ≤ dims."""
     shape = draw(st.integers(1, rows)), draw(st.integers(1, dims))
     return np.concatenate([draw(arrays(shape, 3.0, dtype)), draw(arrays(shape, 2.0, dtype))], axis=1)
 
 
 class Episodes(NamedTuple):
-    """(T, N) rewards, values, next values, and ends of both kinds, never both at once."""
+    """Rewards, values, next values and ends of both kinds, never both at once; all (T, N)."""
 
     rew: Array
     value: Array
@@ -43,7 +43,7 @@ class Episodes(NamedTuple):
 
 @st.composite
 def episodes(draw: Any, steps: int = 8, envs: int = 3) -> Episodes:
-    """Batches with episode boundaries anywhere."""
+    """Episodes with ends anywhere, 1 ≤ T ≤ steps and 1 ≤ N ≤ envs."""
     shape = draw(st.integers(1, steps)), draw(st.integers(1, envs))
     end = draw(hnp.arrays(np.int8, shape, elements=st.sampled_from([0, 0, 0, 1, 2])))
     rew, value, next_value = (draw(arrays(shape)) for _ in range(3))
@@ -51,7 +51,7 @@ def episodes(draw: Any, steps: int = 8, envs: int = 3) -> Episodes:
 
 
 class Network(NamedTuple):
-    """A network, its parameters and a batch of inputs."""
+    """A network, its parameters θ (P,) and a batch of inputs (B, O)."""
 
     mlp: MLP
     theta: Array
@@ -68,7 +68,7 @@ def networks(
     backend: Backend | None = None,
     dtype: Any = np.float64,
 ) -> Network:
-    """MLPs of 0 to `depth` hidden layers with random parameters. A ReLU network is kept clear of its kinks."""
+    """Networks of 0 to `depth` hidden layers with random parameters. Inputs of ReLU networks are not near a kink."""
     hidden = draw(st.lists(st.integers(1, width), max_size=depth))
     sizes = (draw(st.integers(1, width)), *hidden, draw(st.integers(1, width)))
     mlp = MLP(sizes, draw(st.sampled_from(list(activations))), backend or Backend("numpy", 1))
@@ -84,13 +84,16 @@ def networks(
 def relu_inputs(
     draw: Any, mlp: MLP, theta: Array, rows: int = 6, dtype: Any = np.float64, least: float = 1e-2
 ) -> Array:
-    """Inputs (B, O), 1 ≤ B ≤ rows, clear of every kink of a ReLU network: no hidden unit's input is within ±least."""
+    """Inputs (B, O), 1 ≤ B ≤ rows, of a ReLU network, at which no hidden unit's input is within ±least of its kink."""
     row = arrays((mlp.sizes[0],), dtype=dtype).filter(lambda x: clearance(mlp, theta, x[None]) > least)
     return np.stack(draw(st.lists(row, min_size=1, max_size=rows)))
 
 
 def clearance(mlp: MLP, theta: Array, obs: Array) -> float:
-    """The least |input| of any hidden unit: how far a ReLU network is from its next kink, ∞ without hidden units."""
+    """The smallest |input| of any hidden unit: the distance of a ReLU network from its nearest kink.
+
+    ∞ without hidden units.
+    """
     views, h, least = mlp.layout.views(theta), obs, np.inf
     for layer in range(len(mlp.sizes) - 2):
         before = h @ views[f"W{layer}"] + views[f"b{layer}"]
@@ -99,12 +102,12 @@ def clearance(mlp: MLP, theta: Array, obs: Array) -> float:
 
 
 def integers(shape: tuple[int, ...], low: int, high: int) -> Strategy:
-    """Integer arrays, entry by entry."""
+    """Integer arrays of this shape with entries from low to high, drawn one by one."""
     return hnp.arrays(np.int64, shape, elements=st.integers(low, high), fill=st.nothing())
 
 
 def probabilities(shape: tuple[int, ...], least: int = 0) -> Strategy:
-    """Rows of probabilities out of small integers: zeros and certainties are common unless `least` is positive."""
+    """Rows of probabilities, made of small integers ≥ `least`: with 0, zeros and ones are common."""
 
     def normalise(weights: Array) -> Array:
         weights = weights + np.eye(shape[-1], dtype=int)[0] * (weights.sum(axis=-1, keepdims=True) == 0)
@@ -118,9 +121,10 @@ discounts = st.sampled_from([0.0, 0.5, 0.9, 0.99]) | st.floats(0, 0.99)
 
 @st.composite
 def mdps(draw: Any, max_states: int = 6, max_actions: int = 4, connected: bool = False, anywhere: bool = False) -> MDP:
-    """Finite MDPs; `connected`: one closed set of states under every policy; `anywhere`: may start in every state.
+    """Finite MDPs. If `connected`, state 0 is reached from every state under every policy; if `anywhere`, every state
+    has a positive start probability.
 
-    Every entry is drawn, so that a failure shrinks to few states, plain rewards and deterministic moves.
+    Every entry is drawn, so that a failing example shrinks to few states, simple rewards and deterministic transitions.
     """
     states, actions = draw(st.integers(1, max_states)), draw(st.integers(1, max_actions))
     transitions = draw(probabilities((states, actions, states)))
@@ -131,7 +135,7 @@ def mdps(draw: Any, max_states: int = 6, max_actions: int = 4, connected: bool =
 
 
 class Tabular(NamedTuple):
-    """An MDP, logits of a policy (S, A), and tables of two others, which may leave actions out."""
+    """An MDP, the logits of a policy (S, A), and the tables of two other policies, in which probabilities may be 0."""
 
     mdp: MDP
     theta: Array
@@ -141,7 +145,7 @@ class Tabular(NamedTuple):
 
 @st.composite
 def mdps_with_policies(draw: Any, **kinds: Any) -> Tabular:
-    """An MDP, as `mdps` draws it, and policies for it."""
+    """An MDP, drawn by `mdps(**kinds)`, and policies for it."""
     mdp = draw(mdps(**kinds))
     shape = mdp.rewards.shape
     return Tabular(mdp, draw(integers(shape, -4, 4)) / 2, draw(probabilities(shape)), draw(probabilities(shape)))

@@ -1,4 +1,4 @@
-"""The law that every backend computes what the reference computes in float64, up to its dtype's rounding."""
+"""Laws of the twins: every backend computes what the reference computes in float64, up to its dtype's rounding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minipg.network import ACTIVATIONS, MLP
 from minipg.policy import policy_for
 from minipg.returns import advantages, discounted_returns, gae, td_errors
 from minipg.runtime.backend import Backend
-from minipg.theory.case import Case, Law, apart
+from minipg.theory.case import Case, Law, error_ratio
 from minipg.theory.distributions import FAMILIES
 from minipg.theory.policies import KINDS
 
@@ -22,9 +22,11 @@ _REFERENCE = Backend("numpy", 1)
 
 
 def _same(case: Case, compute: Callable[[Backend, Any], list[Array]], amplified: float = 1.0) -> float:
-    """Both twins' results, compared at the size of the largest number of each."""
+    """The error of the case's backend against the reference, relative to the largest number of each array."""
     pairs = zip(compute(case.backend, case.dtype), compute(_REFERENCE, np.float64), strict=True)
-    return max(apart(case, got, expected, amplified * (1 + np.abs(expected).max(initial=0))) for got, expected in pairs)
+    return max(
+        error_ratio(case, got, expected, amplified * (1 + np.abs(expected).max(initial=0))) for got, expected in pairs
+    )
 
 
 def twins_agree_on_the_network_TR9(case: Case) -> float:
@@ -43,7 +45,7 @@ def twins_agree_on_the_network_TR9(case: Case) -> float:
 
 
 def twins_agree_on_the_distributions_DI1_DI7(case: Case) -> float:
-    """Every function of every family, of rows from small to saturating."""
+    """Every function of every family, with parameters from small to saturating."""
     make, size = FAMILIES[case.one_of(*FAMILIES)], case.count(5)
     like = make(size, case.backend)
     shape, scale = (case.count(7), like.n_params), case.one_of(0.01, 1.0, 2.0)
@@ -62,17 +64,17 @@ def twins_agree_on_the_distributions_DI1_DI7(case: Case) -> float:
 
 
 def twins_draw_the_same_actions_from_the_same_noise(case: Case) -> float:
-    """Sampling is a function of the parameters and the noise."""
+    """The same parameters and noise give the same actions."""
     make, size = FAMILIES[case.one_of(*FAMILIES)], case.count(5)
     like = make(size, case.backend)
     params = case.normal(case.count(7), like.n_params).astype(np.float64)
     noise = like.noise(case.rng, (len(params),), np.float64)
     expected = make(size, _REFERENCE).sample(params, noise)
-    return apart(case.in_double, like.sample(params, noise), expected, 1 + np.exp(np.abs(params).max()))
+    return error_ratio(case.in_double, like.sample(params, noise), expected, 1 + np.exp(np.abs(params).max()))
 
 
 def twins_agree_on_the_fisher_products_TR9(case: Case) -> float:
-    """Σ Jᵀ M J v, fused or composed, of any kind of policy."""
+    """Σ Jᵀ M J v, fused or composed, for every kind of policy."""
     family, of_state = KINDS[case.rng.integers(len(KINDS))]
     layers, outputs = (case.count(4), case.count(5)), case.count(3)
     make = lambda backend: policy_for(FAMILIES[family](outputs, backend), layers, state_dependent_std=of_state)
@@ -125,7 +127,7 @@ def twins_agree_on_the_surrogates_IS3_PP2(case: Case) -> float:
 
 
 def twins_agree_on_the_optimizers_AC3(case: Case) -> float:
-    """One step of each from the same state."""
+    """One step of each optimizer from the same state."""
     size, step = case.count(11), case.count(9)
     grad, theta, first = (case.normal(size) for _ in range(3))
     second = (case.normal(size) ** 2).astype(case.dtype)
