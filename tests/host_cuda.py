@@ -167,7 +167,7 @@ def host_cupy(modules=None):
 
 FAMILIES = ("categorical", "gaussian", "bernoulli", "multicategorical", "squashed")
 PROBLEMS = ("cartpole", "acrobot", "mountain_car", "mountain_car_continuous", "pendulum")
-FILES = ("_arrays", "mlp", "distribution_params", "returns", "surrogate", "optimizer", "moments", "regression",
+FILES = ("_arrays", "mlp", "distribution_params", "returns", "optimizer", "moments", "regression",
          "fisher", "classic_control.stream")  # fmt: skip
 # of environments: a family for their actions and one for both ways that a Gaussian's become a torque
 ROLLOUTS = tuple((name, family) for name in PROBLEMS for family in (
@@ -181,7 +181,7 @@ def source(name):
     if name in FILES:
         return of(name)._run
     if name in FAMILIES:
-        return of("_rows").rows_of(name).source
+        return of("_families").row_kernels(name).source
     if name in PROBLEMS:
         return of("classic_control.batch").source_of(name)
     return of("classic_control.rollout").source_of(*name.split("-"), 64)

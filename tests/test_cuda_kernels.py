@@ -75,10 +75,10 @@ def test_a_minibatch_is_the_rows_that_were_picked(cuda, rows, columns, seed, dty
 @pytest.mark.parametrize("sizes", [(3, 5, 4, 2), (3, 10, 9, 2), (2, 3, 8, 9)], ids=str)
 @pytest.mark.parametrize("activation", [0, 1], ids=["tanh", "relu"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("lanes", [1, 17, 2**18])
-def test_a_pass_meets_every_entry_however_many_threads_share_it(cuda, sizes, lanes, dtype, activation, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 17, 2**18])
+def test_a_pass_meets_every_entry_however_many_threads_share_it(cuda, sizes, threads, dtype, activation, monkeypatch):
     mlp, reference = twins("mlp")
-    monkeypatch.setattr(mlp, "lanes", lambda rows, columns: columns * max(1, min(rows, lanes // columns)))
+    monkeypatch.setattr(mlp, "threads_for", lambda rows, columns: columns * max(1, min(rows, threads // columns)))
     rng, rows, sizes = np.random.default_rng(0), 11, np.array(sizes)
     count, inputs, outputs = int(((sizes[:-1] + 1) * sizes[1:]).sum()), int(sizes[0]), int(sizes[-1])
     theta, v, obs, g = (rng.normal(size=n).astype(dtype) for n in (count, count, (rows, inputs), (rows, outputs)))

@@ -1,11 +1,11 @@
-"""The CUDA twin: the functions of `reference/` on CuPy arrays.
+"""The GPU twin: `reference/` on CuPy arrays, and CUDA kernels where the reference would be many launches.
 
-Matrix products are cuBLAS's. What stands between them, and whatever is done a row at a time, are kernels of our own:
-the .cu and .cuh files beside the modules that launch them, compiled when first needed (`_cuda.py`). No kernel waits for
-another thread and none adds into a place that another one adds into, so an order of additions is that of the source,
-and the same numbers give the same bits.
+A file here overrides functions of the file of the same name in `reference/`; the rest is inherited (`_inherit.py`).
+Matrix products are cuBLAS's. A .cu file holds the kernels of the module beside it, and `_cuda.py` compiles it at the
+first launch. No kernel waits for another thread or adds where another thread adds: the order of additions is that of
+the source, and the same numbers give the same bits.
 
-Nothing here is brought to the host but the one number a minibatch on which `proximal.climb` may stop. What describes
-shapes (sizes, options, settings) is on the host; every other array is on the device. Unlike the other twins, these
-take their smallest temporaries from CuPy's pool.
+Arrays are on the device, but for those that describe shapes (sizes, options, settings), which are on the host. No
+number is copied to the host, except the mean KL of a minibatch where one may end the epochs (`surrogate_epochs.py`).
+Temporaries come from CuPy's pool: `work` arrays are not used.
 """

@@ -1,4 +1,4 @@
-"""Sums down columns in a fixed order, the rows of a minibatch, and bounds (arrays.cu)."""
+"""Sums over rows in a fixed order, the rows of a minibatch, and bounds (arrays.cu)."""
 
 import math
 
@@ -6,49 +6,45 @@ import cupy
 from minipg.kernels.gpu._cuda import Source
 
 _run = Source("arrays.cu")
-_LANES = 2**18  # threads that a pass over an array is spread over, about
+_THREADS = 2**18  # about as many stride through an array
 
 
-def lanes(rows, columns):
-    """How many threads stride through an array (rows, columns): a multiple of its columns."""
-    return columns * max(1, min(rows, -(-_LANES // max(columns, 1))))
+def threads_for(rows, columns):
+    """The number of threads that stride through an array (rows, columns): a multiple of its columns."""
+    return columns * max(1, min(rows, -(-_THREADS // max(columns, 1))))
 
 
-def sum_columns(x, out, scale=1.0, add=False, fold="fold"):
-    """out_j = scale · Σ_r x_rj, added to what is there if `add`: √R rows of √R each, then those.
+def sum_columns(x, out, scale=1.0, add=False):
+    """out_j = scale · Σ_r x_rj, added to what is in `out` if `add`.   x (R, …) → out (C,), with C entries in a row."""
+    _sum_rows("partial_sums", len(x), x.size, (x,), out, scale, add)
 
-    x (R, …) with as many numbers a row as `out` (C,) has, which may be float64 among float32.
-    """
-    rows, columns = len(x), out.size
+
+def sum_squares(x, out):
+    """Σ x².   x (P,) → out (1,) float64."""
+    _sum_rows("partial_sums_of_squares", len(x), x.size, (x,), out)
+
+
+def sum_squared_deviations(x, mean, out):
+    """out_j = Σ_r (x_rj − mean_j)².   x (R, C), mean (C,) float64 → out (C,) float64."""
+    _sum_rows("partial_sums_of_deviations", len(x), x.size, (x.shape[1], x, mean), out)
+
+
+def _sum_rows(kernel, rows, entries, arguments, out, scale=1.0, add=False):
+    """√R partial sums of √R rows each, then the sum of those: the same order on every device."""
+    columns, parts = out.size, max(1, math.isqrt(rows))
     if columns == 0:
         return
-    parts = max(1, math.isqrt(rows))
     partial = cupy.empty(parts * columns, "float64")
-    _run(fold, parts * columns, x.size, x, partial)
-    finish_columns(partial, parts, out, scale, add)
+    _run(kernel, parts * columns, entries, *arguments, partial)
+    _run("finish", columns, parts, scale, add, partial, out)
 
 
-def finish_columns(partial, parts, out, scale=1.0, add=False):
-    """The last of it: partial (parts · C,) float64 → out (C,)."""
-    finish = "finish_double" if out.dtype == "float64" else "finish"
-    _run(finish, out.size, parts, scale, add, partial, out)
-
-
-def sum_deviations(x, mean, out):
-    """out_j = Σ_r (x_rj − mean_j)².   x (R, C), mean, out (C,) float64."""
-    rows, columns = x.shape
-    parts = max(1, math.isqrt(rows))
-    partial = cupy.empty(parts * columns, "float64")
-    _run("fold_deviations", parts * columns, x.size, columns, x, mean, partial)
-    finish_columns(partial, parts, out)
-
-
-def gather(picked, x, out):
-    """out_i = x_{picked_i}.   picked (B,) int64, x (N, …), out (B, …)."""
+def gather(rows, x, out):
+    """out_i = x_{rows_i}.   rows (B,) int64, x (N, …) → out (B, …)."""
     columns = math.prod(x.shape[1:])
-    _run("gather", len(picked) * columns, columns, picked, x, out)
+    _run("gather", len(rows) * columns, columns, rows, x, out)
 
 
-def hold(x, low, high):
-    """x (P,) ← the nearest numbers within the bounds."""
-    _run("hold", x.size, low, high, x)
+def clamp(x, low, high):
+    """x (P,) ← the nearest number in [low, high]."""
+    _run("clamp", x.size, low, high, x)

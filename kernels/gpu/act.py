@@ -1,24 +1,24 @@
-"""Twin of `reference/act.py`."""
+"""`reference/act.py` from this twin's network and row kernels."""
 
 from functools import cache
-from importlib import import_module
 
+import cupy
 from minipg.kernels.gpu import distribution_params, mlp
-from minipg.kernels.gpu._work import carve
+from minipg.kernels.gpu._families import row_kernels
 
 
 @cache
 def act(family):
-    """a ~ π_θ(·|s), of a policy whose distributions have that name: a kernel."""
-    distribution = import_module(f"minipg.kernels.gpu.{family}")
+    """a ~ π_θ(·|s), of a policy with distributions of that family: a kernel."""
+    run = row_kernels(family)
 
     def _act(policy, theta, obs, noise, params, act, work):
         form, bounds, options, sizes, activation = policy
         rows, n = len(obs), int(sizes[-1])
         count = len(theta) - (n if form == 1 else 0)
-        out, hidden = carve(work, (rows, n))
+        out, hidden = cupy.empty((rows, n), obs.dtype), cupy.empty(rows * int(sizes[1:-1].sum()), obs.dtype)
         mlp.forward(theta[:count], sizes, activation, obs, out, hidden)
         distribution_params.parameters(form, bounds, out, theta[count:], params)
-        distribution.sample(params, noise, *options, act)
+        run("sample", options, params, noise, act)
 
     return _act

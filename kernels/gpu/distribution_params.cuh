@@ -1,28 +1,34 @@
-// Between a row of a network's n outputs and the D parameters of its distribution: the outputs themselves (form 0),
-// those and log σ (1), or those with their second half bounded by h tanh(z/h), h the bound on z's side (2).
-struct Head {
+// From a row of a network's n outputs to the D parameters of its distribution: the outputs themselves (form 0),
+// the outputs and log σ (1), or the outputs with their second half bounded by h tanh(z/h), h the bound on z's side (2).
+struct Form {
     int form, n;
     real low, high;
 };
 
-PART real head_reach(Head head, real z) { return z > 0 ? head.high : -head.low; }
+PART real bound_beside(Form f, real z) { return z > 0 ? f.high : -f.low; }
 
-PART void head_parameters(Head head, const real *out, const real *log_std, int width, real *params) {
-    for (int j = 0; j < head.n; j++) {
-        const bool bounded = head.form == 2 && j >= head.n / 2;
-        const real reach = head_reach(head, out[j]);
-        params[j] = bounded ? reach * tanh(out[j] / reach) : out[j];
+PART void params_of(Form f, const real *out, const real *log_std, int width, real *params) {
+    for (int j = 0; j < f.n; j++) {
+        const bool bounded = f.form == 2 && j >= f.n / 2;
+        const real bound = bound_beside(f, out[j]);
+        params[j] = bounded ? bound * tanh(out[j] / bound) : out[j];
     }
-    for (int j = head.n; j < width; j++) params[j] = log_std[j - head.n];
+    for (int j = f.n; j < width; j++) params[j] = log_std[j - f.n];
 }
 
-// y ← x times the derivative of that map, a diagonal: what moves forward, and what is pulled back.
-PART void head_times_slope(Head head, const real *out, const real *x, real *y) {
-    for (int j = 0; j < head.n; j++) {
+// y ← x times the derivative of that map, which is diagonal: the tangent of the map, and its adjoint.
+PART void times_derivative(Form f, const real *out, const real *x, real *y) {
+    for (int j = 0; j < f.n; j++) {
         y[j] = x[j];
-        if (head.form == 2 && j >= head.n / 2) {
-            const real h = tanh(out[j] / head_reach(head, out[j]));
+        if (f.form == 2 && j >= f.n / 2) {
+            const real h = tanh(out[j] / bound_beside(f, out[j]));
             y[j] *= 1 - h * h;
         }
     }
+}
+
+// The adjoint of a row: covectors x of the parameters → g of the outputs and tail (D − n) of log σ.
+PART void pulled_back(Form f, const real *out, const real *x, int width, real *g, real *tail) {
+    times_derivative(f, out, x, g);
+    for (int j = f.n; j < width; j++) tail[j - f.n] = x[j];
 }

@@ -1,4 +1,4 @@
-"""Twin of `reference/distribution_params.py`, one thread a row (head.cu)."""
+"""`reference/distribution_params.py`, one row a thread (distribution_params.cu)."""
 
 import cupy
 from minipg.kernels.gpu._arrays import sum_columns
@@ -8,7 +8,7 @@ _run = Source("distribution_params.cuh", "distribution_params.cu")
 
 
 def parameters(form, bounds, out, log_std, params):
-    """out (B, n), log_std (A,), which is (0,) but for form 1 → params (B, D)."""
+    """out (B, n), log_std (A,), which is (0,) unless the form is 1 → params (B, D)."""
     _run("parameters", len(out), form, out.shape[1], *bounds, params.shape[1], out, log_std, params)
 
 

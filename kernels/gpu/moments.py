@@ -1,7 +1,7 @@
-"""Twin of `reference/moments.py` (moments.cu): the statistics stay on the device."""
+"""`reference/moments.py` with the statistics on the device (moments.cu)."""
 
 import cupy
-from minipg.kernels.gpu._arrays import sum_columns, sum_deviations
+from minipg.kernels.gpu._arrays import sum_columns, sum_squared_deviations
 from minipg.kernels.gpu._cuda import Source
 
 _run = Source("moments.cu")
@@ -14,7 +14,7 @@ def merge(x, count, mean, square):
         return
     x_mean, x_square = cupy.empty(columns), cupy.empty(columns)
     sum_columns(x, x_mean, 1 / rows)
-    sum_deviations(x, x_mean, x_square)
+    sum_squared_deviations(x, x_mean, x_square)
     _run("merge", columns, rows, x_mean, x_square, count, mean, square)
     count += rows
 

@@ -1,4 +1,4 @@
-// Ascent rules, one parameter a thread.
+// Ascent rules, one parameter a thread; `fresh` is 1 minus the decay beside it.
 
 KERNEL sgd(i64 size, real rate, real momentum, const real *grad, real *theta, real *velocity) {
     THREAD(i, size);
@@ -13,7 +13,7 @@ KERNEL rmsprop(i64 size, real rate, real decay, real fresh, real epsilon, const 
     theta[i] += rate * grad[i] / sqrt(second[i] + epsilon);
 }
 
-// The bias corrections are in `rate` and `correction2`.
+// `rate` and `correction2` contain the bias corrections.
 KERNEL adam(i64 size, real rate, real beta1, real fresh1, real beta2, real fresh2, real correction2, real epsilon,
             const real *grad, real *theta, real *first, real *second) {
     THREAD(i, size);
@@ -22,9 +22,9 @@ KERNEL adam(i64 size, real rate, real beta1, real fresh1, real beta2, real fresh
     theta[i] += rate * first[i] / (sqrt(second[i] * correction2) + epsilon);
 }
 
-// out = g · min(1, c/‖g‖), ‖g‖² in `square` (1,); out may be g.
-KERNEL shorten(i64 size, double longest, const double *square, const real *grad, real *out) {
+// out = g · min(1, c/‖g‖), with ‖g‖² in square (1,); out may be g.
+KERNEL clip_norm(i64 size, double max_norm, const double *square, const real *grad, real *out) {
     THREAD(i, size);
     const double norm = sqrt(square[0]);
-    out[i] = norm > longest ? (real)(longest / norm) * grad[i] : grad[i];
+    out[i] = norm > max_norm ? (real)(max_norm / norm) * grad[i] : grad[i];
 }

@@ -1,7 +1,7 @@
-"""Twin of `reference/optimizer.py`, one thread a parameter (optimizer.cu). A gradient's norm stays on the device."""
+"""`reference/optimizer.py`, one parameter a thread (optimizer.cu). A gradient's norm stays on the device."""
 
 import cupy
-from minipg.kernels.gpu._arrays import sum_columns
+from minipg.kernels.gpu._arrays import sum_squares
 from minipg.kernels.gpu._cuda import Source
 
 _run = Source("optimizer.cu")
@@ -18,7 +18,7 @@ def rmsprop(grad, learning_rate, decay, epsilon, theta, second):
 
 
 def adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second):
-    """θ ← θ + α m̂ / (√v̂ + ε)  (AC-3); `step`, a number of the host, counts from 1.   All arrays (P,)."""
+    """θ ← θ + α m̂ / (√v̂ + ε)  (AC-3); `step`, a number on the host, counts from 1.   All arrays (P,)."""
     rate, correction2 = learning_rate / (1 - beta1**step), 1 / (1 - beta2**step)
     _run("adam", len(grad), rate, beta1, 1 - beta1, beta2, 1 - beta2, correction2, epsilon, grad, theta, first, second)
 
@@ -26,5 +26,5 @@ def adam(grad, learning_rate, beta1, beta2, epsilon, step, theta, first, second)
 def clip_global_norm(grad, max_norm, out):
     """g · min(1, c/‖g‖).   grad (P,) → out (P,), which may be `grad`."""
     square = cupy.empty(1, "float64")
-    sum_columns(grad, square, fold="fold_squares")
-    _run("shorten", len(grad), max_norm, square, grad, out)
+    sum_squares(grad, square)
+    _run("clip_norm", len(grad), max_norm, square, grad, out)

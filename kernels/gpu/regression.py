@@ -2,10 +2,10 @@
 
 import math
 
+import cupy
 from minipg.kernels.gpu import mlp, optimizer
 from minipg.kernels.gpu._arrays import gather, sum_columns
 from minipg.kernels.gpu._cuda import Source
-from minipg.kernels.gpu._work import carve
 
 _run = Source("regression.cu")
 
@@ -13,12 +13,12 @@ _run = Source("regression.cu")
 def loss_and_gradient(sizes, activation, theta, obs, target, grad, told, work):
     """Σ (V(s) − target)² → told (1,), and its gradient in θ → grad (P,)  (AC-1)."""
     rows, units = len(obs), int(sizes[1:-1].sum())
-    out, g, hidden, scratch = carve(work, (rows, 1), (rows, 1), (rows * units,))
-    each = scratch[:rows]  # read before the sweep needs its room
+    out, g, each = cupy.empty((rows, 1), obs.dtype), cupy.empty((rows, 1), obs.dtype), cupy.empty_like(target)
+    hidden = cupy.empty(rows * units, obs.dtype)
     mlp.forward(theta, sizes, activation, obs, out, hidden)
     _run("misfit", rows, target, out, g, each)
     sum_columns(each, told)
-    mlp.vjp(theta, sizes, activation, obs, hidden, g, grad, scratch)
+    mlp.vjp(theta, sizes, activation, obs, hidden, g, grad, work)
 
 
 def fit(
@@ -27,18 +27,19 @@ def fit(
     """Minibatch Adam on mean (V(s) − target)²  (AC-1), the whole of it: every epoch, every minibatch."""
     clip_range, max_norm = limits
     inputs, units = int(sizes[0]), int(sizes[1:-1].sum())
-    grad, rest = work[: len(theta)], work[len(theta) :]
+    grad = cupy.empty_like(theta)
     for epoch in range(len(order)):
         for start in range(0, order.shape[1], minibatch_size):
             rows = order[epoch, start : start + minibatch_size]
             some = len(rows)
-            x, out, g, hidden, scratch = carve(rest, (some, inputs), (some, 1), (some, 1), (some * units,))
-            each = scratch[:some]  # read before the sweep needs its room
+            x, out, g, hidden, each = (
+                cupy.empty(shape, obs.dtype) for shape in ((some, inputs), (some, 1), (some, 1), some * units, some)
+            )
             gather(rows, obs, x)
             mlp.forward(theta, sizes, activation, x, out, hidden)
             _run("residual", some, clip_range, rows, target, old, out, g, each)
             sum_columns(each, loss[epoch : epoch + 1], 1 / order.shape[1], add=start > 0)
-            mlp.vjp(theta, sizes, activation, x, hidden, g, grad, scratch)
+            mlp.vjp(theta, sizes, activation, x, hidden, g, grad, work)
             if max_norm < math.inf:
                 optimizer.clip_global_norm(grad, max_norm, grad)
             step += 1

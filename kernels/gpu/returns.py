@@ -1,4 +1,4 @@
-"""Twin of `reference/returns.py`: arrays are (T, N), and a thread does an environment (returns.cu)."""
+"""`reference/returns.py`, arrays (T, N), one environment a thread (returns.cu)."""
 
 from minipg.kernels.gpu._cuda import Source
 
@@ -21,7 +21,7 @@ def gae(delta, terminated, truncated, gamma, gae_lambda, out):
 
 
 def advantages(value, rew, terminated, cut, final_at, gamma, gae_lambda, adv, ret):
-    """Both of the above for a whole batch, and ret = Â + V  (PG-12, AC-1).   value (T·N + N + K,), final_at (K,)."""
+    """Â of a whole batch, and the critic's targets Â + V  (PG-12, AC-1).   value (T·N + N + K,), final_at (K,)."""
     (envs, rows), own, following = (rew.shape[1], rew.size), value[: rew.size].reshape(rew.shape), ret.reshape(rew.size)
     following[...] = value[envs : rows + envs]
     following[final_at] = value[rows + envs :]

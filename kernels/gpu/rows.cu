@@ -1,4 +1,4 @@
-// Kernels of one thread a row, for the distributions of -DFAMILY, whose actions are of type -DACTION.
+// Kernels of one row a thread, for the distributions of -DFAMILY, with actions of type -DACTION.
 
 #define SHAPE {width, acts, sizes}
 
@@ -47,22 +47,22 @@ KERNEL fisher_product(i64 rows, int width, int acts, const i64 *sizes, const rea
     FAMILY::fisher_product(params + i * width, v + i * width, SHAPE, out + i * width);
 }
 
-// What a change of a row's outputs is worth, in one pass: from the outputs to g (B, n), tail (B, D − n), told (B, 2).
+// The gradient of the clipped surrogate in one row, from the outputs: g (B, n), tail (B, D − n), stats (B, 2).
 //
-// u = [w ∇log π(a) − β ∇KL + c ∇H] / B with w = r Â where the clip lets it; told: KL(old‖π), and whether r is beyond ε.
-// picked (B,): the rows of act, adv, old, logp_old; params, u, more (B, D) are work.
-KERNEL proximal(i64 rows, int width, int acts, const i64 *sizes, int form, int n, real low, real high, const real *out,
-                const real *log_std, const i64 *picked, const ACTION *act, const real *adv, const real *old,
-                const real *logp_old, real clip_range, real beta, real bonus, int wants_kl, real *params, real *u,
-                real *more, real *g, real *tail, real *told) {
+// u = [w ∇log π(a) − β ∇KL + c ∇H] / B with w = r Â unless clipped; stats: KL(old‖π), and whether r is beyond ε.
+// picked (B,) are the rows of act, adv, old, logp_old; params, u, v (B, D) are work.
+KERNEL surrogate_gradient(i64 rows, int width, int acts, const i64 *sizes, real *params, int form, int n, real low,
+                          real high, const real *out, const real *log_std, const i64 *picked, const ACTION *act,
+                          const real *adv, const real *old, const real *logp_old, real clip_range, real beta,
+                          real entropy_weight, int wants_kl, real *u, real *v, real *g, real *tail, real *stats) {
     THREAD(i, rows);
     const Shape shape = SHAPE;
-    const Head head = {form, n, low, high};
+    const Form f = {form, n, low, high};
     const i64 row = picked[i];
     const ACTION *a = act + row * acts;
-    const real *before = old + row * width, share = (real)1 / rows;
-    real *p = params + i * width, *x = u + i * width, *y = more + i * width;
-    head_parameters(head, out + i * n, log_std, width, p);
+    const real *p_old = old + row * width, share = (real)1 / rows;
+    real *p = params + i * width, *x = u + i * width, *y = v + i * width;
+    params_of(f, out + i * n, log_std, width, p);
 
     const real r = exp(FAMILY::log_prob(p, a, shape) - logp_old[row]), gain = adv[row];
     const bool beyond = gain > 0 ? r > 1 + clip_range : r < 1 - clip_range;
@@ -70,46 +70,44 @@ KERNEL proximal(i64 rows, int width, int acts, const i64 *sizes, int form, int n
     FAMILY::score(p, a, shape, x);
     for (int j = 0; j < width; j++) x[j] *= weight;
     if (beta != 0) {
-        FAMILY::kl_gradient(before, p, shape, y);
+        FAMILY::kl_gradient(p_old, p, shape, y);
         for (int j = 0; j < width; j++) x[j] -= share * beta * y[j];
     }
-    if (bonus != 0) {
+    if (entropy_weight != 0) {
         FAMILY::entropy_gradient(p, shape, y);
-        for (int j = 0; j < width; j++) x[j] += share * bonus * y[j];
+        for (int j = 0; j < width; j++) x[j] += share * entropy_weight * y[j];
     }
-    told[2 * i] = wants_kl ? FAMILY::kl(before, p, shape) : (real)0;
-    told[2 * i + 1] = fabs(r - 1) > clip_range;
-    head_times_slope(head, out + i * n, x, g + i * n);
-    for (int j = n; j < width; j++) tail[i * (width - n) + j - n] = x[j];
+    stats[2 * i] = wants_kl ? FAMILY::kl(p_old, p, shape) : (real)0;
+    stats[2 * i + 1] = fabs(r - 1) > clip_range;
+    pulled_back(f, out + i * n, x, width, g + i * n, tail + i * (width - n));
 }
 
-// The same of weight ∇log π(a) + c ∇H.   params (B, D), u, more (B, D) are work.
-KERNEL ascent(i64 rows, int width, int acts, const i64 *sizes, int form, int n, real low, real high, const real *out,
-              const real *params, const ACTION *act, const real *weight, real bonus, real *u, real *more, real *g,
-              real *tail) {
+// The gradient of weight log π(a) + c H in one row, from the parameters (B, D).   u, v (B, D) are work.
+KERNEL policy_gradient(i64 rows, int width, int acts, const i64 *sizes, const real *params, int form, int n, real low,
+                       real high, const real *out, const ACTION *act, const real *weight, real entropy_weight,
+                       real *u, real *v, real *g, real *tail) {
     THREAD(i, rows);
     const Shape shape = SHAPE;
     const real *p = params + i * width;
-    real *x = u + i * width, *y = more + i * width;
+    real *x = u + i * width, *y = v + i * width;
     FAMILY::score(p, act + i * acts, shape, x);
     for (int j = 0; j < width; j++) x[j] *= weight[i];
-    if (bonus != 0) {
+    if (entropy_weight != 0) {
         FAMILY::entropy_gradient(p, shape, y);
-        for (int j = 0; j < width; j++) x[j] += bonus * y[j];
+        for (int j = 0; j < width; j++) x[j] += entropy_weight * y[j];
     }
-    head_times_slope({form, n, low, high}, out + i * n, x, g + i * n);
-    for (int j = n; j < width; j++) tail[i * (width - n) + j - n] = x[j];
+    pulled_back({form, n, low, high}, out + i * n, x, width, g + i * n, tail + i * (width - n));
 }
 
-// r Â, KL(old‖π) and H of a row, from its outputs → told (B, 3).   params (B, D) is work.
-KERNEL worth(i64 rows, int width, int acts, const i64 *sizes, int form, int n, real low, real high, const real *out,
-             const real *log_std, const ACTION *act, const real *adv, const real *old, const real *logp_old,
-             int wants_entropy, real *params, real *told) {
+// r Â, KL(old‖π) and H of one row, from the outputs → stats (B, 3).   params (B, D) is work.
+KERNEL surrogate_value(i64 rows, int width, int acts, const i64 *sizes, real *params, int form, int n, real low,
+                       real high, const real *out, const real *log_std, const ACTION *act, const real *adv,
+                       const real *old, const real *logp_old, int wants_entropy, real *stats) {
     THREAD(i, rows);
     const Shape shape = SHAPE;
     real *p = params + i * width;
-    head_parameters({form, n, low, high}, out + i * n, log_std, width, p);
-    told[3 * i] = exp(FAMILY::log_prob(p, act + i * acts, shape) - logp_old[i]) * adv[i];
-    told[3 * i + 1] = FAMILY::kl(old + i * width, p, shape);
-    told[3 * i + 2] = wants_entropy ? FAMILY::entropy(p, shape) : (real)0;
+    params_of({form, n, low, high}, out + i * n, log_std, width, p);
+    stats[3 * i] = exp(FAMILY::log_prob(p, act + i * acts, shape) - logp_old[i]) * adv[i];
+    stats[3 * i + 1] = FAMILY::kl(old + i * width, p, shape);
+    stats[3 * i + 2] = wants_entropy ? FAMILY::entropy(p, shape) : (real)0;
 }

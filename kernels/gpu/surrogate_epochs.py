@@ -5,38 +5,37 @@ two numbers are fetched before its step is taken.
 """
 
 import math
-from functools import cache
+from functools import cache, partial
 
 import cupy
 from minipg.kernels.gpu import mlp, optimizer
-from minipg.kernels.gpu._arrays import gather, hold, sum_columns
-from minipg.kernels.gpu._rows import rows_of
-from minipg.kernels.gpu._work import carve
+from minipg.kernels.gpu._arrays import clamp, gather, sum_columns
+from minipg.kernels.gpu._families import row_kernels
 
 
 @cache
 def gradient(family):
     """∇L over some rows, of a policy whose distributions have that name: a kernel."""
-    run = rows_of(family)
+    run = row_kernels(family)
 
     def _gradient(policy, theta, batch, terms, rows, wants_kl, grad, told, acted, work):
         form, bounds, options, sizes, activation = policy
         obs, act, adv, old, logp_old = batch
         some, inputs, n, units, width = len(rows), int(sizes[0]), int(sizes[-1]), int(sizes[1:-1].sum()), old.shape[1]
         count = len(theta) - (n if form == 1 else 0)
-        x, out, g, hidden, params, u, more, each, scratch = carve(
-            work, (some, inputs), (some, n), (some, n), (some * units,), *3 * [(some, width)], (some, 2)
-        )
-        tail = scratch[: some * (width - n)].reshape(some, width - n)  # read before the sweep needs its room
+        empty = partial(cupy.empty, dtype=old.dtype)
+        x, out, g, hidden = empty((some, inputs)), empty((some, n)), empty((some, n)), empty(some * units)
+        params, u, v = (empty((some, width)) for _ in range(3))
+        tail, each = empty((some, width - n)), empty((some, 2))
         gather(rows, obs, x)
         mlp.forward(theta[:count], sizes, activation, x, out, hidden)
         run(
-            "proximal", some, width, options, form, n, *bounds, out, theta[count:], rows, act, adv, old, logp_old,
-            *terms, wants_kl, params, u, more, g, tail, each,
+            "surrogate_gradient", options, params, form, n, *bounds, out, theta[count:], rows, act, adv, old, logp_old,
+            *terms, wants_kl, u, v, g, tail, each,
         )  # fmt: skip
         sum_columns(each, told, 1 / some)
         sum_columns(tail, grad[count:])
-        mlp.vjp(theta[:count], sizes, activation, x, hidden, g, grad[:count], scratch)
+        mlp.vjp(theta[:count], sizes, activation, x, hidden, g, grad[:count], work)
 
     return _gradient
 
@@ -66,6 +65,6 @@ def climb(family):
                     optimizer.clip_global_norm(grad, max_norm, grad)
                 optimizer.adam(grad, *adam, step, theta, first, second)
                 if form == 1:
-                    hold(theta[-sizes[-1] :], low, high)
+                    clamp(theta[-sizes[-1] :], low, high)
 
     return _climb

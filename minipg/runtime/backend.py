@@ -149,8 +149,10 @@ class Backend:
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def kernels(self, module: str) -> ModuleType:
-        """The kernels of one file, e.g. `kernels("mlp")`."""
-        return _import(f"{_TWINS[self.name]}.{module}")
+        """The kernels of one file, e.g. `kernels("mlp").forward`; a GPU inherits those of the reference."""
+        twin, inherits = _TWINS[self.name], self.name == "cupy"
+        found: ModuleType = _import(f"{twin}._inherit").kernels(module) if inherits else _import(f"{twin}.{module}")
+        return found
 
     def map_rows(self, f: Callable[[slice], R], rows: int) -> list[R]:
         """`f` of each tile of a batch of `rows` rows, in order."""

@@ -455,7 +455,7 @@ SLIPS = {
      "e < threads; e += threads) sum += x[e];", "cuda_kernels sums"),
     ("a sum of single precision", "double sum = 0;\n    for (i64 e = t; e < entries; e += threads) sum += x[e];",
      "real sum = 0;\n    for (i64 e = t; e < entries; e += threads) sum += x[e];", "cuda_kernels sums"),
-    ("rows of a minibatch by their place in it", "x[picked[e / columns] * columns", "x[e / columns * columns",
+    ("rows of a minibatch by their place in it", "x[rows[e / columns] * columns", "x[e / columns * columns",
      "cuda_kernels minibatch"),
 ],
 "kernels/gpu/mlp.cu": [
@@ -464,15 +464,15 @@ SLIPS = {
     ("a bias by a narrow layer's last round", "y[e] = entry;\n        sum += entry;",
      "y[e] = entry;\n        sum = entry;", "cuda_kernels a_pass_meets", 2),
     ("a narrow product by its first row alone", "row += threads / m * n", "row += 0", "cuda_kernels a_pass_meets"),
-    ("tanh′ for ReLU′ in a wide layer", "bent(y[e], h[e], activation);\n        y[e]",
-     "bent(y[e], h[e], 0);\n        y[e]", "cuda_kernels a_pass_meets"),
+    ("tanh′ for ReLU′ in a wide layer", "times_slope_of(y[e], h[e], activation);\n        y[e]",
+     "times_slope_of(y[e], h[e], 0);\n        y[e]", "cuda_kernels a_pass_meets"),
     ("a narrow product of W for Wᵀ", "w[t % m * n + k]", "w[k * m + t % m]", "cuda_kernels law"),
 ],
 "kernels/gpu/rows.cu": [
     ("the clip on the side that Â does not pull to", "gain > 0 ? r > 1 + clip_range", "gain < 0 ? r > 1 + clip_range",
      "cuda_kernels gradient_of_a_minibatch"),
     ("a penalty that pulls", "x[j] -= share * beta", "x[j] += share * beta", "cuda_kernels gradient_of_a_minibatch"),
-    ("the old distribution of another row", "*before = old + row * width", "*before = old + i * width",
+    ("the old distribution of another row", "*p_old = old + row * width", "*p_old = old + i * width",
      "cuda_kernels gradient_of_a_minibatch"),
 ],
 "kernels/gpu/distribution_params.cuh": [
@@ -482,13 +482,13 @@ SLIPS = {
     ("a trace over truncations", "terminated[e] || truncated[e] ?", "terminated[e] ?", "cuda_kernels law"),
 ],
 "kernels/gpu/optimizer.cu": [
-    ("gradients lengthened to the norm too", "norm > longest ? (real)(longest / norm) * grad[i] : grad[i]",
-     "(real)(longest / norm) * grad[i]", "cuda_kernels AC3"),
+    ("gradients lengthened to the norm too", "norm > max_norm ? (real)(max_norm / norm) * grad[i] : grad[i]",
+     "(real)(max_norm / norm) * grad[i]", "cuda_kernels AC3"),
 ],
 "kernels/gpu/surrogate_epochs.py": [
     ("the step after the KL is taken", "if watched and cupy.asnumpy(here)[0] > max_kl:\n                    return",
      "if watched and cupy.asnumpy(here)[0] > 10 * max_kl:\n                    return", "cuda_kernels epochs"),
-    ("log σ beyond its bounds", "if form == 1:\n                    hold(", "if form == 7:\n                    hold(",
+    ("log σ beyond its bounds", "if form == 1:\n                    clamp(", "if form == 7:\n                    clamp(",
      "cuda_kernels log_std_is_held"),
 ],
 "kernels/gpu/_cuda.py": [

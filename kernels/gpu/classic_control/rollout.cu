@@ -141,7 +141,7 @@ KERNEL rollout(i64 envs, i64 steps, i64 time_limit, u64 seed, double bound, int 
             real *turned = h;
             h = y, y = turned;
         }
-        head_parameters({form, outputs, low, high}, h, w, width, params + e * width);
+        params_of({form, outputs, low, high}, h, w, width, params + e * width);
         FAMILY::sample(params + e * width, noise + e, shape, act + e);
         const real raw = (real)act[e];
         play(&here, n, envs, e, time_limit, seed, raw, told_by(raw, bound, squash), to);

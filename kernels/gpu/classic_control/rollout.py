@@ -7,11 +7,11 @@ have met; else every step is the sweep through the network, one launch that sett
 from functools import cache
 
 import cupy
-from minipg.kernels.gpu import distribution_params, mlp, moments
+from minipg.kernels.gpu import moments
 from minipg.kernels.gpu._arrays import sum_columns
 from minipg.kernels.gpu._cuda import Source
-from minipg.kernels.gpu._rows import kept_sizes, rows_of
-from minipg.kernels.gpu._work import carve
+from minipg.kernels.gpu._families import on_device, row_kernels
+from minipg.kernels.gpu.act import act as act_of
 from minipg.kernels.gpu.classic_control.batch import files_of
 
 WIDEST = 256  # units of a layer that a thread holds by itself
@@ -21,10 +21,10 @@ WIDEST = 256  # units of a layer that a thread holds by itself
 def source_of(problem, family, width):
     """The kernels of that problem under policies of that family, with room for layers of `width` units."""
     files, defines = files_of(problem)
-    rows = rows_of(family)
+    rows = row_kernels(family)
     return Source(
-        *files, *rows.own_files, "activation.cuh", "classic_control/rollout.cu",
-        text=rows.own_text, exact=True, WIDTH=str(width), **defines, **rows.defines,
+        *files, *rows.files, "activation.cuh", "classic_control/rollout.cu",
+        text=rows.text, exact=True, WIDTH=str(width), **defines, **rows.defines,
     )  # fmt: skip
 
 
@@ -63,13 +63,13 @@ def rollout(problem, family):
         if whole:
             run(
                 "rollout", count, steps, *rules, form, low, high, width, len(sizes) - 1, activation,
-                kept_sizes(sizes), theta, noise, *places, act, params, rew, obs, slots, terminated, truncated,
-                each, block=32,
+                on_device(tuple(sizes.tolist())), theta, noise, *places, act, params, rew, obs, slots, terminated,
+                truncated, each, block=32,
             )  # fmt: skip
         else:
             money = cupy.empty(count)
             for t in range(steps):
-                _acted(policy, theta, obs[t], noise[t], params[t], act[t], work)
+                act_of(family)(policy, theta, obs[t], noise[t], params[t], act[t], work)
                 run(
                     "settle", count, t, *rules, act[t], *places, rew, obs, slots, terminated, truncated, each, money
                 )  # fmt: skip
@@ -81,16 +81,6 @@ def rollout(problem, family):
         sum_columns(finite, ended[1][2:])
         if seen[0] > 0:
             sum_columns(obs.reshape(-1, 1), ended[1][2:], add=True)
-
-    def _acted(policy, theta, obs, noise, params, act, work):
-        """An action of every environment.   obs (N, O), noise (N, …) → params (N, D), act (N, …)."""
-        form, bounds, options, sizes, activation = policy
-        rows, n, units = len(obs), int(sizes[-1]), int(sizes[1:-1].sum())
-        network = len(theta) - (n if form == 1 else 0)
-        out, hidden, _ = carve(work, (rows, n), (rows * units,))
-        mlp.forward(theta[:network], sizes, activation, obs, out, hidden)
-        distribution_params.parameters(form, bounds, out, theta[network:], params)
-        rows_of(family)("sample", rows, params.shape[1], options, params, noise, act)
 
     return _rollout
 
