@@ -108,7 +108,7 @@ def test_threads_beyond_the_work_of_the_last_block_write_nothing(example):
 
 
 def test_without_work_nothing_is_compiled_or_launched(example, monkeypatch):
-    monkeypatch.setattr(type(example), "_kernel", lambda *_: pytest.fail("compiled"))
+    monkeypatch.setattr(type(example), "_compiled", lambda *_: pytest.fail("compiled"))
     example("scaled", 0, 1, 1.0, np.zeros(0, bool), np.ones(0), np.ones(0))
 
 
@@ -131,7 +131,7 @@ GIVEN = {"columns": 2, "factor": 0.5, "where": np.ones(2, bool), "x": np.ones(4)
     ids=lambda value: "" if isinstance(value, dict) else value,
 )
 def test_what_a_signature_does_not_allow_is_refused_before_anything_runs(example, change, message, monkeypatch):
-    monkeypatch.setattr(type(example), "_kernel", lambda *_: pytest.fail("launched"))
+    monkeypatch.setattr(type(example), "_compiled", lambda *_: pytest.fail("launched"))
     with pytest.raises(TypeError, match=message):
         example("scaled", 4, *{**GIVEN, **change}.values())
 
@@ -151,6 +151,6 @@ def test_a_parameter_that_cannot_be_read_is_said():
 
 def test_a_number_is_passed_in_the_width_that_the_kernel_reads(example, cupy, monkeypatch):
     seen = []
-    monkeypatch.setattr(type(example), "_kernel", lambda *_: lambda grid, block, arguments: seen.extend(arguments))
+    monkeypatch.setattr(type(example), "_compiled", lambda *_: lambda grid, block, arguments: seen.extend(arguments))
     example("scaled", 4, *{**GIVEN, "columns": np.int64(2), "factor": 1}.values())
     assert [argument.dtype for argument in seen] == [np.int64, np.int32, np.float64, bool, np.float64, np.float64]

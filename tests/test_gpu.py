@@ -164,7 +164,7 @@ def test_a_file_of_one_place_begins_new_episodes_in_the_other(device, tmp_path):
 def test_every_source_is_loaded_by_the_device(only_device, name):
     for real in (np.dtype(np.float32), np.dtype(np.float64)):
         for kernel in source(name).signatures:
-            source(name)._kernel(kernel, real)
+            source(name)._compiled(kernel, real)
 
 
 @pytest.mark.gpu

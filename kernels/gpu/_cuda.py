@@ -1,12 +1,12 @@
-"""CUDA sources: compiled when one of their kernels is first launched, launched by the signature they are written with.
+"""CUDA sources: compiled at the first launch of one of their kernels, and launched as the kernels' signatures say.
 
-A source is a few files joined, `common.cuh` first, compiled for float32 or float64 arrays as they come. A kernel is
-written
+A source is a few files joined, `common.cuh` first, compiled for float32 or float64 by the dtype of its arrays. A kernel
+is written
 
     KERNEL name(i64 threads, const real *x, int n, real *out) { THREAD(t, threads); … }
 
-and launched by `source("name", threads, x, n, out)`. What is not what the signature says, an array of another dtype,
-one that is not contiguous, a number for an array, one argument too many, is a TypeError before anything runs.
+and launched by `source("name", threads, x, n, out)`. An argument that does not fit the signature (an array of another
+dtype, one that is not contiguous, a number for an array, one argument too many) is a TypeError before anything runs.
 """
 
 import re
@@ -20,22 +20,19 @@ import numpy as np
 _FOLDER = Path(__file__).parent
 _BLOCK = 128  # threads
 _FLOAT, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
-# the types that a signature may name, where `real` is either one
+# the types that a signature may name; `real` is either precision
 _TYPES: dict[Any, dict[str, Any]] = {
     real: {
         "real": real, "float": _FLOAT, "double": _DOUBLE, "bool": np.dtype(np.bool_),
         "i64": np.dtype(np.int64), "u64": np.dtype(np.uint64), "int": np.dtype(np.int32),
     } for real in (_FLOAT, _DOUBLE)
 }  # fmt: skip
-_WHOLE = (int, np.integer, np.bool_)
-_NUMBERS = (float, np.floating, *_WHOLE)
-_OPTIONS = ("-std=c++17",)
-# every operation rounded by itself: for dynamics that repeat another program's numbers
-_EXACT = ("-std=c++17", "--fmad=false")
+_INTEGERS = (int, np.integer, np.bool_)
+_NUMBERS = (float, np.floating, *_INTEGERS)
 
 
 class Parameter(NamedTuple):
-    """One parameter of a kernel: a pointer or a number, to what (`real`, or a key of the types known), by what name."""
+    """One parameter of a kernel: a pointer or a number, of which type (a key of _TYPES), and its name."""
 
     pointer: bool
     type: str
@@ -43,33 +40,37 @@ class Parameter(NamedTuple):
 
 
 def signatures(text: str, defines: dict[str, str]) -> dict[str, tuple[Parameter, ...]]:
-    """The parameters of every kernel in a source."""
+    """The parameters of every kernel in a source, by the kernel's name."""
     found = {}
-    for name, inside in re.findall(r"^KERNEL (\w+)\(([^)]*)\)", text, re.MULTILINE):
+    for kernel, inside in re.findall(r"^KERNEL (\w+)\(([^)]*)\)", text, re.MULTILINE):
         parameters = []
         for each in inside.split(","):
             match = re.fullmatch(r"\s*(?:const )?(\w+) (\*?)(?:__restrict__ )?(\w+)\s*", each)
             if match is None:
-                raise TypeError(f"{name}: cannot read the parameter {each.strip()}")
-            kind, star, own = match.groups()
-            parameters.append(Parameter(bool(star), defines.get(kind, kind), own))
-        found[name] = tuple(parameters)
+                raise TypeError(f"{kernel}: cannot read the parameter {each.strip()}")
+            type_, star, name = match.groups()
+            parameters.append(Parameter(bool(star), defines.get(type_, type_), name))
+        found[kernel] = tuple(parameters)
     return found
 
 
 class Source:
-    """Files as one source of kernels, with `defines` for the compiler; `exact` rounds every operation by itself."""
+    """Files joined to one source of kernels, after `text`, with `defines` for the compiler.
+
+    `exact` rounds every operation by itself, for dynamics that reproduce the numbers of another program.
+    """
 
     def __init__(self, *files: str, text: str = "", exact: bool = False, **defines: str) -> None:
-        self.files, self.defines, self.options = files, defines, _EXACT if exact else _OPTIONS
-        self._given = text
+        self.files, self.defines = files, defines
+        self.options = ("-std=c++17", "--fmad=false") if exact else ("-std=c++17",)
+        self._preamble = text
         self._kernels: dict[tuple[str, Any], Any] = {}
 
     @cached_property
     def text(self) -> str:
-        """All of it."""
-        parts = [(_FOLDER / file).read_text("utf-8") for file in ("common.cuh", *self.files)]
-        return "\n".join([parts[0], self._given, *parts[1:]])
+        """The whole source."""
+        common, *files = ((_FOLDER / file).read_text("utf-8") for file in ("common.cuh", *self.files))
+        return "\n".join([common, self._preamble, *files])
 
     @cached_property
     def signatures(self) -> dict[str, tuple[Parameter, ...]]:
@@ -77,58 +78,55 @@ class Source:
         return signatures(self.text, self.defines)
 
     def compiler_options(self, real: Any) -> tuple[str, ...]:
-        """What the compiler is given for arrays of that dtype."""
+        """The compiler's options for arrays of that dtype."""
         names = {**self.defines, "REAL": "float" if real == np.float32 else "double"}
         return (*self.options, *(f"-D{name}={value}" for name, value in names.items()))
 
-    def __call__(self, name: str, threads: int, *arguments: Any, block: int = _BLOCK) -> None:
-        """`threads` threads of that kernel, which are its first parameter; none where there is no work."""
-        parameters = self.signatures[name][1:]
+    def __call__(self, kernel: str, threads: int, *arguments: Any, block: int = _BLOCK) -> None:
+        """Launch a kernel with that many threads, its first parameter; without threads, check the arguments alone."""
+        parameters = self.signatures[kernel][1:]
         if len(arguments) != len(parameters):
-            raise TypeError(f"{name}: expected {len(parameters)} arguments, got {len(arguments)}")
-        real = self._real(name, arguments)
-        types, taken = _TYPES[real], [np.int64(threads)]
+            raise TypeError(f"{kernel}: expected {len(parameters)} arguments, got {len(arguments)}")
+        real = self._real(kernel, arguments)
+        types, passed = _TYPES[real], [np.int64(threads)]
         for wanted, value in zip(parameters, arguments, strict=True):  # in line: an update is a thousand launches
             dtype = types[wanted.type]
             if wanted.pointer:
                 fits = isinstance(value, cupy.ndarray) and value.dtype == dtype and value.flags.c_contiguous
             else:
-                fits = isinstance(value, _NUMBERS if dtype.kind == "f" else _WHOLE)
+                fits = isinstance(value, _NUMBERS if dtype.kind == "f" else _INTEGERS)
             if not fits:
-                raise TypeError(f"{name}, {wanted.name}: {_refusal(wanted, value, dtype)}")
-            taken.append(value if wanted.pointer else dtype.type(value))
+                raise TypeError(f"{kernel}, {wanted.name}: {_mismatch(wanted, value, dtype)}")
+            passed.append(value if wanted.pointer else dtype.type(value))
         if threads > 0:
-            self._kernel(name, real)((-(-threads // block),), (block,), tuple(taken))
+            self._compiled(kernel, real)((-(-threads // block),), (block,), tuple(passed))
 
     @cached_property
-    def _leading(self) -> dict[str, int | None]:
-        """Of every kernel, which argument is its first array of reals."""
-        of_reals = lambda parameter: parameter.pointer and parameter.type == "real"
-        return {
-            name: next((i for i, parameter in enumerate(parameters[1:]) if of_reals(parameter)), None)
-            for name, parameters in self.signatures.items()
-        }
+    def _first_real(self) -> dict[str, int | None]:
+        """The index of each kernel's first argument that is an array of reals."""
+        reals = lambda parameters: (i for i, p in enumerate(parameters[1:]) if p.pointer and p.type == "real")
+        return {kernel: next(reals(parameters), None) for kernel, parameters in self.signatures.items()}
 
-    def _real(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """What `real` stands for: the dtype of the first array of it."""
-        at = self._leading[name]
-        if at is None:
+    def _real(self, kernel: str, arguments: tuple[Any, ...]) -> Any:
+        """The dtype of `real`: that of the first array of reals."""
+        first = self._first_real[kernel]
+        if first is None:
             return _FLOAT
-        dtype = getattr(arguments[at], "dtype", None)
+        dtype = getattr(arguments[first], "dtype", None)
         if dtype not in _TYPES:
-            wanted = self.signatures[name][at + 1]
-            raise TypeError(f"{name}, {wanted.name}: {_refusal(wanted, arguments[at], None)}")
+            wanted = self.signatures[kernel][first + 1]
+            raise TypeError(f"{kernel}, {wanted.name}: {_mismatch(wanted, arguments[first], None)}")
         return dtype
 
-    def _kernel(self, name: str, real: Any) -> Any:
-        if (name, real) not in self._kernels:
+    def _compiled(self, kernel: str, real: Any) -> Any:
+        if (kernel, real) not in self._kernels:
             module = cupy.RawModule(code=self.text, options=self.compiler_options(real))
             self._kernels |= {(each, real): module.get_function(each) for each in self.signatures}
-        return self._kernels[name, real]
+        return self._kernels[kernel, real]
 
 
-def _refusal(wanted: Parameter, value: Any, dtype: Any) -> str:
-    """Why a parameter of that dtype, of either one of reals where there is none yet, does not take a value."""
+def _mismatch(wanted: Parameter, value: Any, dtype: Any) -> str:
+    """How a value does not fit a parameter of that dtype; None is either precision."""
     got = type(value).__name__
     if not wanted.pointer:
         return f"expected {'a number' if dtype.kind == 'f' else 'a whole number'}, got {got}"

@@ -1,7 +1,10 @@
-// φ(y): tanh (0), ReLU (1) or y itself (2, the last layer), NaN for NaN; and φ′ y, from the activation's value h.
+// φ(y), NaN for NaN, and φ′ y from the activation's value h; the last layer is LINEAR.
+enum { TANH, RELU, LINEAR };
+
 PART real activated(real y, int activation) {
-    return activation == 0 ? tanh(y) : (activation == 1 && y < 0 ? (real)0 : y);
+    return activation == TANH ? tanh(y) : (activation == RELU && y < 0 ? (real)0 : y);
 }
+
 PART real times_slope_of(real y, real h, int activation) {
-    return activation == 0 ? y * (1 - h * h) : (activation == 2 || h > 0 ? y : (real)0);
+    return activation == TANH ? y * (1 - h * h) : (activation == LINEAR || h > 0 ? y : (real)0);
 }

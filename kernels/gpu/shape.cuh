@@ -1,5 +1,5 @@
-// What the functions of every family know of a row: D parameters, the numbers of an action, and how they are parted.
+// The shape of a row: D parameters, the entries of an action, and the options of each choice (multicategorical alone).
 struct Shape {
     int width, acts;
-    const i64 *sizes;  // (acts,) the options of each choice; of multicategorical ones alone
+    const i64 *sizes;  // (acts,)
 };

@@ -71,7 +71,7 @@ def rollout(problem, family):
             for t in range(steps):
                 act_of(family)(policy, theta, obs[t], noise[t], params[t], act[t], work)
                 run(
-                    "settle", count, t, *rules, act[t], *places, rew, obs, slots, terminated, truncated, each, money
+                    "step", count, t, *rules, act[t], *places, rew, obs, slots, terminated, truncated, each, money
                 )  # fmt: skip
                 _scaled(run, paid, money, terminated[t], truncated[t], rew[t])
                 if seen[0] > 0:
@@ -91,7 +91,7 @@ def _scaled(run, paid, money, terminated, truncated, rew):
     if limit > 0:
         run("discount", len(rew), gamma, money, running)
         moments.merge(running, count, mean, square)
-        run("pay", len(rew), limit, money, count, square, terminated, truncated, running, rew)
+        run("scale", len(rew), limit, money, count, square, terminated, truncated, running, rew)
 
 
 def _gather(run, terminated, truncated, slots, each, finals, ended):
