@@ -1,4 +1,4 @@
-// Running mean and variance, in double precision whatever the rows are in.
+// Running mean and variance, in double precision for rows of either precision.
 
 // x_mean, x_square (O,): the mean of `rows` new rows and their squared deviations from it; `count` as it was before.
 KERNEL merge(i64 columns, double rows, const double *x_mean, const double *x_square, const double *count,

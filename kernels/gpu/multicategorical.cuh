@@ -1,4 +1,4 @@
-// K independent choices, the k-th among sizes[k]: their logits side by side, their log-probabilities added up.
+// K independent choices, the k-th among sizes[k]: logits side by side; log-probabilities, KL and entropy add up.
 struct Multicategorical {
     PART void sample(const real *p, const real *noise, Shape s, i64 *act) {
         for (int k = 0; k < s.acts; p += s.sizes[k++]) act[k] = choice_sample(p, s.sizes[k], noise[k]);

@@ -1,4 +1,4 @@
-// Scans over time of arrays (T, N), a thread an environment: neighbours read neighbours, and rows follow each other.
+// Scans over time of arrays (T, N), one environment a thread.
 
 KERNEL discounted_returns(i64 envs, i64 steps, real gamma, const real *rew, const real *next_value,
                           const bool *terminated, const bool *truncated, real *out) {

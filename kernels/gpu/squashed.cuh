@@ -1,5 +1,5 @@
-// a = tanh u, u a diagonal Gaussian, which is what is stored: the map knows no parameter, so only the log-probability
-// and the entropy differ. The quadrature's X, W, T, R and TAU are those of kernels/_quadrature.py, in double precision.
+// a = tanh u with u from a diagonal Gaussian; u is stored. The map from u to a has no parameter, so only log-probability
+// and entropy differ from the Gaussian's. X, W, T, R and TAU are those of kernels/_quadrature.py, in double precision.
 PART double log_cosh(double u) { return fabs(u) + log1p(exp(-2 * fabs(u))) - 0.69314718055994530942; }
 
 struct Expected {

@@ -1,10 +1,9 @@
-"""The classic control problems on the device: the dynamics of kernels/cpu/classic_control, an environment a thread.
+"""The classic control problems on a GPU: the dynamics of kernels/cpu/classic_control, one environment a thread.
 
-The .cuh file of a problem has the arithmetic of its twin there, in the same order and precision, no two operations
-fused (`--fmad=false`). Sines and cosines are the device's own, good to two units in the last place, where the
-processor's library may differ in the last one; and a square is x·x, where Python's power is its neighbour once in a
-thousand times.
+The .cuh file of a problem has the arithmetic of the compiled twin, in the same order and precision, without fused
+multiply-adds (`--fmad=false`). Two differences remain: sines and cosines are CUDA's, correct to two units in the last
+place, and a square is x·x, which differs from Python's power about once in a thousand times.
 
-First states are Philox's (`batch.cu`), so they depend on the seed, the environment and the number of the episode alone:
-not on how many environments there are, nor on what others draw.
+First states are drawn by Philox (`batch.cu`) from the seed, the environment's index and the number of the episode
+alone: they do not depend on the number of environments.
 """

@@ -1,7 +1,7 @@
 // N environments of -DPROBLEM side by side, one a thread.
 //
-// Episode e of environment n begins with the block of Philox that the key (seed, 0) and the counter (1, e, n, 0) name,
-// whatever else is drawn, wherever it is drawn: NumPy draws it from Philox(key=seed, counter=[0, e, n, 0]).
+// The first state of episode e in environment n is made of the block of Philox with key (seed, 0) and counter
+// (1, e, n, 0), which NumPy draws from Philox(key=seed, counter=[0, e, n, 0]).
 
 PART void begin(u64 seed, i64 n, i64 episode, double *state) {
     const Words words = philox(1, episode, n, 0, seed, 0);
@@ -10,7 +10,7 @@ PART void begin(u64 seed, i64 n, i64 episode, double *state) {
     PROBLEM::begin(u, state);
 }
 
-// One step of the environments in `where`; the others are paid nothing and stay as they are.
+// One step of the environments in `where`; the others have reward 0 and do not change.
 KERNEL advance(i64 envs, i64 time_limit, const bool *where, const double *act, double *state, i64 *elapsed, float *obs,
                double *rew, bool *terminated, bool *truncated) {
     THREAD(n, envs);
@@ -21,7 +21,7 @@ KERNEL advance(i64 envs, i64 time_limit, const bool *where, const double *act, d
     PROBLEM::observe(state + n * PROBLEM::STATE, obs + n * PROBLEM::OBS);
 }
 
-// A new episode in the environments in `where`; `episode` counts those that have begun.
+// Reset the environments in `where`; `episode` counts the episodes of each.
 KERNEL restart(i64 envs, u64 seed, const bool *where, double *state, i64 *elapsed, i64 *episode, float *obs) {
     THREAD(n, envs);
     if (!where[n]) return;

@@ -1,4 +1,4 @@
-// The same with an engine set smoothly: kernels/cpu/classic_control/mountain_car_continuous.py, precision by precision.
+// The car with a continuous force: kernels/cpu/classic_control/mountain_car_continuous.py, precision by precision.
 struct MountainCarContinuous : Car {
     // To single precision unless this is the first step.
     PART double rounded(double x, bool fresh) { return fresh ? x : (double)(float)x; }

@@ -1,6 +1,5 @@
-// Philox4x64-10 (Salmon, Moraes, Dror & Shaw 2011): four random words of a counter and a key, each from nothing but
-// those. NumPy's Philox draws the block after its counter first: its words 0, 1, 2, … of key k are those of the counters
-// (1, 0, 0, 0), (2, 0, 0, 0), … here.
+// Philox4x64-10 (Salmon, Moraes, Dror & Shaw 2011): four random words as a function of a counter and a key. NumPy's
+// Philox increments its counter first: its words with key k are those of the counters (1, 0, 0, 0), (2, 0, 0, 0), …
 struct Words {
     u64 w[4];
 };
@@ -19,6 +18,6 @@ PART Words philox(u64 c0, u64 c1, u64 c2, u64 c3, u64 k0, u64 k1) {
     return {{c0, c1, c2, c3}};
 }
 
-// In [0, 1): the upper 53 bits of a word; the upper 24 of half a word.
+// In [0, 1): from the upper 53 bits of a word; from the upper 24 bits of half a word.
 PART double uniform_of(u64 word) { return (double)(word >> 11) * 0x1p-53; }
 PART float uniform_of_half(unsigned half) { return (float)(half >> 8) * 0x1p-24f; }

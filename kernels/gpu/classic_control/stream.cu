@@ -1,6 +1,6 @@
-// Noise as numbers of a key: entry i of an array depends on the key and on i alone. A block of Philox a thread.
+// Noise from a key: entry i of an array depends on the key and i alone. One block of Philox a thread.
 
-// NumPy's own: Generator(Philox(key)).random(size, dtype), which makes two float32 of a word, the lower half first.
+// Generator(Philox(key)).random(size, dtype) of NumPy; two float32 come from one word, the lower half first.
 KERNEL uniform(i64 blocks, i64 size, u64 key0, u64 key1, real *out) {
     THREAD(b, blocks);
     const Words words = philox(b + 1, 0, 0, 0, key0, key1);
@@ -10,8 +10,8 @@ KERNEL uniform(i64 blocks, i64 size, u64 key0, u64 key1, real *out) {
                                               : (real)uniform_of(words.w[k]);
 }
 
-// Standard normals by the formula of Box and Muller, from the float64 uniforms u, v of that stream, two and two:
-// √(−2 log(1 − u)) (cos 2πv, sin 2πv), in double precision whatever they are stored in.
+// Standard normals by Box and Muller, in double precision, from pairs of float64 uniforms u, v of that key:
+// √(−2 log(1 − u)) (cos 2πv, sin 2πv).
 KERNEL normal(i64 blocks, i64 size, u64 key0, u64 key1, real *out) {
     THREAD(b, blocks);
     const Words words = philox(b + 1, 0, 0, 0, key0, key1);
