@@ -1,7 +1,7 @@
-"""A CuPy without a GPU, over NumPy, that is stricter than the real one.
+"""A CuPy over NumPy, without a GPU, and stricter than the real one.
 
-Its arrays refuse whatever would move numbers to the host unseen (float, bool, iteration, a mask that picks rows) or mix
-the two libraries, and whatever CuPy's functions do not have. `log` counts what is moved, by direction.
+Its arrays refuse every implicit copy to the host (float, bool, iteration, a mask that selects rows), every mix of the
+two libraries, and every function that CuPy lacks. `log` counts the copies by direction.
 """
 
 import math
@@ -33,7 +33,7 @@ class ndarray:
         return len(self._held)
 
     def get(self):
-        """The only way down."""
+        """A copy on the host, the only way there."""
         log["down"] += 1
         return self._held.copy()
 
@@ -80,9 +80,9 @@ class ndarray:
         key = _key(key)
         for part in key:
             if isinstance(part, np.ndarray) and part.dtype == bool:
-                raise TypeError("a mask picks a number of rows that would have to be waited for")
+                raise TypeError("the number of rows that a mask selects is not known on the host")
         if ... not in [part for part in key if part is ...]:
-            key = (*key, ...)  # so that what is left of all axes is an array too, and a view
+            key = (*key, ...)  # so that one entry is an array too, and a view
         return ndarray(self._held[key])
 
     def __setitem__(self, key, value):
@@ -98,7 +98,7 @@ class ndarray:
         return ndarray(~self._held)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        """What a scalar of NumPy on the left asks for; nothing else of NumPy's acts on these arrays."""
+        """An operation with a NumPy scalar on the left; no other function of NumPy accepts these arrays."""
         if method != "__call__" or options or not any(isinstance(value, np.generic) for value in inputs):
             raise TypeError(f"numpy.{ufunc.__name__} on an array of the device")
         return ndarray(ufunc(*map(_held, inputs)))
@@ -114,7 +114,7 @@ class ndarray:
 
 
 def _held(value):
-    """What NumPy computes with: an array's own, or a scalar. Arrays of the host are refused."""
+    """The NumPy array of an array of the device, or a scalar. Arrays of the host are refused."""
     if isinstance(value, ndarray):
         return value._held
     if isinstance(value, _SCALARS):
@@ -132,7 +132,7 @@ def _key(key):
 
 
 def _operators():
-    """Arithmetic and comparisons with arrays of the device and scalars, either way round and in place."""
+    """Arithmetic and comparisons with arrays of the device and scalars, on either side and in place."""
 
     def binary(f):
         return lambda self, other: ndarray(f(self._held, _held(other)))
@@ -162,7 +162,7 @@ ndarray.__hash__ = None
 
 
 def asarray(a, dtype=None):
-    """An array of the host goes up, and is counted; one of the device stays."""
+    """Copy an array of the host to the device, and count it; return one of the device itself."""
     if isinstance(a, ndarray):
         return a if dtype is None or a.dtype == dtype else a.astype(dtype)
     log["up"] += 1
@@ -170,19 +170,17 @@ def asarray(a, dtype=None):
 
 
 def asnumpy(a):
-    """Down, and counted."""
+    """Copy to the host, and count it."""
     return a.get()
 
 
 def _elementwise(name):
-    f = getattr(np, name)
-    return lambda *arrays: ndarray(f(*map(_held, _with_an_array(arrays))))
+    def function(*arrays):
+        if not any(isinstance(array, ndarray) for array in arrays):
+            raise TypeError("none of them is an array of the device")
+        return ndarray(getattr(np, name)(*map(_held, arrays)))
 
-
-def _with_an_array(values):
-    if not any(isinstance(value, ndarray) for value in values):
-        raise TypeError("none of them is an array of the device")
-    return values
+    return function
 
 
 def _joined(f):
@@ -226,7 +224,7 @@ def modules():
     cupy.ndarray, cupy.asarray, cupy.asnumpy, cupy.where = ndarray, asarray, asnumpy, _where
     cupy.ascontiguousarray = lambda a: ndarray(np.ascontiguousarray(a._held)) if a.ndim else a
     cupy.concatenate, cupy.stack = _joined(np.concatenate), _joined(np.stack)
-    # what nobody has written yet holds nonsense, so that whoever reads it is found
+    # new arrays hold nonsense, so that a read before a write is found
     cupy.empty = lambda shape, dtype=float: ndarray(_nonsense(np.empty(shape, dtype)))
     cupy.empty_like = lambda array: ndarray(_nonsense(np.empty_like(array._held)))
     cupy.zeros, cupy.ones = _filled(np.zeros), _filled(np.ones)
@@ -237,11 +235,8 @@ def modules():
     )
     cupy.clip = lambda a, low, high: ndarray(np.clip(a._held, _held(low), _held(high)))
     special.erf = lambda a: ndarray(np.vectorize(math.erf, otypes=[float])(a._held).astype(a.dtype))
-    runtime.getDeviceCount, runtime.driverGetVersion, runtime.runtimeGetVersion = (
-        lambda: 1,
-        lambda: 12090,
-        lambda: 12090,
-    )
+    runtime.getDeviceCount = lambda: 1
+    runtime.driverGetVersion = runtime.runtimeGetVersion = lambda: 12090
     cuda, cupyx, scipy = ModuleType("cupy.cuda"), ModuleType("cupyx"), ModuleType("cupyx.scipy")
     cupy.cuda, cuda.runtime, cupyx.scipy, scipy.special = cuda, runtime, scipy, special
     return {
@@ -256,7 +251,7 @@ def _nonsense(array):
 
 
 def install(monkeypatch):
-    """For one test: `cupy` is this, with the reference's kernels; nothing has been moved yet."""
+    """For one test: `cupy` is this module, with the reference's kernels alone; the counts start at 0."""
     for name, module in modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     inherit = SimpleNamespace(kernels=lambda file: import_module(f"minipg.kernels.reference.{file}"))

@@ -1,10 +1,10 @@
-"""CUDA sources run on the processor: as plain C++ over a few lines that say what a grid is, one thread after another.
+"""CUDA sources on the processor: plain C++ after a few lines that define a grid, one thread after another.
 
-`RawModule` stands in for CuPy's: it is given the same source and the same options, and its kernels take the same
-arguments, arrays of NumPy's in place of CuPy's. No kernel of ours waits for another thread, so a loop over the grid is
-a grid. Only what hardware decides (rounding of the special functions, fused multiply-adds, speed) is left to a device.
+`RawModule` replaces CuPy's: it compiles the same source with the same options, and its kernels take the same arguments,
+with arrays of NumPy. No kernel waits for another thread, so a loop over the grid is a grid. Only what hardware decides
+(rounding of special functions, fused multiply-adds, speed) is left to a device.
 
-`host_cupy()` puts a module `cupy` with such a RawModule in place, as long as it is needed.
+`host_cupy()` is a context in which `import cupy` finds a module with such a RawModule.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ static inline unsigned long long __umul64hi(unsigned long long a, unsigned long 
     return (unsigned long long)(((unsigned __int128)a * b) >> 64);
 }
 """
-# every kernel again, as a function that is every thread in turn
+# for every kernel a function that calls it for every thread in turn
 _LAUNCH = """
 extern "C" void host_{name}(unsigned grid, unsigned block, {parameters}) {{
     gridDim.x = grid, blockDim.x = block;
@@ -47,36 +47,36 @@ extern "C" void host_{name}(unsigned grid, unsigned block, {parameters}) {{
 }}
 """
 _KERNEL = re.compile(r"^KERNEL (\w+)\(([^)]*)\)", re.MULTILINE)
-# vectorising, GCC 12 drops a rounding to single precision that is stored in double at once
+# GCC 12 with vectorisation drops a rounding to single precision of a number that is stored in double precision
 _OPTIONS = ["-O2", "-fno-tree-vectorize", "-ffp-contract=off", "-Wall", "-Werror", "-Wno-unused-function",
             "-Wno-unused-variable"]  # fmt: skip
 
 
 def has_compiler():
-    """Whether a C++ compiler is here whose options are known."""
+    """Whether there is g++, on Linux."""
     return sys.platform.startswith("linux") and shutil.which("g++") is not None
 
 
 def host_options(options):
-    """What g++ is given for options of NVRTC; an unknown one is an error here rather than on a device."""
-    own = []
+    """The options of g++ for options of NVRTC; an unknown one is an error here rather than on a device."""
+    known = []
     for option in options:
         if option == "-std=c++17" or re.fullmatch(r"-D\w+=\w+", option):
-            own.append(option)
+            known.append(option)
         elif option != "--fmad=false":  # contraction is off here anyway
-            raise AssertionError(f"an option that is not known: {option}")
-    return own
+            raise AssertionError(f"unknown option: {option}")
+    return known
 
 
 class RawModule:
-    """cupy.RawModule's stand-in: a source compiled by g++, its kernels callable as CuPy's are."""
+    """A source compiled by g++, with kernels that are called as those of cupy.RawModule."""
 
     def __init__(self, *, code, options=()):
         self.code, self.options = code, tuple(options)
         self._library = None
 
     def get_function(self, name):
-        """A kernel, to be called as (grid, block, arguments)."""
+        """A kernel as a function of (grid, block, arguments)."""
         if self._library is None:
             self._library = ctypes.CDLL(str(compiled(self.code, self.options)))
         function = getattr(self._library, f"host_{name}")
@@ -90,16 +90,16 @@ class RawModule:
 
 
 def _passed(argument):
-    """An array as its address, a NumPy scalar by its own type; anything else would be guessed at, so it is refused."""
-    own = getattr(argument, "_held", argument)  # of an array that hides a NumPy array
-    if isinstance(own, np.ndarray):
-        return ctypes.c_void_p(own.ctypes.data)
-    assert isinstance(own, np.generic), f"expected an array or a NumPy scalar, got {own!r}"
-    return np.ctypeslib.as_ctypes_type(own.dtype)(own.item())
+    """An array as its address, a NumPy scalar as its C type; anything else is refused."""
+    value = getattr(argument, "_held", argument)  # of an array of fake_cupy.py
+    if isinstance(value, np.ndarray):
+        return ctypes.c_void_p(value.ctypes.data)
+    assert isinstance(value, np.generic), f"expected an array or a NumPy scalar, got {value!r}"
+    return np.ctypeslib.as_ctypes_type(value.dtype)(value.item())
 
 
 def compiled(code, options):
-    """The shared library of a source, kept for the next run."""
+    """The shared library of a source, cached between runs."""
     launches = []
     for name, parameters in _KERNEL.findall(code):
         arguments = ", ".join(re.search(r"(\w+)\s*$", each)[1] for each in parameters.split(","))
@@ -119,7 +119,7 @@ def compiled(code, options):
 
 
 def lenient_cupy():
-    """A module that is NumPy, with what CuPy has besides: for what compares its arrays with NumPy's own."""
+    """NumPy under the name of CuPy, with CuPy's additions: for tests that compare arrays with NumPy's."""
     module = types.ModuleType("cupy")
     module.__getattr__ = lambda name: getattr(np, name)
     runtime = types.SimpleNamespace(driverGetVersion=lambda: 12090, getDeviceCount=lambda: 1)
@@ -129,7 +129,7 @@ def lenient_cupy():
 
 
 def strict_cupy():
-    """fake_cupy.py's, whose arrays refuse to be looked at, with what kernels of our own need besides."""
+    """fake_cupy.py with the functions that the CUDA twin needs: its arrays refuse implicit copies to the host."""
     found = fake_cupy.modules()
     module, array = found["cupy"], fake_cupy.ndarray
     array.flags = property(lambda self: self._held.flags)
@@ -148,9 +148,9 @@ def strict_cupy():
 
 @contextmanager
 def host_cupy(modules=None):
-    """While inside, `import cupy` finds one of those, and `Backend("cupy")` is the CUDA twin built upon it."""
-    ours = lambda name: name.partition(".")[0] in ("cupy", "cupyx") or name.startswith("minipg.kernels.gpu")
-    before = {name: module for name, module in sys.modules.items() if ours(name)}
+    """A context in which `import cupy` finds these modules, and `Backend("cupy")` is the CUDA twin over them."""
+    replaced = lambda name: name.partition(".")[0] in ("cupy", "cupyx") or name.startswith("minipg.kernels.gpu")
+    before = {name: module for name, module in sys.modules.items() if replaced(name)}
     for name in before:
         del sys.modules[name]
     backend._import.cache_clear()
@@ -159,7 +159,7 @@ def host_cupy(modules=None):
     try:
         yield sys.modules["cupy"]
     finally:
-        for name in [name for name in sys.modules if ours(name)]:
+        for name in [name for name in sys.modules if replaced(name)]:
             del sys.modules[name]
         sys.modules.update(before)
         backend._import.cache_clear()
@@ -169,14 +169,14 @@ FAMILIES = ("categorical", "gaussian", "bernoulli", "multicategorical", "squashe
 PROBLEMS = ("cartpole", "acrobot", "mountain_car", "mountain_car_continuous", "pendulum")
 FILES = ("_arrays", "mlp", "distribution_params", "returns", "optimizer", "moments", "regression",
          "fisher", "classic_control.stream")  # fmt: skip
-# of environments: a family for their actions and one for both ways that a Gaussian's become a torque
+# every problem with the families of its actions: a Gaussian's are clipped, a squashed Gaussian's are scaled
 ROLLOUTS = tuple((name, family) for name in PROBLEMS for family in (
     ("gaussian", "squashed") if name in ("mountain_car_continuous", "pendulum") else ("categorical",)))  # fmt: skip
 SOURCES = (*FILES, *FAMILIES, *PROBLEMS, *map("-".join, ROLLOUTS))
 
 
 def source(name):
-    """One of SOURCES, of the twin as it is inside `host_cupy`."""
+    """One of SOURCES, inside `host_cupy`."""
     of = lambda file: import_module(f"minipg.kernels.gpu.{file}")
     if name in FILES:
         return of(name)._run

@@ -1,10 +1,10 @@
-"""NVIDIA's run-time compiler, which needs no GPU: what CuPy compiles with, asked as CuPy asks."""
+"""NVIDIA's run-time compiler, called as CuPy calls it; it needs no GPU."""
 
 import ctypes
 from importlib.util import find_spec
 from pathlib import Path
 
-_OF_CUPY = ("-ftz=true",)  # that it adds to whatever it is given
+_OF_CUPY = ("-ftz=true",)  # which CuPy adds to every source's options
 
 
 def library():
@@ -15,7 +15,7 @@ def library():
 
 
 def compiled(code, options, architecture):
-    """The machine code of a source for `sm_80` and the like. Raises AssertionError with what the compiler says."""
+    """The machine code of a source for an architecture such as `sm_80`. Raises AssertionError with its log."""
     nvrtc, program = ctypes.CDLL(str(library())), ctypes.c_void_p()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"source.cu", 0, None, None) == 0
     given = [option.encode() for option in (f"-arch={architecture}", *options, *_OF_CUPY)]

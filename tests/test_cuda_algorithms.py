@@ -1,4 +1,4 @@
-"""Whole algorithms on the CUDA twin, run on the processor over arrays that refuse to be looked at (fake_cupy.py)."""
+"""Whole algorithms on the CUDA twin, on the processor, with arrays that refuse implicit copies (fake_cupy.py)."""
 
 import math
 
@@ -24,7 +24,7 @@ def strict():
 SMALL = {"num_envs": 4, "n_steps": 24}
 
 
-def learnt(algorithm, env, backend, steps=150, **settings):
+def trained(algorithm, env, backend, steps=150, **settings):
     if algorithm is REINFORCE:
         settings = {**settings, "episodes": 1}
     agent = algorithm(env, seed=3, backend=backend, vec="compiled", **{**SMALL, **settings})
@@ -36,21 +36,21 @@ def learnt(algorithm, env, backend, steps=150, **settings):
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: a.name)
 def test_whole_updates_are_the_references_in_single_precision(algorithm, env):
-    agent, rows = learnt(algorithm, env, "cupy", steps=1)
-    expected, wanted = learnt(algorithm, env, "numpy", steps=1)
-    size = float(np.abs(expected.theta).max())
-    np.testing.assert_allclose(agent.theta._held, expected.theta, rtol=0, atol=2e-3 * size)
-    assert [row["status"] for row in rows] == [row["status"] for row in wanted]
+    agent, rows = trained(algorithm, env, "cupy", steps=1)
+    reference, expected = trained(algorithm, env, "numpy", steps=1)
+    size = float(np.abs(reference.theta).max())
+    np.testing.assert_allclose(agent.theta._held, reference.theta, rtol=0, atol=2e-3 * size)
+    assert [row["status"] for row in rows] == [row["status"] for row in expected]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: a.name)
 def test_the_same_seed_gives_the_same_bits(algorithm):
-    one, other = (learnt(algorithm, "CartPole-v1", "cupy")[0] for _ in range(2))
+    one, other = (trained(algorithm, "CartPole-v1", "cupy")[0] for _ in range(2))
     np.testing.assert_array_equal(one.theta._held, other.theta._held)
 
 
 def moved(algorithm, **settings):
-    """What the last update moved up and down, of an agent whose environments are on the device too."""
+    """The copies of the last update by direction, of an agent with environments on the device."""
     agent = algorithm("CartPole-v1", seed=3, backend="cupy", vec="device", **settings)
     agent.learn(1, progress=False)
     fake_cupy.log.update(up=0, down=0)
@@ -59,7 +59,7 @@ def moved(algorithm, **settings):
 
 
 @pytest.mark.parametrize("algorithm", [A2C, PPO, VPG], ids=lambda a: a.name)
-def test_what_an_update_moves_depends_on_no_number_of_steps_environments_or_minibatches(algorithm):
+def test_the_copies_of_an_update_do_not_depend_on_its_steps_environments_or_minibatches(algorithm):
     of_ppo = lambda epochs, size: {"n_epochs": epochs, "minibatch_size": size} if algorithm is PPO else {}
     small = moved(algorithm, num_envs=16, n_steps=32, hidden=(8,), **of_ppo(1, 512))
     large = moved(algorithm, num_envs=32, n_steps=64, hidden=(8, 8), **of_ppo(3, 100))
@@ -68,7 +68,7 @@ def test_what_an_update_moves_depends_on_no_number_of_steps_environments_or_mini
 
 
 @pytest.mark.parametrize("backend", ["cupy", "numpy"])
-def test_many_rows_are_put_in_order_where_they_are(backend, monkeypatch):
+def test_orders_of_many_rows_are_drawn_on_the_device(backend, monkeypatch):
     monkeypatch.setattr("minipg.kernels.gpu.shuffling._MANY", 64)
     agent = PPO("CartPole-v1", seed=3, backend=backend, vec="compiled", num_envs=8, n_steps=16, hidden=(8,), n_epochs=2)
     fake_cupy.log.update(up=0, down=0)
@@ -85,8 +85,8 @@ def test_a_target_kl_costs_one_look_a_minibatch():
     assert watched - free == 8
 
 
-def test_a_step_of_branches_goes_by_the_host_whatever_their_number():
-    # up actions, who is going, what is shown; down actions, what is shown, rewards, both flags
+def test_the_copies_of_a_step_of_branches_do_not_depend_on_their_number():
+    # up: actions, which branches continue, observations; down: actions, observations, rewards, both flags
     found = []
     for length, states in ((4, 6), (4, 30), (9, 6)):
         settings = {"sampling": "vine", "vine_length": length, "vine_states": states, "vine_branches": 2, **SMALL}

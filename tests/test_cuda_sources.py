@@ -1,4 +1,4 @@
-"""CUDA sources: they compile as CuPy will compile them, and are launched by what their own signatures say."""
+"""CUDA sources: they compile as CuPy will compile them, and are launched as their signatures say."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ def cupy():
 
 @pytest.fixture
 def example(cupy, monkeypatch):
-    """A source of one kernel that says what it was given."""
+    """A source of one kernel."""
     from minipg.kernels.gpu._cuda import Source
 
     text = """
@@ -36,7 +36,7 @@ KERNEL scaled(i64 threads, int columns, double factor, const bool *where, const 
 @pytest.mark.skipif(nvrtc.library() is None, reason="nvidia-cuda-nvrtc is not installed")
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("name", SOURCES)
-def test_what_cupy_will_be_given_compiles_at_run_time_without_a_warning(name, architecture):
+def test_every_source_compiles_at_run_time_without_a_warning(name, architecture):
     for real in (FLOAT, DOUBLE):
         assert nvrtc.compiled(source(name).text, source(name).compiler_options(real), architecture)
 
@@ -53,7 +53,7 @@ def with_nvcc(name, real, architecture, folder):
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc")
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_compiles_for_a_device(name, tmp_path):
-    # one precision each, in turn: the other by nvcc, and both for all architectures, are `slow`
+    # one precision each; both precisions for all architectures are `slow`
     real = (FLOAT, DOUBLE)[SOURCES.index(name) % 2]
     assert with_nvcc(name, real, "sm_80" if real == FLOAT else "sm_90", tmp_path)
 
@@ -73,7 +73,7 @@ def test_no_kernel_waits_for_another_thread_or_adds_where_another_one_adds(name)
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_no_kernel_is_rounded_loosely(name):
+def test_no_source_is_compiled_with_fast_mathematics(name):
     options = source(name).compiler_options(FLOAT)
     assert not any("fast" in option for option in options)
     exact = "classic_control/batch.cu" in source(name).files
@@ -81,7 +81,7 @@ def test_no_kernel_is_rounded_loosely(name):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_kernel_begins_with_the_number_of_its_threads_and_says_all_of_its_types(name):
+def test_every_kernel_begins_with_the_number_of_its_threads_and_has_known_types(name):
     from minipg.kernels.gpu._cuda import _TYPES
 
     signatures = source(name).signatures
@@ -142,7 +142,7 @@ def test_one_argument_too_many_or_too_few_is_refused(example):
             example("scaled", 4, *arguments)
 
 
-def test_a_parameter_that_cannot_be_read_is_said():
+def test_a_parameter_that_cannot_be_read_is_named():
     from minipg.kernels.gpu._cuda import signatures
 
     with pytest.raises(TypeError, match=r"f: cannot read the parameter real \*\*x"):

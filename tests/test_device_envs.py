@@ -1,4 +1,4 @@
-"""Environments on the device, run on the processor (host_cuda.py): the compiled ones, from counter-based streams."""
+"""Environments on a device, on the processor (host_cuda.py): the compiled ones, with counter-based streams."""
 
 import copy
 import math
@@ -28,7 +28,7 @@ from minipg.rollout.vine import Follower
 pytestmark = pytest.mark.skipif(not has_compiler(), reason="there is no g++")
 NAMES = st.sampled_from(list(PROBLEMS))
 KEYS = st.integers(0, 2**64 - 1)
-# a square is x·x, where Python's power is its neighbour once in a thousand times: what it enters differs by that much
+# tolerances: a square is x·x on a device, and differs from Python's power once in a thousand times
 EXACT = {"Acrobot-v1": 1e-13, "Pendulum-v1": 1e-9}
 
 
@@ -46,12 +46,12 @@ def device_env(name, count=3, limit=None):
 
 
 def drawn(key, counter, count):
-    """What NumPy draws where that key's counter stands."""
+    """The uniforms of NumPy's Philox with that key and counter."""
     return np.random.Generator(np.random.Philox(key=key, counter=counter)).random(count)
 
 
 def random_actions(rng, problem, count):
-    """Within the bounds and beyond them, as kernels take them."""
+    """Actions within the bounds and beyond them, as kernels take them."""
     if problem.actions:
         return rng.integers(problem.actions, size=count).astype(float)
     return (2 * problem.act_high * rng.normal(size=count)).astype(np.float32).astype(float)
@@ -66,7 +66,7 @@ def test_uniform_noise_is_numpys_philox_to_the_bit(low, high, size, dtype):
 
 
 @given(KEYS, KEYS, st.integers(1, 1100))
-def test_normal_noise_is_made_of_the_same_uniforms_two_and_two(low, high, size):
+def test_normal_noise_is_made_of_pairs_of_the_same_uniforms(low, high, size):
     stream, out, single = (
         import_module("minipg.kernels.gpu.classic_control.stream"),
         np.empty(size),
@@ -99,7 +99,7 @@ def test_normal_noise_is_normal():
 
 
 @given(NAMES, KEYS, st.integers(1, 40))
-def test_the_first_state_of_an_episode_is_that_of_its_seed_its_environment_and_its_number_alone(name, seed, count):
+def test_the_first_state_of_an_episode_depends_on_its_seed_its_environment_and_its_number_alone(name, seed, count):
     env, dynamics, state = device_env(name, count), dynamics_of(name), np.zeros(PROBLEMS[name].state)
     env.reset(seed=seed)
     for episode in range(3):
@@ -139,16 +139,16 @@ def test_a_step_from_any_state_is_the_compiled_ones(name, seed):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_vector_is_the_compiled_one_from_the_same_states(name):
     rng, problem, n, limit = np.random.default_rng(5), PROBLEMS[name], 7, 30
-    ours, theirs = device_env(name, n, limit), CompiledVectorEnv(name, n, limit, "SameStep")
-    ours.reset(seed=1)
-    theirs.reset(seed=1)
-    assert ours.observation_space == theirs.observation_space
-    assert ours.action_space == theirs.action_space
+    env, compiled_env = device_env(name, n, limit), CompiledVectorEnv(name, n, limit, "SameStep")
+    env.reset(seed=1)
+    compiled_env.reset(seed=1)
+    assert env.observation_space == compiled_env.observation_space
+    assert env.action_space == compiled_env.action_space
     for _ in range(70):
-        theirs._state[:], theirs._obs[:] = ours._state, ours._obs
+        compiled_env._state[:], compiled_env._obs[:] = env._state, env._obs
         act = random_actions(rng, problem, n).astype(np.int64 if problem.actions else np.float32)
         act = act if problem.actions else act[:, None]
-        (obs, rew, *flags, infos), (obs_, rew_, *flags_, infos_) = ours.step(act), theirs.step(act)
+        (obs, rew, *flags, infos), (obs_, rew_, *flags_, infos_) = env.step(act), compiled_env.step(act)
         np.testing.assert_allclose(rew, rew_, atol=1e-8)
         np.testing.assert_array_equal(flags, flags_)
         done = flags[0] | flags[1]
@@ -167,7 +167,7 @@ def test_an_environment_does_not_depend_on_how_many_there_are(name):
         np.testing.assert_array_equal(few.step(act[:2])[0], many.step(act)[0][:2])
 
 
-def test_a_restored_state_goes_on_as_the_saved_one_did_to_the_bit():
+def test_a_restored_state_continues_as_the_saved_one_to_the_bit():
     one, other = device_env("CartPole-v1", 5, 13), device_env("CartPole-v1", 5, 13)
     one.reset(seed=4)
     for _ in range(20):
@@ -182,7 +182,7 @@ def test_a_restored_state_goes_on_as_the_saved_one_did_to_the_bit():
         device_env("CartPole-v1", 4).restore_state(one.save_state())
 
 
-def test_mistakes_are_named():
+def test_errors_name_the_argument():
     env = device_env("CartPole-v1")
     with pytest.raises(ResetNeeded):
         env.step(np.zeros(3, np.int64))
@@ -196,7 +196,7 @@ def test_mistakes_are_named():
         env.step(np.full(3, 2))
 
 
-def test_a_vector_is_made_on_the_device_where_it_is_asked_for_or_the_networks_are():
+def test_environments_are_on_the_device_if_requested_or_if_the_networks_are():
     from minipg.envs.device import DeviceVectorEnv
 
     assert type(make_vector("CartPole-v1", 2, "device")) is DeviceVectorEnv
@@ -220,7 +220,7 @@ def collected(
     monkeypatch, name, plainly, *, hidden=(5, 4), count=6, limit=9, steps=25, normalized=False, dtype=np.float64,
     squash=False, of_state=False,
 ):  # fmt: skip
-    """Two rollouts after another; `plainly` by the collector that knows any environment, stepping it by `step`."""
+    """Two rollouts in succession; with `plainly` by the collector of all environments, a call of `step` a step."""
     from minipg.rollout.device import DeviceRollout
 
     backend = Backend("cupy")
@@ -244,13 +244,13 @@ def collected(
 def same_batches(one, other, atol):
     for got, expected in zip(one, other, strict=True):
         for name in Batch._fields:
-            ours, plain = getattr(got, name), getattr(expected, name)
-            assert ours.shape == plain.shape, name
-            np.testing.assert_allclose(ours, plain, rtol=0, atol=atol, err_msg=name)
+            fused, plain = getattr(got, name), getattr(expected, name)
+            assert fused.shape == plain.shape, name
+            np.testing.assert_allclose(fused, plain, rtol=0, atol=atol, err_msg=name)
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["in one launch", "a launch a step"])
-@pytest.mark.parametrize("normalized", [False, True], ids=["as shown", "standardised"])
+@pytest.mark.parametrize("normalized", [False, True], ids=["raw", "standardised"])
 @pytest.mark.parametrize(
     "name, options",
     [(name, {}) for name in PROBLEMS]
@@ -261,29 +261,29 @@ def test_a_rollout_is_the_plain_collectors_of_the_same_noise(monkeypatch, name, 
     if not whole:
         monkeypatch.setattr(import_module("minipg.kernels.gpu.classic_control.rollout"), "WIDEST", 0)
     found = [collected(monkeypatch, name, plainly, normalized=normalized, **options) for plainly in (False, True)]
-    (ours, statistics, state), (plain, statistics_, state_) = found
-    same_batches(ours, plain, 1e-9)
-    assert sum(len(batch.episode_returns) for batch in ours) > 10
+    (fused, statistics, state), (plain, statistics_, state_) = found
+    same_batches(fused, plain, 1e-9)
+    assert sum(len(batch.episode_returns) for batch in fused) > 10
     for name_ in ("state", "elapsed", "episode", "obs"):
         np.testing.assert_allclose(state[name_], state_[name_], atol=1e-9)
-    for name_, own in statistics.items():
-        for got, expected in zip(own.moments.arrays, statistics_[name_].moments.arrays, strict=True):
+    for name_, fused_statistics in statistics.items():
+        for got, expected in zip(fused_statistics.moments.arrays, statistics_[name_].moments.arrays, strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("widths", [(16,), (17,), (64, 64), (256,), (257, 3)])
-def test_however_wide_the_network_is_the_rollout_is_the_same(monkeypatch, widths):
+def test_the_rollout_does_not_depend_on_the_width_that_is_compiled(monkeypatch, widths):
     found = [collected(monkeypatch, "CartPole-v1", plainly, hidden=widths, steps=12)[0] for plainly in (False, True)]
     same_batches(*found, 1e-9)
 
 
-def test_in_single_precision_the_policy_sees_what_is_shown(monkeypatch):
+def test_in_single_precision_the_policy_sees_the_observations_as_they_are(monkeypatch):
     (first, second), *_ = collected(monkeypatch, "CartPole-v1", False, dtype=np.float32)
     assert first.obs.dtype == first.rew.dtype == np.float32
     np.testing.assert_array_equal(first.last_obs, second.obs[0])
 
 
-def test_an_action_that_is_no_number_is_found_and_said(monkeypatch):
+def test_an_action_that_is_nan_is_found_and_named(monkeypatch):
     policy, envs = policy_of("Pendulum-v1", Backend("cupy"), (3,)), device_env("Pendulum-v1", 2)
     collector = Collector(envs, policy, seed=0, rng=np.random.default_rng(0), dtype=np.float64)
     with pytest.raises(EnvironmentFault, match="action nan from environment 0, component 0 at step 0"):
@@ -299,10 +299,10 @@ def test_two_rollouts_of_half_the_length_are_one_of_the_whole(monkeypatch):
         theta, obs = np.ones(policy.layout.size), collector.obs
         batches = []
         for start, stop in pairwise(cuts):
-            batch, sound = collector._in_one_call(theta, obs, noise[start:stop].copy(), None, None, None)
+            batch, finite = collector._in_one_call(theta, obs, noise[start:stop].copy(), None, None, None)
             obs = batch.last_obs
             batches.append(batch)
-            assert sound
+            assert finite
         parts.append(
             [np.concatenate([getattr(b, f) for b in batches]) for f in ("obs", "act", "rew", "episode_returns")]
         )
@@ -315,26 +315,26 @@ def test_branches_are_those_of_the_compiled_environments_from_the_same_states_TR
     policy, count, rng = policy_of(name, Backend("cupy"), (5, 4)), 4, np.random.default_rng(0)
     theta = 0.3 * np.random.default_rng(1).normal(size=policy.layout.size)
     value, distribution = (lambda obs: obs.sum(axis=1)), policy.distribution
-    lived, twin = device_env(name, count, 12), CompiledVectorEnv(name, count, 12, "SameStep")
-    collector = Collector(lived, policy, seed=7, rng=np.random.default_rng(2), dtype=np.float64)
-    ours, theirs, states, stood = snapshots_of(lived), snapshots_of(twin), [], []
+    envs, compiled_envs = device_env(name, count, 12), CompiledVectorEnv(name, count, 12, "SameStep")
+    collector = Collector(envs, policy, seed=7, rng=np.random.default_rng(2), dtype=np.float64)
+    snapshots, compiled_snapshots, states, expected_states = snapshots_of(envs), snapshots_of(compiled_envs), [], []
 
     def passing(t):
-        states.append(ours.save(t % count))
-        stood.append(lived.save_state()["state"][t % count].copy())
+        states.append(snapshots.save(t % count))
+        expected_states.append(envs.save_state()["state"][t % count].copy())
 
     collector.collect(theta, 20, passing)
-    np.testing.assert_array_equal([state for state, _ in states], stood)
+    np.testing.assert_array_equal([state for state, _ in states], expected_states)
     drawn = [distribution.noise(rng, (20,), np.float64) for _ in range(2)]
     act, other = (distribution.sample(np.zeros((20, distribution.n_params)), one) for one in drawn)
-    noise, before = distribution.noise(rng, (7, 20), np.float64), copy.deepcopy(lived.save_state())
+    noise, before = distribution.noise(rng, (7, 20), np.float64), copy.deepcopy(envs.save_state())
     (q, steps), (expected, steps_) = (
-        Follower(collector, snapshots, theta, value, 0.9).returns(states, np.stack([act, other, act]), noise)
-        for snapshots in (ours, theirs)
+        Follower(collector, of_envs, theta, value, 0.9).returns(states, np.stack([act, other, act]), noise)
+        for of_envs in (snapshots, compiled_snapshots)
     )
     np.testing.assert_array_equal(q[0], q[2])
     assert (q[0] != q[1]).any()
     np.testing.assert_allclose(q, expected, rtol=1e-5, atol=1e-5)
     assert steps == steps_ < 3 * 20 * 8  # some are cut by the time limit
     for part, array in before.items():
-        np.testing.assert_array_equal(lived.save_state()[part], array)
+        np.testing.assert_array_equal(envs.save_state()[part], array)

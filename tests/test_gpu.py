@@ -1,4 +1,4 @@
-"""What only a device can show, marked `gpu`; what can be shown without one is shown on the processor too."""
+"""The CUDA twin on a device (marked `gpu`) and, where that is possible, on the processor."""
 
 import math
 from importlib import import_module
@@ -68,15 +68,15 @@ def test_steps_of_a_thousand_environments_are_the_processors(device, name):
         (lambda array: array.copy(), compiled(problem.file)),
         (device.to_device, kernels("classic_control.batch").kernels(problem.file)),
     ):
-        where, state, told, *room = map(move, (np.ones(count, bool), states, act, *shapes))
+        where, state, action, *outputs = map(move, (np.ones(count, bool), states, act, *shapes))
         flags = [move(np.zeros(count, bool)) for _ in range(2)]
         for _ in range(20):
-            twin.advance(where, told, 10, state, *room[:2], room[2], *flags)
-        found.append([to_host(array) for array in (state, *room, *flags)])
-    single = name == "MountainCarContinuous-v0"  # whose state is, so a last bit of a cosine may be a last bit there
-    for ours, theirs in zip(*found, strict=True):
-        ours_float = ours.dtype.kind == "f"
-        np.testing.assert_allclose(ours, theirs, atol=(1e-6 if single else 1e-9) if ours_float else 0, rtol=1e-6)
+            twin.advance(where, action, 10, state, *outputs, *flags)
+        found.append([to_host(array) for array in (state, *outputs, *flags)])
+    single = name == "MountainCarContinuous-v0"  # its state is in single precision: the last bit of a cosine counts
+    for got, expected in zip(*found, strict=True):
+        atol = 0 if got.dtype.kind != "f" else 1e-6 if single else 1e-9
+        np.testing.assert_allclose(got, expected, atol=atol, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(200_003, 3), (1, 5), (70_000, 1)])
@@ -113,7 +113,7 @@ VINE = {"vec": "device", "seed": 5, "num_envs": 64, "n_steps": 8, "hidden": (16,
         "sampling": "vine", "vine_states": 40, "vine_branches": 3, "vine_length": 6}  # fmt: skip
 
 
-def learnt(algorithm=PPO, env="CartPole-v1", **settings):
+def trained(algorithm=PPO, env="CartPole-v1", **settings):
     agent = algorithm(env, backend="cupy", **{**(SMALL if algorithm is PPO else VINE), **settings})
     agent.learn(3 * agent.config.num_envs * agent.config.n_steps, progress=False)
     return agent
@@ -128,15 +128,15 @@ RUNS = [
 
 @pytest.mark.parametrize("settings", RUNS)
 def test_the_same_seed_twice_gives_the_same_bits(device, settings):
-    one, other = (learnt(**settings).whole_state().arrays for _ in range(2))
+    one, other = (trained(**settings).whole_state().arrays for _ in range(2))
     assert one.keys() == other.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], other[name])
 
 
 @pytest.mark.parametrize("settings", RUNS)
-def test_a_run_that_is_saved_and_resumed_goes_on_to_the_same_bits(device, settings, tmp_path):
-    agent = learnt(**settings)
+def test_a_resumed_run_continues_with_the_same_bits(device, settings, tmp_path):
+    agent = trained(**settings)
     agent.save(tmp_path / "agent.npz")
     resumed = type(agent).load(tmp_path / "agent.npz", backend="cupy")
     assert resumed.mid_episode
@@ -146,8 +146,8 @@ def test_a_run_that_is_saved_and_resumed_goes_on_to_the_same_bits(device, settin
         np.testing.assert_array_equal(array, resumed.whole_state().arrays[name])
 
 
-def test_a_file_of_one_place_begins_new_episodes_in_the_other(device, tmp_path):
-    there = learnt(vec="auto")
+def test_a_file_from_one_backend_starts_new_episodes_in_another(device, tmp_path):
+    there = trained(vec="auto")
     there.save(tmp_path / "there.npz")
     here = PPO.load(tmp_path / "there.npz", backend="numpy")
     assert not here.mid_episode
@@ -178,7 +178,7 @@ def test_products_of_single_precision_are_not_rounded_to_ten_bits(only_device):
 
 
 @pytest.mark.gpu
-def test_four_thousand_environments_learn_to_hold_the_pole(only_device):
+def test_ppo_learns_to_balance_the_pole_in_four_thousand_environments(only_device):
     agent = PPO(
         "CartPole-v1", seed=0, backend="cupy", num_envs=4096, n_steps=32, n_epochs=4, vf_epochs=4,
         minibatch_size=8192, vf_minibatch_size=8192, learning_rate=1e-3,

@@ -528,7 +528,7 @@ SLIPS = {
 "minipg/rollout/device.py": [
     ("last observations as they are shown", "finals[:cuts] if normalizer is None else normalizer(finals[:cuts])",
      "finals[:cuts]", "device_envs plain_collectors"),
-    ("all is well", "return batch, math.isfinite(total)", "return batch, True", "device_envs no_number"),
+    ("all is well", "return batch, math.isfinite(total)", "return batch, True", "device_envs is_nan"),
 ],
 "minipg/algorithms/a2c.py": [
     ("entropy bonus's sign", "samples.acted, config.ent_coef,", "samples.acted, -config.ent_coef,", "algorithms rmsprop"),
