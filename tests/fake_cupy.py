@@ -222,6 +222,7 @@ def modules():
     for name in _ELEMENTWISE:
         setattr(cupy, name, _elementwise(name))
     cupy.ndarray, cupy.asarray, cupy.asnumpy, cupy.where = ndarray, asarray, asnumpy, _where
+    cupy.finfo, cupy.inf, cupy.nan = np.finfo, np.inf, np.nan
     cupy.ascontiguousarray = lambda a: ndarray(np.ascontiguousarray(a._held)) if a.ndim else a
     cupy.concatenate, cupy.stack = _joined(np.concatenate), _joined(np.stack)
     # new arrays hold nonsense, so that a read before a write is found

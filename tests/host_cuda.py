@@ -168,7 +168,7 @@ def host_cupy(modules=None):
 FAMILIES = ("categorical", "gaussian", "bernoulli", "multicategorical", "squashed")
 PROBLEMS = ("cartpole", "acrobot", "mountain_car", "mountain_car_continuous", "pendulum")
 FILES = ("_arrays", "mlp", "distribution_params", "returns", "optimizer", "moments", "regression",
-         "fisher", "classic_control.stream")  # fmt: skip
+         "classic_control.stream")  # fmt: skip
 # every problem with the families of its actions: a Gaussian's are clipped, a squashed Gaussian's are scaled
 ROLLOUTS = tuple((name, family) for name in PROBLEMS for family in (
     ("gaussian", "squashed") if name in ("mountain_car_continuous", "pendulum") else ("categorical",)))  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 from host_cuda import has_compiler, host_cupy
 from hypothesis import given
 from hypothesis import strategies as st
+from minipg.kernels import arguments
 
 from minipg import Backend
 from minipg.policy import policy_for
@@ -29,7 +30,8 @@ def cuda():
 
 
 def twins(file):
-    return (import_module(f"minipg.kernels.{twin}.{file}") for twin in ("gpu", "reference"))
+    """The kernels of a file on the device and in the reference."""
+    return Backend("cupy").kernels(file), import_module(f"minipg.kernels.reference.{file}")
 
 
 def bound(dtype, terms=1.0):
@@ -63,13 +65,17 @@ def test_sums_down_columns_are_those_of_exact_arithmetic(cuda, rows, columns, se
     alike(own, x.sum(axis=0, dtype=np.float64), dtype)
 
 
-@given(st.integers(1, 400), st.integers(1, 5), SEEDS, DTYPES)
-def test_a_minibatch_is_the_rows_that_were_picked(cuda, rows, columns, seed, dtype):
-    arrays, rng = import_module("minipg.kernels.gpu._arrays"), np.random.default_rng(seed)
-    x, picked = rng.normal(size=(rows, columns)).astype(dtype), rng.integers(rows, size=7)
-    out = np.empty((7, columns), dtype)
-    arrays.gather(picked, x, out)
-    np.testing.assert_array_equal(out, x[picked])
+def test_an_inherited_function_calls_the_functions_of_this_twin(cuda, monkeypatch):
+    from minipg.kernels.gpu._cuda import Source
+
+    launched, launch = [], Source.__call__
+    monkeypatch.setattr(Source, "__call__", lambda self, name, *rest, **options: (
+        launched.append(name), launch(self, name, *rest, **options)))  # fmt: skip
+    policy = policy_for(FAMILIES["categorical"](2, cuda), (3, 4))
+    params, act = np.empty((5, 2)), np.empty(5, np.int64)
+    theta, obs, uniform = np.ones(policy.layout.size), np.ones((5, 3)), np.full(5, 0.5)
+    cuda.kernels("act").act(policy.spec, theta, obs, uniform, params, act, None)
+    assert launched == ["add_bias_activate", "add_bias_activate", "parameters", "sample"]
 
 
 @pytest.mark.parametrize("sizes", [(3, 5, 4, 2), (3, 10, 9, 2), (2, 3, 8, 9)], ids=str)
@@ -78,7 +84,9 @@ def test_a_minibatch_is_the_rows_that_were_picked(cuda, rows, columns, seed, dty
 @pytest.mark.parametrize("threads", [1, 17, 2**18])
 def test_a_pass_meets_every_entry_however_many_threads_share_it(cuda, sizes, threads, dtype, activation, monkeypatch):
     mlp, reference = twins("mlp")
-    monkeypatch.setattr(mlp, "threads_for", lambda rows, columns: columns * max(1, min(rows, threads // columns)))
+    monkeypatch.setattr(
+        "minipg.kernels.gpu.mlp.threads_for", lambda rows, columns: columns * max(1, min(rows, threads // columns))
+    )
     rng, rows, sizes = np.random.default_rng(0), 11, np.array(sizes)
     count, inputs, outputs = int(((sizes[:-1] + 1) * sizes[1:]).sum()), int(sizes[0]), int(sizes[-1])
     theta, v, obs, g = (rng.normal(size=n).astype(dtype) for n in (count, count, (rows, inputs), (rows, outputs)))
@@ -107,20 +115,34 @@ def test_a_number_that_is_none_is_not_hidden_by_the_network(cuda, activation):
 
 
 class Minibatches(NamedTuple):
-    """A policy as kernels know it, θ, a batch, an order of its rows, and work."""
+    """A policy, θ, a batch with log π_old, an order of its rows, and the size of a minibatch."""
 
-    family: str
-    policy: tuple
+    policy: arguments.Policy
     theta: np.ndarray
-    batch: tuple
+    acted: arguments.Acted
+    logp_old: np.ndarray
     order: np.ndarray
     size: int
-    work: tuple
+
+    @property
+    def condition(self):
+        """By how much the distributions amplify rounding: 1/σ², and the odds of logits."""
+        return float(np.exp(2 * np.abs(self.acted.params).max())) * self.theta.size
+
+    def forward(self):
+        """The forward pass of the reference."""
+        mlp, params_of = (import_module(f"minipg.kernels.reference.{file}") for file in ("mlp", "distribution_params"))
+        network, weights, obs = self.policy.network, mlp.size(self.policy.network.sizes), self.acted.obs
+        out, hidden = np.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
+        mlp.forward(self.theta[:weights], *network, obs, out, hidden)
+        params = np.empty_like(self.acted.params)
+        params_of.parameters(self.policy.form, self.policy.log_std_range, out, self.theta[weights:], params)
+        return arguments.Forward(obs, hidden, out, params)
 
 
 @st.composite
 def minibatches(draw, dtype=DTYPES):
-    """Policies of all kinds, whose old distributions and present ones are near, as they are where steps are taken."""
+    """Policies of all kinds, near the ones that acted, as in an update."""
     family, of_state = draw(st.sampled_from(KINDS))
     dtype, rng = draw(dtype), np.random.default_rng(draw(SEEDS))
     layers = (draw(st.integers(1, 4)), *draw(st.lists(st.integers(1, 6), max_size=2)))
@@ -131,90 +153,95 @@ def minibatches(draw, dtype=DTYPES):
     obs = rng.normal(size=(rows, layers[0]))
     old = model.forward(theta + 0.1 * rng.normal(size=len(theta)), obs).params
     act = model.distribution.sample(old, model.distribution.noise(rng, (rows,), np.float64))
-    logp = model.distribution.log_prob(old, act)
-    whole = lambda array: array if array.dtype == np.int64 else array.astype(dtype)
-    batch = tuple(map(whole, (obs, act, rng.normal(size=rows), old, logp)))
+    logp_old = model.distribution.log_prob(old, act)
+    cast = lambda array: array if array.dtype == np.int64 else array.astype(dtype)
+    acted = arguments.Acted(*map(cast, (obs, act, rng.normal(size=rows), old)))
     order = np.stack([rng.permutation(rows) for _ in range(2)])
-    sizes, width = model.mlp.sizes, old.shape[1]
-    numbers = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (width + 1)
-    work = np.empty((rows, *act.shape[1:]), batch[1].dtype), np.full(3 * len(theta) + rows * numbers, np.nan, dtype)
-    return Minibatches(family, model.in_kernels, theta.astype(dtype), batch, order, draw(st.integers(1, rows)), work)
+    return Minibatches(model.spec, cast(theta), acted, cast(logp_old), order, draw(st.integers(1, rows)))
 
 
-TERMS = st.tuples(st.sampled_from([math.inf, 0.2, 0.01]), st.sampled_from([0.0, 1.5]), st.sampled_from([0.0, 0.1]))
-
-
-def steepness(case):
-    """By how much the distributions of a case amplify rounding: 1/σ², and the odds of logits."""
-    return float(np.exp(2 * np.abs(case.batch[3]).max())) * case.theta.size
+TERMS = st.builds(
+    arguments.SurrogateTerms,
+    st.sampled_from([math.inf, 0.2, 0.01]), st.sampled_from([0.0, 1.5]), st.sampled_from([0.0, 0.1]),
+)  # fmt: skip
 
 
 @given(minibatches(), TERMS)
 def test_the_gradient_of_a_minibatch_is_the_references_PP1_PP2_PP3(cuda, case, terms):
     dtype, found = case.theta.dtype, []
     for twin in twins("surrogate_epochs"):
-        grad, told = np.full_like(case.theta, np.nan), np.full(2, np.nan)
-        twin.gradient(case.family)(
-            case.policy, case.theta, case.batch, terms, case.order[0, : case.size], True, grad, told, *case.work
-        )
-        found.append((grad, told))
-    (grad, told), (wanted, account) = found
-    ratios_on_the_edge = dtype == np.float32 and np.abs(told[1] - account[1]) > 0
+        grad, means = np.full_like(case.theta, np.nan), np.full(2, np.nan)
+        rows = case.order[0, : case.size]
+        twin.gradient(case.policy, case.theta, case.acted, case.logp_old, terms, rows, True, grad, means, None, None)
+        found.append((grad, means))
+    (grad, means), (expected, expected_means) = found
+    ratios_on_the_edge = dtype == np.float32 and np.abs(means[1] - expected_means[1]) > 0
     if not ratios_on_the_edge:  # where a ratio is at the clip, rounding decides
-        alike(grad, wanted, dtype, steepness(case))
-        alike(told, account, dtype, steepness(case))
+        alike(grad, expected, dtype, case.condition)
+        alike(means, expected_means, dtype, case.condition)
 
 
 @given(
-    minibatches(st.just(np.float64)), TERMS, st.sampled_from([math.inf, 0.05, 1e-3]), st.sampled_from([math.inf, 0.5])
-)
-def test_all_epochs_are_the_references_and_end_where_its_do_AC3(cuda, case, terms, max_kl, max_norm):
-    found = []
+    minibatches(st.just(np.float64)), TERMS, st.sampled_from([math.inf, 0.05, 1e-3]), st.sampled_from([math.inf, 0.5]),
+    st.booleans(),
+)  # fmt: skip
+def test_all_epochs_are_the_references_and_end_with_its_epochs_AC3(cuda, case, terms, max_kl, max_norm, normalizes):
+    epochs, found = arguments.Epochs(case.size, arguments.Adam(0.03, 0.9, 0.999, 1e-5), max_norm), []
     for twin in twins("surrogate_epochs"):
-        theta, (first, second), told = case.theta.copy(), np.zeros((2, len(case.theta))), np.full(2, np.nan)
-        twin.climb(case.family)(
-            case.policy, case.batch, terms, case.order, case.size, (0.03, 0.9, 0.999, 1e-5), (max_kl, max_norm), 3,
-            theta, first, second, told, *case.work,
+        theta, (first, second), stats = case.theta.copy(), np.zeros((2, len(case.theta))), np.full(6, np.nan)
+        twin.ascend(
+            case.policy, case.acted, terms, normalizes, epochs, max_kl, case.order, 3, theta, first, second, stats,
+            None, None,
         )  # fmt: skip
-        found.append((theta, first, second, told))
-    for got, wanted in zip(*found, strict=True):
-        alike(got, wanted, np.float64, 1e2 * steepness(case))
+        found.append((theta, first, second, stats))
+    for got, expected in zip(*found, strict=True):
+        alike(got, expected, np.float64, 1e2 * case.condition)
 
 
-def test_log_std_is_held_in_its_bounds_by_every_step(cuda):
-    proximal, _ = twins("surrogate_epochs")
+def test_log_std_is_in_its_bounds_after_every_step(cuda):
+    kernels, _ = twins("surrogate_epochs")
     rng, zeros = np.random.default_rng(0), np.zeros(8)
-    batch = (rng.normal(size=(8, 2)), rng.normal(size=(8, 1)), zeros, np.zeros((8, 2)), zeros)
-    theta, (first, second), told = np.array([0.1, 0.2, 0.3, 1.99]), np.zeros((2, 4)), np.empty(2)
-    policy = (1, (-20.0, 2.0), (), np.array([2, 1]), 0)
-    proximal.climb("gaussian")(
-        policy, batch, (0.2, 0.0, 1.0), np.arange(8)[None], 4, (0.1, 0.9, 0.999, 1e-8), (math.inf, math.inf), 0,
-        theta, first, second, told, np.empty((4, 1)), np.empty(300),
+    acted = arguments.Acted(rng.normal(size=(8, 2)), rng.normal(size=(8, 1)), zeros, np.zeros((8, 2)))
+    theta, (first, second), stats = np.array([0.1, 0.2, 0.3, 1.99]), np.zeros((2, 4)), np.empty(6)
+    network = arguments.Network(np.array([2, 1]), 0)
+    kernels.ascend(
+        arguments.Policy(network, arguments.Gaussian(), 1, (-20.0, 2.0)), acted,
+        arguments.SurrogateTerms(0.2, 0.0, 1.0), False, arguments.Epochs(4, arguments.Adam(0.1), math.inf), math.inf,
+        np.arange(8)[None], 0, theta, first, second, stats, None, None,
     )  # fmt: skip
     assert theta[-1] == 2.0
-    assert told[0] == 2
+    assert stats[0] == 2
 
 
 @given(minibatches(), st.booleans())
-def test_what_a_policy_is_worth_is_what_the_reference_says_IS3_TR5(cuda, case, wants_entropy):
+def test_the_surrogate_the_kl_and_the_entropy_are_the_references_IS3_TR5(cuda, case, wants_entropy):
     found = []
     for twin in twins("surrogate_value"):
-        told = np.full(3, np.nan)
-        twin.evaluate(case.family)(case.policy, case.theta, *case.batch, wants_entropy, told, case.work[1])
-        found.append(told)
-    alike(*found, case.theta.dtype, steepness(case) * len(case.batch[0]))
+        sums = np.full(3, np.nan)
+        twin.surrogate_value(case.policy, case.theta, case.acted, case.logp_old, wants_entropy, sums, None)
+        found.append(sums)
+    alike(*found, case.theta.dtype, case.condition * len(case.logp_old))
 
 
 @given(minibatches(), st.sampled_from([0.0, 0.1]))
-def test_the_policy_gradient_is_the_references_PG9(cuda, case, bonus):
-    obs, act, weight, *_ = case.batch
-    found = []
+def test_the_policy_gradient_is_the_references_PG9(cuda, case, ent_coef):
+    found, (obs, act, weight, _) = [], case.acted
     for twin in twins("policy_gradient"):
-        grad, told = np.full_like(case.theta, np.nan), np.full(1, np.nan)
-        twin.from_observations(case.family)(case.policy, case.theta, obs, act, weight, bonus, grad, told, case.work[1])
-        found.append((grad, told))
-    for got, wanted in zip(*found, strict=True):
-        alike(got, wanted, case.theta.dtype, steepness(case) * len(obs))
+        grad, entropy = np.full_like(case.theta, np.nan), np.full(1, np.nan)
+        twin.gradient_and_entropy(case.policy, case.theta, obs, act, weight, ent_coef, grad, entropy, None)
+        found.append((grad, entropy))
+    for got, expected in zip(*found, strict=True):
+        alike(got, expected, case.theta.dtype, case.condition * len(obs))
+
+
+@given(minibatches(), SEEDS)
+def test_the_fisher_product_is_the_references_TR9(cuda, case, seed):
+    v, found = np.random.default_rng(seed).normal(size=case.theta.size).astype(case.theta.dtype), []
+    for twin in twins("fisher"):
+        out = np.full_like(v, np.nan)
+        twin.fisher_product(case.policy, case.theta, case.forward(), v, out, None)
+        found.append(out)
+    alike(*found, case.theta.dtype, case.condition * len(case.logp_old))
 
 
 @given(
@@ -222,19 +249,16 @@ def test_the_policy_gradient_is_the_references_PG9(cuda, case, bonus):
     st.sampled_from([math.inf, 0.5]),
 )  # fmt: skip
 def test_a_fit_is_the_references_AC1_AC3(cuda, seed, dtype, rows, size, clip_range, max_norm):
-    rng, sizes = np.random.default_rng(seed), np.array([3, 4, 1])
-    given_ = [rng.normal(size=shape).astype(dtype) for shape in (21, (rows, 3), rows, rows)]
+    rng, network = np.random.default_rng(seed), arguments.Network(np.array([3, 4, 1]), 0)
+    epochs = arguments.Epochs(min(size, rows), arguments.Adam(0.01, 0.9, 0.99, 0.1), max_norm)
+    theta, *batch = (rng.normal(size=shape).astype(dtype) for shape in (21, (rows, 3), rows, rows))
     order, found = np.stack([rng.permutation(rows) for _ in range(3)]), []
     for twin in twins("regression"):
-        theta, (first, second), loss = given_[0].copy(), np.zeros((2, 21), dtype), np.full(3, np.nan)
-        work = np.full(42 + rows * (3 + 2 + 4 + 8), np.nan, dtype)
-        twin.fit(
-            sizes, 0, *given_[1:], order, min(size, rows), (0.01, 0.9, 0.99, 0.1), (clip_range, max_norm), 2,
-            theta, first, second, loss, work,
-        )  # fmt: skip
-        found.append((theta, first, second, loss))
-    for got, wanted in zip(*found, strict=True):
-        alike(got, wanted, dtype, 20)
+        fitted, (first, second), loss, finite = theta.copy(), np.zeros((2, 21), dtype), np.full(3, np.nan), np.zeros(1)
+        twin.fit(network, *batch, clip_range, epochs, order, 2, fitted, first, second, loss, finite, None)
+        found.append((fitted, first, second, loss, finite))
+    for got, expected in zip(*found, strict=True):
+        alike(got, expected, dtype, 20)
 
 
 @given(SEEDS, st.integers(0, 30), st.integers(0, 30), DTYPES)

@@ -1,4 +1,4 @@
-"""Sums over rows in a fixed order, the rows of a minibatch, and bounds (arrays.cu)."""
+"""Sums over rows in a fixed order (arrays.cu)."""
 
 import math
 
@@ -37,14 +37,3 @@ def _sum_rows(kernel, rows, entries, arguments, out, scale=1.0, add=False):
     partial = cupy.empty(parts * columns, "float64")
     _run(kernel, parts * columns, entries, *arguments, partial)
     _run("finish", columns, parts, scale, add, partial, out)
-
-
-def gather(rows, x, out):
-    """out_i = x_{rows_i}.   rows (B,) int64, x (N, …) → out (B, …)."""
-    columns = math.prod(x.shape[1:])
-    _run("gather", len(rows) * columns, columns, rows, x, out)
-
-
-def clamp(x, low, high):
-    """x (P,) ← the nearest number in [low, high]."""
-    _run("clamp", x.size, low, high, x)

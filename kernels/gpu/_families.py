@@ -72,6 +72,17 @@ class RowKernels:
 row_kernels = cache(RowKernels)  # of the family of a name, compiled once
 
 
+def name_of(family):
+    """The name of a family of `arguments.py`."""
+    return type(family).__name__.lower()
+
+
+def launch_rows(name, policy, params, out, *arguments):
+    """Launch a kernel for a policy's family, from the parameters (B, D) and the outputs (B, n) they are made of."""
+    run, form = row_kernels(name_of(policy.family)), (policy.form, out.shape[1], *policy.log_std_range)
+    run(name, policy.family.options, params, *form, out, *arguments)
+
+
 @cache
 def on_device(numbers):
     """A tuple of whole numbers as an array of the device, copied once."""

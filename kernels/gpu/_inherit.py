@@ -4,6 +4,7 @@ A function of the reference that is not overridden acts on CuPy's arrays as it d
 up again: as a method of a base class calls the methods of the derived class, it calls the functions of this twin.
 """
 
+import builtins
 from functools import cache
 from importlib import import_module
 from types import FunctionType, ModuleType
@@ -17,6 +18,7 @@ _REFERENCE, _GPU = "minipg.kernels.reference.", "minipg.kernels.gpu."
 def kernels(file):
     """The functions of one file of kernels, e.g. `kernels("mlp")`, as a module."""
     found = ModuleType(_GPU + file)
+    found.__builtins__ = builtins  # as in every module: C functions that import look for it
     for name, value in _names(_REFERENCE + file).items():
         setattr(found, name, _inherited(value, found))
     vars(found).update(functions(file) if file in FAMILIES else _public(_GPU + file))

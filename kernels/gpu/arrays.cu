@@ -1,4 +1,4 @@
-// Sums down the columns of an array (R, C) in a fixed order; the rows of a minibatch; bounds.
+// Sums down the columns of an array (R, C) in a fixed order.
 //
 // A thread starts at its own number and strides by the number of threads, a multiple of C: neighbours read neighbours,
 // and a thread stays in one column. The partial sums are a smaller array (threads/C, C), which `finish` sums.
@@ -32,16 +32,4 @@ KERNEL finish(i64 columns, i64 rows, double scale, int add, const double *x, rea
     double sum = 0;
     for (i64 r = 0; r < rows; r++) sum += x[r * columns + j];
     out[j] = (real)((add ? (double)out[j] : 0.0) + scale * sum);
-}
-
-// out_ij = x_{rows_i, j}: out (B, C), a thread an entry.
-KERNEL gather(i64 entries, int columns, const i64 *rows, const real *x, real *out) {
-    THREAD(e, entries);
-    out[e] = x[rows[e / columns] * columns + e % columns];
-}
-
-// x ← the nearest number within the bounds, NaN for NaN.
-KERNEL clamp(i64 size, real low, real high, real *x) {
-    THREAD(i, size);
-    x[i] = x[i] < low ? low : x[i] > high ? high : x[i];
 }

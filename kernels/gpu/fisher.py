@@ -1,28 +1,18 @@
-"""`reference/fisher.py`: forward mode, the distribution's own Fisher matrix in place, reverse mode (TR-9)."""
+"""`reference/fisher.py` with one row kernel between forward mode and reverse mode."""
 
 import cupy
 from minipg.kernels.gpu import mlp
-from minipg.kernels.gpu._arrays import threads_for
-from minipg.kernels.gpu._cuda import Source
-from minipg.kernels.gpu._families import row_kernels
-
-_run = Source("fisher.cu")
+from minipg.kernels.gpu._arrays import sum_columns
+from minipg.kernels.gpu._families import launch_rows
+from minipg.kernels.reference.mlp import size
 
 
-def categorical_product(theta, sizes, activation, obs, hidden, params, v, out, work):
-    """theta, v (P,), obs (B, n₀), params (B, A) the logits → out (P,)."""
-    Jv = cupy.empty_like(params)
-    mlp.jvp(theta, sizes, activation, obs, hidden, v, Jv, work)
-    row_kernels("categorical")("fisher_product", (), params, Jv, Jv)
-    mlp.vjp(theta, sizes, activation, obs, hidden, Jv, out, work)
-
-
-def gaussian_product(theta, sizes, activation, obs, hidden, params, v, out, work):
-    """theta, v (P,) with log σ as their last A parameters, obs (B, n₀), params (B, 2A) = (μ, log σ) → out (P,)."""
-    rows, size = len(params), params.shape[1] // 2
-    network, log_std = theta[:-size], theta[-size:]
-    Jv = cupy.empty((rows, size), params.dtype)
-    mlp.jvp(network, sizes, activation, obs, hidden, v[:-size], Jv, work)
-    _run("over_variance", threads_for(rows, size), Jv.size, size, log_std, Jv)
-    _run("fisher_of_log_std", size, 2 * rows, v[-size:], out[-size:])
-    mlp.vjp(network, sizes, activation, obs, hidden, Jv, out[:-size], work)
+def fisher_product(policy, theta, forward, v, out, work):
+    """Σ_rows Jᵀ M J v  (TR-9).   theta, v (P,), forward: B rows → out (P,)."""
+    (obs, hidden, outputs, params), weights = forward, size(policy.network.sizes)
+    d_out, d_params, g = cupy.empty_like(outputs), cupy.empty_like(params), cupy.empty_like(outputs)
+    tail = cupy.empty((len(obs), len(v) - weights), obs.dtype)
+    mlp.jvp(theta[:weights], *policy.network, obs, hidden, v[:weights], d_out, None)
+    launch_rows("fisher_of_outputs", policy, params, outputs, d_out, v[weights:], d_params, g, tail)
+    sum_columns(tail, out[weights:])
+    mlp.vjp(theta[:weights], *policy.network, obs, hidden, g, out[:weights], None)

@@ -10,6 +10,14 @@ _LINEAR = 2  # the activation of the last layer
 _run = Source("activation.cuh", "mlp.cu", NARROW=str(_NARROW))
 
 
+def _new_outputs(network, theta, obs):
+    """The outputs (B, n_L) for obs (B, n₀), and the hidden activations."""
+    rows, sizes = len(obs), network.sizes.tolist()
+    out, hidden = cupy.empty((rows, sizes[-1]), obs.dtype), cupy.empty(rows * sum(sizes[1:-1]), obs.dtype)
+    forward(theta, *network, obs, out, hidden)
+    return out, hidden
+
+
 def forward(theta, sizes, activation, obs, out, hidden):
     """theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,)."""
     sizes, h = sizes.tolist(), obs

@@ -1,46 +1,30 @@
-"""Twin of `reference/regression.py`: every epoch without a number leaving the device."""
-
-import math
+"""`reference/regression.py` with one row kernel between the two passes of a minibatch (regression.cu)."""
 
 import cupy
 from minipg.kernels.gpu import mlp, optimizer
-from minipg.kernels.gpu._arrays import gather, sum_columns
+from minipg.kernels.gpu._arrays import sum_columns
 from minipg.kernels.gpu._cuda import Source
+from minipg.kernels.reference.optimizer import is_finite
 
 _run = Source("regression.cu")
 
 
-def loss_and_gradient(sizes, activation, theta, obs, target, grad, told, work):
-    """Σ (V(s) − target)² → told (1,), and its gradient in θ → grad (P,)  (AC-1)."""
-    rows, units = len(obs), int(sizes[1:-1].sum())
-    out, g, each = cupy.empty((rows, 1), obs.dtype), cupy.empty((rows, 1), obs.dtype), cupy.empty_like(target)
-    hidden = cupy.empty(rows * units, obs.dtype)
-    mlp.forward(theta, sizes, activation, obs, out, hidden)
-    _run("misfit", rows, target, out, g, each)
-    sum_columns(each, told)
-    mlp.vjp(theta, sizes, activation, obs, hidden, g, grad, work)
+def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first, second, loss, finite, work):
+    """Epochs of minibatch Adam on mean (V(s) − target)²  (AC-1, AC-3) → theta, first, second (P,) changed in place.
 
-
-def fit(
-    sizes, activation, obs, target, old, order, minibatch_size, adam, limits, step, theta, first, second, loss, work
-):
-    """Minibatch Adam on mean (V(s) − target)²  (AC-1), the whole of it: every epoch, every minibatch."""
-    clip_range, max_norm = limits
-    inputs, units = int(sizes[0]), int(sizes[1:-1].sum())
-    grad = cupy.empty_like(theta)
+    obs (B, O), target, old (B,); order (E, B) int64 → loss (E,), finite (1,).
+    """
+    grad, size = cupy.empty_like(theta), epochs.minibatch_size
     for epoch in range(len(order)):
-        for start in range(0, order.shape[1], minibatch_size):
-            rows = order[epoch, start : start + minibatch_size]
-            some = len(rows)
-            x, out, g, hidden, each = (
-                cupy.empty(shape, obs.dtype) for shape in ((some, inputs), (some, 1), (some, 1), some * units, some)
-            )
-            gather(rows, obs, x)
-            mlp.forward(theta, sizes, activation, x, out, hidden)
-            _run("residual", some, clip_range, rows, target, old, out, g, each)
-            sum_columns(each, loss[epoch : epoch + 1], 1 / order.shape[1], add=start > 0)
-            mlp.vjp(theta, sizes, activation, x, hidden, g, grad, work)
-            if max_norm < math.inf:
-                optimizer.clip_global_norm(grad, max_norm, grad)
+        for start in range(0, order.shape[1], size):
+            rows = order[epoch, start : start + size]
+            x = obs[rows]
+            out, hidden = mlp._new_outputs(network, theta, x)
+            g, squares = cupy.empty_like(out), cupy.empty_like(out)
+            _run("residuals", len(rows), clip_range, rows, target, old, out, g, squares)
+            sum_columns(squares, loss[epoch : epoch + 1], 1 / order.shape[1], add=start > 0)
+            mlp.vjp(theta, *network, x, hidden, g, grad, None)
+            optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
             step += 1
-            optimizer.adam(grad, *adam, step, theta, first, second)
+            optimizer.adam(grad, epochs.adam, step, theta, first, second)
+    finite[...] = is_finite(theta) & is_finite(first) & is_finite(second)

@@ -11,12 +11,6 @@ KERNEL discounted_returns(i64 envs, i64 steps, real gamma, const real *rew, cons
     }
 }
 
-KERNEL td_errors(i64 entries, real gamma, const real *rew, const real *value, const real *next_value,
-                 const bool *terminated, real *out) {
-    THREAD(e, entries);
-    out[e] = rew[e] + (terminated[e] ? (real)0 : gamma * next_value[e]) - value[e];
-}
-
 KERNEL gae(i64 envs, i64 steps, real decay, const real *delta, const bool *terminated, const bool *truncated,
            real *out) {
     THREAD(n, envs);

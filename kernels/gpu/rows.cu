@@ -47,6 +47,20 @@ KERNEL fisher_product(i64 rows, int width, int acts, const i64 *sizes, const rea
     FAMILY::fisher_product(params + i * width, v + i * width, SHAPE, out + i * width);
 }
 
+// M J v pulled back to the outputs: d_out (B, n) and d_log_std (D − n) → g (B, n), tail (B, D − n).   u (B, D) is work.
+KERNEL fisher_of_outputs(i64 rows, int width, int acts, const i64 *sizes, const real *params, int form, int n, real low,
+                         real high, const real *out, const real *d_out, const real *d_log_std, real *u, real *g,
+                         real *tail) {
+    THREAD(i, rows);
+    const Shape shape = SHAPE;
+    const Form f = {form, n, low, high};
+    real *x = u + i * width;
+    times_derivative(f, out + i * n, d_out + i * n, x);
+    for (int j = n; j < width; j++) x[j] = d_log_std[j - n];
+    FAMILY::fisher_product(params + i * width, x, shape, x);
+    pulled_back(f, out + i * n, x, width, g + i * n, tail + i * (width - n));
+}
+
 // The gradient of the clipped surrogate in one row, from the outputs: g (B, n), tail (B, D − n), stats (B, 2).
 //
 // u = [w ∇log π(a) − β ∇KL + c ∇H] / B with w = r Â unless clipped; stats: KL(old‖π), and whether r is beyond ε.

@@ -68,7 +68,7 @@ def ascend(
     if measures:
         surrogate_value.surrogate_value(policy, theta, acted, logp_old, True, sums, None)
     finite = optimizer.is_finite(theta) & optimizer.is_finite(first) & optimizer.is_finite(second)
-    stats[...] = xp.stack([taken, beyond / xp.maximum(taken, 1), *(sums / rows), finite])
+    stats[...] = xp.stack([taken, beyond / xp.maximum(taken, 1), *(sums[i] / rows for i in range(3)), finite])
 
 
 def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second):

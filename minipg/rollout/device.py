@@ -16,6 +16,8 @@ from gymnasium.vector import VectorEnv
 
 from minipg.checks import Array, as_array
 from minipg.envs.device import DeviceVectorEnv
+from minipg.kernels.cpu.classic_control.rollout import Scale, Standardize
+from minipg.kernels.gpu.classic_control.arguments import Place, Rollout
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
@@ -61,40 +63,34 @@ class DeviceRollout:
         episode so far is the environments' own (`tally`).
         Raises ShapeError where θ is that of another policy.
         """
-        envs, policy = self.envs, self.policy
-        backend, distribution, problem, (steps, n), dtype = (
-            policy.backend, policy.distribution, envs.problem, noise.shape[:2], obs.dtype,
-        )  # fmt: skip
-        xp = backend.xp
+        envs, policy, problem = self.envs, self.policy, self.envs.problem
+        xp, distribution, (steps, n), dtype = policy.backend.xp, policy.distribution, noise.shape[:2], obs.dtype
         theta = as_array("theta", theta, (policy.layout.size,), dtype, xp)
-        every_obs = xp.empty((steps + 1, *obs.shape), dtype)
-        every_obs[0] = obs
-        act = xp.empty(noise.shape, "int64" if distribution.discrete else dtype)
-        params, rew = xp.empty((steps, n, distribution.n_params), dtype), xp.empty((steps, n), dtype)
-        terminated, truncated = xp.empty((steps, n), "bool"), xp.empty((steps, n), "bool")
-        most = n * (steps // envs.time_limit + 1)  # episodes that may be cut
-        finals, final_at = xp.empty((most, obs.shape[1]), dtype), xp.empty(most, "int64")
-        ended, counts, none = xp.empty((steps * n, 2)), xp.empty(3), xp.zeros(0)
-        seen = (0.0, none, none, none) if normalizer is None else (LIMIT, *normalizer.moments.arrays)
-        paid = (
-            (0.0, 0.0, none, none, none, none)
-            if scaler is None
-            else (LIMIT, float(scaler.gamma), scaler.running, *scaler.moments.arrays)
-        )
-        work = xp.empty(n * sum(policy.mlp.sizes[1:]), dtype)
-        rollout = backend.kernels("classic_control.rollout").rollout(problem.file, distribution.name)
-        rollout(
-            policy.in_kernels, theta, noise, math.inf if problem.actions else problem.act_high, envs.in_kernels(),
-            envs.tally(), seen, paid, (every_obs, act, params, rew, terminated, truncated), (finals, final_at),
-            (ended, counts), work,
+        cuts = n * (steps // envs.time_limit + 1)  # episodes that may be truncated
+        out = Rollout(
+            obs=xp.empty((steps + 1, *obs.shape), dtype),
+            act=xp.empty(noise.shape, "int64" if distribution.discrete else dtype),
+            params=xp.empty((steps, n, distribution.n_params), dtype), rew=xp.empty((steps, n), dtype),
+            terminated=xp.empty((steps, n), "bool"), truncated=xp.empty((steps, n), "bool"),
+            final_obs=xp.empty((cuts, obs.shape[1]), dtype), final_at=xp.empty(cuts, "int64"),
+            episodes=xp.empty((steps * n, 2)), counts=xp.empty(3),
         )  # fmt: skip
-        *numbers, total = to_host(counts).tolist()
+        out.obs[0] = obs
+        standardize, scale = Standardize(0.0, *[None] * 3), Scale(0.0, 0.0, *[None] * 4)
+        if normalizer is not None:
+            standardize = Standardize(LIMIT, *normalizer.moments.arrays)
+        if scaler is not None:
+            scale = Scale(LIMIT, scaler.gamma, scaler.running, *scaler.moments.arrays)
+        bound = math.inf if problem.actions else problem.act_high
+        kernels, place = policy.backend.kernels("classic_control.rollout"), Place(*envs.in_kernels(), *envs.tally())
+        kernels.rollout(problem.file, policy.spec, theta, noise, bound, place, standardize, scale, out)
+        *numbers, total = to_host(out.counts).tolist()
         ends, cuts = map(int, numbers)
-        episodes = to_host(ended[:ends]) if ends else np.zeros((0, 2))
-        last = finals[:cuts] if normalizer is None else normalizer(finals[:cuts])
+        episodes = to_host(out.episodes[:ends]) if ends else np.zeros((0, 2))
+        last = out.final_obs[:cuts] if normalizer is None else normalizer(out.final_obs[:cuts])
         everywhere, nowhere = np.ones((steps, n), bool), np.zeros((steps, n), bool)
         batch = Batch(
-            every_obs[:-1], act, params, rew, terminated, truncated, everywhere, nowhere, every_obs[-1], last,
-            final_at[:cuts], episodes[:, 0].copy(), episodes[:, 1].astype(np.int64),
+            out.obs[:-1], *out[1:6], everywhere, nowhere, out.obs[-1], last, out.final_at[:cuts],
+            episodes[:, 0].copy(), episodes[:, 1].astype(np.int64),
         )  # fmt: skip
         return batch, math.isfinite(total)

@@ -455,8 +455,6 @@ SLIPS = {
      "e < threads; e += threads) sum += x[e];", "cuda_kernels sums"),
     ("a sum of single precision", "double sum = 0;\n    for (i64 e = t; e < entries; e += threads) sum += x[e];",
      "real sum = 0;\n    for (i64 e = t; e < entries; e += threads) sum += x[e];", "cuda_kernels sums"),
-    ("rows of a minibatch by their place in it", "x[rows[e / columns] * columns", "x[e / columns * columns",
-     "cuda_kernels minibatch"),
 ],
 "kernels/gpu/mlp.cu": [
     ("a bias by a wide layer's last round", "y[e] = entry;\n        sum += entry;",
@@ -474,6 +472,7 @@ SLIPS = {
     ("a penalty that pulls", "x[j] -= share * beta", "x[j] += share * beta", "cuda_kernels gradient_of_a_minibatch"),
     ("the old distribution of another row", "*p_old = old + row * width", "*p_old = old + i * width",
      "cuda_kernels gradient_of_a_minibatch"),
+    ("a Fisher product without log σ", "x[j] = d_log_std[j - n];", "x[j] = 0;", "cuda_kernels fisher_product"),
 ],
 "kernels/gpu/distribution_params.cuh": [
     ("no slope of the bound on log σ", "y[j] *= 1 - h * h;", "y[j] *= 1;", "cuda_kernels law"),
@@ -485,11 +484,9 @@ SLIPS = {
     ("gradients lengthened to the norm too", "norm > max_norm ? (real)(max_norm / norm) * grad[i] : grad[i]",
      "(real)(max_norm / norm) * grad[i]", "cuda_kernels AC3"),
 ],
-"kernels/gpu/surrogate_epochs.py": [
-    ("the step after the KL is taken", "if watched and cupy.asnumpy(here)[0] > max_kl:\n                    return",
-     "if watched and cupy.asnumpy(here)[0] > 10 * max_kl:\n                    return", "cuda_kernels epochs"),
-    ("log σ beyond its bounds", "if form == 1:\n                    clamp(", "if form == 7:\n                    clamp(",
-     "cuda_kernels log_std_is_held"),
+"kernels/gpu/_inherit.py": [
+    ("an inherited function calls the reference's", "return kernels(value.__name__.removeprefix(_REFERENCE))",
+     "return value", "cuda_kernels inherited"),
 ],
 "kernels/gpu/_cuda.py": [
     ("any dtype will do", "value.dtype == dtype and ", "", "cuda_sources refused"),
@@ -626,13 +623,13 @@ SLIPS = {
     ("branch not standardised", "rows if normalizer is None else normalizer(rows)", "rows", "vine TR13"),
     ("branch rewards not scaled", "return rew if self._deviation is None else scaled(rew, self._deviation)",
      "return rew", "vine TR13"),
-    ("σ(R) asked of the device in every step", "@cached_property", "@property", "cupy accounted"),
+    ("σ(R) asked of the device in every step", "@cached_property", "@property", "cupy what_is_listed"),
     ("V brought down branch by branch", "to_host(xp.stack([self.value(block) for block in self._seen(shown, count)]))",
-     "np.stack([to_host(self.value(block)) for block in self._seen(shown, count)])", "cupy accounted"),
+     "np.stack([to_host(self.value(block)) for block in self._seen(shown, count)])", "cupy what_is_listed"),
     ("observations brought up branch by branch",
      "return [rows[first : first + count] for first in range(0, len(rows), count)]",
      "up = self.collector.policy.backend.to_device; rows = to_host(rows); "
-     "return [up(rows[first : first + count]) for first in range(0, len(rows), count)]", "cupy accounted"),
+     "return [up(rows[first : first + count]) for first in range(0, len(rows), count)]", "cupy what_is_listed"),
 ],
 "minipg/envs/snapshots.py": [
     ("no common random numbers in environments: attributes forgotten", "[*parts, _attributes(env)]", "parts",

@@ -1,7 +1,7 @@
-"""A whole rollout of a policy and environments without a number leaving the device (rollout.cu).
+"""A whole rollout of a policy and environments on a device (rollout.cu).
 
-One launch does all steps where no layer is too wide for a thread and nothing is standardised by what all environments
-have met; else every step is the sweep through the network, one launch that settles it, and the statistics.
+One launch computes all steps if every layer fits in a thread and no statistics of all environments are needed. Else a
+step is the forward pass of the policy, one launch for the environments, and the statistics.
 """
 
 from functools import cache
@@ -10,96 +10,79 @@ import cupy
 from minipg.kernels.gpu import moments
 from minipg.kernels.gpu._arrays import sum_columns
 from minipg.kernels.gpu._cuda import Source
-from minipg.kernels.gpu._families import on_device, row_kernels
-from minipg.kernels.gpu.act import act as act_of
+from minipg.kernels.gpu._families import name_of, on_device, row_kernels
+from minipg.kernels.gpu._inherit import kernels
 from minipg.kernels.gpu.classic_control.batch import files_of
 
-WIDEST = 256  # units of a layer that a thread holds by itself
+WIDEST = 256  # units of a layer that fits in a thread
 
 
 @cache
 def source_of(problem, family, width):
-    """The kernels of that problem under policies of that family, with room for layers of `width` units."""
-    files, defines = files_of(problem)
-    rows = row_kernels(family)
+    """The kernels of that problem under policies of that family, for layers of at most `width` units."""
+    (files, defines), rows = files_of(problem), row_kernels(family)
     return Source(
         *files, *rows.files, "activation.cuh", "classic_control/rollout.cu",
         text=rows.text, exact=True, WIDTH=str(width), **defines, **rows.defines,
     )  # fmt: skip
 
 
-@cache
-def rollout(problem, family):
-    """T steps of N environments under π_θ, from where they stand: a kernel of that problem and that family.
+def rollout(problem, policy, theta, noise, bound, place, standardize, scale, out):
+    """T steps of N environments under π_θ → out, a `Rollout`; `place`, a `Place`, is changed.
 
-    policy as in `reference/surrogate_epochs.py`, theta (P,), noise (T, N, …) for `sample`, actions clipped to ±bound
-    or, of the squashed family, scaled to it
-    envs: the time limit, the seed, state, elapsed, episode as in `batch.py`, shown
-    tally: each environment's return and length so far, (N,) each
-    seen, paid: as in the compiled twin, the limits on the host and the statistics on the device
-    → batch: obs (T + 1, N, O), of which the first is given, act (T, N, …), params (T, N, D), rew, terminated, truncated
-    (T, N)
-    → finals: (K, O) the last observations of truncated episodes, not standardised, and the flat rows they followed (K,)
-    → ended: (T·N, 2) returns and lengths of the episodes that ended; and (3,) float64: their number, that of finals,
-    and a number that is finite where all of batch and finals is
-    work (N·(n + Σ hidden),).
+    problem: its file; theta (P,), noise (T, N, …) for `sample`. Actions are clipped to ±bound or, of a squashed
+    Gaussian, scaled to it. standardize, scale: as in the compiled twin, their statistics on the device.
     """
-
-    def _rollout(policy, theta, noise, bound, envs, tally, seen, paid, batch, finals, ended, work):
-        form, (low, high), _, sizes, activation = policy
-        time_limit, seed, state, elapsed, episode, shown = envs
-        obs, act, params, rew, terminated, truncated = batch
-        (steps, count), n = rew.shape, int(sizes[-1])
-        width = 2 * n if form == 1 else n
-        widest = max(int(sizes.max()), width)
-        room = max(16, 1 << (widest - 1).bit_length())  # few sizes, so that few are compiled
-        whole = widest <= WIDEST and seen[0] == 0 and paid[0] == 0
-        run = source_of(problem, family, room if whole else 16)
-        cuts, finite = cupy.zeros(count, "int64"), cupy.zeros(count)
-        slots = cupy.empty((steps // time_limit + 1, *shown.shape), obs.dtype)
-        each = cupy.empty((steps * count, 2))
-        places = (state, elapsed, episode, *tally, cuts, finite, shown)
-        rules = (time_limit, seed, bound, family == "squashed")
-        if whole:
+    (steps, envs), sizes, family = out.rew.shape, policy.network.sizes, name_of(policy.family)
+    widest = max(int(sizes.max()), out.params.shape[2])
+    in_one_launch = widest <= WIDEST and standardize.limit == 0 and scale.limit == 0
+    # powers of 2, so that few sources are compiled
+    run = source_of(problem, family, max(16, 1 << (widest - 1).bit_length()) if in_one_launch else 16)
+    cuts, finite, ended = cupy.zeros(envs, "int64"), cupy.zeros(envs), cupy.empty((steps * envs, 2))
+    finals = cupy.empty((steps // place.time_limit + 1, *place.obs.shape), out.obs.dtype)
+    state = place.state, place.elapsed, place.episode, place.returns, place.lengths, cuts, finite, place.obs
+    rules = place.time_limit, place.seed, bound, family == "squashed"
+    if in_one_launch:
+        run(
+            "rollout", envs, steps, *rules, policy.form, *policy.log_std_range, out.params.shape[2], len(sizes) - 1,
+            policy.network.activation, on_device(tuple(sizes.tolist())), theta, noise, *state, out.act, out.params,
+            out.rew, out.obs, finals, out.terminated, out.truncated, ended, block=32,
+        )  # fmt: skip
+    else:
+        act, raw_rew = kernels("act").act, cupy.empty(envs)
+        for t in range(steps):
+            act(policy, theta, out.obs[t], noise[t], out.params[t], out.act[t], None)
             run(
-                "rollout", count, steps, *rules, form, low, high, width, len(sizes) - 1, activation,
-                on_device(tuple(sizes.tolist())), theta, noise, *places, act, params, rew, obs, slots, terminated,
-                truncated, each, block=32,
+                "step", envs, t, *rules, out.act[t], *state, out.rew, out.obs, finals, out.terminated, out.truncated,
+                ended, raw_rew,
             )  # fmt: skip
-        else:
-            money = cupy.empty(count)
-            for t in range(steps):
-                act_of(family)(policy, theta, obs[t], noise[t], params[t], act[t], work)
-                run(
-                    "step", count, t, *rules, act[t], *places, rew, obs, slots, terminated, truncated, each, money
-                )  # fmt: skip
-                _scaled(run, paid, money, terminated[t], truncated[t], rew[t])
-                if seen[0] > 0:
-                    moments.merge(obs[t + 1], *seen[1:])
-                    moments.standardize(obs[t + 1], *seen[1:], seen[0], obs[t + 1])
-        _gather(run, terminated, truncated, slots, each, finals, ended)
-        sum_columns(finite, ended[1][2:])
-        if seen[0] > 0:
-            sum_columns(obs.reshape(-1, 1), ended[1][2:], add=True)
-
-    return _rollout
+            if scale.limit > 0:
+                _scale(run, scale, raw_rew, out.terminated[t], out.truncated[t], out.rew[t])
+            if standardize.limit > 0:
+                limit, *statistics = standardize
+                moments.merge(out.obs[t + 1], *statistics)
+                moments.standardize(out.obs[t + 1], *statistics, limit, out.obs[t + 1])
+    _gather(run, finals, ended, out)
+    sum_columns(finite, out.counts[2:])
+    if standardize.limit > 0:
+        sum_columns(out.obs.reshape(-1, 1), out.counts[2:], add=True)
 
 
-def _scaled(run, paid, money, terminated, truncated, rew):
-    """The rewards by their statistics, where there is a limit.   money (N,) float64, rew (N,)."""
-    limit, gamma, running, count, mean, square = paid
-    if limit > 0:
-        run("discount", len(rew), gamma, money, running)
-        moments.merge(running, count, mean, square)
-        run("scale", len(rew), limit, money, count, square, terminated, truncated, running, rew)
+def _scale(run, scale, raw_rew, terminated, truncated, rew):
+    """The rewards of a step by their statistics.   raw_rew (N,) float64 → rew (N,)."""
+    run("discount", len(rew), scale.gamma, raw_rew, scale.discounted)
+    moments.merge(scale.discounted, scale.count, scale.mean, scale.square)
+    run(
+        "scale", len(rew), scale.limit, raw_rew, scale.count, scale.square, terminated, truncated, scale.discounted, rew
+    )
 
 
-def _gather(run, terminated, truncated, slots, each, finals, ended):
-    """What is kept of episodes that ended, in the order in which they did."""
-    (steps, count), (out, counts), (last_obs, last_at) = terminated.shape, ended, finals
-    ends = (terminated | truncated).ravel().astype("int64").cumsum()
-    cut = truncated.ravel().astype("int64").cumsum()
-    run("gather_ends", steps * count, terminated, truncated, ends, each, out)
-    run("gather_finals", count, steps, truncated, cut, slots, last_obs, last_at)
-    counts[:1] = ends[-1:]
-    counts[1:2] = cut[-1:]
+def _gather(run, finals, ended, out):
+    """The episodes that ended, and the last observations of truncated ones, in order."""
+    steps, envs = out.rew.shape
+    ends = (out.terminated | out.truncated).ravel().astype("int64").cumsum()
+    cuts = out.truncated.ravel().astype("int64").cumsum()
+    run("gather_ends", steps * envs, out.terminated, out.truncated, ends, ended, out.episodes)
+    run("gather_finals", envs, steps, out.truncated, cuts, finals, out.final_obs, out.final_at)
+    out.counts[:1] = ends[-1:]
+    out.counts[1:2] = cuts[-1:]
