@@ -5,7 +5,6 @@ Matrix products are cuBLAS's. A .cu file holds the kernels of the module beside 
 first launch. No kernel waits for another thread or adds where another thread adds: the order of additions is that of
 the source, and the same numbers give the same bits.
 
-Arrays are on the device, but for those that describe shapes (sizes, options, settings), which are on the host. No
-number is copied to the host, except the mean KL of a minibatch where one may end the epochs (`surrogate_epochs.py`).
-Temporaries come from CuPy's pool: `work` arrays are not used.
+Arrays that describe shapes (sizes, options, settings) are on the host, all others on the device; no number is copied to
+the host. Temporaries come from CuPy's pool: `work` arrays are not used.
 """

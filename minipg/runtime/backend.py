@@ -7,9 +7,8 @@ a core's cache are the kernels' own (TILE in kernels/cpu/mlp.py). No threading l
 
 On a GPU (`cupy`) all rows are one tile and threads play no part. Arrays stay on the device once they are there:
 `to_device` brings them up, as public functions do that are given arrays of the host, and `to_host` brings them down,
-which waits for the device. (kernels/gpu/surrogate_epochs.py also waits, where a KL may end the epochs.) Numbers
-that the host decides by come down in one transfer (`fetch`). What describes shapes (sizes, settings) is on the host in
-every twin.
+which waits for the device. Numbers that the host decides by come down in one transfer (`fetch`). What describes shapes
+(sizes, settings) is on the host in every twin.
 """
 
 from __future__ import annotations
