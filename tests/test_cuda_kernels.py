@@ -1,4 +1,4 @@
-"""The CUDA twin, run on the processor (host_cuda.py): every law, and the reference's numbers."""
+"""The CUDA twin on the processor (host_cuda.py): every law, and the numbers of the reference."""
 
 import math
 from importlib import import_module
@@ -35,7 +35,7 @@ def twins(file):
 
 
 def bound(dtype, terms=1.0):
-    """What rounding may do to a sum of `terms`: 1e-12 of it in float64, 2e-5 in float32."""
+    """The rounding error of a sum of `terms`, relative to its size: 1e-12 in float64, 2e-5 in float32."""
     return (1e-12 if dtype == np.float64 else 2e-5) * terms
 
 
@@ -60,9 +60,9 @@ def test_sums_down_columns_are_those_of_exact_arithmetic(cuda, rows, columns, se
     arrays.sum_columns(x, out, 0.5, add)
     expected = [0.5 * math.fsum(x[:, j].tolist()) + add * before[j] for j in range(columns)]
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-15 * (1 + rows))
-    own = np.empty(columns, dtype)
-    arrays.sum_columns(x, own)
-    alike(own, x.sum(axis=0, dtype=np.float64), dtype)
+    same = np.empty(columns, dtype)
+    arrays.sum_columns(x, same)
+    alike(same, x.sum(axis=0, dtype=np.float64), dtype)
 
 
 def test_an_inherited_function_calls_the_functions_of_this_twin(cuda, monkeypatch):
@@ -82,7 +82,7 @@ def test_an_inherited_function_calls_the_functions_of_this_twin(cuda, monkeypatc
 @pytest.mark.parametrize("activation", [0, 1], ids=["tanh", "relu"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("threads", [1, 17, 2**18])
-def test_a_pass_meets_every_entry_however_many_threads_share_it(cuda, sizes, threads, dtype, activation, monkeypatch):
+def test_a_pass_covers_every_entry_with_any_number_of_threads(cuda, sizes, threads, dtype, activation, monkeypatch):
     mlp, reference = twins("mlp")
     monkeypatch.setattr(
         "minipg.kernels.gpu.mlp.threads_for", lambda rows, columns: columns * max(1, min(rows, threads // columns))
@@ -105,7 +105,7 @@ def test_a_pass_meets_every_entry_however_many_threads_share_it(cuda, sizes, thr
 
 
 @pytest.mark.parametrize("activation", [0, 1])
-def test_a_number_that_is_none_is_not_hidden_by_the_network(cuda, activation):
+def test_nan_passes_through_the_network(cuda, activation):
     mlp, _ = twins("mlp")
     sizes, obs = np.array([1, 2, 1]), np.array([[math.nan], [1.0]])
     out, hidden = np.empty((2, 1)), np.empty(4)
@@ -275,7 +275,7 @@ def test_running_statistics_are_the_references(cuda, seed, rows, more, dtype):
         alike(got, wanted, dtype)
 
 
-def test_a_gradient_whose_square_overflows_is_shortened_all_the_same_AC3(cuda):
+def test_a_gradient_with_a_square_that_overflows_is_clipped_too_AC3(cuda):
     optimizer, _ = twins("optimizer")
     out = np.empty(2, np.float32)
     optimizer.clip_global_norm(np.array([3e30, 4e30], np.float32), 1.0, out)

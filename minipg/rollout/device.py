@@ -1,8 +1,7 @@
-"""Rollouts that never leave the device: policy and environments there, and the batch they make.
+"""Rollouts on a device: the policy and the environments are there, and so is the batch.
 
-What a rollout of compiled environments means (minipg/rollout/compiled.py) it means here. Two things come down: how many
-episodes ended, how many were cut and whether all numbers are finite, in one transfer; and, where episodes ended, their
-returns and lengths in another.
+They are those of minipg/rollout/compiled.py. Two copies go to the host: the numbers of episodes that ended and of those
+that were truncated, with whether all numbers are finite; and, if any episode ended, the returns and lengths.
 """
 
 from __future__ import annotations
@@ -59,9 +58,8 @@ class DeviceRollout:
     ) -> tuple[Batch, bool]:
         """len(noise) steps of every environment from `obs` (N, O) as the policy sees it.   theta (P,), noise (T, N, …).
 
-        Besides the batch: whether all numbers in it are finite for certain. The statistics go on; the account of every
-        episode so far is the environments' own (`tally`).
-        Raises ShapeError where θ is that of another policy.
+        The batch, and whether all numbers in it are finite. The statistics change, and the environments keep the return
+        and the length of every episode so far (`tally`). Raises ShapeError for the θ of another policy.
         """
         envs, policy, problem = self.envs, self.policy, self.envs.problem
         xp, distribution, (steps, n), dtype = policy.backend.xp, policy.distribution, noise.shape[:2], obs.dtype

@@ -458,12 +458,12 @@ SLIPS = {
 ],
 "kernels/gpu/mlp.cu": [
     ("a bias by a wide layer's last round", "y[e] = entry;\n        sum += entry;",
-     "y[e] = entry;\n        sum = entry;", "cuda_kernels a_pass_meets", 1),
+     "y[e] = entry;\n        sum = entry;", "cuda_kernels a_pass_covers", 1),
     ("a bias by a narrow layer's last round", "y[e] = entry;\n        sum += entry;",
-     "y[e] = entry;\n        sum = entry;", "cuda_kernels a_pass_meets", 2),
-    ("a narrow product by its first row alone", "row += threads / m * n", "row += 0", "cuda_kernels a_pass_meets"),
+     "y[e] = entry;\n        sum = entry;", "cuda_kernels a_pass_covers", 2),
+    ("a narrow product by its first row alone", "row += threads / m * n", "row += 0", "cuda_kernels a_pass_covers"),
     ("tanh′ for ReLU′ in a wide layer", "times_slope_of(y[e], h[e], activation);\n        y[e]",
-     "times_slope_of(y[e], h[e], 0);\n        y[e]", "cuda_kernels a_pass_meets"),
+     "times_slope_of(y[e], h[e], 0);\n        y[e]", "cuda_kernels a_pass_covers"),
     ("a narrow product of W for Wᵀ", "w[t % m * n + k]", "w[k * m + t % m]", "cuda_kernels law"),
 ],
 "kernels/gpu/rows.cu": [
