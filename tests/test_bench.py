@@ -249,6 +249,54 @@ def test_the_picture_of_costs_changes_one_thing_at_a_time_from_one_setting(tmp_p
     assert "PPO, if linear in the operations" in (tmp_path / "cost.svg").read_text()
 
 
+@pytest.fixture
+def against(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return example("against")
+
+
+def test_versions_are_compared_row_by_row_in_turns_with_what_differs_between_them(
+    against, monkeypatch, capsys, tmp_path
+):
+    calls = []
+
+    def sample(packages, row, threads, scale):
+        calls.append((packages.parent.name, row, threads, scale))
+        old = packages.parent.name == "old"
+        settings = {"n_steps": 5, **({} if old else {"extra": 1})}
+        return {"rate": 100.0 if old else 150.0, "processor_rate": 50.0 if old else 60.0, "settings": settings}
+
+    monkeypatch.setattr(against, "sample", sample)
+    monkeypatch.setattr(against, "matrix_rate", lambda threads: 1e10)
+    repository = str(against.REPOSITORY)
+    options = against.Options(
+        repository, repository, only=("fisher-64", "a2c-8x5"), rounds=2, folder=tmp_path, json=tmp_path / "found.json"
+    )
+    assert against.main(options) == 0
+    assert calls[:6] == [(side, "fisher-64", 2, scale) for scale in (0.01, 1.0, 1.0) for side in ("old", "new")]
+    printed = capsys.readouterr().out
+    for text in ("1.500 ×", "1.200 ×", "differs: extra: old None, new 1"):
+        assert text in printed
+    found = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert [len(result["rates"][side]) for result in found for side in ("old", "new")] == [2] * 4
+    assert len(found[0]["matrix"]) == 4
+
+
+def test_a_version_is_a_checkout_or_a_revision_and_its_copy_is_what_is_imported(against, tmp_path):
+    packages = against.copied(str(against.REPOSITORY), tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(packages)}
+    command = (sys.executable, "-c", "import minipg.kernels; print(minipg.kernels.__file__)")
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path)
+    assert Path(found.stdout.strip()).is_relative_to(packages)
+    with pytest.raises(ConfigError, match="no-such-revision: expected a checkout's folder or a git revision"):
+        against.copied("no-such-revision", tmp_path)
+
+
+def test_the_rows_compared_are_those_of_the_bench(against):
+    for name, setting in {s.name: s for s in (training.PPO_SMALL, training.PPO_LARGE, training.A2C_SMALL)}.items():
+        assert type(setting.config)(**against.ROWS[name].settings) == setting.config
+
+
 def test_every_stage_of_an_update_has_its_place_and_its_count():
     for setting in stages.SETTINGS.values():
         shape = operation_counts.Shape(NETWORK, (4, 64, 64, 1), 512)
