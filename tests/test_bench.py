@@ -75,7 +75,7 @@ def test_critic_and_policy_have_the_same_epochs_and_minibatches_as_a_library_wit
 def test_the_sides_take_turns():
     order = []
     sides = {Side(name): lambda name=name: order.append(name) or float(len(order)) for name in "ABC"}
-    samples = Bench().in_turns("work", "s", sides, 3)
+    samples = Bench().interleave("work", "s", sides, 3)
     assert "".join(order) == "ABCABCABC"
     assert samples[Side("B")] == [2.0, 5.0, 8.0]
     assert line_of("row", "work", "B", samples[Side("B")], "s")[3:8] == (5.0, "s", None, False, 2.0)
@@ -91,7 +91,7 @@ def test_after_ctrl_c_the_samples_are_kept_if_every_side_has_had_its_turn(turns,
         return 1.0
 
     bench = Bench()
-    run = lambda: bench.in_turns("work", "s", {Side("A"): sample, Side("B"): sample}, 9)
+    run = lambda: bench.interleave("work", "s", {Side("A"): sample, Side("B"): sample}, 9)
     if kept:
         assert {side.system: len(values) for side, values in run().items()} == {"A": 3, "B": 2}
     else:
@@ -176,7 +176,7 @@ def test_of_the_rows_of_new_processes_those_without_a_goal_are_the_ones_that_are
         name for name in ("startup", "solved", "memory")
         if not any(line.goal for line in rows.ROWS[name](Bench(quick=True)))
     }  # fmt: skip
-    assert without == rows.INFORMATIVE
+    assert without == rows.WITHOUT_GOAL
 
 
 def quick_sides(monkeypatch):
@@ -301,16 +301,16 @@ def test_every_stage_of_an_update_has_its_place_and_its_count():
     for setting in stages.SETTINGS.values():
         shape = operation_counts.Shape(NETWORK, (4, 64, 64, 1), 512)
         assert list(operation_counts.STAGES[setting.algorithm](shape, setting.config)) == list(
-            stages.PLACES[setting.algorithm]
+            stages.FUNCTIONS[setting.algorithm]
         )
-        for places in stages.PLACES[setting.algorithm].values():
+        for places in stages.FUNCTIONS[setting.algorithm].values():
             assert all(callable(getattr(owner, name)) for owner, name in places)
 
 
 def test_the_stages_of_an_update_add_up_to_it_and_leave_the_functions_as_they_were(monkeypatch):
     monkeypatch.setattr(stages, "matrix_rate", lambda n: 1e11)
     monkeypatch.setattr(stages, "bandwidth", lambda: 1e10)
-    before = {(owner, name): vars(owner).get(name) for p in stages.PLACES["trpo"].values() for owner, name in p}
+    before = {(owner, name): vars(owner).get(name) for p in stages.FUNCTIONS["trpo"].values() for owner, name in p}
     found = {stage.stage: stage for stage in stages.stage_rows(training.TRPO_LARGE, Bench(quick=True))}
     assert before == {(owner, name): vars(owner).get(name) for owner, name in before}
     whole = found.pop("all")
