@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +13,7 @@ import numpy as np
 from minipg.algorithms.critic import Outcome
 from minipg.checks import Array
 from minipg.envs import silence_noticed
-from minipg.runtime.compiling import announce_compiling
+from minipg.runtime.compiling import announce_compiling, working_time
 from minipg.runtime.progress import Progress, lasting_console
 from minipg.runtime.threads import OneBlasThread
 
@@ -37,15 +36,16 @@ def learn(
         shown = display if isinstance(display, Progress) else None
         say = shown.say if shown else lambda line: None
         with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
-            began, first, drawn, counts = time.perf_counter(), agent.steps, 0.0, Counts()
+            began, first, drawn, counts = working_time(), agent.steps, 0.0, Counts()
             while agent.steps < until:
                 outcome, new = one_update(agent, until)
-                counts, now = counts + new if any(new) else counts, time.perf_counter()
+                counts, now = counts + new if any(new) else counts, working_time()
                 wanted = on_update is not None and agent.updates % every == 0
                 if not (wanted or agent.steps >= until or (shown and now - drawn > _REDRAW)):
                     continue
                 row = metrics(agent, outcome, counts)
-                row |= {"seconds": now - began, "steps_per_second": (agent.steps - first) / (now - began)}
+                seconds = max(now - began, 1e-9)
+                row |= {"seconds": seconds, "steps_per_second": (agent.steps - first) / seconds}
                 if shown:
                     shown.update(row)
                     drawn = now
