@@ -45,7 +45,7 @@ FLOORS = [
     [f"minipg.kernels.cpu.classic_control.{name}" for name in ("a2c", "ppo")],
     [f"minipg.kernels.gpu.classic_control.{name}" for name in ("batch", "stream")],
     ["minipg.kernels.gpu.classic_control.rollout", "minipg.kernels.gpu.shuffling"],
-    ["minipg.errors", "minipg.runtime", "minipg.runtime.interrupts", "minipg.runtime.signals"],
+    ["minipg.errors", "minipg.runtime", "minipg.runtime.startup", "minipg.runtime.signals"],
     ["minipg.checks"],
     ["minipg.runtime.threads", "minipg.runtime.compiling"],
     ["minipg.runtime.backend", "minipg.runtime.storage", "minipg.runtime.progress"],
@@ -81,9 +81,9 @@ FLOORS = [
     [f"minipg.algorithms.{name}" for name in ("reinforce", "vpg", "a2c", "npg", "trpo", "ppo", "precompile")],
     ["minipg.algorithms"],
     [f"minipg.runs.{name}"
-     for name in ("metrics", "recorder", "pictures", "evaluate", "checkpoints", "events", "precompile")],
-    [f"minipg.runs.{name}" for name in ("folder", "callbacks", "seeds")],
-    [f"minipg.runs.{name}" for name in ("find", "curve", "curves", "render")],
+     for name in ("metrics", "pictures", "evaluate", "checkpoints", "tensorboard", "precompile")],
+    [f"minipg.runs.{name}" for name in ("folder", "recorder", "callbacks", "plan", "seeds")],
+    [f"minipg.runs.{name}" for name in ("find", "curve", "curves", "render", "keeper")],
     [f"minipg.runs.{name}" for name in ("train", "diagnostics", "watch")],
     ["minipg.runs"],
     ["minipg"],
@@ -103,9 +103,10 @@ FLOORS = [
     ["minipg.bench.rows", "minipg.bench.stages"],
     ["minipg.commands.parsing"],
     ["minipg.commands.seeds"],
-    [f"minipg.commands.{name}" for name in ("train", "evaluate", "plot", "watch", "check", "bench", "listing")],
+    [f"minipg.commands.{name}" for name in ("train", "evaluate", "plot", "watch", "check", "bench", "list")],
     ["minipg.commands"],
     ["minipg.cli"],
+    ["minipg.__main__"],
 ]  # fmt: skip
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "stable_baselines3", "sb3_contrib"}

@@ -21,7 +21,7 @@ from minipg import A2C, ALGORITHMS, Backend
 from minipg.algorithms.precompile import _made_up, rehearse, understudy
 from minipg.cli import main
 from minipg.runs import precompile
-from minipg.runs.precompile import compiled_by_two
+from minipg.runs.precompile import compiling_in_two_processes
 from minipg.runtime.compiling import when_compiling
 
 RACE = """
@@ -224,29 +224,29 @@ def begun(monkeypatch):
 
 def test_a_run_that_compiles_has_a_second_process_which_ends_with_it(begun, monkeypatch):
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
-    with compiled_by_two(agent):
+    with compiling_in_two_processes(agent):
         compile_something(numba.njit(halved))  # somebody else's, of which the second would know nothing
         assert not begun
         compile_something()
         compile_something()
         (process,) = begun
         assert process.wait(timeout=120) == 0, "it rehearses to its end"
-    with compiled_by_two(agent):
+    with compiling_in_two_processes(agent):
         compile_something()
         assert begun[1].poll() is None
     assert begun[1].returncode is not None
 
     alone = dataclasses.replace(agent.backend, threads=1)
     monkeypatch.setattr(agent, "backend", alone)
-    with compiled_by_two(agent):
+    with compiling_in_two_processes(agent):
         compile_something()
     monkeypatch.setattr(agent, "backend", Backend("numpy", 2))
-    with compiled_by_two(agent):
+    with compiling_in_two_processes(agent):
         compile_something()
     assert len(begun) == 2
 
 
-def test_a_run_of_the_command_line_is_compiled_by_two(monkeypatch, tmp_path):
+def test_a_run_of_the_command_line_is_compiling_in_two_processes(monkeypatch, tmp_path):
     began = []
     monkeypatch.setattr(precompile, "understudy", lambda agent: began.append(agent))
     learn = A2C.learn
@@ -266,7 +266,7 @@ def test_the_second_process_runs_nothing_from_the_folder_it_is_in(begun, monkeyp
     (tmp_path / "pickle.py").write_text("from pathlib import Path; Path('ran').touch()")
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
-    with compiled_by_two(agent):
+    with compiling_in_two_processes(agent):
         compile_something()
         assert begun[0].wait(timeout=120) == 0
     assert not (tmp_path / "ran").exists()
@@ -280,5 +280,5 @@ def test_what_somebody_elses_compiler_lifts_out_of_a_function_is_borne():
 def test_an_agent_that_cannot_be_copied_trains_without_a_second_process(monkeypatch):
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
     agent.note = lambda: None  # which no other process could read
-    with compiled_by_two(agent):
+    with compiling_in_two_processes(agent):
         compile_something()
