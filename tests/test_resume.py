@@ -83,6 +83,17 @@ def test_learning_on_from_a_file_is_learning_on_without_one(variant, tmp_path):
         assert content(agent, tmp_path) == content(loaded, tmp_path)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_whole_state_stays_as_it_was_taken_while_learning_goes_on(variant):
+    algorithm, env, settings = VARIANTS[variant]
+    agent = ALGORITHMS[algorithm](env, seed=3, **{**SMALL, "normalize_obs": True, **settings}).learn(200)
+    state = agent.whole_state()
+    before = {name: array.copy() for name, array in state.arrays.items()}
+    agent.learn(200)
+    for name, array in before.items():
+        np.testing.assert_array_equal(array, state.arrays[name], err_msg=name)
+
+
 def test_what_was_sampled_before_saving_does_not_matter_to_what_is_sampled_after_loading(tmp_path):
     agent = TRPO("CartPole-v1", seed=1, **SMALL).learn(100)
     obs = np.zeros((50, 4))
