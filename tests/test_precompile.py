@@ -12,13 +12,12 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from minipg.kernels.cpu import _address, _cache, mlp
-from minipg.kernels.cpu.classic_control.updates import updates
+from minipg.kernels.cpu import _cache, mlp
 from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
 
 from minipg import A2C, ALGORITHMS, Backend
-from minipg.algorithms.precompile import _made_up, rehearse, understudy
+from minipg.algorithms.precompile import _made_up, compile_update, without_environments
 from minipg.cli import main
 from minipg.runs import precompile
 from minipg.runs.precompile import compiling_in_two_processes
@@ -75,7 +74,7 @@ def halved(x):
 
 @pytest.fixture
 def held():
-    """The lock of this kernel, in other hands."""
+    """The lock of this kernel, held by another open file."""
     fcntl, cache = pytest.importorskip("fcntl"), _cache.KernelCache(halved)
     with cache.alone():
         pass
@@ -85,17 +84,17 @@ def held():
         yield
 
 
-def test_what_is_compiled_inside_something_else_waits_for_nobody(held):
-    # whoever holds the compiler's lock must not wait for somebody who may be waiting for it
-    began = time.monotonic()
+def test_a_kernel_that_is_compiled_inside_another_waits_for_no_process(held):
+    # the holder of the compiler's lock must not wait for a process that may be waiting for that lock
+    start = time.monotonic()
     with global_compiler_lock:
-        assert Kept().compile_once("it") - began < 10
+        assert Kept().compile_once("it") - start < 10
 
 
 def test_a_process_that_is_stopped_while_it_compiles_keeps_others_for_a_while_only(held, monkeypatch):
     monkeypatch.setattr(_cache, "PATIENCE", 0.2)
-    began = time.monotonic()
-    assert Kept().compile_once("it") - began >= 0.2
+    start = time.monotonic()
+    assert Kept().compile_once("it") - start >= 0.2
 
 
 def test_a_child_that_was_forked_meanwhile_does_not_keep_the_lock(monkeypatch):
@@ -105,9 +104,9 @@ def test_a_child_that_was_forked_meanwhile_does_not_keep_the_lock(monkeypatch):
     with cache.alone():
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
         child.start()
-    began = time.monotonic()
+    start = time.monotonic()
     with cache.alone():
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - start < 10
     child.kill()
     child.join()
 
@@ -169,35 +168,16 @@ def test_two_signatures_never_share_a_file(tmp_path, monkeypatch):
     assert (files.load("one"), files.load("another")) == ("oneone", "anotheranother")
 
 
-@pytest.mark.parametrize("name", ["a2c", "ppo"])
-def test_a_rehearsal_compiles_what_the_run_calls_by_address(name, monkeypatch):
-    compiled, address_of = [], _address.address_of
-
-    def noted(kernel, signature):
-        compiled.append((kernel, signature))
-        return address_of(kernel, signature)
-
-    monkeypatch.setattr(_address, "address_of", noted)
-    agent = ALGORITHMS[name]("CartPole-v1", n_steps=16, threads=2)
-    rehearse(pickle.loads(pickle.dumps(understudy(agent))))
-    rehearsed = compiled[:]
-    agent.learn(1, progress=False)
-    (loop,) = set(compiled) - set(rehearsed)
-    assert (len(rehearsed), loop[0]) == (4, updates)
-    assert compiled[4] == rehearsed[-1], "each of the two begins with what the other ends with"
-
-
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
-def test_a_rehearsal_has_what_a_rollout_has_and_leaves_the_agent_alone(name, env):
-    plainly = {"vec": "gymnasium"} if name in ("a2c", "ppo") else {}
-    agent = ALGORITHMS[name](env, n_steps=16, threads=2, **plainly)
-    twin = pickle.loads(pickle.dumps(understudy(agent)))
+def test_the_update_that_compiles_has_the_types_of_a_rollout_and_leaves_the_agent_alone(name, env):
+    agent = ALGORITHMS[name](env, n_steps=16, threads=2)
+    twin = pickle.loads(pickle.dumps(without_environments(agent)))
     made_up, real = _made_up(twin), agent._collect(agent._new_collector())
     for field, one, other in zip(real._fields, made_up, real, strict=True):
         assert numba.typeof(one) == numba.typeof(other), field
     before = {part: array.copy() for part, array in agent.whole_state().arrays.items()}
-    rehearse(twin)
+    compile_update(twin)
     assert twin.backend.threads == twin.actor.backend.threads == twin.critic.mlp.backend.threads == 1
     assert any((agent.theta != twin.theta).tolist()), "an update that changes nothing has not been through its kernels"
     after = agent.whole_state().arrays
@@ -210,31 +190,31 @@ def compile_something(dispatcher=mlp.forward):
 
 
 @pytest.fixture
-def begun(monkeypatch):
-    """The processes that are begun, in order."""
+def started(monkeypatch):
+    """The processes that are started, in order."""
     processes, popen = [], subprocess.Popen
 
-    def begin(*args, **options):
+    def start(*args, **options):
         processes.append(popen(*args, **options))
         return processes[-1]
 
-    monkeypatch.setattr(precompile.subprocess, "Popen", begin)
+    monkeypatch.setattr(precompile.subprocess, "Popen", start)
     return processes
 
 
-def test_a_run_that_compiles_has_a_second_process_which_ends_with_it(begun, monkeypatch):
+def test_a_run_that_compiles_has_a_second_process_which_ends_with_it(started, monkeypatch):
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
     with compiling_in_two_processes(agent):
-        compile_something(numba.njit(halved))  # somebody else's, of which the second would know nothing
-        assert not begun
+        compile_something(numba.njit(halved))  # not one of minipg's: the second process would not compile it
+        assert not started
         compile_something()
         compile_something()
-        (process,) = begun
-        assert process.wait(timeout=120) == 0, "it rehearses to its end"
+        (process,) = started
+        assert process.wait(timeout=120) == 0, "it compiles all kernels"
     with compiling_in_two_processes(agent):
         compile_something()
-        assert begun[1].poll() is None
-    assert begun[1].returncode is not None
+        assert started[1].poll() is None
+    assert started[1].returncode is not None
 
     alone = dataclasses.replace(agent.backend, threads=1)
     monkeypatch.setattr(agent, "backend", alone)
@@ -243,12 +223,12 @@ def test_a_run_that_compiles_has_a_second_process_which_ends_with_it(begun, monk
     monkeypatch.setattr(agent, "backend", Backend("numpy", 2))
     with compiling_in_two_processes(agent):
         compile_something()
-    assert len(begun) == 2
+    assert len(started) == 2
 
 
-def test_a_run_of_the_command_line_is_compiling_in_two_processes(monkeypatch, tmp_path):
-    began = []
-    monkeypatch.setattr(precompile, "understudy", lambda agent: began.append(agent))
+def test_a_run_of_the_command_line_compiles_in_two_processes(monkeypatch, tmp_path):
+    copied = []
+    monkeypatch.setattr(precompile, "without_environments", lambda agent: copied.append(agent))
     learn = A2C.learn
 
     def compiles(agent, *args, **options):
@@ -258,27 +238,27 @@ def test_a_run_of_the_command_line_is_compiling_in_two_processes(monkeypatch, tm
     monkeypatch.setattr(A2C, "learn", compiles)
     train = ["train", "a2c", "CartPole-v1", "--steps", "40", "--threads", "2", "--out", str(tmp_path / "run")]
     assert main(train) == 0
-    assert len(began) == 1
+    assert len(copied) == 1
 
 
-def test_the_second_process_runs_nothing_from_the_folder_it_is_in(begun, monkeypatch, tmp_path):
+def test_the_second_process_runs_nothing_from_the_folder_it_is_in(started, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pickle.py").write_text("from pathlib import Path; Path('ran').touch()")
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
     with compiling_in_two_processes(agent):
         compile_something()
-        assert begun[0].wait(timeout=120) == 0
+        assert started[0].wait(timeout=120) == 0
     assert not (tmp_path / "ran").exists()
 
 
-def test_what_somebody_elses_compiler_lifts_out_of_a_function_is_borne():
+def test_a_loop_that_numba_lifts_out_of_another_function_is_ignored():
     with when_compiling(lambda: None, kept=True):
         compile_something(object())
 
 
 def test_an_agent_that_cannot_be_copied_trains_without_a_second_process(monkeypatch):
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
-    agent.note = lambda: None  # which no other process could read
+    agent.note = lambda: None  # which cannot be pickled
     with compiling_in_two_processes(agent):
         compile_something()

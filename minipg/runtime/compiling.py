@@ -79,6 +79,8 @@ class _CompilerTime:
 
     def seconds(self) -> float:
         """The seconds so far, asked by a thread that does not compile."""
+        if not self._depths:
+            return self._total
         with self._lock:
             self._leave(threading.get_ident())  # an interrupted compilation may not have ended
             return self._total + (time.perf_counter() - self._since if self._depths else 0.0)
