@@ -1,6 +1,6 @@
 """minipg: policy gradients from scratch, in NumPy and Numba. Every derivative is a formula you can read."""
 
-import minipg.runtime.interrupts  # noqa: F401  (first: it is for the time that all that follows takes)
+import minipg.runtime.startup  # noqa: F401  (first: it concerns all imports that follow)
 from minipg.algorithms import (
     A2C,
     ALGORITHMS,

@@ -1,6 +1,6 @@
-"""The command line: `minipg train`, `evaluate`, `watch`, `plot`, `check`, `bench`, `list`.
+"""The command line: `minipg COMMAND ...`, or `python -m minipg COMMAND ...`.
 
-Errors a user can cause are one line on standard error and exit status 2.
+Errors are one line on standard error with status 2.
 """
 
 from __future__ import annotations
@@ -13,64 +13,72 @@ import os
 import sys
 from collections.abc import Sequence
 
-from minipg.commands import COMMANDS
+from minipg.commands import COMMANDS, run_command
 from minipg.errors import MinipgError, unknown_name
 from minipg.runtime.signals import signals_raised
+from minipg.runtime.startup import collect_garbage_again
 
 USAGE = """\
 usage: minipg COMMAND ...
 
   minipg train ALGORITHM ENV [--steps N] [--seed S] [--out DIR] ...   train an agent into a run folder
-  minipg train --resume RUN [--steps N]                               go on with a run that was stopped
-  minipg evaluate RUN [--episodes N] [--render human|FILE] ...        play whole episodes with it
-  minipg watch RUN                                                    look on while it trains
+  minipg train --resume RUN [--steps N]                               continue a run
+  minipg evaluate RUN [--episodes N] [--render human|FILE] ...        play whole episodes with the trained agent
+  minipg watch RUN                                                    show a run while it trains
   minipg plot RUN... [-o FILE.png]                                    learning curves; of one run, its diagnostics
-  minipg check [--examples N] [--json]                                hold the laws on this machine
-  minipg bench [--quick] [--only ROW...] [-o FILE.png] [--json] ...   how fast it is here, beside its peers
+  minipg check [--examples N] [--json]                                test the laws on this machine
+  minipg bench [--quick] [--only ROW...] [-o FILE.png] [--json] ...   measure speed, beside other libraries
   minipg list [runs [DIR]]                                            algorithms and presets; the runs in a folder
 
 Each command explains its flags with --help; for `train`, name the algorithm first: minipg train trpo --help
 """
-_REPORTING = {"triton", "jaxlib"}  # libraries that report, in a page of lines, what nobody looked at in the end
+_REPORTING = {"triton", "jaxlib"}  # libraries that print a page at exit if objects of theirs were not collected
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0, 1 for a law that does not hold, 2 for an error of the caller's, 130 after Ctrl-C, 143 after SIGTERM.
+    The status is 0, 1 if a law does not hold, 2 for an error, 130 after Ctrl-C, 143 after SIGTERM.
     """
     args = list(sys.argv[1:] if argv is None else argv)
-    atexit.unregister(_leave)
-    atexit.register(_leave)
+    atexit.unregister(_collect_once)
+    atexit.register(_collect_once)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without Greek letters is no reason to stop
+            stream.reconfigure(errors="replace")  # for terminals that have no Greek letters
     if not args or args[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0 if args else 2
     try:
         with signals_raised():
             return _run(args)
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the flush at exit has somewhere to go
+    except BrokenPipeError:  # the reader of the output has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for the flush at exit
         return 0
     except (MinipgError, OSError, OverflowError) as error:
-        return _told(str(error), 2)
+        return _failed(str(error), 2)
     except MemoryError as error:
-        return _told(f"not enough memory: {error}", 2)
+        return _failed(f"not enough memory: {error}", 2)
     except KeyboardInterrupt as stop:
-        return _told("interrupted", 128 + next((number for number in stop.args if isinstance(number, int)), 2))
+        return _failed("interrupted", 128 + next((number for number in stop.args if isinstance(number, int)), 2))
 
 
-def _leave() -> None:
-    """Look once for garbage to be closed; Python would look on, at all that the compiler left, for half a second."""
+def run_module() -> None:
+    """Run the command and exit, as `python -m minipg` does."""
+    status = main()
+    exec("")  # Python raises a KeyboardInterrupt that came during an earlier exec again, until the next exec
+    sys.exit(status)
+
+
+def _collect_once() -> None:
+    """Collect garbage once at exit. Python would search all that the compiler has left, for half a second."""
     gc.collect()
     if not sys.modules.keys() & _REPORTING:
         gc.freeze()
 
 
-def _told(line: str, status: int) -> int:
-    """One line on standard error, whatever names are in it and whether or not it can be read; the exit status."""
+def _failed(line: str, status: int) -> int:
+    """Print one line on standard error, and return the status."""
     with contextlib.suppress(OSError):  # a terminal that was closed
         print("minipg: " + line.replace("\n", "\\n"), file=sys.stderr)
     return status
@@ -84,10 +92,10 @@ def _run(args: list[str]) -> int:
         return 0
     if args[0] not in COMMANDS:
         raise unknown_name("command", args[0], COMMANDS)
-    return COMMANDS[args[0]](args[1:])
+    if args[0] != "train":  # which imports most of what it needs later
+        collect_garbage_again()
+    return run_command(args[0], args[1:])
 
 
 if __name__ == "__main__":
-    status = main()
-    exec("")  # a KeyboardInterrupt that met an exec is recalled until the next one: `python -m` would die of it
-    sys.exit(status)
+    run_module()

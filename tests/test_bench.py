@@ -75,7 +75,7 @@ def test_critic_and_policy_have_the_same_epochs_and_minibatches_as_a_library_wit
 def test_the_sides_take_turns():
     order = []
     sides = {Side(name): lambda name=name: order.append(name) or float(len(order)) for name in "ABC"}
-    samples = Bench().in_turns("work", "s", sides, 3)
+    samples = Bench().interleave("work", "s", sides, 3)
     assert "".join(order) == "ABCABCABC"
     assert samples[Side("B")] == [2.0, 5.0, 8.0]
     assert line_of("row", "work", "B", samples[Side("B")], "s")[3:8] == (5.0, "s", None, False, 2.0)
@@ -91,7 +91,7 @@ def test_after_ctrl_c_the_samples_are_kept_if_every_side_has_had_its_turn(turns,
         return 1.0
 
     bench = Bench()
-    run = lambda: bench.in_turns("work", "s", {Side("A"): sample, Side("B"): sample}, 9)
+    run = lambda: bench.interleave("work", "s", {Side("A"): sample, Side("B"): sample}, 9)
     if kept:
         assert {side.system: len(values) for side, values in run().items()} == {"A": 3, "B": 2}
     else:
@@ -176,7 +176,7 @@ def test_of_the_rows_of_new_processes_those_without_a_goal_are_the_ones_that_are
         name for name in ("startup", "solved", "memory")
         if not any(line.goal for line in rows.ROWS[name](Bench(quick=True)))
     }  # fmt: skip
-    assert without == rows.INFORMATIVE
+    assert without == rows.WITHOUT_GOAL
 
 
 def quick_sides(monkeypatch):
@@ -249,20 +249,68 @@ def test_the_picture_of_costs_changes_one_thing_at_a_time_from_one_setting(tmp_p
     assert "PPO, if linear in the operations" in (tmp_path / "cost.svg").read_text()
 
 
+@pytest.fixture
+def against(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return example("against")
+
+
+def test_versions_are_compared_row_by_row_in_turns_with_what_differs_between_them(
+    against, monkeypatch, capsys, tmp_path
+):
+    calls = []
+
+    def sample(packages, row, threads, scale):
+        calls.append((packages.parent.name, row, threads, scale))
+        old = packages.parent.name == "old"
+        settings = {"n_steps": 5, **({} if old else {"extra": 1})}
+        return {"rate": 100.0 if old else 150.0, "processor_rate": 50.0 if old else 60.0, "settings": settings}
+
+    monkeypatch.setattr(against, "sample", sample)
+    monkeypatch.setattr(against, "matrix_rate", lambda threads: 1e10)
+    repository = str(against.REPOSITORY)
+    options = against.Options(
+        repository, repository, only=("fisher-64", "a2c-8x5"), rounds=2, folder=tmp_path, json=tmp_path / "found.json"
+    )
+    assert against.main(options) == 0
+    assert calls[:6] == [(side, "fisher-64", 2, scale) for scale in (0.01, 1.0, 1.0) for side in ("old", "new")]
+    printed = capsys.readouterr().out
+    for text in ("1.500 ×", "1.200 ×", "differs: extra: old None, new 1"):
+        assert text in printed
+    found = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert [len(result["rates"][side]) for result in found for side in ("old", "new")] == [2] * 4
+    assert len(found[0]["matrix"]) == 4
+
+
+def test_a_version_is_a_checkout_or_a_revision_and_its_copy_is_what_is_imported(against, tmp_path):
+    packages = against.copied(str(against.REPOSITORY), tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(packages)}
+    command = (sys.executable, "-c", "import minipg.kernels; print(minipg.kernels.__file__)")
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path)
+    assert Path(found.stdout.strip()).is_relative_to(packages)
+    with pytest.raises(ConfigError, match="no-such-revision: expected a checkout's folder or a git revision"):
+        against.copied("no-such-revision", tmp_path)
+
+
+def test_the_rows_compared_are_those_of_the_bench(against):
+    for name, setting in {s.name: s for s in (training.PPO_SMALL, training.PPO_LARGE, training.A2C_SMALL)}.items():
+        assert type(setting.config)(**against.ROWS[name].settings) == setting.config
+
+
 def test_every_stage_of_an_update_has_its_place_and_its_count():
     for setting in stages.SETTINGS.values():
         shape = operation_counts.Shape(NETWORK, (4, 64, 64, 1), 512)
         assert list(operation_counts.STAGES[setting.algorithm](shape, setting.config)) == list(
-            stages.PLACES[setting.algorithm]
+            stages.FUNCTIONS[setting.algorithm]
         )
-        for places in stages.PLACES[setting.algorithm].values():
+        for places in stages.FUNCTIONS[setting.algorithm].values():
             assert all(callable(getattr(owner, name)) for owner, name in places)
 
 
 def test_the_stages_of_an_update_add_up_to_it_and_leave_the_functions_as_they_were(monkeypatch):
     monkeypatch.setattr(stages, "matrix_rate", lambda n: 1e11)
     monkeypatch.setattr(stages, "bandwidth", lambda: 1e10)
-    before = {(owner, name): vars(owner).get(name) for p in stages.PLACES["trpo"].values() for owner, name in p}
+    before = {(owner, name): vars(owner).get(name) for p in stages.FUNCTIONS["trpo"].values() for owner, name in p}
     found = {stage.stage: stage for stage in stages.stage_rows(training.TRPO_LARGE, Bench(quick=True))}
     assert before == {(owner, name): vars(owner).get(name) for owner, name in before}
     whole = found.pop("all")

@@ -6,6 +6,7 @@ import gc
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -288,6 +289,113 @@ def test_help_explains_every_setting(run):
         assert f"--{name.replace('_', '-')}" in text
 
 
+@pytest.mark.parametrize(
+    "flags,name,value",
+    [(["--hidden", "8", "4", "--seed", "1"], "hidden", [8, 4]), (["--hidden=8"], "hidden", [8]),
+     (["--max_kl", "0.5"], "max_kl", 0.5), (["--max-kl", "0.5", "--max-kl=0.25"], "max_kl", 0.25),
+     (["--normalize-obs", "--no-normalize-obs"], "normalize_obs", False)],
+    ids=str,
+)  # fmt: skip
+def test_a_flag_may_have_several_values_and_the_last_of_a_name_counts(run, flags, name, value):
+    assert run(*small("test/Counting-v0", *flags)).status == 0
+    assert json.loads(Path("run/config.json").read_text())["config"][name] == value
+
+
+def test_none_is_a_value_of_flags_that_may_have_none(run):
+    assert run(*small("test/Counting-v0", "--eval-every", "None")).status == 0
+    refused(
+        run, *small("test/Counting-v0", out="other"), "--steps", "None", says="steps: expected an integer, got 'None'"
+    )
+    refused(run, *small("test/Counting-v0", out="other"), "--json=yes", says="json: expected --json without a value")
+
+
+# ---- the seconds and the rate that are printed ---------------------------------------------------------------------
+
+
+def test_what_is_printed_counts_learning_alone_not_drawing_evaluating_or_compiling(run, monkeypatch):
+    def slow(module, name):
+        call = getattr(sys.modules[module], name)
+
+        def slowly(*args, **options):
+            time.sleep(1)
+            return call(*args, **options)
+
+        monkeypatch.setattr(sys.modules[module], name, slowly)
+
+    slow("minipg.runs.train", "_draw")
+    slow("minipg.runs.callbacks", "evaluate")
+    started = time.perf_counter()
+    result = run(*small("test/Counting-v0", "--eval-every", "32", "--eval-episodes", "1", "--json"))
+    assert time.perf_counter() - started > 3
+    summary = strictly(result.out[-1])
+    assert summary["seconds"] < 1
+    last = RunFolder(Path("run")).rows()[-1]
+    assert float(last["seconds"]) == pytest.approx(summary["seconds"], abs=1e-3)
+    assert float(last["steps_per_second"]) == pytest.approx(summary["steps_per_second"], rel=1e-2)
+
+
+def test_a_run_goes_on_counting_the_seconds_of_its_rows_and_prints_those_of_this_call(run):
+    first = strictly(run(*small("test/Counting-v0", "--json")).out[-1])
+    second = strictly(run("train", "--resume", "run", "--steps", "128", "--json").out[-1])
+    seconds = [float(row["seconds"]) for row in RunFolder(Path("run")).rows()]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] == pytest.approx(first["seconds"] + second["seconds"], abs=1e-3)
+    assert second["steps_per_second"] == pytest.approx(64 / second["seconds"], rel=0.1)
+
+
+# ---- modules of the working folder, and names of folders -----------------------------------------------------------
+
+LINE = """
+import gymnasium as gym
+from gymnasium.envs.classic_control import CartPoleEnv
+
+gym.register("{name}", entry_point=CartPoleEnv, max_episode_steps=30)
+"""
+
+
+def test_a_module_of_the_working_folder_is_found_and_every_hint_names_it_again(run, monkeypatch):
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    Path("of_this_folder.py").write_text(LINE.format(name="Here-v0"))
+    env = "of_this_folder:Here-v0"
+    result = run("train", "trpo", env, *SMALL, "--steps", "64")
+    assert result.status == 0, result
+    (folder,) = Path("runs").iterdir()
+    assert ":" not in folder.name
+    assert result.out[-1] == f"minipg evaluate {folder} --env {env}"
+    assert run("evaluate", folder, "--env", env, "--episodes", "1").status == 0
+    assert run("train", "--resume", folder, "--env", env, "--steps", "128").status == 0
+
+
+def test_python_m_minipg_is_the_command_and_finds_modules_of_the_working_folder(tmp_path):
+    (tmp_path / "beside.py").write_text(LINE.format(name="Beside-v0"))
+    command = [
+        sys.executable,
+        "-m",
+        "minipg",
+        "train",
+        "trpo",
+        "beside:Beside-v0",
+        *SMALL,
+        "--steps",
+        "64",
+        "--out",
+        "run",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "minipg evaluate run --env beside:Beside-v0"
+    refusal = subprocess.run([*command[:3], "no"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (refusal.returncode, refusal.stderr.count("\n")) == (2, 1)
+
+
+def test_a_hint_can_be_typed_as_it_is(run):
+    for name in ("a b", "-dash", "it's"):
+        result = run(*small("test/Counting-v0")[:-2], f"--out={name}")
+        words = shlex.split(result.out[-1])
+        assert words[:2] == ["minipg", "evaluate"]
+        assert run(*words[1:], "--episodes", "1").status == 0
+
+
 # ---- bad input -----------------------------------------------------------------------------------------------------
 
 
@@ -407,6 +515,11 @@ def test_settings_that_no_memory_holds_are_refused(run):
     result = run(*small("CartPole-v1", "--n-steps", str(10**13)))
     assert result.status == 2
     assert len(result.err) == 1
+
+
+def test_tensorboard_that_is_not_installed_is_said_before_there_is_a_folder(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    refused(run, *small("test/Counting-v0"), "--tensorboard", says="pip install 'minipg-rl[tensorboard]'")
 
 
 # ---- run folders ---------------------------------------------------------------------------------------------------
@@ -546,7 +659,8 @@ def test_a_run_saves_its_agent_every_minute_and_at_its_end(tmp_path, monkeypatch
 
     agent = TRPO("test/Counting-v0", num_envs=1, n_steps=16, hidden=(4,), vf_epochs=1, threads=1)
     clock = SimpleNamespace(perf_counter=lambda: 25.0 * agent.updates)  # seconds
-    monkeypatch.setattr(sys.modules["minipg.runs.train"], "time", clock)
+    for module in ("minipg.runs.plan", "minipg.runs.keeper"):
+        monkeypatch.setattr(sys.modules[module], "time", clock)
     saved, checkpoints = [], sys.modules["minipg.runs.checkpoints"]
     monkeypatch.setattr(checkpoints, "save_arrays", lambda path, *_: saved.append((agent.updates, path.name)))
     folder = RunFolder.create(tmp_path / "run", "name")
@@ -602,7 +716,7 @@ def test_a_real_ctrl_c_ends_a_real_process_with_the_agent_saved(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err.splitlines() == ["minipg: interrupted; minipg train --resume run goes on"]
+    assert err.splitlines() == ["minipg: interrupted; minipg train --resume run continues"]
     agent = minipg.load(tmp_path / "run")
     rows = metrics.read_text().splitlines()[1:]
     assert agent.updates - len(rows) in (0, 1)
@@ -656,9 +770,9 @@ def test_several_seeds_are_each_the_run_of_that_seed(run):
 def test_a_seed_that_fails_is_named_and_the_others_go_on(run):
     result = run("train", "a2c", "NoSuch-v0", "--seeds", "0-1", "--out", "runs/many")
     assert result.status == 2
-    told = [line for line in result.out if line.startswith("seed ")]
-    assert len(told) == 2
-    assert all("unknown environment 'NoSuch-v0'" in line for line in told)
+    lines = [line for line in result.out if line.startswith("seed ")]
+    assert len(lines) == 2
+    assert all("unknown environment 'NoSuch-v0'" in line for line in lines)
 
 
 @pytest.mark.parametrize("seeds", ["", "x", "1-", "-1", "3-1", "1,1", "0-2,1", "1-2-3", "0.5"])
@@ -690,7 +804,7 @@ def test_several_seeds_go_on_where_they_stopped_and_begin_where_they_had_not(run
     for seed in range(4):
         assert newest(f"part/seed{seed}").read_bytes() == newest(f"whole/seed{seed}").read_bytes()
     again = run("train", "--resume", "part", "--steps", "400", "--json")
-    assert again.err[0] == "part: all 4 seeds have their steps; --steps with a larger number goes on"
+    assert again.err[0] == "part is finished: all 4 seeds have their steps; a larger --steps continues them"
     assert {**strictly(again.out[-1]), "seconds": 0} == {**account, "seconds": 0}
 
 
@@ -747,12 +861,36 @@ def test_a_run_folder_may_have_any_name(run, name):
 
 def test_resuming_a_run_that_has_ended_is_one_line(run):
     assert run(*small("test/Counting-v0", "--target-return", "1e9")).status == 0
-    said = "run has its 64 steps; --steps with a larger number goes on"
+    said = "run is finished: 64 of 64 steps; a larger --steps continues it"
     assert run("train", "--resume", "run") == (0, [said], [])
     assert run("train", "--resume", "run", "--json").err == [said]
     assert run(*small("test/Counting-v0", "--eval-every", "16", "--target-return", "-9", out="other")).status == 0
-    assert run("train", "--resume", "other") == (0, ["other has reached its target, a return of -9"], [])
+    assert run("train", "--resume", "other") == (
+        0,
+        ["other is finished: it has reached its target, a return of -9"],
+        [],
+    )
     assert minipg.load("other").steps == 16
+
+
+def test_fewer_steps_than_a_run_has_are_refused_with_the_true_number_and_its_plan_is_kept(run, monkeypatch):
+    update = TRPO._update
+
+    def stopped(agent, *args):
+        if agent.updates == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return update(agent, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TRPO, "_update", stopped)
+        assert run(*small("test/Counting-v0", "--steps", "96")).status == 143
+    before = Path("run/config.json").read_bytes()
+    for fewer in ("16", "48"):
+        said = refused(run, "train", "--resume", "run", "--steps", fewer)
+        assert said == "minipg: run: has 48 steps already; --steps is the number in all"
+    assert Path("run/config.json").read_bytes() == before
+    assert run("train", "--resume", "run").status == 0
+    assert minipg.load("run").steps == 96
 
 
 def training(folder):
@@ -802,7 +940,7 @@ def test_nothing_is_kept_from_the_last_looks_where_a_library_would_report_it(mod
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, module, ModuleType(module))
     try:
-        cli._leave()
+        cli._collect_once()
         assert (gc.get_freeze_count() > 0) == frozen
     finally:
         gc.unfreeze()

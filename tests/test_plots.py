@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from minipg import TRPO
 from minipg.cli import main
 from minipg.network import MLP
 from minipg.policy import GaussianPolicy
+from minipg.runs.curve import Axis, axes_of, draw_curve, short
 from minipg.runs.curves import COLOURS, Curve, interquartile
 from minipg.runs.diagnostics import running_median
 from minipg.runs.find import find_runs
 from minipg.runs.metrics import read_columns
-from minipg.runs.pictures import thinned
+from minipg.runs.pictures import BLUE, SKY_BLUE, thinned
 from minipg.runtime.backend import Backend
 
 
@@ -98,7 +100,7 @@ def test_runs_of_different_settings_in_one_line_are_said(tmp_path, figures, caps
     write_run(tmp_path / "a", curve([1, 2], [1, 2]), max_kl=0.01)
     write_run(tmp_path / "b", curve([1, 2], [1, 2]), max_kl=0.02)
     assert main(["plot", str(tmp_path), "-o", str(tmp_path / "x.png")]) == 0
-    assert "trpo on CartPole-v1: one line for runs of different settings" in capsys.readouterr().err
+    assert "trpo on CartPole-v1: one line is the mean over runs of different settings" in capsys.readouterr().err
 
 
 def test_a_damaged_run_among_others_is_passed_over_and_one_that_was_asked_for_is_refused(tmp_path, figures, capsys):
@@ -111,7 +113,7 @@ def test_a_damaged_run_among_others_is_passed_over_and_one_that_was_asked_for_is
     refused(capsys, tmp_path, "plot", tmp_path / "runs/c", says="runs/c/config.json")
     refused(capsys, tmp_path, "plot", tmp_path / "runs/begun", says="nothing to draw")
     assert main(["plot", str(tmp_path / "runs"), "-o", str(tmp_path / "x.png")]) == 0
-    assert [line.split(":")[1] for line in capsys.readouterr().err.splitlines()] == [" passed over"] * 2
+    assert [line.split(":")[1] for line in capsys.readouterr().err.splitlines()] == [" skipped"] * 2
 
 
 def test_curves_and_sheets_go_where_no_output_says_so(tmp_path, monkeypatch, figures, capsys):
@@ -178,7 +180,63 @@ def test_the_returns_of_a_sheet_and_of_curve_png_are_those_of_the_table(tmp_path
     axes = sheet(figures, write_run(tmp_path / "run", curve([100, 200, 300], [1, 5, 3])))["Return"]
     drawn = {name: line.get_xydata().tolist() for name, line in lines(axes).items()}
     assert drawn["last 100 episodes"] == [[100, 1], [200, 5], [300, 3]]
-    assert drawn["one update's episodes"] == [[100, 2], [200, 6], [300, 4]]
+    assert drawn["one row's episodes"] == [[100, 2], [200, 6], [300, 4]]
+
+
+def test_curve_png_has_a_dot_for_every_row_and_a_line_through_the_means(tmp_path):
+    from PIL import Image
+
+    columns = {"steps": np.array([100.0, 200, 300]), "batch_return": np.array([2.0, np.nan, 4]),
+               "mean_return": np.array([1.0, 5, 3])}  # fmt: skip
+    draw_curve(columns, "title", tmp_path / "curve.png")
+    image = Image.open(tmp_path / "curve.png").convert("RGB")
+    x, y = axes_of(columns["steps"], columns["batch_return"], columns["mean_return"])
+
+    def near(step, value, colour):
+        """Whether the picture has the colour at this place."""
+        wanted = tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
+        at = image.getpixel((round(x.pixels(step)), round(y.pixels(value))))
+        return max(abs(a - b) for a, b in zip(at, wanted, strict=True)) < 60
+
+    assert near(100, 2, SKY_BLUE)
+    assert near(300, 4, SKY_BLUE)
+    for step, value in ((100, 1), (150, 3), (200, 5), (250, 4)):
+        assert near(step, value, BLUE)
+    assert not near(200, 2, SKY_BLUE)
+    assert not near(200, 2, BLUE)
+
+
+@pytest.mark.parametrize("returns", [[np.nan, np.nan], [1e9, 1e9], [-5.0, -5.0], [0.0, 1e-12], [np.inf, 1.0]])
+def test_a_curve_is_drawn_whatever_the_returns_are(tmp_path, returns):
+    columns = {"steps": np.array([1.0, 2]), "mean_return": np.array(returns)}
+    draw_curve(columns, "ünï 漢字", tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
+def test_ticks_are_round_and_cover_the_axis():
+    for low, high in ((0, 500_000), (-1.3, 4.2), (0, 1), (1e-3, 2e-3), (-2e9, 5e9)):
+        ticks = Axis(low, high, 0, 100).ticks()
+        steps = np.diff(ticks)
+        assert 3 <= len(ticks) <= 9
+        np.testing.assert_allclose(steps, steps[0])
+        assert f"{steps[0]:e}"[0] in "125"
+        assert low - 1e-9 <= ticks[0] < low + steps[0] + 1e-9
+
+
+@pytest.mark.parametrize("value,text", [(0, "0"), (500, "500"), (20_000, "20 k"), (1.5e6, "1.5 M"), (-2e9, "-2 G")])
+def test_numbers_beside_an_axis_have_units(value, text):
+    assert short(value) == text
+
+
+def test_the_curves_of_a_folder_are_drawn_into_it(tmp_path, figures, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for seed in range(2):
+        write_run(tmp_path / f"runs/{seed}", curve([100, 200], [1, 2]), seed=seed)
+        write_run(tmp_path / f"more/{seed}", curve([100, 200], [1, 2]), seed=seed)
+    assert main(["plot", "runs"]) == 0
+    assert main(["plot", "runs", "more"]) == 0
+    assert capsys.readouterr().out.split() == ["runs/curves.png", "curves.png"]
+    assert Path("runs/curves.png").exists()
 
 
 @pytest.mark.parametrize("last,decade", [(1e-3, "1e-05"), (2e-6, "1e-06")], ids=["decades", "less than one"])
@@ -217,7 +275,7 @@ def test_throughput_is_steps_over_seconds_of_each_update_across_a_resumption(tmp
     for row, seconds in zip(rows, (1, 2, 0.5, 1), strict=True):  # the clock began anew after the second
         row["seconds"] = seconds
     axes = sheet(figures, write_run(tmp_path / "run", rows))["Throughput"]
-    rate = lines(axes)["one update"].get_ydata()
+    rate = lines(axes)["one row"].get_ydata()
     np.testing.assert_array_equal(rate, [100, 200, np.nan, 400])
 
 

@@ -22,7 +22,7 @@ from minipg import A2C, ALGORITHMS, Backend
 from minipg.algorithms.precompile import _made_up, compile_update, without_environments
 from minipg.cli import main
 from minipg.runs import precompile
-from minipg.runs.precompile import compiled_by_two
+from minipg.runs.precompile import compiling_in_two_processes
 from minipg.runtime.compiling import when_compiling
 
 RACE = """
@@ -76,7 +76,7 @@ def halved(x):
 
 @pytest.fixture
 def held():
-    """The lock of this kernel, in other hands."""
+    """The lock of this kernel, held by another open file."""
     fcntl, cache = pytest.importorskip("fcntl"), _cache.KernelCache(halved)
     with cache.alone():
         pass
@@ -86,17 +86,17 @@ def held():
         yield
 
 
-def test_what_is_compiled_inside_something_else_waits_for_nobody(held):
-    # whoever holds the compiler's lock must not wait for somebody who may be waiting for it
-    began = time.monotonic()
+def test_a_kernel_that_is_compiled_inside_another_waits_for_no_process(held):
+    # the holder of the compiler's lock must not wait for a process that may be waiting for that lock
+    start = time.monotonic()
     with global_compiler_lock:
-        assert Kept().compile_once("it") - began < 10
+        assert Kept().compile_once("it") - start < 10
 
 
 def test_a_process_that_is_stopped_while_it_compiles_keeps_others_for_a_while_only(held, monkeypatch):
     monkeypatch.setattr(_cache, "PATIENCE", 0.2)
-    began = time.monotonic()
-    assert Kept().compile_once("it") - began >= 0.2
+    start = time.monotonic()
+    assert Kept().compile_once("it") - start >= 0.2
 
 
 def test_a_child_that_was_forked_meanwhile_does_not_keep_the_lock(monkeypatch):
@@ -106,9 +106,9 @@ def test_a_child_that_was_forked_meanwhile_does_not_keep_the_lock(monkeypatch):
     with cache.alone():
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
         child.start()
-    began = time.monotonic()
+    start = time.monotonic()
     with cache.alone():
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - start < 10
     child.kill()
     child.join()
 
@@ -208,7 +208,7 @@ def test_after_an_update_on_made_up_experience_only_rollout_and_metrics_are_left
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
-def test_made_up_experience_has_the_types_of_a_rollout_and_leaves_the_agent_unchanged(name, env):
+def test_the_update_that_compiles_has_the_types_of_a_rollout_and_leaves_the_agent_alone(name, env):
     agent = ALGORITHMS[name](env, n_steps=16, threads=2)
     twin = pickle.loads(pickle.dumps(without_environments(agent)))
     made_up, real = _made_up(twin), agent._collect(agent._new_collector())
@@ -228,45 +228,45 @@ def compile_something(dispatcher=mlp.forward):
 
 
 @pytest.fixture
-def begun(monkeypatch):
-    """The processes that are begun, in order."""
+def started(monkeypatch):
+    """The processes that are started, in order."""
     processes, popen = [], subprocess.Popen
 
-    def begin(*args, **options):
+    def start(*args, **options):
         processes.append(popen(*args, **options))
         return processes[-1]
 
-    monkeypatch.setattr(precompile.subprocess, "Popen", begin)
+    monkeypatch.setattr(precompile.subprocess, "Popen", start)
     return processes
 
 
-def test_a_run_that_compiles_has_a_second_process_which_ends_with_it(begun, monkeypatch):
+def test_a_run_that_compiles_has_a_second_process_which_ends_with_it(started, monkeypatch):
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
-    with compiled_by_two(agent):
-        compile_something(numba.njit(halved))  # somebody else's, of which the second would know nothing
-        assert not begun
+    with compiling_in_two_processes(agent):
+        compile_something(numba.njit(halved))  # not one of minipg's: the second process would not compile it
+        assert not started
         compile_something()
         compile_something()
-        (process,) = begun
-        assert process.wait(timeout=120) == 0, "it compiles to its end"
-    with compiled_by_two(agent):
+        (process,) = started
+        assert process.wait(timeout=120) == 0, "it compiles all kernels"
+    with compiling_in_two_processes(agent):
         compile_something()
-        assert begun[1].poll() is None
-    assert begun[1].returncode is not None
+        assert started[1].poll() is None
+    assert started[1].returncode is not None
 
     alone = dataclasses.replace(agent.backend, threads=1)
     monkeypatch.setattr(agent, "backend", alone)
-    with compiled_by_two(agent):
+    with compiling_in_two_processes(agent):
         compile_something()
     monkeypatch.setattr(agent, "backend", Backend("numpy", 2))
-    with compiled_by_two(agent):
+    with compiling_in_two_processes(agent):
         compile_something()
-    assert len(begun) == 2
+    assert len(started) == 2
 
 
-def test_a_run_of_the_command_line_is_compiled_by_two(monkeypatch, tmp_path):
-    began = []
-    monkeypatch.setattr(precompile, "without_environments", lambda agent: began.append(agent))
+def test_a_run_of_the_command_line_compiles_in_two_processes(monkeypatch, tmp_path):
+    copied = []
+    monkeypatch.setattr(precompile, "without_environments", lambda agent: copied.append(agent))
     learn = A2C.learn
 
     def compiles(agent, *args, **options):
@@ -276,27 +276,27 @@ def test_a_run_of_the_command_line_is_compiled_by_two(monkeypatch, tmp_path):
     monkeypatch.setattr(A2C, "learn", compiles)
     train = ["train", "a2c", "CartPole-v1", "--steps", "40", "--threads", "2", "--out", str(tmp_path / "run")]
     assert main(train) == 0
-    assert len(began) == 1
+    assert len(copied) == 1
 
 
-def test_the_second_process_runs_nothing_from_the_folder_it_is_in(begun, monkeypatch, tmp_path):
+def test_the_second_process_runs_nothing_from_the_folder_it_is_in(started, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pickle.py").write_text("from pathlib import Path; Path('ran').touch()")
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
-    with compiled_by_two(agent):
+    with compiling_in_two_processes(agent):
         compile_something()
-        assert begun[0].wait(timeout=120) == 0
+        assert started[0].wait(timeout=120) == 0
     assert not (tmp_path / "ran").exists()
 
 
-def test_what_somebody_elses_compiler_lifts_out_of_a_function_is_borne():
+def test_a_loop_that_numba_lifts_out_of_another_function_is_ignored():
     with when_compiling(lambda: None, kept=True):
         compile_something(object())
 
 
 def test_an_agent_that_cannot_be_copied_trains_without_a_second_process(monkeypatch):
     agent = ALGORITHMS["a2c"]("CartPole-v1", threads=2)
-    agent.note = lambda: None  # which no other process could read
-    with compiled_by_two(agent):
+    agent.note = lambda: None  # which cannot be pickled
+    with compiling_in_two_processes(agent):
         compile_something()

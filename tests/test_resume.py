@@ -83,6 +83,17 @@ def test_learning_on_from_a_file_is_learning_on_without_one(variant, tmp_path):
         assert content(agent, tmp_path) == content(loaded, tmp_path)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_whole_state_stays_as_it_was_taken_while_learning_goes_on(variant):
+    algorithm, env, settings = VARIANTS[variant]
+    agent = ALGORITHMS[algorithm](env, seed=3, **{**SMALL, "normalize_obs": True, **settings}).learn(200)
+    state = agent.whole_state()
+    before = {name: array.copy() for name, array in state.arrays.items()}
+    agent.learn(200)
+    for name, array in before.items():
+        np.testing.assert_array_equal(array, state.arrays[name], err_msg=name)
+
+
 def test_what_was_sampled_before_saving_does_not_matter_to_what_is_sampled_after_loading(tmp_path):
     agent = TRPO("CartPole-v1", seed=1, **SMALL).learn(100)
     obs = np.zeros((50, 4))
@@ -205,7 +216,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path, capsys):
             minipg.load(path)
     display = Progress("title", 432, Console(force_terminal=False))
     resume(run, lambda agent, plan: display)
-    assert f"passed over: {newest}" in capsys.readouterr().out.replace("\n", "")
+    assert f"skipped: {newest}" in capsys.readouterr().out.replace("\n", "")
 
 
 def test_a_run_may_be_made_longer(tmp_path):
@@ -258,7 +269,7 @@ def test_a_run_without_a_sound_checkpoint_says_what_is_wrong_with_each(tmp_path)
     _, run = start(tmp_path / "run")
     for path in Checkpoints(run.path).files():
         path.write_bytes(b"")
-    with pytest.raises(RunFolderError, match=r"no checkpoint to go on from; .*damaged"):
+    with pytest.raises(RunFolderError, match=r"no checkpoint to continue from; .*damaged"):
         go_on(run.path)
 
 
@@ -421,15 +432,15 @@ def test_a_second_signal_stops_what_does_not_come_to_its_end(tmp_path, monkeypat
 
 
 def test_a_request_to_stop_that_is_sent_twice_at_once_is_one_request(tmp_path, monkeypatch):
-    # as the end of a parent is told, once for each of its threads
+    # as when a parent ends: once for each of its threads
     update = TRPO._update
 
-    def told_twice(agent, *args):
+    def sent_twice(agent, *args):
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         return update(agent, *args)
 
-    monkeypatch.setattr(TRPO, "_update", told_twice)
+    monkeypatch.setattr(TRPO, "_update", sent_twice)
     agent, run = start(tmp_path / "run")
     assert agent.updates == minipg.load(run.path).updates == 1
 
@@ -497,8 +508,8 @@ def test_the_account_of_a_run_that_was_cut_off_tells_what_is_kept(tmp_path, monk
     run = RunFolder.create(tmp_path / "run", "name")
     account = train(TRPO("CartPole-v1", **SMALL), run, quiet(72), Plan(steps=72, eval_every=72))
     assert minipg.load(run.path).steps == 0
-    told = [account[name] for name in ("steps", "updates", "steps_per_second", "learnt")]
-    assert told == [0, 0, 0.0, False]
+    values = [account[name] for name in ("steps", "updates", "steps_per_second", "trained")]
+    assert values == [0, 0, 0.0, False]
 
 
 def cut_off_after_five_updates(folder, monkeypatch, **plan):

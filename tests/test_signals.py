@@ -79,7 +79,8 @@ def test_ctrl_c_while_a_command_imports_is_one_line_and_status_130(tmp_path, mod
     write_run(tmp_path / "run", curve([100, 200], [1, 2]))
     plot, trained = ["plot", "run"], ["train", "trpo", "CartPole-v1", *SMALL, "--steps", "16", "--out", "new"]
     trained[2] = "minipg_environment:X-v0" if module == "minipg_environment" else trained[2]
-    process = start(*(plot if module == "matplotlib" else trained), path=tmp_path, cwd=tmp_path)
+    commands = {"matplotlib": plot, "tyro": ["train", "trpo", "--help"]}
+    process = start(*commands.get(module, trained), path=tmp_path, cwd=tmp_path)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "minipg: interrupted\n")
 
@@ -152,18 +153,18 @@ def test_a_second_ctrl_c_ends_what_does_not_return_from_c_and_says_how_to_go_on(
         time.sleep(0.5)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err == "minipg: ended by force; minipg train --resume run goes on from the last checkpoint\n"
+    assert err == f"minipg: ended by force; minipg train --resume run --env {env} continues from the last checkpoint\n"
     assert minipg.load(tmp_path / "run", env="test/Deaf-v0").steps == 16
 
 
-def test_who_hears_a_signal_that_is_repeated_is_not_taken_for_deaf():
-    found, before = [], signals._heard
-    with signals.signals_heard(lambda line: None) as came:
+def test_a_thread_that_handles_a_repeated_signal_counts_as_responsive():
+    found, before = [], signals._handled
+    with signals.signals_deferred(lambda line: None) as came:
         # as after two signals that came together, of which Python tells as one
-        thread = threading.Thread(target=lambda: found.append(signals._deaf(signal.SIGINT, before + 1)))
+        thread = threading.Thread(target=lambda: found.append(signals._unresponsive(signal.SIGINT, before + 1)))
         thread.start()
         while thread.is_alive():
             time.sleep(0.01)
         assert came() == signal.SIGINT
     assert found == [False]
-    assert signals._heard == before + 1
+    assert signals._handled == before + 1

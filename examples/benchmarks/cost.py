@@ -81,7 +81,7 @@ def measured(axis: Axis, bench: Bench, threads: int) -> dict[str, list[dict[str,
         Side(f"{name}, {n}"): partial(microseconds, name, config, threads, 0.2 if bench.quick else 1.0)
         for (name, n), config in configs.items()
     }
-    samples = bench.in_turns(axis.name, "µs a step", sides, 3 if bench.quick else 7)
+    samples = bench.interleave(axis.name, "µs a step", sides, 3 if bench.quick else 7)
     points: dict[str, list[dict[str, float]]] = {name: [] for name in BASES}
     for (name, n), values in zip(configs, samples.values(), strict=True):
         flops = flops_per_step(name, configs[name, n], (4, *configs[name, n].hidden, 2))

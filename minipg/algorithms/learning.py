@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +13,7 @@ import numpy as np
 from minipg.algorithms.critic import Outcome
 from minipg.checks import Array
 from minipg.envs import silence_noticed
-from minipg.runtime.compiling import announce_compiling
+from minipg.runtime.compiling import announce_compiling, working_time
 from minipg.runtime.progress import Progress, lasting_console
 from minipg.runtime.threads import OneBlasThread
 
@@ -37,19 +36,20 @@ def learn(
         shown = display if isinstance(display, Progress) else None
         say = shown.say if shown else lambda line: None
         with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
-            began, first, drawn, counts = time.perf_counter(), agent.steps, 0.0, Counts()
+            began, first, drawn, counts = working_time(), agent.steps, 0.0, Counts()
             per_update = agent.config.num_envs * agent.config.n_steps
             while agent.steps < until:
                 last = agent.steps + per_update >= until
                 due = on_update is not None and (last or (agent.updates + 1) % every == 0)
-                draws = shown is not None and (last or time.perf_counter() - drawn > _REDRAW)
+                draws = shown is not None and (last or working_time() - drawn > _REDRAW)
                 outcome, new = one_update(agent, until, measure=due or draws)
                 counts = counts + new if any(new) else counts
                 if not (due or draws):
                     continue
-                now = time.perf_counter()
+                now = working_time()
                 row = metrics(agent, outcome, counts)
-                row |= {"seconds": now - began, "steps_per_second": (agent.steps - first) / (now - began)}
+                seconds = max(now - began, 1e-9)
+                row |= {"seconds": seconds, "steps_per_second": (agent.steps - first) / seconds}
                 if shown:
                     shown.update(row)
                     drawn = now

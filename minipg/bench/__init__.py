@@ -1,1 +1,1 @@
-"""How fast minipg is on this machine, beside whatever peers are installed: what `minipg bench` runs."""
+"""`minipg bench`: the speed of minipg on this machine, beside other libraries that are installed."""

@@ -1,4 +1,4 @@
-"""The machine: what it can do at most, and what is installed on it."""
+"""The machine: its rates and what is installed on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIZE = 2048
 
 
 def installed(package: str) -> str | None:
-    """The version of a distribution, or None."""
+    """The version of an installed distribution, or None."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -30,7 +30,7 @@ def installed(package: str) -> str | None:
 
 
 def thread_counts() -> list[int]:
-    """One, two, and as many as there are: what every side may have, as far as this machine has them."""
+    """The thread counts to measure: one, two, and all threads of this machine."""
     return sorted({1, min(2, available_threads()), available_threads()})
 
 
@@ -47,18 +47,18 @@ def matrix_rate(threads: int, seconds: float = 0.2) -> float:
 
 
 def bandwidth(seconds: float = 0.2, size: int = 1 << 26) -> float:
-    """Bytes a second that one thread moves to and fro, copying what no cache holds."""
+    """Bytes a second that one thread reads and writes when it copies more than the caches hold."""
     a, b = np.zeros(size, np.uint8), np.ones(size, np.uint8)
     return 2 * size / seconds_per_call(lambda: np.copyto(b, a), seconds)
 
 
 def rate_sides() -> dict[Side, Callable[[], float]]:
-    """R by threads, as sides that take their turns with what is held against them."""
+    """Sides that measure R, for each thread count, to be interleaved with what is compared with R."""
     return {Side(PRODUCT, n, "FLOP/s"): partial(matrix_rate, n) for n in thread_counts()}
 
 
 def rates_of(bench: Bench, samples: Samples) -> dict[int, float]:
-    """R by threads in one comparison; the samples are kept for the head of the table, too."""
+    """The median of R by threads in one comparison. The samples are added to `bench.rates`, for the table's head."""
     values = {side.threads: samples[side] for side in samples if side.system == PRODUCT}
     for threads, rates in values.items():
         bench.rates.setdefault(threads, []).extend(rates)
@@ -66,7 +66,7 @@ def rates_of(bench: Bench, samples: Samples) -> dict[int, float]:
 
 
 def head(bench: Bench) -> dict[str, Any]:
-    """What was measured on: versions, threads, and R in FLOP/s."""
+    """The machine as JSON: versions, threads, and R in FLOP/s."""
     if not bench.rates:
         bench.rates = {n: [matrix_rate(n)] for n in thread_counts()}
     return {
@@ -81,16 +81,18 @@ def head(bench: Bench) -> dict[str, Any]:
 
 
 def head_text(found: dict[str, Any]) -> str:
-    """The same in two sentences."""
+    """The machine in two sentences."""
     versions = ", ".join(f"{name} {found[name] or '(not installed)'}" for name in ("python", "minipg", *PACKAGES))
     rates = ", ".join(
         f"{rate / 1e9:.0f} GFLOP/s on {n} thread{'' if n == '1' else 's'}"
         for n, rate in found["flops_per_second"].items()
     )
     low, high = found["flops_per_second_range"]["1"]
-    busy = f"\nR on 1 thread went from {low / 1e9:.0f} to {high / 1e9:.0f} GFLOP/s: the machine has other work to do, "
+    busy = (
+        f"\nR on 1 thread went from {low / 1e9:.0f} to {high / 1e9:.0f} GFLOP/s: other programs run on this machine, "
+    )
     return (
         f"{found['system']}, {found['threads']} CPU threads; {versions}.\n"
         f"R, the rate of a 2048² float32 matrix product in NumPy: {rates}. Medians of samples taken in turns."
-        + (f"{busy}and neither figures nor verdicts hold for a quiet one." if high > 1.3 * low else "")
+        + (f"{busy}so neither figures nor verdicts hold for a quiet one." if high > 1.3 * low else "")
     )

@@ -1,4 +1,4 @@
-"""How many operations there are to do: the one place where they are counted.
+"""The number of operations of networks and updates: they are counted only here.
 
 A multiplication and an addition are two operations. With W weights (biases left out) a network costs, a row,
 
@@ -6,18 +6,18 @@ A multiplication and an addition are two operations. With W weights (biases left
     forward, backward    6 W      and the products with hᵀ and with Wᵀ
     Fisher product       8 W      two products a layer forward (J v), two backward (Jᵀ M J v); activations are kept
 
-which is 9, 27 and 36 kFLOP for 4-64-64-2. By custom the first layer is counted like the others, although nothing is
-passed back beyond it: 2 W₀ of the 6 W, 4 W₀ of the 8 W need not be done. Activations, distributions, the optimiser and
-the environments are not counted either: a floor is what the matrix products alone would take.
+which is 9, 27 and 36 kFLOP for 4-64-64-2. By custom the first layer is counted like the others, although no gradient is
+needed at its input: 2 W₀ of the 6 W, 4 W₀ of the 8 W need not be done. Activations, distributions, the optimiser and
+the environments are not counted: a floor is the time of the matrix products alone.
 
 An update of B rows needs one forward pass of the policy (rollout) and one of the critic (advantages), then
 
     PPO     epochs · forward and backward, of policy and critic
     TRPO    one forward and backward (gradient), a Fisher product an iteration of conjugate gradient, a forward pass for
-            each candidate of the line search (two, unless told), and the critic's epochs
+            each candidate of the line search (by default two), and the critic's epochs
 
-Bytes are those of arrays that are longer than a batch's row or a network: what a stage has to read or write once, each
-time that it passes over the batch, and parameters and moments once a minibatch.
+Bytes are what a stage has to read or write: the arrays of the batch once in each pass over it, parameters and moments
+once a minibatch.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _ADAM = 7 * _FLOAT  # bytes a parameter: θ and both moments, read and written, 
 
 
 class Work(NamedTuple):
-    """Operations, and bytes that have to be moved."""
+    """Operations, and bytes to be read or written."""
 
     flops: float
     bytes: float
 
 
 class Shape(NamedTuple):
-    """The networks, the rows of an update, and the numbers that an action takes."""
+    """The layer sizes of both networks, the rows of an update, and the numbers in an action."""
 
     policy: tuple[int, ...]
     critic: tuple[int, ...]
@@ -81,7 +81,7 @@ def ppo(shape: Shape, config: Any) -> dict[str, Work]:
 
 
 def trpo(shape: Shape, config: Any, products: float | None = None, trials: float = 2) -> dict[str, Work]:
-    """An update of TRPO, stage by stage; a Fisher product each iteration of conjugate gradient, unless told."""
+    """An update of TRPO, stage by stage. `products` is the number of Fisher products, by default cg_iters."""
     products = config.cg_iters if products is None else products
     rows, sizes = shape.rows, shape.policy
     row = sizes[0] + shape.action + 1  # observation, action, advantage
@@ -102,7 +102,7 @@ STAGES: dict[str, Callable[..., dict[str, Work]]] = {"ppo": ppo, "trpo": trpo}
 
 
 def flops_per_step(algorithm: str, config: Any, sizes: tuple[int, ...]) -> float:
-    """Operations a step of the environment, the critic, whose last layer is one unit, taken to be like the policy."""
+    """Operations for each step of the environment. The critic counts as much as the policy, of these layer sizes."""
     shape = Shape(sizes, sizes, config.num_envs * config.n_steps)
     stages = STAGES[algorithm](shape, config)
     stages.pop("conjugate gradient, rest", None)  # vectors, of which a batch has one

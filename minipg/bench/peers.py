@@ -1,4 +1,4 @@
-"""The peers: the only module that imports deep-learning frameworks, and that only where they are called for."""
+"""The peers: the only module that imports deep-learning frameworks, and only in the functions that need them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Product = Callable[[Any], Any]
 
 
 def missing(package: str) -> str:
-    """Why a peer cannot be measured; nothing where it can."""
+    """Why a peer cannot be measured; empty if it can."""
     if installed(package):
         return ""
     extra = {"jax": "jax", "envpool": "'minipg-rl[envpool]'", "mujoco": "'minipg-rl[mujoco]'"}
@@ -22,14 +22,14 @@ def missing(package: str) -> str:
 
 
 def torch_threads(threads: int) -> None:
-    """How many PyTorch may use from now on."""
+    """Set the number of threads of PyTorch."""
     import torch
 
     torch.set_num_threads(threads)
 
 
 def torch_product(parameters: list[Array], obs: Array, rebuilt: bool = False) -> Product:
-    """v ↦ ∇(∇KL(old‖new)·v): double backprop, through a graph that is kept or built anew.   v (P,) tensor → (P,).
+    """v ↦ ∇(∇KL(old‖new)·v) by double backprop, through a graph that is kept, or `rebuilt` each time.   v (P,) → (P,).
 
     parameters: W and b of every layer, laid out as in torch.nn.Linear, then log σ.
     """
@@ -59,14 +59,14 @@ def torch_product(parameters: list[Array], obs: Array, rebuilt: bool = False) ->
 
 
 def torch_vector(v: Array) -> Any:
-    """A tensor over the same numbers."""
+    """A tensor that shares the memory of v."""
     import torch
 
     return torch.from_numpy(v)
 
 
 def jax_product(sizes: tuple[int, ...], theta: Array, obs: Array) -> Product:
-    """v ↦ F v, compiled: the forward derivative of the backward one.   v (P,) → (P,), laid out as θ is."""
+    """v ↦ F v, compiled: forward mode over reverse mode.   v (P,) → (P,), in the order of θ."""
     import jax
     from jax import numpy as jnp
 
@@ -86,10 +86,10 @@ def jax_product(sizes: tuple[int, ...], theta: Array, obs: Array) -> Product:
 
 
 def sb3_training(algorithm: str, env: str, config: Any, threads: int, steps: int) -> float:
-    """Steps per second of stable-baselines3 or sb3-contrib, at the settings of a config of minipg's.
+    """Steps per second of stable-baselines3 or sb3-contrib with the settings of one of minipg's configs.
 
-    Its MlpPolicy has 64-64 tanh networks, separate for actor and critic; one optimiser steps both, where minipg has
-    two. Its environments are stepped in line, as its users' are.
+    MlpPolicy has separate 64-64 tanh networks for actor and critic. One optimiser steps both, where minipg has two. The
+    environments are stepped in one process, which is the default.
     """
     import sb3_contrib
     import stable_baselines3
@@ -115,8 +115,8 @@ def sb3_training(algorithm: str, env: str, config: Any, threads: int, steps: int
         agent = stable_baselines3.A2C(
             "MlpPolicy", envs, learning_rate=config.learning_rate, max_grad_norm=config.max_grad_norm, **shared
         )
-    began = time.perf_counter()
+    start = time.perf_counter()
     agent.learn(steps)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     envs.close()
     return float(agent.num_timesteps) / seconds

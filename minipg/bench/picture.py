@@ -1,4 +1,4 @@
-"""The goals as bars: how much of each is reached."""
+"""A picture of the goals: a bar for the share of each that is reached."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from minipg.bench.interleaved import Line
-from minipg.bench.table import goal_of, quantity, tally
+from minipg.bench.interleaved import Line, quantity
+from minipg.bench.table import goal_of, tally
 from minipg.errors import ConfigError
 from minipg.runs.pictures import BLUE, ORANGE, picture
 
@@ -15,9 +15,9 @@ _LONGEST = 2.0  # goals reached twice over or more have bars of this length
 
 
 def draw_goals(lines: Sequence[Line], path: Path, title: str) -> None:
-    """A bar for each line with a goal and a figure, as long as the share that is reached, labelled with both.
+    """Draw a bar for each line with a goal and a figure: the share of the goal that is reached, labelled with both.
 
-    Raises ConfigError where there is none, RunFolderError where the file cannot be written.
+    Raises ConfigError if there is no such line, RunFolderError if the file cannot be written.
     """
     goals = [line for line in lines if line.share is not None]
     if not goals:

@@ -28,15 +28,15 @@ SCALING = 1.6  # times faster on two threads than on one
 def product_row(
     name: str, rows: int, sizes: tuple[int, ...], share: float, times: float, bench: Bench
 ) -> Iterator[Line]:
-    """v ↦ F v by minipg and its peers: at least `share` of R, and so many `times` as fast as PyTorch.
+    """v ↦ F v by minipg and its peers. The goals are a `share` of R, and to be `times` as fast as PyTorch.
 
-    Raises MinipgError where the sides disagree on F v.
+    Raises MinipgError if the sides disagree on F v.
     """
     what, block = f"Fisher–vector product, B = {rows}, {'-'.join(map(str, sizes))}", 0.1 if bench.quick else 0.3
     problem = _Problem(rows, sizes)
     products = problem.sides()
     sides = {side: partial(_seconds, side, product, block) for side, product in products.items()}
-    samples = bench.in_turns(what, "s", {**rate_sides(), **sides}, 3 if bench.quick else 9)
+    samples = bench.interleave(what, "s", {**rate_sides(), **sides}, 3 if bench.quick else 9)
     rates, flops = rates_of(bench, samples), rows * operation_counts.fisher_product(sizes)
     milliseconds = {side: [1e3 * s for s in values] for side, values in samples.items() if side.system != PRODUCT}
 
@@ -62,7 +62,7 @@ def product_row(
 
 
 def scaling(name: str, what: str, samples: Samples, rates: dict[int, float], at_most: bool = False) -> Iterator[Line]:
-    """How much faster two threads of minipg's are than one, beside what they are for a matrix product."""
+    """How much faster minipg is on two threads than on one, beside the same ratio of a matrix product."""
     one, two = samples.get(Side("minipg", 1)), samples.get(Side("minipg", 2))
     if one is None or two is None:
         yield Line(name, what, "2 threads against 1", None, "×", SCALING, note="this machine has one thread")
@@ -72,7 +72,7 @@ def scaling(name: str, what: str, samples: Samples, rates: dict[int, float], at_
 
 
 class _Problem:
-    """One θ, one v and one batch, for all sides."""
+    """The same θ, v and batch for all sides."""
 
     def __init__(self, rows: int, sizes: tuple[int, ...]) -> None:
         rng, self.sizes = np.random.default_rng(0), sizes
@@ -81,7 +81,7 @@ class _Problem:
         self.obs = rng.standard_normal((rows, sizes[0]), np.float32)
 
     def sides(self) -> dict[Side, Callable[[], Any]]:
-        """Everybody's product of the same v, after all were found to be the same."""
+        """The products of all sides, after a check that they agree."""
         sides: dict[Side, Callable[[], Any]] = {}
         for system, twin in (("minipg", "numba"), ("minipg, NumPy twin", "numpy")):
             for n in thread_counts():
@@ -90,7 +90,7 @@ class _Problem:
                 sides[Side(system, n)] = partial(product, self.v)
         results = [product() for product in sides.values()]
         if not peers.missing("torch"):
-            # where the entries of torch's parameters lie in θ: torch keeps W transposed
+            # the places in θ of the entries of torch's parameters: torch keeps W transposed
             places = [p.T.astype(int) for p in self.layout.views(np.arange(self.layout.size, dtype=float)).values()]
             order, parts = np.concatenate([p.ravel() for p in places]), [self.theta[place] for place in places]
             vector = peers.torch_vector(self.v[order])
@@ -108,7 +108,7 @@ class _Problem:
 def _seconds(side: Side, product: Callable[[], Any], block: float) -> float:
     if side.threads and side.system in _PEERS:
         peers.torch_threads(side.threads)
-    with nullcontext() if side.system in _PEERS else OneBlasThread():  # which is how minipg trains
+    with nullcontext() if side.system in _PEERS else OneBlasThread():  # as in training
         return seconds_per_call(product, block)
 
 

@@ -1,4 +1,4 @@
-"""The rows of the table by name, and all of them, or some, one after the other."""
+"""The rows of the table by name, and how some or all of them are measured."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "solved": solved_row,
     "memory": memory_row,
 }
-INFORMATIVE = frozenset({"startup"})  # no goal is asked of these
+WITHOUT_GOAL = frozenset({"startup"})
 
 
 def check_rows(names: Iterable[str]) -> None:
-    """Raise UnknownNameError for the first that is no row's name."""
+    """Raise UnknownNameError for the first name that no row has."""
     for name in names:
         if name not in ROWS:
             raise unknown_name("row", name, ROWS)
 
 
 def measure(names: Iterable[str], bench: Bench, lines: list[Line]) -> bool:
-    """Append the lines of the rows as they come; whether all were measured, rather than ended by Ctrl-C.
+    """Measure the rows and append their lines to `lines`. Returns False if Ctrl-C has come, else True.
 
-    A row that cannot be measured here is a line that says why.
+    A row that cannot be measured here becomes a line that says why.
     """
     chosen, say = list(names), bench.say
     for index, name in enumerate(chosen, start=1):

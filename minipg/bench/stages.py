@@ -1,7 +1,7 @@
-"""Where the time of an update goes: each stage against the least time that its operations and its bytes take.
+"""The time of each stage of an update, beside the least time that its operations and its bytes could take.
 
-The functions that an update calls are timed as it calls them, on one thread: on two, policy and critic learn side by
-side, and their times overlap. What is done between them is the rest.
+The functions that an update calls are timed on one thread: on two, the times of policy and critic overlap. The time
+between them is "the rest".
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from minipg.bench.training import PPO_SMALL, TRPO_LARGE, Training
 from minipg.policy import NetworkPolicy
 
 SETTINGS = {setting.name: setting for setting in (PPO_SMALL, TRPO_LARGE)}
-# stage → the functions whose calls are its; one that gives back a product has its calls timed instead
-PLACES: dict[str, dict[str, list[tuple[Any, str]]]] = {
+# stage → the functions that are timed; of one that returns a Fisher product, the calls of that product are timed
+FUNCTIONS: dict[str, dict[str, list[tuple[Any, str]]]] = {
     "ppo": {
         "rollout": [(ppo.PPO, "_collect")],
         "advantages": [(ppo, "estimate_advantages")],
@@ -39,11 +39,11 @@ PLACES: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "value fit": [(trpo, "fit_critic")],
     },
 }
-_PRODUCTS, _AROUND = "Fisher products", "conjugate gradient, rest"
+_PRODUCTS, _AROUND_PRODUCTS = "Fisher products", "conjugate gradient, rest"
 
 
 class Stage(NamedTuple):
-    """A stage of an update: operations, bytes, and seconds: the least there could be, and those it took."""
+    """A stage of an update: its operations and bytes, the least seconds they could take, and the seconds measured."""
 
     setting: str
     stage: str
@@ -55,7 +55,7 @@ class Stage(NamedTuple):
 
 
 def stage_rows(setting: Training, bench: Bench) -> list[Stage]:
-    """Every stage of an update of one setting; medians over samples that R and the bandwidth take turns with."""
+    """Every stage of an update of one setting: medians over samples, interleaved with R and the bandwidth."""
     config, name = setting.config, setting.algorithm
     agent = ALGORITHMS[name](setting.env, config=config, threads=1)
     rows, seconds, accounts = config.num_envs * config.n_steps, dict[str, list[float]](), list[dict[str, Any]]()
@@ -63,25 +63,25 @@ def stage_rows(setting: Training, bench: Bench) -> list[Stage]:
     updates = 4 if bench.quick else 16
 
     def sample() -> float:
-        with _timed(PLACES[name]) as spent:
-            began = time.perf_counter()
+        with _timed(FUNCTIONS[name]) as spent:
+            start = time.perf_counter()
             agent.learn(updates * rows, progress=False, on_update=lambda _, row: accounts.append(row))
-            spent["all"] = time.perf_counter() - began
-        spent["the rest"] = spent["all"] - sum(spent.get(stage, 0.0) for stage in PLACES[name] if stage != _PRODUCTS)
-        if _AROUND in spent:
-            spent[_AROUND] -= spent.get(_PRODUCTS, 0.0)
+            spent["all"] = time.perf_counter() - start
+        spent["the rest"] = spent["all"] - sum(spent.get(stage, 0.0) for stage in FUNCTIONS[name] if stage != _PRODUCTS)
+        if _AROUND_PRODUCTS in spent:
+            spent[_AROUND_PRODUCTS] -= spent.get(_PRODUCTS, 0.0)
         for stage, total in spent.items():
             seconds.setdefault(stage, []).append(total / updates)
         return updates * rows / spent["all"]
 
     r, copy, update = Side(PRODUCT, 1, "FLOP/s"), Side("copy", 1, "B/s"), Side("minipg", 1)
     sides: dict[Side, Callable[[], float]] = {r: lambda: matrix_rate(1), copy: bandwidth, update: sample}
-    samples = bench.in_turns(f"{setting.what}, by stages", "steps/s", sides, 3 if bench.quick else 9)
+    samples = bench.interleave(f"{setting.what}, by stages", "steps/s", sides, 3 if bench.quick else 9)
     rate, speed = rates_of(bench, samples)[1], median(samples[copy])
 
     shape = operation_counts.Shape(agent.actor.mlp.sizes, agent.critic.mlp.sizes, rows)
     counts = {}
-    if name == "trpo":  # as many as there were, in the mean
+    if name == "trpo":  # the mean numbers of these updates
         counts["products"] = sum(row["cg_iterations"] for row in accounts) / len(accounts)
         counts["trials"] = sum(row["line_search_trials"] for row in accounts) / len(accounts)
     stages = []
@@ -99,7 +99,7 @@ def stage_rows(setting: Training, bench: Bench) -> list[Stage]:
 
 
 def stage_table(stages: Sequence[Stage]) -> str:
-    """One line a stage, of an update's times in milliseconds."""
+    """A table with one line a stage, times in milliseconds."""
     cells = [("setting", "stage", "MFLOP", "MB", "floor", "measured", "measured ÷ floor", "")]
     for before, stage in zip([None, *stages], stages, strict=False):
         new = before is None or before.setting != stage.setting
@@ -117,16 +117,16 @@ def _scaled(x: float | None, scale: float, unit: str = "") -> str:
 
 @contextmanager
 def _timed(places: dict[str, list[tuple[Any, str]]]) -> Iterator[dict[str, float]]:
-    """Seconds spent in each stage's functions, while inside."""
+    """Within, count the seconds spent in each stage's functions."""
     spent: dict[str, float] = {}
 
     def clocked(stage: str, f: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
-            began = time.perf_counter()
+            start = time.perf_counter()
             try:
                 return f(*args, **options)
             finally:
-                spent[stage] = spent.get(stage, 0.0) + time.perf_counter() - began
+                spent[stage] = spent.get(stage, 0.0) + time.perf_counter() - start
 
         return call
 
@@ -135,7 +135,7 @@ def _timed(places: dict[str, list[tuple[Any, str]]]) -> Iterator[dict[str, float
             for owner, name in functions:
                 f, product = getattr(owner, name), stage == _PRODUCTS
                 wrapped = (lambda *a, f=f, stage=stage: clocked(stage, f(*a))) if product else clocked(stage, f)
-                own = name in vars(owner)  # a method may be its base's
+                own = name in vars(owner)  # else it is a base class's
                 stack.callback(setattr, owner, name, f) if own else stack.callback(delattr, owner, name)
                 setattr(owner, name, wrapped)
         yield spent

@@ -1,4 +1,4 @@
-"""New processes: how soon they have learnt something, and how much memory they take."""
+"""Time and memory of new processes: until the first update, and until CartPole is solved."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from minipg.bench.interleaved import Bench, Line, Side, line_of
 from minipg.errors import MinipgError
 
 SOLVED = 475
-# PPO's first run finds much compiled already, and so is not reported
+# PPO's first run finds kernels in the cache that TRPO's has compiled, so it is not reported
 _RUNS = (("trpo", "first run ever"), ("trpo", "cache warm"), ("ppo", ""), ("ppo", "cache warm"))
 FIRST_UPDATE = ("-c", "from minipg import TRPO; TRPO('CartPole-v1').learn(1, progress=False)")
-# of a child, `ru_maxrss` is never below what its parent had as it was begun: so a small parent stands between
+# `ru_maxrss` of a child is never below the memory of its parent when it started: so its parent is this small script
 _LAUNCHER = """
 import json, subprocess, sys, time
-began = time.perf_counter()
+start = time.perf_counter()
 status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-seconds = time.perf_counter() - began
+seconds = time.perf_counter() - start
 try:
     import resource
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 except ImportError:
     peak = None
-said = status.stderr.decode(errors="replace")
-print(json.dumps({"status": status.returncode, "seconds": seconds, "peak": peak, "said": said}))
+errors = status.stderr.decode(errors="replace")
+print(json.dumps({"status": status.returncode, "seconds": seconds, "peak": peak, "errors": errors}))
 """
 
 
 class Child(NamedTuple):
-    """How long a process took, from the shell and back, and its peak memory in bytes, where the system tells."""
+    """Seconds from the start of a process to its end, and its peak memory in bytes; None if that is unknown."""
 
     seconds: float
     peak: float | None
 
 
 def run(arguments: tuple[str, ...], folder: Path) -> Child:
-    """Python with these arguments, in a folder that holds Numba's cache too. Raises MinipgError where it fails."""
+    """Run Python with these arguments in `folder`, with a Numba cache of its own. Raises MinipgError if it fails."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")}
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, sys.executable, *arguments]
     process = subprocess.Popen(
@@ -54,24 +54,24 @@ def run(arguments: tuple[str, ...], folder: Path) -> Child:
     )  # fmt: skip
     try:
         out, err = process.communicate()
-    except BaseException:  # Ctrl-C ends both at once
+    except BaseException:  # Ctrl-C ends launcher and child
         os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
         process.communicate()
         raise
-    account: dict[str, Any] = json.loads(out) if out else {"status": process.returncode, "said": err}
-    if account["status"]:
-        said = account["said"].strip().splitlines()[-1:] or ["it said nothing"]
-        raise MinipgError(f"python {' '.join(arguments)} failed with status {account['status']}: {said[0]}")
-    return Child(account["seconds"], account["peak"])
+    result: dict[str, Any] = json.loads(out) if out else {"status": process.returncode, "errors": err}
+    if result["status"]:
+        line = result["errors"].strip().splitlines()[-1:] or ["it printed nothing"]
+        raise MinipgError(f"python {' '.join(arguments)} failed with status {result['status']}: {line[0]}")
+    return Child(result["seconds"], result["peak"])
 
 
 def train(algorithm: str, *flags: str) -> tuple[str, ...]:
     """The arguments of `minipg train ALGORITHM CartPole-v1`, into a new folder below runs/."""
-    return ("-m", "minipg.cli", "train", algorithm, "CartPole-v1", *flags)
+    return ("-m", "minipg", "train", algorithm, "CartPole-v1", *flags)
 
 
 def startup_row(bench: Bench) -> Iterator[Line]:
-    """From the shell to the end of the first update, for information: with an empty cache of Numba's, and after."""
+    """From the shell to the end of the first update, without a goal: with an empty cache, and with a full one."""
     commands = {"python: TRPO('CartPole-v1').learn(1)": FIRST_UPDATE,
                 "minipg train trpo CartPole-v1 --steps 1024": train("trpo", "--steps", "1024")}  # fmt: skip
     with _folders(len(commands)) as folders:
@@ -80,27 +80,29 @@ def startup_row(bench: Bench) -> Iterator[Line]:
             for (name, arguments), folder in zip(commands.items(), folders, strict=True)
         }
         for state, rounds in (("first run ever", 1), ("cache warm", 3 if bench.quick else 7)):
-            for side, values in bench.in_turns(f"shell to first update, {state}", "s", sides, rounds).items():
+            for side, values in bench.interleave(f"shell to first update, {state}", "s", sides, rounds).items():
                 yield line_of("startup", "shell to the end of the first update", f"{side}, {state}", values, "s")
 
 
 def solved_row(bench: Bench) -> Iterator[Line]:
-    """From the shell to CartPole solved: a mean return of 475 over 100 episodes, by the preset that is first."""
+    """From the shell to CartPole solved, with PPO's preset: a mean return of 475 over 100 episodes."""
     what = f"shell to CartPole-v1 solved (≥ {SOLVED} over 100 episodes), PPO"
     seconds = lambda folder, seed: _seconds(
         train("ppo", "--steps", "1000000", "--target-return", str(SOLVED), "--seed", str(seed)), folder
     )
     with _folders(1) as (folder,):
-        cold = bench.in_turns(f"{what}, first run ever", "s", {Side("minipg"): lambda: seconds(folder, 0)}, 1)
+        cold = bench.interleave(f"{what}, first run ever", "s", {Side("minipg"): lambda: seconds(folder, 0)}, 1)
         yield line_of("solved", what, "first run ever", cold[Side("minipg")], "s", 20, at_most=True)
         seeds = iter(range(9))
-        sides = {Side("minipg"): lambda: seconds(folder, next(seeds))}  # a seed each: some are luckier than others
-        warm = bench.in_turns(f"{what}, cache warm", "s", sides, 3 if bench.quick else 9)
-        yield line_of("solved", what, "cache warm", warm[Side("minipg")], "s", 3, at_most=True)
+        sides = {
+            Side("minipg"): lambda: seconds(folder, next(seeds))
+        }  # a new seed each time: some need fewer steps than others
+        warm = bench.interleave(f"{what}, cache warm", "s", sides, 3 if bench.quick else 9)
+        yield line_of("solved", what, "cache warm", warm[Side("minipg")], "s", 2, at_most=True)
 
 
 def memory_row(bench: Bench) -> Iterator[Line]:
-    """Peak memory of runs on CartPole, of a process of their own."""
+    """Peak memory of processes that train on CartPole."""
     steps = "20000" if bench.quick else "200000"
     with _folders(1) as (folder,):
         for algorithm, state in _RUNS:
@@ -108,7 +110,7 @@ def memory_row(bench: Bench) -> Iterator[Line]:
             bench.say(f"{work}: {what} …")
             peak = run(train(algorithm, "--steps", steps), folder).peak
             if peak is None:
-                yield Line("memory", work, what, None, "MB", 300, True, note="this system does not tell")
+                yield Line("memory", work, what, None, "MB", 300, True, note="this system has no figure")
                 return
             if state:
                 yield Line("memory", work, what, peak / 1e6, "MB", 300 if state == "cache warm" else None, at_most=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minipg.bench.interleaved import Line, number
+from minipg.bench.interleaved import Line, number, quantity
 
 
 def rendered(cells: Sequence[Sequence[str]]) -> str:
-    """Rows of cells in Markdown, aligned; the first are the names of the columns."""
+    """A table in Markdown, with aligned columns; the first row has their names."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
     lines.insert(1, " | ".join("-" * width for width in widths))
@@ -17,7 +17,7 @@ def rendered(cells: Sequence[Sequence[str]]) -> str:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """Figure, range, goal, and whether it was reached; above the lines of a row its name and its work."""
+    """A table of all lines: figure, range, goal, verdict; the name of each row and its work come before its lines."""
     cells = [("row", "", "median", "range", "goal", "reached", "")]
     for before, line in zip([None, *lines], lines, strict=False):
         if before is None or before.row != line.row:
@@ -28,25 +28,20 @@ def table(lines: Sequence[Line]) -> str:
     return rendered(cells)
 
 
-def quantity(figure: float, unit: str) -> str:
-    """A number and its unit."""
-    return f"{number(figure)} {unit}".rstrip()
-
-
 def goal_of(line: Line) -> str:
-    """≥ 4 ×, ≤ 3 s, or nothing."""
+    """The goal as text: ≥ 4 ×, ≤ 3 s; empty if there is none."""
     return "" if line.goal is None else f"{'≤' if line.at_most else '≥'} {quantity(line.goal, line.unit)}"
 
 
 def verdict(line: Line) -> str:
-    """Yes or no where there is a goal, a question mark where it was not measured."""
+    """yes or no if there is a goal, a question mark if it was not measured."""
     if line.goal is None:
         return ""
     return {True: "yes", False: "no", None: "?"}[line.reached]
 
 
 def tally(lines: Sequence[Line]) -> str:
-    """How many goals were reached, of how many."""
+    """How many of the goals were reached, as text."""
     goals = [line for line in lines if line.goal is not None]
     unknown = sum(line.reached is None for line in goals)
     text = f"{sum(line.reached is True for line in goals)} of {len(goals) - unknown} goals reached"

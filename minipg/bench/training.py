@@ -1,7 +1,7 @@
 """Training rates: steps per second of whole agents, against the processor, the environments, and the peers.
 
-All sides do the same work: minipg's settings for the policy (n_epochs, minibatch_size) and for the critic (vf_epochs,
-vf_minibatch_size) are the same, as they are in libraries with one optimiser for both.
+All sides do the same work: minipg's critic has the epochs and minibatches of the policy, as in libraries with one
+optimiser for both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHARE_OF_STEPPING = 75  # per cent
 
 @dataclass(frozen=True)
 class Training:
-    """One setting: its algorithm and config, how many steps a sample has, and what is asked of it."""
+    """One setting: its algorithm and config, the steps of a sample, and its goals."""
 
     name: str
     algorithm: str
@@ -43,7 +43,7 @@ class Training:
 
     @property
     def what(self) -> str:
-        """E.g. PPO CartPole-v1, 4 × 128."""
+        """The setting as text: PPO CartPole-v1, 4 × 128."""
         vec = "" if self.config.vec == "auto" else f", {self.config.vec}"
         return f"{self.algorithm.upper()} {self.env}, {self.config.num_envs} × {self.config.n_steps}{vec}"
 
@@ -85,9 +85,9 @@ TRPO_HOPPER = Training(
 
 
 def training_row(setting: Training, bench: Bench) -> Iterator[Line]:
-    """CartPole: minipg on one thread and more, its NumPy twin, and the peer; against R where that is asked."""
+    """CartPole: minipg on one thread and more, its NumPy twin, and the peer; beside R if that is a goal."""
     sides = _trainers(setting, bench)
-    samples = bench.in_turns(setting.what, "steps/s", {**rate_sides(), **sides}, 3 if bench.quick else 5)
+    samples = bench.interleave(setting.what, "steps/s", {**rate_sides(), **sides}, 3 if bench.quick else 5)
     rates, fastest = rates_of(bench, samples), best(samples, "minipg")
     assert fastest is not None
     goal, note = None, ""
@@ -98,7 +98,7 @@ def training_row(setting: Training, bench: Bench) -> Iterator[Line]:
         goal = min(bound, setting.steps_per_second or bound)
         share = 100 * median(samples[fastest]) * flops / top
         asked = f"{number(setting.steps_per_second)} or " if setting.steps_per_second else ""
-        note = f"{flops / 1e3:.0f} kFLOP a step: {share:.0f} % of R; asked: {asked}{100 * SHARE_OF_R:.0f} % of R"
+        note = f"{flops / 1e3:.0f} kFLOP a step: {share:.0f} % of R; goal: {asked}{100 * SHARE_OF_R:.0f} % of R"
     for side in [side for side in samples if side.system == "minipg"]:
         asked_of = (goal, note) if side == fastest else (None, "")
         yield line_of(setting.name, setting.what, side, samples[side], "steps/s", asked_of[0], note=asked_of[1])
@@ -108,7 +108,7 @@ def training_row(setting: Training, bench: Bench) -> Iterator[Line]:
 
 
 def hopper_row(setting: Training, bench: Bench) -> Iterator[Line]:
-    """Hopper: minipg against the bare stepping rate of the same vector environment, and against the peer."""
+    """Hopper: minipg beside the bare stepping rate of the same vector environment, and beside the peer."""
     for package in ("mujoco", "envpool"):
         if absent := peers.missing(package):
             yield Line(setting.name, setting.what, setting.config.vec, None, "steps/s", note=absent)
@@ -117,7 +117,7 @@ def hopper_row(setting: Training, bench: Bench) -> Iterator[Line]:
             setting = replace(setting, config=replace(setting.config, vec="gymnasium"))
     steps, bare = setting.sample_steps(bench.quick), Side(f"bare stepping, {setting.config.vec}")
     sides: dict[Side, Callable[[], float]] = {bare: partial(stepping, setting, steps // 2), **_trainers(setting, bench)}
-    samples = bench.in_turns(setting.what, "steps/s", sides, 3 if bench.quick else 5)
+    samples = bench.interleave(setting.what, "steps/s", sides, 3 if bench.quick else 5)
     fastest = best(samples, "minipg")
     assert fastest is not None
     yield line_of(setting.name, setting.what, fastest, samples[fastest], "steps/s")
@@ -128,33 +128,33 @@ def hopper_row(setting: Training, bench: Bench) -> Iterator[Line]:
 
 
 def minipg_training(setting: Training, threads: int, steps: int, backend: str = "numba") -> float:
-    """Steps per second from a fresh agent, its making and its environments' left out."""
+    """Steps per second of a new agent, without the time to make it and its environments."""
     agent = AGENTS[setting.algorithm](setting.env, config=setting.config, threads=threads, backend=backend)
-    agent._collector = agent._new_collector()  # the first reset: EnvPool makes its environments anew for a seed
-    began = time.perf_counter()
+    agent._collector = agent._new_collector()  # the first reset: EnvPool makes its environments again for a seed
+    start = time.perf_counter()
     agent.learn(steps, progress=False)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     agent.envs.close()
     return agent.steps / seconds
 
 
 def stepping(setting: Training, steps: int) -> float:
-    """Steps per second of the vector environment alone, under random actions."""
+    """Steps per second of the vector environment alone, with random actions."""
     envs = make_vector(setting.env, setting.config.num_envs, setting.config.vec)
     envs.action_space.seed(0)
     actions = [envs.action_space.sample() for _ in range(64)]
     envs.reset(seed=0)
     rounds = -(-steps // envs.num_envs)
-    began = time.perf_counter()
+    start = time.perf_counter()
     for t in range(rounds):
         envs.step(actions[t % len(actions)])
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     envs.close()
     return rounds * envs.num_envs / seconds
 
 
 def _trainers(setting: Training, bench: Bench) -> dict[Side, Callable[[], float]]:
-    """The sides, each warmed up; of the peer only those thread counts that are of use."""
+    """The sides, each warmed up. Of the peer only the thread counts that are not much slower than its best."""
     steps, batch = setting.sample_steps(bench.quick), setting.config.num_envs * setting.config.n_steps
     fewer = setting.sample_steps(bench.quick, peer=True)
     bench.say(f"{setting.what}: warming up …")
@@ -171,7 +171,7 @@ def _trainers(setting: Training, bench: Bench) -> dict[Side, Callable[[], float]
     train = partial(peers.sb3_training, setting.algorithm, setting.env, setting.config)
     train(1, batch)
     trial = {n: train(n, fewer // 2) for n in thread_counts()}
-    # a second thread that halves the speed, as on busy cores, would take most of the time there is
+    # a second thread may halve the speed on busy cores, and would then take most of the benchmark's time
     useful = [n for n in trial if 2 * trial[n] > max(trial.values())]
     return mine | {Side(setting.peer, n): partial(train, n, fewer) for n in useful}
 

@@ -1,19 +1,13 @@
-"""The commands of the command line: each a function of its arguments that returns an exit status."""
+"""The commands of the command line: each has a module of its name with a function `run`, imported when it is called."""
 
-from minipg.commands.bench import bench_command
-from minipg.commands.check import check_command
-from minipg.commands.evaluate import evaluate_command
-from minipg.commands.listing import list_command
-from minipg.commands.plot import plot_command
-from minipg.commands.train import train_command
-from minipg.commands.watch import watch_command
+from __future__ import annotations
 
-COMMANDS = {
-    "train": train_command,
-    "evaluate": evaluate_command,
-    "plot": plot_command,
-    "watch": watch_command,
-    "check": check_command,
-    "bench": bench_command,
-    "list": list_command,
-}
+from importlib import import_module
+
+COMMANDS = ("train", "evaluate", "plot", "watch", "check", "bench", "list")
+
+
+def run_command(name: str, args: list[str]) -> int:
+    """Run one of COMMANDS with the arguments that follow its name. Returns the exit status."""
+    status: int = import_module(f"minipg.commands.{name}").run(args)
+    return status

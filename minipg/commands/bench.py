@@ -1,4 +1,4 @@
-"""`minipg bench`: how fast it is on this machine, beside its peers."""
+"""`minipg bench`: measure how fast minipg is on this machine, beside other libraries."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from minipg.checks import require
 from minipg.commands.parsing import parse
@@ -27,18 +25,18 @@ class BenchFlags:
     quick: bool = False
     """Fewer and shorter samples."""
     stages: bool = False
-    """Instead of the rows, where the time of an update goes: each stage of PPO's and TRPO's against its floor."""
+    """Instead of the rows, measure the stages of an update, each beside the least time that it could take."""
     json: bool = False
     """Print one JSON object as the last line of standard output."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """A picture to write (.png, .pdf, .svg): the goals as bars."""
+    output: Path | None = None
+    """A picture to write (.png, .pdf, .svg), also -o: the goals as bars."""
 
 
-def bench_command(args: list[str]) -> int:
-    """`minipg bench [flags]`, and its exit status: 130 after Ctrl-C, of what was measured until then."""
-    options = parse(BenchFlags, args, "minipg bench", (BenchFlags,))
+def run(args: list[str]) -> int:
+    """`minipg bench [flags]`. Returns the exit status: 130 after Ctrl-C, when what was measured so far is printed."""
+    (options,) = parse((BenchFlags(),), args, "minipg bench")
 
-    from minipg.bench.rows import INFORMATIVE, check_rows
+    from minipg.bench.rows import WITHOUT_GOAL, check_rows
     from minipg.runs.pictures import check_picture
 
     check_rows(options.only)
@@ -47,9 +45,8 @@ def bench_command(args: list[str]) -> int:
         raise ConfigError("stages: expected neither --only nor --output beside it: it has neither rows nor picture")
     if options.output is not None:
         check_picture(options.output)
-        # before minutes are spent on it
         require(options.output.parent.is_dir(), "output", "a file in a folder that exists", str(options.output))
-        drawn = not options.only or not INFORMATIVE.issuperset(options.only)
+        drawn = not options.only or not WITHOUT_GOAL.issuperset(options.only)
         require(drawn, "output", "a row with a goal to draw", " ".join(options.only))
     return _stages(options) if options.stages else _rows(options)
 
@@ -62,14 +59,14 @@ def _rows(options: BenchFlags) -> int:
     from minipg.bench.table import as_json, table, tally
 
     lines: list[Line] = []
-    began = time.perf_counter()
+    start = time.perf_counter()
     with _shown() as say:
         bench = Bench(options.quick, say)
         complete = measure(dict.fromkeys(options.only or ROWS), bench, lines)
     machine = head(bench)
     stopped = "" if complete else ", before it was stopped"
     text = f"{head_text(machine)}\n\n{table(lines)}\n\n{tally(lines)}{stopped}"
-    _tell(options.json, text, {"machine": machine, "rows": as_json(lines)}, complete, began)
+    _print(options.json, text, {"machine": machine, "rows": as_json(lines)}, complete, start)
     if options.output is not None and (complete or any(line.share is not None for line in lines)):
         draw_goals(lines, options.output, head_text(machine))
         if not options.json:
@@ -77,8 +74,8 @@ def _rows(options: BenchFlags) -> int:
     return 0 if complete else 130
 
 
-def _tell(as_json: bool, text: str, found: dict[str, Any], complete: bool, began: float) -> None:
-    seconds = time.perf_counter() - began
+def _print(as_json: bool, text: str, found: dict[str, Any], complete: bool, start: float) -> None:
+    seconds = time.perf_counter() - start
     print(json.dumps({**found, "complete": complete, "seconds": seconds}) if as_json else text)
 
 
@@ -88,7 +85,7 @@ def _stages(options: BenchFlags) -> int:
     from minipg.bench.stages import SETTINGS, Stage, stage_rows, stage_table
 
     stages: list[Stage] = []
-    began, complete = time.perf_counter(), True
+    start, complete = time.perf_counter(), True
     with _shown() as say:
         bench = Bench(options.quick, say)
         try:
@@ -99,14 +96,14 @@ def _stages(options: BenchFlags) -> int:
     complete = complete and not bench.stopped
     machine = head(bench)
     text = f"{head_text(machine)}\nAn update, on one thread.\n\n{stage_table(stages)}"
-    _tell(options.json, text, {"machine": machine, "stages": [stage._asdict() for stage in stages]}, complete, began)
+    _print(options.json, text, {"machine": machine, "stages": [stage._asdict() for stage in stages]}, complete, start)
     return 0 if complete else 130
 
 
 @contextlib.contextmanager
 def _shown() -> Iterator[Callable[[str], None]]:
-    """What is going on, on standard error: a line that changes on a terminal, plain lines elsewhere."""
-    from minipg.runtime.progress import lasting_console, say_on
+    """Yield a function that prints progress on standard error: one line that changes on a terminal, else many."""
+    from minipg.runtime.progress import lasting_console, print_line
 
     console = lasting_console(stderr=True)
     if console.is_terminal:
@@ -118,6 +115,6 @@ def _shown() -> Iterator[Callable[[str], None]]:
 
         def say(line: str) -> None:
             if not line.endswith("…"):
-                say_on(console, line)
+                print_line(console, line)
 
         yield say

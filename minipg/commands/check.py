@@ -1,4 +1,4 @@
-"""`minipg check`: the laws, held on this machine."""
+"""`minipg check`: test the laws on this machine."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ class CheckFlags:
     seed: int = 0
     """Seed of the cases."""
     backend: str | None = None
-    """The backend to hold the laws on; by default every one that is installed."""
+    """The backend to test; by default every one that is installed."""
     json: bool = False
     """Print one JSON object as the last line of standard output."""
 
 
-def check_command(args: list[str]) -> int:
-    """`minipg check [flags]`, and its exit status: 1 where a law does not hold."""
+def run(args: list[str]) -> int:
+    """`minipg check [flags]`. Returns the exit status: 1 if a law does not hold."""
     from rich.console import Console
 
     from minipg.runtime.backend import Backend, installed_backends
     from minipg.theory.report import check_laws, table
 
-    options = parse(CheckFlags, args, "minipg check", (CheckFlags,))
+    (options,) = parse((CheckFlags(),), args, "minipg check")
     if options.examples < 1:
         raise ConfigError(f"examples: expected an integer ≥ 1, got {options.examples}")
     if options.seed < 0:
         raise ConfigError(f"seed: expected an integer ≥ 0, got {options.seed}")
     backends = [Backend(name) for name in ([options.backend] if options.backend else installed_backends())]
     console = Console(stderr=options.json)
-    began = time.perf_counter()
+    start = time.perf_counter()
     verdicts = check_laws(backends, options.examples, options.seed, console)
-    seconds, failed = time.perf_counter() - began, [v for v in verdicts if not v.held]
+    seconds, failed = time.perf_counter() - start, [v for v in verdicts if not v.held]
     if options.json:
         rows = [v._asdict() | {"worst": v.worst if math.isfinite(v.worst) else None} for v in verdicts]
         print(json.dumps({"held": not failed, "seconds": seconds, "seed": options.seed, "laws": rows}))

@@ -1,11 +1,11 @@
-"""`minipg evaluate`: whole episodes of a trained agent."""
+"""`minipg evaluate`: play whole episodes with a trained agent."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from minipg.commands.parsing import parse, usage
+from minipg.commands.parsing import find_modules_here, parse, usage
 from minipg.runs.evaluate import MAX_STEPS
 
 
@@ -14,39 +14,40 @@ class EvaluateFlags:
     """Flags of `minipg evaluate`."""
 
     episodes: int | None = None
-    """Whole episodes to play; by default 20, or 1 with --render."""
+    """Whole episodes to play; by default 20, with --render 1."""
     seed: int = 0
     """Seed of the environments."""
     env: str | None = None
-    """The environment, by default the one it was trained on. An id module:name has to be given: it imports a module."""
+    """The environment, by default that of the training. An id module:name has to be given: its module is imported."""
     max_steps: int = MAX_STEPS
-    """How many steps an episode may take; one that does not end by then is an error."""
+    """Steps that an episode may take; a longer one is an error."""
     stochastic: bool = False
-    """Sample actions instead of taking the likeliest."""
+    """Sample actions from the policy, instead of its most likely ones."""
     render: str | None = None
     """Show the episodes in a window (human), or record them in a file that ends in .mp4 or .gif."""
     json: bool = False
     """Print one JSON object as the last line of standard output."""
 
 
-def evaluate_command(args: list[str]) -> int:
-    """`minipg evaluate RUN [flags]`, and its exit status."""
+def run(args: list[str]) -> int:
+    """`minipg evaluate RUN [flags]`. Returns the exit status."""
     from minipg.envs import silence_noticed
     from minipg.runs import evaluate, load
     from minipg.runs.render import render, target_of
 
     if (not args or args[0].startswith("-")) and not ("--help" in args or "-h" in args):
-        flags = "[--episodes N] [--seed S] [--max-steps N] [--stochastic] [--render human|FILE] [--json]"
-        return usage(f"usage: minipg evaluate RUN {flags}", False)
-    run, given = ("RUN", args) if args[0].startswith("-") else (args[0], args[1:])
-    options = parse(EvaluateFlags, given, f"minipg evaluate {run}", (EvaluateFlags,))
+        names = "[--episodes N] [--seed S] [--max-steps N] [--stochastic] [--render human|FILE] [--json]"
+        return usage(f"usage: minipg evaluate RUN {names}", False)
+    run, flags = ("RUN", args) if args[0].startswith("-") else (args[0], args[1:])
+    (options,) = parse((EvaluateFlags(),), flags, f"minipg evaluate {run}")
+    find_modules_here(options.env or "")
     alike = options.seed, not options.stochastic, options.max_steps
-    with silence_noticed("Ctrl-C, or a second one, ends this"):
+    with silence_noticed("Ctrl-C, once or twice, ends this"):
         if options.render is None:
             episodes = 20 if options.episodes is None else options.episodes
             result = evaluate(load(run, options.env), episodes, *alike)
         else:
-            target = target_of(options.render)  # before there is an environment
+            target = target_of(options.render)  # refuses a wrong one before an environment is made
             episodes = 1 if options.episodes is None else options.episodes
             result = render(load(run, options.env), target, episodes, *alike)
     if options.json:

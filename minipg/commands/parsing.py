@@ -1,27 +1,39 @@
-"""Command-line arguments into dataclasses, by tyro; whatever is wrong with them is one line."""
+"""Command-line arguments into dataclasses: every field is a flag, its docstring is the help. Errors are one line."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
+import os
 import sys
-from collections.abc import Sequence
-from typing import Any
-
-import tyro
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 from minipg.errors import ConfigError, unknown_name
 
+_KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "int": (int, "an integer"),
+    "float": (float, "a number"),
+    "str": (str, "a text"),
+    "Path": (Path, "a path"),
+}
+_SHORT = {"-o": "--output"}
+
 
 def usage(line: str, asked: bool) -> int:
-    """Print how a command is called, because that was `asked` for or because the call was wrong; its exit status."""
+    """Print how a command is used: on request (status 0), or because the call was wrong (status 2)."""
     print(line, file=sys.stdout if asked else sys.stderr)
     return 0 if asked else 2
 
 
+def find_modules_here(env: str) -> None:
+    """Let Python find the module of an id module:Name in the working folder too, as `python -m minipg` does."""
+    if ":" in env and not {"", os.getcwd()} & {*sys.path}:
+        sys.path.append(os.getcwd())
+
+
 def value_of(flag: str, args: list[str]) -> str | None:
-    """The value of one flag, looked up before the rest can be parsed."""
+    """The value of one flag, before the others are parsed; None if it is not there."""
     for index, arg in enumerate(args):
         if arg.startswith(f"{flag}="):
             return arg[len(flag) + 1 :]
@@ -31,7 +43,7 @@ def value_of(flag: str, args: list[str]) -> str | None:
 
 
 def without(valued: Sequence[str], bare: Sequence[str], args: list[str]) -> list[str]:
-    """`args` less the flags of these names, and the values of the first kind."""
+    """`args` without the flags in `valued`, with their values, and without the flags in `bare`, which have none."""
     kept, skip = [], False
     for arg in args:
         if not skip and arg.partition("=")[0] not in (*valued, *bare):
@@ -40,21 +52,80 @@ def without(valued: Sequence[str], bare: Sequence[str], args: list[str]) -> list
     return kept
 
 
-def parse(options: type[Any], args: list[str], prog: str, parts: Sequence[type[Any]]) -> Any:
-    """tyro's parse of `args`, its error boxes turned into one line."""
-    names = {field.name.replace("_", "-"): field for part in parts for field in dataclasses.fields(part)}
-    known = [f"--{name}" for name in names] + [f"--no-{n}" for n, f in names.items() if isinstance(f.default, bool)]
-    for arg in args:
-        flag = arg.partition("=")[0].replace("_", "-")
-        if flag.startswith("--") and flag not in (*known, "--help"):
-            raise unknown_name("flag", flag, known)
-    said = io.StringIO()
+def parse(parts: Sequence[Any], args: list[str], prog: str) -> list[Any]:
+    """`parts`, dataclass instances whose fields are the flags, with the values that `args` give to some of them.
+
+    The field max_kl is the flag --max-kl (or --max_kl) with one value; a tuple takes several, a bool none: --json,
+    --no-json. Arguments without a flag go to a field of type tuple[Path, ...]. "None" is None for optional fields.
+    --help prints the help and raises SystemExit. Raises ConfigError, or UnknownNameError for an unknown flag.
+    """
+    if "--help" in args or "-h" in args:
+        _help(parts, prog)
+    fields = {field.name.replace("_", "-"): (part, field) for part, field in _fields(parts)}
+    known = [f"--{name}" for name in fields] + [f"--no-{n}" for n, (_, f) in fields.items() if f.type == "bool"]
+    changes: list[dict[str, Any]] = [{} for _ in parts]
+    rest, left = [], list(args)
+    while left:
+        arg = left.pop(0)
+        flag, equals, value = _SHORT.get(arg, arg).partition("=")
+        name = flag.replace("_", "-").removeprefix("--")
+        if not flag.startswith("--"):
+            rest.append(arg)
+            continue
+        if f"--{name}" not in known:
+            raise unknown_name("flag", f"--{name}", known)
+        part, field = fields.get(name) or fields[name.removeprefix("no-")]
+        values = [value] if equals else []
+        while left and not _is_flag(left[0]) and (_several(field) or not (values or field.type == "bool")):
+            values.append(left.pop(0))
+        changes[part][field.name] = _value(field, values, name)
+    for part, field in _fields(parts):
+        if field.type == "tuple[Path, ...]":
+            changes[part][field.name], rest = tuple(map(Path, rest)), []
+    if rest:
+        raise ConfigError(f"unexpected argument {rest[0]!r}; see {prog} --help")
+    return [dataclasses.replace(part, **changed) for part, changed in zip(parts, changes, strict=True)]
+
+
+def _fields(parts: Sequence[Any]) -> list[tuple[int, dataclasses.Field[Any]]]:
+    return [(index, field) for index, part in enumerate(parts) for field in dataclasses.fields(part)]
+
+
+def _is_flag(arg: str) -> bool:
+    return arg.startswith("--") or arg in _SHORT
+
+
+def _several(field: dataclasses.Field[Any]) -> bool:
+    return str(field.type).startswith("tuple[")
+
+
+def _value(field: dataclasses.Field[Any], texts: list[str], name: str) -> Any:
+    declared = str(field.type)
+    if declared == "bool":
+        if texts:
+            raise ConfigError(f"{field.name}: expected --{name} without a value, got {texts[0]!r}")
+        return name == field.name.replace("_", "-")
+    if declared.endswith(" | None") and texts == ["None"]:
+        return None
+    convert, expected = _KINDS[declared.removesuffix(" | None").removeprefix("tuple[").removesuffix(", ...]")]
     try:
-        with contextlib.redirect_stderr(said):
-            return tyro.cli(options, args=args, prog=prog, description="")
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        body = [line.strip("│╭╮╰╯─ ") for line in said.getvalue().splitlines()[1:]]
-        sentence = " ".join(body[: body.index("")] if "" in body else body)
-        raise ConfigError(f"{sentence.rstrip('.')}; see {prog} --help") from stop
+        values = tuple(map(convert, texts))
+    except ValueError:
+        raise ConfigError(f"{field.name}: expected {expected}, got {' '.join(texts)!r}") from None
+    if _several(field):
+        return values
+    if not values:
+        raise ConfigError(f"{field.name}: expected a value after --{name}")
+    return values[0]
+
+
+def _help(parts: Sequence[Any], prog: str) -> None:
+    import tyro
+
+    shown: list[Any] = []
+    for index, part in enumerate(parts):
+        required = any(field.default is dataclasses.MISSING for field in dataclasses.fields(part))
+        default = [] if required else [dataclasses.field(default=part)]
+        shown.append((f"part{index}", Annotated[type(part), tyro.conf.arg(name="")], *default))
+    flags = dataclasses.make_dataclass("Flags", shown)
+    tyro.cli(flags, args=["--help"], prog=prog, description="", config=(tyro.conf.PositionalRequiredArgs,))

@@ -1,13 +1,10 @@
-"""`minipg plot`: learning curves of many runs, or all there is to see of one."""
+"""`minipg plot`: learning curves of many runs, or the diagnostics of one."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from minipg.commands.parsing import parse, usage
 from minipg.errors import RunFolderError
@@ -17,17 +14,18 @@ from minipg.errors import RunFolderError
 class PlotFlags:
     """Flags of `minipg plot`."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Run folders, or folders of them. One run gives its diagnostics, more give learning curves."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """The picture to write (.png, .pdf, .svg); by default RUN/diagnostics.png or curves.png in the working folder."""
+    runs: tuple[Path, ...]
+    """Run folders, or folders of runs. One run gives its diagnostics, several give learning curves."""
+    output: Path | None = None
+    """The picture to write (.png, .pdf, .svg), also -o. By default diagnostics.png in the run's folder, or curves.png:
+    in the folder that was given, or in the working folder if several were."""
 
 
-def plot_command(args: list[str]) -> int:
-    """`minipg plot RUN... [-o FILE.png]`, and its exit status."""
+def run(args: list[str]) -> int:
+    """`minipg plot RUN... [-o FILE.png]`. Returns the exit status."""
     if not args:
         return usage("usage: minipg plot RUN... [-o FILE.png]", False)
-    options = parse(PlotFlags, args, "minipg plot", (PlotFlags,))
+    (options,) = parse((PlotFlags(runs=()),), args, "minipg plot")
 
     from minipg.runs.curves import Curve, curve_of, draw_curves, mixed
     from minipg.runs.diagnostics import draw_diagnostics
@@ -58,12 +56,13 @@ def plot_command(args: list[str]) -> int:
         except RunFolderError as error:
             if run in named:
                 raise
-            print(f"minipg: passed over: {error}", file=sys.stderr)  # one of many that were found, not asked for
+            print(f"minipg: skipped: {error}", file=sys.stderr)  # found in a folder, not asked for
     if not curves:
         raise RunFolderError("nothing to draw: no episode has ended yet in any of these runs")
     for line in mixed(curves):
-        print(f"minipg: {line}: one line for runs of different settings", file=sys.stderr)
-    output = options.output or Path("curves.png")
+        print(f"minipg: {line}: one line is the mean over runs of different settings", file=sys.stderr)
+    folder_of_runs = options.runs[0] if len(options.runs) == 1 else Path()
+    output = options.output or folder_of_runs / "curves.png"
     draw_curves(curves, output)
     print(output)
     return 0

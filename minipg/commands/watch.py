@@ -1,4 +1,4 @@
-"""`minipg watch`: a run while it trains."""
+"""`minipg watch`: show a run while it trains."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from minipg.commands.parsing import usage
 
 
-def watch_command(args: list[str]) -> int:
-    """`minipg watch RUN`, and its exit status: Ctrl-C is how one stops looking, not an error."""
+def run(args: list[str]) -> int:
+    """`minipg watch RUN`. Returns the exit status, which is 0 after Ctrl-C: that is how watching ends."""
     from rich.console import Console
 
     from minipg.runs import RunFolder

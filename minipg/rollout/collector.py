@@ -69,7 +69,7 @@ class Collector:
         save_state = getattr(self.envs, "save_state", None)
         if save_state is None:
             return {}
-        own = {"steps": np.array(self.steps), "obs": to_host(self.obs).copy(), "resetting": self._resetting}
+        own = {"steps": np.array(self.steps), "obs": to_host(self.obs.copy()), "resetting": self._resetting.copy()}
         own |= {name: array.copy() for name, array in zip(("returns", "lengths"), self.tally, strict=True)}
         own |= {} if self.scaler is None else {"discounted": to_host(self.scaler.running.copy())}
         return own | {f"env.{name}": array for name, array in save_state().items()}

@@ -1,4 +1,4 @@
-"""What may look on after every update: functions of the agent and its row of metrics; False ends learning.
+"""Callbacks for `learn`: functions of the agent and its row of metrics. One that returns False ends learning.
 
 agent.learn(100_000, on_update=in_turn(Evaluation(every=10_000, best="best.npz"), stop_at(475)))
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,25 @@ from minipg.algorithms import Agent
 from minipg.algorithms.learning import says_stop
 from minipg.checks import require
 from minipg.runs.evaluate import evaluate
+from minipg.runtime.compiling import working_time
 
 OnUpdate = Callable[[Agent[Any], dict[str, Any]], Any]
 
 
 def in_turn(*callbacks: OnUpdate) -> OnUpdate:
-    """All of them, in this order; learning ends when any of them says so."""
+    """One callback that calls all of these, in this order. Learning ends when any of them returns False."""
     return lambda agent, row: not any([says_stop(callback(agent, row)) for callback in callbacks])
 
 
 def stop_at(target: float) -> OnUpdate:
-    """Ends learning when the score reaches `target`."""
+    """A callback that ends learning when the score reaches `target`."""
     return lambda agent, row: not score(agent, row) >= target
 
 
 def score(agent: Agent[Any], row: dict[str, Any]) -> float:
-    """The mean return of this update's evaluation; without evaluations, of the last 100 episodes.
+    """The mean return of the evaluation after this update; without evaluations, of the last 100 episodes.
 
-    NaN where there is neither yet.
+    NaN if this update was not followed by an evaluation, or if fewer than 100 episodes have ended.
     """
     if "eval_return" in row:
         return float(row["eval_return"])
@@ -41,10 +42,11 @@ def score(agent: Agent[Any], row: dict[str, Any]) -> float:
 
 @dataclass
 class Evaluation:
-    """Every so many steps, the mean return of whole deterministic episodes: `eval_return` in the row, otherwise NaN.
+    """A callback that evaluates the agent after every `every` steps, over `episodes` whole deterministic episodes.
 
-    Training goes on as if there had been none. The best agent so far is written to `best`, if given. `since` is how
-    many steps the agent has already, `highest` the score to be beaten.
+    The mean return is `eval_return` in the row, which is NaN for the other updates. Training is not affected. The agent
+    with the highest mean return so far is saved to `best`, if that is given. To continue earlier evaluations, pass how
+    many steps the agent has (`since`) and the return to be exceeded (`highest`). `seconds` counts their time.
     """
 
     every: int
@@ -53,15 +55,18 @@ class Evaluation:
     best: Path | str | None = None
     since: int = 0
     highest: float = -math.inf
+    seconds: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         require(self.every >= 1, "every", "an integer ≥ 1", self.every)
-        self.best = None if self.best is None else Path(self.best).absolute()  # wherever an environment goes
+        self.best = None if self.best is None else Path(self.best).absolute()  # an environment may change the folder
 
     def __call__(self, agent: Agent[Any], row: dict[str, Any]) -> None:
         row["eval_return"] = math.nan
         if row["steps"] // self.every > self.since // self.every:
+            start = working_time()
             row["eval_return"] = evaluate(agent, self.episodes, self.seed)["mean_return"]
+            self.seconds += working_time() - start
         self.since = row["steps"]
         if row["eval_return"] > self.highest:
             self.highest = row["eval_return"]

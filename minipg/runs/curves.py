@@ -20,9 +20,9 @@ _POINTS, _RESAMPLES, _INTERVAL = 200, 1000, (2.5, 97.5)
 
 
 class Curve(NamedTuple):
-    """What one run's episodes returned on average, and after how many environment steps; both (T,).
+    """The mean return of the last 100 episodes of one run, after so many environment steps; both (T,).
 
-    `settings` is whatever tells runs of one algorithm apart, besides the seed.
+    `settings` are those of the algorithm, as text: to notice runs that differ by more than their seed.
     """
 
     algorithm: str
@@ -34,7 +34,7 @@ class Curve(NamedTuple):
 
 
 class Band(NamedTuple):
-    """An interquartile mean and the ends of its 95 % bootstrap interval, after so many steps; all (T,)."""
+    """An interquartile mean over runs and its 95 % bootstrap interval, after so many steps; all (T,)."""
 
     steps: Array
     middle: Array
@@ -43,7 +43,7 @@ class Band(NamedTuple):
 
 
 def curve_of(folder: RunFolder) -> Curve:
-    """The curve of a run: the mean of its last 100 episodes. Raises RunFolderError where there is none yet."""
+    """The curve of a run. Raises RunFolderError if no episode has ended."""
     config = folder.config()
     columns = read_columns(folder.metrics, "steps", "mean_return")
     if not {"steps", "mean_return"} <= columns.keys():
@@ -58,10 +58,10 @@ def curve_of(folder: RunFolder) -> Curve:
 
 
 def interquartile(curves: Sequence[Curve]) -> Band:
-    """The mean over runs without the highest and the lowest quarter, brought to common steps by interpolation.
+    """The mean over runs, without the highest and the lowest quarter, at common steps by interpolation.
 
-    At every step it is over the runs that cover that step, and shown where those are more than half of all. The
-    interval is between percentiles of the same mean over runs drawn with replacement, a whole run at a time.
+    At every step it is over the runs that are long enough; steps that only half of the runs or fewer reach are left
+    out. The interval is between percentiles of the same mean over runs that are drawn with replacement.
     """
     from scipy.stats import trim_mean
 
@@ -82,7 +82,7 @@ def interquartile(curves: Sequence[Curve]) -> Band:
 
 
 def mixed(curves: Sequence[Curve]) -> list[str]:
-    """Which lines would be a mean over runs of different settings."""
+    """The lines of a picture that would be means over runs of different settings."""
     settings: dict[tuple[str, str], set[str]] = {}
     for curve in curves:
         settings.setdefault((curve.algorithm, curve.env), set()).add(curve.settings)
@@ -90,13 +90,14 @@ def mixed(curves: Sequence[Curve]) -> list[str]:
 
 
 def draw_curves(curves: Sequence[Curve], path: Path) -> None:
-    """A panel for each environment; a line for each algorithm, and of how many seeds."""
+    """Draw a panel for each environment, with a line for each algorithm and its number of seeds."""
     envs = list(dict.fromkeys(curve.env for curve in curves))
     with picture(path, len(envs), columns=3, size=(5.4, 4.3)) as (figure, panels):
         for panel, env in zip(panels, envs, strict=True):
             _draw_panel(panel, [curve for curve in curves if curve.env == env])
             panel.set_title(env)
-        figure.suptitle("Interquartile mean over seeds (how many), band: 95 % bootstrap interval", fontsize=13)
+        title = "Interquartile mean over seeds (their number)\nband: 95 % bootstrap interval"
+        figure.suptitle(title if len(envs) == 1 else title.replace("\n", ", "), fontsize=13)
 
 
 def _draw_panel(panel: Any, curves: list[Curve]) -> None:

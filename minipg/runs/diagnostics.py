@@ -1,4 +1,4 @@
-"""One run on one sheet: a panel for each thing worth a look that its metrics tell of."""
+"""One run on one sheet: a panel for each of its metrics that says how training went."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.errors import RunFolderError
-from minipg.runs.curve import draw_return
 from minipg.runs.folder import RunFolder
 from minipg.runs.metrics import read_columns
-from minipg.runs.pictures import BLUE, OKABE_ITO, SKY_BLUE, VERMILLION, label_steps, picture, thinned
+from minipg.runs.pictures import BLUE, OKABE_ITO, SKY_BLUE, VERMILLION, label_steps, legend_below, picture, thinned
 
 Columns = dict[str, Array]
 
 
 def draw_diagnostics(folder: RunFolder, path: Path) -> None:
-    """Everything `metrics.csv` holds of how the run went → `path`. Raises RunFolderError for a run without rows."""
+    """Draw all panels of a run to `path`. Raises RunFolderError for a run without rows."""
     config = folder.config()
     columns = read_columns(folder.metrics)
     if "steps" not in columns:
@@ -35,7 +34,7 @@ def draw_diagnostics(folder: RunFolder, path: Path) -> None:
 
 
 def panels_of(columns: Columns, settings: dict[str, Any]) -> dict[str, Callable[[Any], None]]:
-    """The panels whose columns there are, in the order of the sheet: what draws each, by its name."""
+    """The functions that draw the panels whose columns exist, by name, in the order of the sheet."""
     panels: dict[str, Callable[[Any], None]] = {"return": lambda panel: _return(panel, columns)}
     if "kl" in columns:
         panels["kl"] = lambda panel: _kl(panel, columns, settings)
@@ -63,8 +62,8 @@ _PLAIN = {
 }
 
 
-def _dots_and_line(panel: Any, steps: Array, y: Array, label: str = "one update") -> None:
-    """Every update as a dot, and their running median."""
+def _dots_and_line(panel: Any, steps: Array, y: Array, label: str = "one row") -> None:
+    """A dot for every row, and their running median."""
     dots = thinned(y)
     panel.plot(steps[dots], y[dots], ".", color=SKY_BLUE, ms=6 if len(y) < 500 else 3, alpha=0.7, label=label)
     panel.plot(*running_median(steps, y), color=BLUE, lw=2, label="running median")
@@ -81,8 +80,15 @@ def running_median(steps: Array, y: Array) -> tuple[Array, Array]:
 
 
 def _return(panel: Any, columns: Columns) -> None:
-    draw_return(panel, columns)
-    panel.set_title("Return")
+    steps = columns["steps"]
+    unknown = np.full(len(steps), np.nan)  # no episode has ended yet
+    own, mean = columns.get("batch_return", unknown), columns.get("mean_return", unknown)
+    dots, line = thinned(own), thinned(mean)
+    size = 6 if len(own) < 500 else 3
+    panel.plot(steps[dots], own[dots], ".", color=SKY_BLUE, ms=size, alpha=0.7, label="one row's episodes")
+    panel.plot(steps[line], mean[line], color=BLUE, lw=2, label="last 100 episodes")
+    panel.set(title="Return", ylabel="mean return of an episode")
+    legend_below(panel, columns=2)
 
 
 def _kl(panel: Any, columns: Columns, settings: dict[str, Any]) -> None:
@@ -116,12 +122,12 @@ def _trials(panel: Any, columns: Columns) -> None:
 
 
 def _idle(columns: Columns, name: str) -> bool:
-    """Whether a panel would say nothing: no ratio is ever clipped, or a title has the number of iterations."""
+    """Whether a panel is left out: no ratio is ever clipped, or the residual's title has the number of iterations."""
     return not np.nanmax(columns[name]) if name == "clip_fraction" else name == "cg_iterations" and _always(columns)
 
 
 def _always(columns: Columns) -> bool:
-    """Whether conjugate gradient always made as many iterations, which the residual's title then says."""
+    """Whether conjugate gradient always made the same number of iterations, which the residual's title then has."""
     return {"cg_residual", "cg_iterations"} <= columns.keys() and np.ptp(columns["cg_iterations"]) == 0
 
 
@@ -139,7 +145,7 @@ def _plain(panel: Any, columns: Columns, name: str) -> None:
             title += f" after {columns['cg_iterations'][0]:.0f} iterations"
         if np.nanmax(y) > 0:
             panel.set_yscale("log", nonpositive="mask")
-            # the scale's own write TeX, which nothing in a picture of ours is read as
+            # the default formatters write TeX, which `picture` does not parse
             panel.yaxis.set_major_formatter(LogFormatter())
             panel.yaxis.set_minor_formatter(LogFormatter())
     if name in ("clip_fraction", "cg_iterations"):

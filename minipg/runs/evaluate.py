@@ -1,4 +1,4 @@
-"""How good an agent is: whole episodes with frozen statistics."""
+"""Evaluate an agent: the returns of whole episodes, with frozen statistics."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def evaluate(
     deterministic: bool = True,
     max_steps: int = MAX_STEPS,
 ) -> dict[str, Any]:
-    """Returns of `episodes` whole episodes: their mean, standard deviation, minimum and maximum.
+    """Play `episodes` whole episodes. Returns mean, standard deviation, minimum and maximum of their returns.
 
-    Every environment plays a fixed share of the episodes, so short ones are not counted more often than long ones.
+    Every environment plays a fixed share of the episodes, so that short ones do not count more often than long ones.
     Raises EnvironmentFault for an episode that has not ended after `max_steps`.
     """
     require_sense(episodes, seed, max_steps)
@@ -38,26 +38,26 @@ def evaluate(
 
 
 def require_sense(episodes: int, seed: int, max_steps: int) -> None:
-    """Raise ConfigError for numbers that no evaluation has."""
+    """Raise ConfigError unless these are possible for an evaluation."""
     require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
     require(seed >= 0, "seed", "an integer ≥ 0", seed)
     require(max_steps >= 1, "max_steps", "an integer ≥ 1", max_steps)
 
 
 def first_seed(seed: int) -> int:
-    """The seed of the environments of an evaluation: away from those of training."""
+    """The seed of the environments of an evaluation, which differs from all seeds of training."""
     return int(np.random.SeedSequence((seed, 1, 1)).generate_state(1)[0] >> 1)
 
 
 def require_finite(obs: Array, rew: Array) -> None:
-    """Raise EnvironmentFault for a number that is none.   obs (N, O), rew (N,)."""
+    """Raise EnvironmentFault for a number that is not finite.   obs (N, O), rew (N,)."""
     for what, values in (("observation", obs), ("reward", rew[:, None])):
         if bad := np.argwhere(~np.isfinite(values)).tolist():
             raise EnvironmentFault(f"{what} {values[tuple(bad[0])]} from environment {bad[0][0]} in evaluation")
 
 
 def endless(number: int, max_steps: int) -> EnvironmentFault:
-    """The error for environment `number`, whose episode has not ended."""
+    """The error for environment `number`, whose episode is too long."""
     return EnvironmentFault(
         f"environment {number} has not ended its episode in {max_steps:,} steps of evaluation: whole episodes have to "
         "end; allow more (--max-steps), or set a time limit (max_episode_steps where it is registered)"
@@ -65,7 +65,7 @@ def endless(number: int, max_steps: int) -> EnvironmentFault:
 
 
 def summary(agent: Agent[Any], returns: list[float]) -> dict[str, Any]:
-    """What is said of an evaluation whose episodes returned `returns`."""
+    """The result of an evaluation, from the returns of its episodes."""
     values = np.array(returns)
     return {
         "env": agent.env_id,

@@ -16,10 +16,10 @@ _SIGNS = {"config.json", "metrics.csv"}
 
 
 def find_runs(path: Path) -> list[Path]:
-    """`path` itself where it is a run, otherwise the runs below it, damaged ones too.
+    """`path` if it is a run, else all runs below it, damaged ones included.
 
-    A folder is a run's as soon as one of its files is in it; whatever lies below belongs to it. Raises RunFolderError
-    for a path that is no folder.
+    A folder is a run if one of a run's files is in it; what is below belongs to that run. Raises RunFolderError if
+    `path` is not a folder.
     """
     if not path.is_dir():
         raise RunFolderError(f"{path}: no such folder")
@@ -34,7 +34,7 @@ def _walk(path: Path) -> Iterator[Path]:
 
 
 class Listed(NamedTuple):
-    """One run in a few words: what it is, how far it is, what its last 100 episodes returned, when it last wrote."""
+    """A line of `minipg list runs`: a run, its progress and mean return, when it was last written, what is damaged."""
 
     path: Path
     written: float
@@ -47,7 +47,7 @@ class Listed(NamedTuple):
 
 
 def list_runs(path: Path) -> list[Listed]:
-    """The runs in a folder, the newest first. Raises RunFolderError where there is no such folder."""
+    """The runs in a folder, the newest first. Raises RunFolderError if there is no such folder."""
     return sorted((_listed(run) for run in find_runs(path)), key=lambda run: run.written, reverse=True)
 
 
@@ -70,14 +70,13 @@ def _listed(path: Path) -> Listed:
 
 
 def table_of(runs: list[Listed]) -> str:
-    """The runs as lines of text, a column for each thing said of them."""
+    """The runs as a table of text."""
     now = time.time()
     rows: list[tuple[str, ...]] = [("run", "algorithm", "environment", "seed", "steps", "return", "age", "")]
     for run in runs:
-        said = (
-            (run.algorithm, run.env, run.seed, run.steps, run.mean_return) if not run.damage else ("damaged", *[""] * 4)
-        )
-        rows.append((str(run.path), *said, age(now - run.written), run.damage))
+        facts = run.algorithm, run.env, run.seed, run.steps, run.mean_return
+        cells = ("damaged", "", "", "", "") if run.damage else facts
+        rows.append((str(run.path), *cells, age(now - run.written), run.damage))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = [str.ljust] * 3 + [str.rjust] * 4 + [str.ljust]
     return "\n".join(
@@ -87,7 +86,7 @@ def table_of(runs: list[Listed]) -> str:
 
 
 def age(seconds: float) -> str:
-    """How long ago, in the largest unit that is full."""
+    """A duration in its largest unit: 5 s, 3 min, 2 h, 1 d."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds // size:.0f} {unit}"

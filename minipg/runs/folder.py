@@ -1,14 +1,15 @@
-"""The folder of one run: config.json, metrics.csv (a row an update), checkpoints/, curve.png."""
+"""The folder of one run: config.json, metrics.csv, checkpoints/, curve.png."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import platform
+import re
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import InitVar, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,18 @@ from minipg.runtime.storage import cannot_write, write_json
 
 try:
     import fcntl
-except ImportError:  # not on this system: then two processes are not kept apart
+except ImportError:  # without it, two processes may train in one folder
     fcntl = None  # type: ignore[assignment]
+
+_NOT_IN_NAMES = r"[^\w.+-]"
 
 
 @dataclass(frozen=True)
 class RunFolder:
     """Paths inside one run's folder, and what is written there.
 
-    `path` is absolute, from the working folder or from `here`, as an environment may go elsewhere; `shown` is what the
-    caller called it.
+    `path` is absolute, as an environment may change the working folder: it is below the working folder, or below
+    `here`. `shown` is the path as the caller gave it.
     """
 
     path: Path
@@ -40,8 +43,11 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path | None, name: str, here: Path | None = None) -> RunFolder:
-        """A new folder, never one that exists: `path`, or one under `runs/` called after `name` and the time."""
-        stem = f"runs/{name.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+        """Make a new folder: `path`, or one below `runs/` whose name is `name` and the time.
+
+        In `name`, characters that not every file system allows become dashes. Raises RunFolderError if `path` exists.
+        """
+        stem = f"runs/{re.sub(_NOT_IN_NAMES, '-', name)}-{time.strftime('%Y%m%d-%H%M%S')}"
         numbered = [Path(stem), *(Path(f"{stem}-{k}") for k in range(2, 1000))]
         for candidate in [path] if path is not None else numbered:
             folder = cls(candidate, here)
@@ -56,7 +62,7 @@ class RunFolder:
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
-        """The folder of a run that was made before. Raises RunFolderError for anything else."""
+        """The folder of an earlier run. Raises RunFolderError if there is none at `path`."""
         if not (path / "config.json").is_file():
             what = "holds no run (no config.json)" if path.is_dir() else "no such folder"
             raise RunFolderError(f"{path}: {what}")
@@ -73,13 +79,20 @@ class RunFolder:
         return self.path / "curve.png"
 
     def write_config(self, description: dict[str, Any]) -> None:
-        """Everything needed to repeat the run, versions included."""
-        packages = ("minipg-rl", "numpy", "scipy", "numba", "gymnasium")
-        versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
+        """Write everything needed to repeat the run, with the versions of the packages that computed it."""
+        from importlib.metadata import version
+
+        import gymnasium
+        import numba
+        import numpy
+        import scipy
+
+        versions = {"python": platform.python_version(), "minipg-rl": version("minipg-rl")}
+        versions |= {package.__name__: package.__version__ for package in (numpy, scipy, numba, gymnasium)}
         write_json(self.path / "config.json", {**description, "versions": versions})
 
     def config(self) -> dict[str, Any]:
-        """What `write_config` wrote. Raises RunFolderError where that cannot be read."""
+        """Read what `write_config` wrote. Raises RunFolderError if that is impossible."""
         path = self.path / "config.json"
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
@@ -90,12 +103,21 @@ class RunFolder:
         return config
 
     def rows(self) -> list[dict[str, str]]:
-        """The table of metrics as it stands."""
+        """Every row that the table of metrics has now."""
         return list(MetricsReader(self.metrics).read())
+
+    def command(self, name: str, env_id: str) -> str:
+        """The command line `minipg NAME RUN` as it has to be typed, with `--env` where a file may not name it.
+
+        That is an id that names a module, as module:Id-v0 does: nothing that is named in a file is executed.
+        """
+        shown = str(self.shown)
+        run = shlex.quote(f"./{shown}" if shown.startswith("-") else shown)
+        return f"minipg {name} {run}" + (f" --env {shlex.quote(env_id)}" if ":" in env_id else "")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else trains in this folder for as long. Raises RunFolderError where somebody does."""
+        """Within, no other process can train in this folder. Raises RunFolderError if one does already."""
         path = self.path / ".lock"
         try:
             file = path.open("a")
@@ -104,9 +126,8 @@ class RunFolder:
         with file:
             if fcntl is not None:
                 try:
-                    fcntl.flock(
-                        file, fcntl.LOCK_EX | fcntl.LOCK_NB
-                    )  # until the file is closed, whatever ends the process
+                    # the lock ends when the file is closed, even if the process is killed
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     raise RunFolderError(f"{self.shown}: another process is training in this folder") from None
             yield

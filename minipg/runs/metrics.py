@@ -1,10 +1,10 @@
-"""Reading metrics.csv, however long it is and while somebody else is writing it."""
+"""Reading metrics.csv: of any length, and while another process writes it."""
 
 from __future__ import annotations
 
 import csv
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,14 +14,13 @@ from minipg.checks import Array
 from minipg.errors import RunFolderError
 
 _BLOCK = 1 << 20  # bytes read at once
-_TAIL = 1 << 16  # bytes that hold a last whole line for certain
+_TAIL = 1 << 16  # bytes in which there is always a whole line
 
 
 class MetricsReader:
-    """The rows of one metrics.csv, read on from where the last reading stopped.
+    """The rows of one metrics.csv. Each reading continues where the last one stopped.
 
-    Only lines that are whole count: a last line without its end is left for the next reading, a line of more or fewer
-    fields than the head is passed over.
+    A last line without an end is left for the next reading. A line with more or fewer fields than the head is skipped.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,17 +29,27 @@ class MetricsReader:
         self._offset = 0
 
     def read(self) -> Iterator[dict[str, str]]:
-        """The rows that are new since the last reading; all of them again where the file has become shorter."""
-        for line in self._lines():
-            if not self._head:
-                self._head = line.split(",")
-            elif row := self._row(line):
-                yield row
+        """The rows that are new since the last reading; all rows if the file has become shorter."""
+        for fields in self._rows():
+            yield dict(zip(self._head, fields, strict=True))
+
+    def columns(self, *names: str) -> dict[str, Array]:
+        """The columns `names` (by default all) of the new rows as numbers; other texts, and infinities, are NaN."""
+        columns: dict[str, array[float]] = {}
+        chosen: list[tuple[int, array[float]]] = []
+        for fields in self._rows():
+            if not chosen:
+                columns = {name: array("d") for name in self._head if not names or name in names}
+                chosen = [(self._head.index(name), column) for name, column in columns.items()]
+            for place, column in chosen:
+                column.append(number(fields[place]))
+        numbers = {name: np.array(column) for name, column in columns.items()}
+        return {name: np.where(np.isfinite(column), column, np.nan) for name, column in numbers.items()}
 
     def skip(self, samples: int) -> list[dict[str, str]]:
-        """About `samples` rows from all over the table, the last one among them; the next reading begins after it.
+        """About `samples` rows, evenly spread over the table, and the last one. The next reading begins after it.
 
-        Takes as long whatever the length of the table: it is not read, but looked into.
+        The time does not depend on the length of the table: only some places in it are read.
         """
         self._head, self._offset, size = [], 0, self._size()
         if size <= _TAIL:
@@ -58,9 +67,20 @@ class MetricsReader:
             self._offset = file.tell()
         return [*rows, *list(self.read())[-1:]]
 
+    def _rows(self) -> Iterator[list[str]]:
+        for line in self._lines():
+            if not self._head:
+                self._head = line.split(",")
+            elif fields := self._fields(line):
+                yield fields
+
     def _row(self, line: str) -> dict[str, str]:
+        fields = self._fields(line)
+        return dict(zip(self._head, fields, strict=True)) if fields else {}
+
+    def _fields(self, line: str) -> list[str]:
         fields = next(csv.reader([line])) if '"' in line else line.split(",")
-        return dict(zip(self._head, fields, strict=True)) if len(fields) == len(self._head) else {}
+        return fields if len(fields) == len(self._head) else []
 
     def _size(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
@@ -89,21 +109,11 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def read_columns(path: Path, *names: str) -> dict[str, Array]:
-    """Those of the columns of a metrics.csv that hold numbers, as `columns_of`, without rows that have no steps."""
-    columns = columns_of(MetricsReader(path).read(), *names)
+    """The columns of a metrics.csv that hold numbers, as `MetricsReader.columns`, without rows that have no steps."""
+    columns = MetricsReader(path).columns(*names)
     known = ~np.isnan(columns.get("steps", np.empty(0)))
     columns = {name: column[known] for name, column in columns.items()}
     return {name: column for name, column in columns.items() if not np.isnan(column).all()}
-
-
-def columns_of(rows: Iterable[dict[str, str]], *names: str) -> dict[str, Array]:
-    """The columns `names` (by default all) as numbers; what is none, or not finite, is NaN."""
-    columns: dict[str, array[float]] = {}
-    for row in rows:
-        for name in names or row:
-            columns.setdefault(name, array("d")).append(number(row.get(name, "")))
-    numbers = {name: np.array(column) for name, column in columns.items()}
-    return {name: np.where(np.isfinite(column), column, np.nan) for name, column in numbers.items()}
 
 
 def number(text: str) -> float:

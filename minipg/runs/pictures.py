@@ -1,4 +1,4 @@
-"""What every picture of a run shares: colours, panels, the axis of steps, and a file written whole."""
+"""What all pictures share: colours, panels, the axis of steps, and a file that is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from minipg.checks import Array
 from minipg.errors import ConfigError
 from minipg.runtime.storage import write_whole
 
-# Okabe and Ito's colours, which those who see fewer colours tell apart too
+# Okabe and Ito's colours, which can be told apart with any form of colour blindness
 BLUE, ORANGE, GREEN, VERMILLION, SKY_BLUE, PURPLE, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#999999",
 )  # fmt: skip
 OKABE_ITO = (BLUE, ORANGE, GREEN, VERMILLION, SKY_BLUE, PURPLE, "#000000", GREY)
 _FORMATS = (".png", ".pdf", ".svg")
-# letters that can still be read at half the size
+# the letters can be read at half the size
 _LOOK: dict[Any, Any] = {
     "font.size": 12, "axes.titlesize": 13, "axes.titlepad": 8, "legend.fontsize": 11, "legend.edgecolor": "none",
     "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False,
@@ -28,16 +28,16 @@ _LOOK: dict[Any, Any] = {
 
 
 def check_picture(path: Path) -> None:
-    """Raise ConfigError for a file name that is not a picture's."""
+    """Raise ConfigError unless `path` is the name of a picture."""
     if path.suffix not in _FORMATS or path.is_dir():
         raise ConfigError(f"output: expected a file that ends in {', '.join(_FORMATS)}, got {str(path)!r}")
 
 
 @contextlib.contextmanager
 def picture(path: Path, count: int, columns: int, size: tuple[float, float]) -> Iterator[tuple[Any, list[Any]]]:
-    """A figure and its `count` panels, each of `size` in inches, in rows of at most `columns`; saved when all is drawn.
+    """Within, draw on a figure with `count` panels; afterwards it is saved to `path`.
 
-    The file is written whole or not at all. Raises RunFolderError where it cannot be.
+    Every panel has `size` in inches; rows have at most `columns` panels. Raises RunFolderError if writing fails.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ def picture(path: Path, count: int, columns: int, size: tuple[float, float]) -> 
 
 
 def label_steps(axes: Any) -> None:
-    """The axis of environment steps: 20 k, 1 M."""
+    """Label the horizontal axis as environment steps: 20 k, 1 M."""
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     axes.set_xlabel("environment steps")
@@ -64,12 +64,12 @@ def label_steps(axes: Any) -> None:
 
 
 def legend_below(axes: Any, columns: int) -> None:
-    """The legend below the axis of steps, where it hides nothing."""
+    """Put the legend below the axis of steps, where it hides nothing."""
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns, columnspacing=1.2, handlelength=1.5)
 
 
 def thinned(y: Array, limit: int = 2000) -> Array:
-    """Indices of about `limit` values among which are the lowest and the highest of every stretch.   (T,) → (n,)."""
+    """Indices of at most `limit` values: the lowest and the highest of every stretch of y (T,).   → (n,)."""
     if len(y) <= limit:
         return np.arange(len(y))
     stretches = np.array_split(np.arange(len(y)), limit // 2)

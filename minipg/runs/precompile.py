@@ -1,7 +1,4 @@
-"""A first run, compiled by two processes.
-
-What one of them pickles is for the other, which it begins, and for nobody else.
-"""
+"""The kernels of a first run, compiled by two processes."""
 
 from __future__ import annotations
 
@@ -18,44 +15,46 @@ from minipg.algorithms import Agent
 from minipg.algorithms.precompile import compile_update, without_environments
 from minipg.runtime.compiling import when_compiling
 
-# with this process's own places of modules: of itself Python would look in the folder that it is in before them
+# with the path of this process; without `-I`, Python would look for modules in the working folder first
 _SECOND = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from minipg.runs.precompile import second
-second()
+from minipg.runs.precompile import compile_pickled
+compile_pickled()
 """
 
 
 @contextmanager
-def compiled_by_two(agent: Agent[Any]) -> Iterator[None]:
-    """While inside, a second process compiles an update's kernels, beside this one and as soon as it begins to.
+def compiling_in_two_processes(agent: Agent[Any]) -> Iterator[None]:
+    """Within, as soon as a kernel has to be compiled, a second process compiles the kernels of an update, too.
 
-    Each finds in Numba's cache what the other has compiled, and waits for what the other is at; what is compiled inside
-    other kernels, both compile. The second ends when it has compiled its part, at the latest with this context.
+    Each process finds in Numba's cache what the other has compiled, and waits for a kernel that the other is compiling.
+    What is inlined into several kernels is compiled by both. The second process ends when it has compiled all kernels,
+    or with this context.
     """
-    begun: list[subprocess.Popen[bytes]] = []
+    started: list[subprocess.Popen[bytes]] = []
 
-    def begin() -> None:
+    def start() -> None:
         places = json.dumps([path for path in sys.path if isinstance(path, str)])
-        with suppress(Exception), tempfile.TemporaryFile() as words:  # without it, the run is slower to begin
-            pickle.dump(without_environments(agent), words)
-            words.seek(0)
-            # a session of its own: a terminal's Ctrl-C is not its business
-            begun.append(subprocess.Popen([sys.executable, "-I", "-c", _SECOND, places], stdin=words,
-                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                          start_new_session=True))  # fmt: skip
+        # if this fails, compiling takes longer, and that is all
+        with suppress(Exception), tempfile.TemporaryFile() as pickled:
+            pickle.dump(without_environments(agent), pickled)
+            pickled.seek(0)
+            # in a session of its own, so that Ctrl-C in a terminal does not reach it
+            started.append(subprocess.Popen([sys.executable, "-I", "-c", _SECOND, places], stdin=pickled,
+                                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                            start_new_session=True))  # fmt: skip
 
     two = agent.backend.name == "numba" and agent.backend.threads > 1
     try:
-        with when_compiling(begin, kept=True) if two else nullcontext():
+        with when_compiling(start, kept=True) if two else nullcontext():
             yield
     finally:
-        for process in begun:
+        for process in started:
             process.kill()
             process.wait()
 
 
-def second() -> None:
-    """What the second process does: it rehearses the agent on its standard input."""
+def compile_pickled() -> None:
+    """Compile the kernels of the agent that is pickled on standard input: what the second process does."""
     compile_update(pickle.load(sys.stdin.buffer))

@@ -1,4 +1,4 @@
-"""Episodes one can look at: in a window, in an mp4 or in a gif."""
+"""Show episodes: in a window, in an mp4 or in a gif."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ HUMAN = "human"
 
 
 def target_of(target: str) -> str:
-    """`human`, or the film's file from the root on, wherever an environment goes.
+    """`human` as it is, or the absolute path of the film: an environment may change the working folder.
 
-    Raises ConfigError for what is neither, or where a package is missing.
+    Raises ConfigError for anything else, or if a package is missing.
     """
     path = Path(target)
     require(
@@ -58,10 +58,10 @@ def render(
     deterministic: bool = True,
     max_steps: int = MAX_STEPS,
 ) -> dict[str, Any]:
-    """Play `episodes`, as `evaluate` does but one after the other, in a window or into the file `target`.
+    """Play `episodes` one after the other, in a window ("human") or into the file `target`. Returns as `evaluate`.
 
-    The file is written whole or not at all. Raises ConfigError, EnvironmentFault, or RunFolderError where it cannot be
-    written, before anything is played.
+    The file is written whole or not at all. Raises ConfigError, EnvironmentFault, or RunFolderError if the file cannot
+    be written, before anything is played.
     """
     require_sense(episodes, seed, max_steps)
     target = target_of(target)
@@ -88,7 +88,7 @@ def _play(
     max_steps: int,
     returns: list[float],
 ) -> Iterator[Any]:
-    """What the environment shows, from first to last observation of every episode; what it paid goes into `returns`."""
+    """The frames of all episodes, from the first to the last observation; their returns are appended to `returns`."""
     for episode in range(episodes):
         obs, _ = guarded("when it was reset", env.reset, seed=None if episode else first_seed(seed))
         total, steps, ended = 0.0, 0, False
@@ -105,7 +105,7 @@ def _play(
 
 
 def _picture(frame: Any) -> Array:
-    """What an environment drew, as a picture (H, W, 3) of bytes. Raises EnvironmentFault for anything else."""
+    """The frame of an environment as (H, W, 3) of uint8. Raises EnvironmentFault for anything else."""
     picture = np.asarray(frame)
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         raise EnvironmentFault(
@@ -117,7 +117,7 @@ def _picture(frame: Any) -> Array:
 def _write_gif(file: BinaryIO, frames: Iterator[Array], rate: float) -> None:
     from PIL import Image
 
-    delay = max(2, round(100 / rate))  # hundredths of a second: all a gif knows, and viewers slow down a single one
+    delay = max(2, round(100 / rate))  # a gif counts hundredths of a second, and viewers show 1 as 10
     images = (
         Image.fromarray(frame).quantize(256, Image.Quantize.FASTOCTREE) for frame in at_delay(frames, rate, delay)
     )
@@ -125,7 +125,10 @@ def _write_gif(file: BinaryIO, frames: Iterator[Array], rate: float) -> None:
 
 
 def at_delay(frames: Iterable[T], rate: float, delay: int) -> Iterator[T]:
-    """Of `rate` frames a second what a film shows that changes every `delay` hundredths, some twice and some not."""
+    """Frames for a film with a frame every `delay` hundredths of a second, from `rate` frames a second.
+
+    Some frames are repeated or left out.
+    """
     shown = 0
     for k, frame in enumerate(frames, start=1):
         while shown * delay * rate < 100 * k:
@@ -146,7 +149,7 @@ def _write_mp4(file: BinaryIO, frames: Iterator[Array], rate: float) -> None:
             writer.send(first)
             for frame in frames:
                 writer.send(frame)
-        except OSError as error:  # all that ffmpeg said, its command line included
+        except OSError as error:  # its message is what ffmpeg printed, with the command line
             raise RunFolderError(f"cannot make the mp4: {describe(error)}") from error
         finally:
             writer.close()

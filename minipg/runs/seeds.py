@@ -1,4 +1,4 @@
-"""Several runs that differ by their seed, each in a process and a folder of its own."""
+"""Train several runs that differ by their seed, each in a process and a folder of its own."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipg.errors import ConfigError
-from minipg.runtime.signals import signals_heard
+from minipg.runtime.signals import signals_deferred
 
 _MOST = 10_000
-_ENDS_WITH_PARENT: Callable[[], Any] | None = None
+_END_WITH_PARENT: Callable[[], Any] | None = None
 if sys.platform == "linux":
-    # PR_SET_PDEATHSIG: a run whose parent is gone, however that ended, is told to save everything and end
-    _ENDS_WITH_PARENT = partial(ctypes.CDLL(None).prctl, 1, signal.SIGTERM)
+    # PR_SET_PDEATHSIG: when the parent ends in any way, the run receives SIGTERM, saves its state and ends
+    _END_WITH_PARENT = partial(ctypes.CDLL(None).prctl, 1, signal.SIGTERM)
 
 
 class Ended(NamedTuple):
-    """How the run of one seed ended: its account, empty where it failed, and what it said on standard error."""
+    """How the run of one seed ended: its summary, empty if it failed, and the last line of its standard error."""
 
     seed: int
     status: int
-    account: dict[str, Any]
-    said: str
+    summary: dict[str, Any]
+    message: str
 
 
 def seeds_of(text: str) -> list[int]:
-    """0-9 or 0,3,5 or both. Raises ConfigError."""
+    """The seeds in a text like 0-9 or 0,3,5. Raises ConfigError."""
     try:
         parts = [[int(bound) for bound in part.split("-")] for part in text.split(",")]
         seeds = [seed for part in parts for seed in range(part[0], min(part[-1], part[0] + _MOST) + 1)]
@@ -47,67 +47,68 @@ def seeds_of(text: str) -> list[int]:
     return seeds
 
 
-def place_of(folder: Path, seed: int, ending: str = "") -> Path:
-    """Where the run of a seed is in `folder`: its own folder or, with an ending, what it said, beside it."""
+def path_of(folder: Path, seed: int, ending: str = "") -> Path:
+    """The run folder of a seed in `folder`; with an ending, the file beside it with what the run printed."""
     return folder / f"seed{seed}{ending}"
 
 
-def train_seeds(
+def run_seeds(
     commands: Mapping[int, Sequence[str]], jobs: int, folder: Path, say: Callable[[str], None]
 ) -> tuple[dict[str, Any], int]:
-    """Run `minipg train *commands[seed]` for each seed, `jobs` at a time; an account of all, and a status.
+    """Run `minipg train *commands[seed]` for each seed, `jobs` at a time. Returns a summary of all, and a status.
 
-    What each prints goes to folder/seed0.json and seed0.log; one without a command has ended before, and its account is
-    there. A signal is handed on to every run, none is begun after it; on Linux they end by themselves, as after
-    SIGTERM, where this process is killed. The status is that of the first run that failed.
+    Each run prints to folder/seed0.json and seed0.log. A seed without a command has been trained before; its summary is
+    there. A signal is sent to every run, and no other run is started. If this process is killed on Linux, the runs end
+    as after SIGTERM. The status is that of the first run that failed.
     """
-    began, ended = time.perf_counter(), []
+    start, ended = time.perf_counter(), []
     for end in _ends(commands, jobs, folder, say):
         ended.append(end)
-        mean = end.account.get("mean_return")
-        told = f"mean return {mean:.1f}" if mean is not None else "no episode ended"
-        told = end.said if end.status and end.said else told
-        say(f"seed {end.seed}: {told}   ({len(ended)} of {len(commands)})")
+        mean = end.summary.get("mean_return")
+        result = f"mean return {mean:.1f}" if mean is not None else "no episode ended"
+        result = end.message if end.status and end.message else result
+        say(f"seed {end.seed}: {result}   ({len(ended)} of {len(commands)})")
     failed = sorted({*commands} - {end.seed for end in ended if not end.status})
     if failed:
-        say(f"not ended: seeds {', '.join(map(str, failed))}; minipg train --resume {folder} goes on with them")
-    accounts = [end.account for end in sorted(ended) if end.account]
-    returns = [account["mean_return"] for account in accounts if account["mean_return"] is not None]
-    account = {
-        "seeds": [account["seed"] for account in accounts],
-        "steps": sum(account["steps"] for account in accounts),
-        "seconds": round(time.perf_counter() - began, 3),
+        say(f"not finished: seeds {', '.join(map(str, failed))}; minipg train --resume {folder} continues them")
+    summaries = [end.summary for end in sorted(ended) if end.summary]
+    returns = [summary["mean_return"] for summary in summaries if summary["mean_return"] is not None]
+    summary = {
+        "seeds": [summary["seed"] for summary in summaries],
+        "steps": sum(summary["steps"] for summary in summaries),
+        "seconds": round(time.perf_counter() - start, 3),
         "mean_return": float(np.mean(returns)) if returns else None,
         "std_return": float(np.std(returns)) if returns else None,
-        "runs": [account["run"] for account in accounts],
+        "runs": [summary["run"] for summary in summaries],
         "failed": failed,
     }
-    return account, next((end.status for end in ended if end.status), 0)
+    return summary, next((end.status for end in ended if end.status), 0)
 
 
 def _ends(
     commands: Mapping[int, Sequence[str]], jobs: int, folder: Path, say: Callable[[str], None]
 ) -> Iterator[Ended]:
     running: dict[int, subprocess.Popen[bytes]] = {}
-    left, told = [seed for seed in commands if commands[seed]], 0
-    for seed in sorted(commands.keys() - left):
-        yield Ended(seed, 0, account_of(folder, seed), "")
-    with signals_heard(say) as signal_came:
+    waiting, sent = [seed for seed in commands if commands[seed]], 0
+    for seed in sorted(commands.keys() - waiting):
+        yield Ended(seed, 0, summary_of(folder, seed), "")
+    with signals_deferred(say) as signal_came:
         try:
-            while running or (left and not told):
-                while left and len(running) < jobs and not told:
-                    seed = left.pop(0)
+            while running or (waiting and not sent):
+                while waiting and len(running) < jobs and not sent:
+                    seed = waiting.pop(0)
                     running[seed] = _start(commands[seed], folder, seed)
-                if signal_came() and not told:
-                    told = signal_came()
+                if signal_came() and not sent:
+                    sent = signal_came()
                     for process in running.values():
-                        process.send_signal(told)
+                        process.send_signal(sent)
                 for seed in [seed for seed, process in running.items() if process.poll() is not None]:
                     code = running.pop(seed).returncode
-                    said = place_of(folder, seed, ".log").read_text(encoding="utf-8", errors="replace").splitlines()
+                    lines = path_of(folder, seed, ".log").read_text(encoding="utf-8", errors="replace").splitlines()
                     if code < 0:
-                        said = [f"killed by signal {-code} ({signal.strsignal(-code)})"]
-                    yield Ended(seed, code if code >= 0 else 128 - code, account_of(folder, seed), "".join(said[-1:]))
+                        lines = [f"killed by signal {-code} ({signal.strsignal(-code)})"]
+                    status = code if code >= 0 else 128 - code
+                    yield Ended(seed, status, summary_of(folder, seed), "".join(lines[-1:]))
                 time.sleep(0.05)
         finally:
             for process in running.values():
@@ -115,18 +116,18 @@ def _ends(
 
 
 def _start(args: Sequence[str], folder: Path, seed: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "minipg.cli", "train", *args, "--json"]
-    with place_of(folder, seed, ".json").open("wb") as out, place_of(folder, seed, ".log").open("wb") as log:
-        # a session of its own: a terminal's Ctrl-C comes to this process alone, which hands it on once
-        return subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True, preexec_fn=_ENDS_WITH_PARENT)
+    command = [sys.executable, "-m", "minipg", "train", *args, "--json"]
+    with path_of(folder, seed, ".json").open("wb") as out, path_of(folder, seed, ".log").open("wb") as log:
+        # in a session of its own, so that Ctrl-C in a terminal reaches this process alone, which sends it on once
+        return subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True, preexec_fn=_END_WITH_PARENT)
 
 
-def account_of(folder: Path, seed: int) -> dict[str, Any]:
-    """The account that a run printed, among whatever else its environment did; empty where there is none."""
-    path = place_of(folder, seed, ".json")
+def summary_of(folder: Path, seed: int) -> dict[str, Any]:
+    """The summary that a run printed, which is not always its last line; empty if there is none."""
+    path = path_of(folder, seed, ".json")
     for line in reversed(path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []):
         with contextlib.suppress(ValueError):
-            account = json.loads(line)
-            if isinstance(account, dict) and {"mean_return", "run", "seed", "steps"} <= account.keys():
-                return account
+            summary = json.loads(line)
+            if isinstance(summary, dict) and {"mean_return", "run", "seed", "steps"} <= summary.keys():
+                return summary
     return {}

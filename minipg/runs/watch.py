@@ -1,4 +1,4 @@
-"""A run while it trains in another process: what its folder tells, looked at again and again."""
+"""Show a run that trains in another process, by reading its folder again and again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 class Watcher:
-    """What is known of a run, from config.json and the end of metrics.csv. `look` again for what is new."""
+    """The state of a run, from config.json and the end of metrics.csv. `look` reads what is new."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -30,14 +30,14 @@ class Watcher:
         self._reader = MetricsReader(folder.metrics)
         self.row: dict[str, str] = {}
         self.history: list[tuple[float, float]] = []
-        self._see(self._reader.skip(4 * _WIDTH))
+        self._add(self._reader.skip(4 * _WIDTH))
 
     def look(self) -> None:
-        """Read what has been written since the last look. A longer run, as after a resumption, is noticed."""
+        """Read what has been written since the last look, config.json included: a resumed run may be longer."""
         self.config = self.folder.config()
-        self._see(list(self._reader.read()))
+        self._add(list(self._reader.read()))
 
-    def _see(self, rows: list[dict[str, str]]) -> None:
+    def _add(self, rows: list[dict[str, str]]) -> None:
         for row in rows:
             self.row = row
             if math.isfinite(mean := number(row.get("mean_return", ""))):
@@ -49,24 +49,24 @@ class Watcher:
 
     @property
     def total(self) -> int:
-        """The steps the run is to take; 0 where its config does not say."""
+        """The planned steps of the run; 0 if its config has none."""
         total = self.config.get("steps")
         return total if isinstance(total, int) else 0
 
     @property
     def steps(self) -> int:
-        """The steps it has taken."""
+        """The steps of the last row."""
         steps = number(self.row.get("steps", "0"))
         return int(steps) if math.isfinite(steps) else 0
 
     @property
     def done(self) -> bool:
-        """Whether it has taken them all."""
+        """Whether all planned steps are taken."""
         return bool(self.total) and self.steps >= self.total
 
 
 def watch(folder: RunFolder, console: Console) -> None:
-    """Show a run until its steps are taken; where there is no terminal, once. Ctrl-C is for the caller to catch."""
+    """Show a run until it is done; without a terminal, once. Ctrl-C raises KeyboardInterrupt, as elsewhere."""
     watcher = Watcher(folder)
     if not console.is_terminal:
         console.print(view(watcher), highlight=False, soft_wrap=True)
@@ -81,7 +81,7 @@ def watch(folder: RunFolder, console: Console) -> None:
 
 
 def view(watcher: Watcher) -> Group:
-    """What is shown: title, bar, and a line for each thing worth a glance."""
+    """A title, a bar of the steps, and the figures of the last row."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -107,12 +107,12 @@ def view(watcher: Watcher) -> Group:
 
 
 def written(folder: RunFolder) -> float | None:
-    """How many seconds ago the last row was written."""
+    """Seconds since the last row was written; None if there is none."""
     return time.time() - folder.metrics.stat().st_mtime if folder.metrics.exists() else None
 
 
 def figures_of(row: dict[str, str], ago: float | None) -> dict[str, str]:
-    """The figures of the last row, those of them that the algorithm has."""
+    """The figures of the last row, as text by name."""
     if not row or ago is None:
         return {"status": "no update has been made yet"}
     mean = number(row.get("mean_return", ""))
@@ -127,7 +127,7 @@ def figures_of(row: dict[str, str], ago: float | None) -> dict[str, str]:
 
 
 def sparkline(history: list[tuple[float, float]]) -> str:
-    """Means over equal stretches of steps as bars from the lowest to the highest; a stretch without any is left out."""
+    """Bars of the means over equal stretches of steps, from the lowest to the highest mean."""
     steps, means = np.transpose(history)
     span = steps[-1] - steps[0]
     places = np.minimum((steps - steps[0]) / (span or 1) * _WIDTH, _WIDTH - 1).astype(int)

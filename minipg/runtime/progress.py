@@ -1,4 +1,4 @@
-"""What a long run shows: a live line on a terminal, a plain line now and then elsewhere."""
+"""What a long run prints: a live bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -10,67 +10,79 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PLAIN_EVERY = 2.0  # seconds
+_LIVE_EVERY, _PLAIN_EVERY = 0.25, 2.0  # seconds
 
 
 class Progress:
-    """Shows rows of metrics as they come. Use as a context manager; `update` takes the row of each update."""
+    """Prints rows of metrics: on a terminal at most four a second, elsewhere one every two seconds, and the last.
+
+    Use as a context manager; call `update` with every row.
+    """
 
     def __init__(self, title: str, total: int, console: Console) -> None:
         self.title, self.total, self.console = title, total, console
         self._live: Any = None
-        self._bar: Any = None
-        self._shown = 0.0
-        self._last: dict[str, Any] | None = None
+        self._every = _LIVE_EVERY if console.is_terminal else _PLAIN_EVERY
+        self._printed = 0.0
+        self._pending: dict[str, Any] | None = None
 
     def __enter__(self) -> Progress:
+        self._printed = time.perf_counter()
         if self.console.is_terminal:
             from rich.live import Live
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
 
-            self._bar = Bar(
-                TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(),
-                TimeRemainingColumn(), TextColumn("left"), console=self.console, expand=True,
-            )  # fmt: skip
-            self._bar.add_task(self.title, total=self.total)
-            self._live = Live(self._bar, console=self.console, refresh_per_second=8)
-            self._live.start()
+            self._live = Live(self._bar(0), console=self.console, auto_refresh=False)
+            self._live.start(refresh=True)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._pending is not None:
+            self._print(self._pending)
         if self._live is not None:
             with contextlib.suppress(OSError):
                 self._live.stop()
-        elif self._last is not None:
-            self._plain(self._last)
 
     def say(self, line: str) -> None:
-        """A line that stays."""
-        say_on(self.console, line)
+        """Print a line that stays."""
+        print_line(self.console, line)
 
     def update(self, row: dict[str, Any]) -> None:
-        """Show the row of one update."""
-        if self._live is not None:
+        """Print the metrics of one update, unless others were printed a moment ago."""
+        if time.perf_counter() - self._printed < self._every:
+            self._pending = row
+        else:
+            self._print(row)
+
+    def _print(self, row: dict[str, Any]) -> None:
+        seconds = max(self.total - row["steps"], 0) / max(row["steps_per_second"], 1e-9)
+        if self._live is None:
+            self.say(f"{row['steps']:>9,}/{self.total:,} steps  {figures(row)}  {seconds:.0f} s left")
+        else:
             from rich.console import Group
             from rich.text import Text
 
-            self._bar.update(self._bar.task_ids[0], completed=min(row["steps"], self.total))
-            self._live.update(Group(self._bar, Text("  " + figures(row), overflow="ellipsis", no_wrap=True)))
-            return
-        self._last = row
-        now = time.perf_counter()
-        if now - self._shown >= _PLAIN_EVERY:
-            self._plain(row)
-            self._shown, self._last = now, None
+            minutes, rest = divmod(round(seconds), 60)
+            bar = self._bar(row["steps"], f"{minutes // 60}:{minutes % 60:02}:{rest:02} left")
+            with contextlib.suppress(OSError):
+                line = Text("  " + figures(row), overflow="ellipsis", no_wrap=True)
+                self._live.update(Group(bar, line), refresh=True)
+        self._printed, self._pending = time.perf_counter(), None
 
-    def _plain(self, row: dict[str, Any]) -> None:
-        left = max(self.total - row["steps"], 0) / max(row["steps_per_second"], 1e-9)
-        self.say(f"{row['steps']:>9,}/{self.total:,} steps  {figures(row)}  {left:.0f} s left")
+    def _bar(self, steps: int, left: str = "") -> Any:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        line = Table.grid(padding=(0, 1), expand=True)
+        for ratio in (None, 1, None, None):
+            line.add_column(ratio=ratio, no_wrap=True)
+        bar = ProgressBar(total=self.total, completed=min(steps, self.total))
+        line.add_row(Text(self.title), bar, f"{steps:,}/{self.total:,}", left)
+        return line
 
 
 def figures(row: dict[str, Any]) -> str:
-    """The figures worth a glance, those of them that the algorithm has."""
+    """The rate, the return, and what else of the row says how training goes."""
     parts = [
         f"{row['steps_per_second']:,.0f} steps/s",
         "no episode ended yet" if math.isnan(row["mean_return"]) else f"return {row['mean_return']:.1f}",
@@ -82,14 +94,14 @@ def figures(row: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def say_on(console: Console, line: str) -> None:
-    """A line as it is. A terminal that was closed, or a reader that has gone, is no reason to stop."""
+def print_line(console: Console, line: str) -> None:
+    """Print a line as it is. A terminal that was closed, or a pipe whose reader has ended, is no error."""
     with contextlib.suppress(OSError):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def lasting_console(stderr: bool = False) -> Console:
-    """A console that falls silent when its reader goes away, where others end the process."""
+    """A console that prints nothing more when its pipe is closed, where rich's own ends the process."""
     from rich.console import Console
 
     class Lasting(Console):

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal: as an error that unwinds, or as a wish to stop that can wait."""
+"""Ctrl-C, SIGTERM and a closed terminal: raised as an error, or remembered until the current update ends."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_TOGETHER = 1.0  # seconds: signals that nobody types, so near each other, are one wish
-_PATIENCE = 4  # times that a second signal is repeated to a thread that does not notice it
+_TOGETHER = 1.0  # seconds within which several signals, other than Ctrl-C, count as one
+_PATIENCE = 4  # how often a second signal is sent again to a main thread that does not react
 
-_reactions: list[tuple[Callable[[int], None], str]] = []  # of the contexts that are open, the innermost last
-_heard = 0  # signals to which this process has reacted
+_reactions: list[tuple[Callable[[int], None], str]] = []  # of the open contexts, the innermost last
+_handled = 0  # signals that this process has reacted to
 
 
 @contextlib.contextmanager
 def signals_raised() -> Iterator[None]:
-    """Within, each of the signals raises KeyboardInterrupt with its number, so that no file is left half-written."""
+    """Within, each signal raises KeyboardInterrupt with its number, so that no file is left half-written."""
 
     def react(number: int) -> None:
         raise KeyboardInterrupt(number)
@@ -32,11 +32,11 @@ def signals_raised() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def signals_heard(say: Callable[[str], None], last_words: str = "ended by force") -> Iterator[Callable[[], int]]:
-    """Within, the first signal is only remembered: the value is a function that gives its number, 0 before it comes.
+def signals_deferred(say: Callable[[str], None], last_words: str = "ended by force") -> Iterator[Callable[[], int]]:
+    """Within, the first signal is only remembered. Yields a function that returns its number, or 0 if none has come.
 
-    A second one raises KeyboardInterrupt at once, for whatever does not come to its end; and where that is code in C
-    that never returns, the process ends with these last words.
+    A second signal raises KeyboardInterrupt at once, in case the current update never ends. If that is because C code
+    does not return, the process is ended and `last_words` are its last line on standard error.
     """
     first, since = 0, 0.0
 
@@ -45,7 +45,7 @@ def signals_heard(say: Callable[[str], None], last_words: str = "ended by force"
         if not first:
             first, since = number, time.monotonic()
             say("stopping after this update; Ctrl-C again stops at once")
-        # the end of a parent is told once for each of its threads; nobody presses Ctrl-C by mistake twice
+        # the end of a parent process sends one signal for each of its threads; Ctrl-C twice is never an accident
         elif number == signal.SIGINT or time.monotonic() - since > _TOGETHER:
             raise KeyboardInterrupt(number)
 
@@ -54,7 +54,7 @@ def signals_heard(say: Callable[[str], None], last_words: str = "ended by force"
 
 
 def of_an_interrupt(error: BaseException | None) -> bool:
-    """Whether this is a KeyboardInterrupt, or was raised where one unwound, as a compiler does that is cut off."""
+    """Whether this is a KeyboardInterrupt, or was raised while one unwound, as an interrupted compiler does."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error is not None
@@ -62,7 +62,7 @@ def of_an_interrupt(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def _reacting(react: Callable[[int], None], last_words: str) -> Iterator[None]:
-    """Outside the main thread, and where somebody else handles them, signals are left alone."""
+    """Within, signals call `react`. Outside the main thread, and under other handlers, nothing is changed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -76,52 +76,52 @@ def _reacting(react: Callable[[int], None], last_words: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _installed() -> Iterator[None]:
-    ours = (signal.default_int_handler, signal.SIG_DFL)
-    before = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) in ours}
-    (watched, told), heard = socket.socketpair(), _heard
-    told.setblocking(False)
+    default = (signal.default_int_handler, signal.SIG_DFL)
+    before = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) in default}
+    (reader, writer), handled = socket.socketpair(), _handled
+    writer.setblocking(False)
     for number in before:
         signal.signal(number, _handler)
-    # the system's own handler writes there, whatever the main thread is in
-    told_before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    # the system's own handler writes every signal there, whatever the main thread is doing
+    writer_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     if hasattr(signal, "pthread_kill"):
-        threading.Thread(target=_watch, args=(watched, {*before}, heard), daemon=True, name="minipg-signals").start()
+        threading.Thread(target=_watch, args=(reader, {*before}, handled), daemon=True, name="minipg-signals").start()
     try:
         yield
     finally:
-        signal.set_wakeup_fd(told_before)
+        signal.set_wakeup_fd(writer_before)
         for number, old in before.items():
             signal.signal(number, old)
-        told.close()
+        writer.close()
 
 
 def _handler(number: int, frame: Any) -> None:
-    global _heard
-    _heard += 1
+    global _handled
+    _handled += 1
     _reactions[-1][0](number)
 
 
-def _watch(watched: socket.socket, numbers: set[int], heard: int) -> None:
-    """End the process where the main thread stays deaf to a second signal: it is in C, and does not return."""
-    came = 0
-    with watched:
-        while byte := watched.recv(1):
-            came += byte[0] in numbers
-            if came > 1 and _deaf(byte[0], heard + 1):
+def _watch(reader: socket.socket, numbers: set[int], handled: int) -> None:
+    """End the process if the main thread does not react to a second signal: it is in C code that does not return."""
+    count = 0
+    with reader:
+        while byte := reader.recv(1):
+            count += byte[0] in numbers
+            if count > 1 and _unresponsive(byte[0], handled + 1):
                 shown = "\x1b[?25h\n" * sys.stderr.isatty()  # a live display hides the cursor
                 os.write(2, f"{shown}minipg: {_reactions[-1][1]}\n".encode())
                 os._exit(128 + byte[0])
 
 
-def _deaf(number: int, first: int) -> bool:
-    """Whether the main thread has heard no more than the `first` signal, and hears none that is repeated."""
+def _unresponsive(number: int, first: int) -> bool:
+    """Whether the main thread has handled no more than `first` signals, and handles none that is sent again."""
     for _ in range(_PATIENCE):
         time.sleep(1)
-        if (heard := _heard) > first or not _reactions:
+        if (handled := _handled) > first or not _reactions:
             return False
-        # signals that come together are heard as one: only a further one tells whether anybody listens
+        # signals that arrive together are handled as one: only a new one shows whether the thread reacts
         signal.pthread_kill(threading.main_thread().ident or 0, number)
         time.sleep(0.5)
-        if _heard > heard:
+        if _handled > handled:
             return False
     return True

@@ -29,7 +29,7 @@ _DIGEST = 64  # hexadecimal digits
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a temporary file, then make it `path` in one step. Raises RunFolderError where that fails."""
+    """Let `write` fill a temporary file, then rename it to `path`. Raises RunFolderError if that fails."""
     temporary = None
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -43,7 +43,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         _sync_folder(path.parent)
     except BaseException as error:
         if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):  # renamed already
+            with contextlib.suppress(FileNotFoundError):  # it was renamed before the error
                 os.unlink(temporary)
         if isinstance(error, OSError):
             raise cannot_write(path, error) from error
@@ -51,7 +51,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have a renaming in `folder` outlive a power cut, where the system can."""
+    """Write the names in `folder` to the disk, if the system can, so that a renaming survives a power cut."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -61,12 +61,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> RunFolderError:
-    """The error that names the file and what the system said."""
+    """The error that names the file and the system's reason."""
     return RunFolderError(f"cannot write {path}: {error.strerror or error}")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`value` as indented JSON, which has no infinity and no NaN: they become null."""
+    """Write `value` as indented JSON. Infinity and NaN, which JSON does not have, become null."""
     text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
 
@@ -80,7 +80,7 @@ def _finite(value: Any) -> Any:
 
 
 def save_arrays(path: Path, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
-    """`arrays` by name and `meta` as JSON → `path`, an npz whose comment is the SHA-256 of all that is before it."""
+    """Write `arrays` by name and `meta` as JSON to an npz whose comment is the SHA-256 of all bytes before it."""
     description = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, **{_META: description}, **arrays)  # type: ignore[arg-type]
@@ -106,7 +106,7 @@ def load_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         raise AgentFileError(f"{path}: no such file") from error
     except AgentFileError:
         raise
-    except Exception as error:  # who made the checksum right may have written anything, and every parser has its errors
+    except Exception as error:  # a file with a right checksum may hold anything, and parsers raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise AgentFileError(f"{path}: damaged, or not a minipg agent file ({reason})") from error
     if not isinstance(meta, dict):
@@ -119,15 +119,15 @@ def _digest(content: bytes) -> bytes:
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
-    """One array of an npz. Nothing is allocated on the word of the file alone: what is claimed has to be there."""
+    """One array of an npz. Nothing is allocated from a claimed size alone: the bytes have to be there."""
     if entry.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{entry.filename} is packed")
+        raise ValueError(f"{entry.filename} is compressed")
     stream = io.BytesIO(archive.read(entry))
     read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(npy.read_magic(stream))
     if read_header is None:
         raise ValueError(f"{entry.filename} is of an unknown version")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a header that has to be mended is none that was written here
+        warnings.simplefilter("error")  # a header that NumPy has to repair was not written by save_arrays
         shape, fortran, dtype = read_header(stream)
     if dtype.hasobject:
         raise ValueError(f"{entry.filename} holds pickled objects, which minipg never loads")

@@ -1,4 +1,4 @@
-"""`minipg list`: what there is."""
+"""`minipg list`: the algorithms with their presets and the backends, or the runs in a folder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from minipg.commands.parsing import usage
 _RUNS = Path("runs")
 
 
-def list_command(args: list[str]) -> int:
-    """`minipg list`, or `minipg list runs [DIR]`, and its exit status."""
+def run(args: list[str]) -> int:
+    """`minipg list`, or `minipg list runs [DIR]`. Returns the exit status."""
     from minipg.algorithms.presets import PRESETS
     from minipg.runtime.backend import BACKENDS, why_no_device
 
@@ -21,8 +21,8 @@ def list_command(args: list[str]) -> int:
     for algorithm, presets in PRESETS.items():
         print(f"{algorithm}\n  presets: {', '.join(presets)}")
     no_device = why_no_device()
-    there = [name for name in BACKENDS if name != "cupy" or no_device is None]
-    print(f"backends\n  {', '.join(there)}" + (f"; no cupy: {no_device}" if no_device else ""))
+    usable = [name for name in BACKENDS if name != "cupy" or no_device is None]
+    print(f"backends\n  {', '.join(usable)}" + (f"; no cupy: {no_device}" if no_device else ""))
     return 0
 
 

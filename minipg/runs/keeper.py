@@ -1,0 +1,57 @@
+"""Saving a run while it learns: rows, checkpoints, and a whole state for an end that comes at any time."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from minipg.algorithms import Agent
+from minipg.runs.callbacks import Evaluation, score
+from minipg.runs.checkpoints import Checkpoints
+from minipg.runs.plan import Plan
+from minipg.runs.recorder import Recorder
+
+_SHARE = 200  # a state is taken again after so many times the time that taking it needs
+
+
+class Keeper:
+    """A callback that saves rows and checkpoints of a run, and holds a whole state of its agent.
+
+    What ends learning within an update leaves the agent incomplete. `state` is then what is saved: a state between two
+    updates, at most some hundredths of a second of training old.
+    """
+
+    def __init__(self, agent: Agent[Any], plan: Plan, checkpoints: Checkpoints, metrics: Recorder) -> None:
+        self.seconds, self.state = 0.0, agent.whole_state()
+        self._plan, self._checkpoints, self._metrics = plan, checkpoints, metrics
+        self._before, self._first, self._due = metrics.last.get("seconds", 0.0), agent.steps, plan.due(agent.steps)
+        self._taken, self._cost = time.perf_counter(), 0.0
+        self.evaluation: Evaluation | None = None
+        if plan.eval_every is not None:
+            self.evaluation = Evaluation(
+                plan.eval_every, plan.eval_episodes, 0, checkpoints.best, agent.steps, checkpoints.best_score()
+            )
+
+    def __call__(self, agent: Agent[Any], row: dict[str, Any]) -> None:
+        self.seconds = row["seconds"]
+        if self.evaluation is not None:
+            self.seconds -= self.evaluation.seconds
+            row["steps_per_second"] = (agent.steps - self._first) / self.seconds
+        row["seconds"] = self._before + self.seconds
+        self._metrics.append(row)
+        if (now := time.perf_counter()) - self._taken >= _SHARE * self._cost:
+            self.take(agent)
+            self._taken = time.perf_counter()
+            self._cost = self._taken - now
+        if self._due(agent.steps):
+            self._metrics.sync()
+            self.take(agent)
+            self._checkpoints.write(self.state)
+            if self.evaluation is None and math.isfinite(value := score(agent, row)):
+                self._checkpoints.write_best(agent, value)
+
+    def take(self, agent: Agent[Any]) -> None:
+        """Hold the agent's state as it is between two updates."""
+        if self.state.meta["steps"] < agent.steps:
+            self.state = agent.whole_state()
