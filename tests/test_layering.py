@@ -61,6 +61,7 @@ FLOORS = [
     ["minipg.policy", "minipg.value"],
     ["minipg.runtime.fisher_threads"],
     ["minipg.fisher", "minipg.objective"],
+    ["minipg.envs.values"],
     ["minipg.envs.faults"],
     ["minipg.envs.guard", "minipg.envs.messages", "minipg.envs.problems", "minipg.envs.register", "minipg.envs.spaces"],
     ["minipg.envs.compiled", "minipg.envs.device", "minipg.envs.pool", "minipg.envs.processes"],
