@@ -18,6 +18,7 @@ from gymnasium.vector.utils import batch_space
 from minipg.checks import Array, as_array, fitting, require
 from minipg.envs.drawing import RENDER_MODES, Drawing
 from minipg.envs.problems import actions_of, dynamics_of, generator_of, no_options, problem_of, spaces_of, stream_of
+from minipg.envs.register import compiled_spec
 from minipg.errors import ShapeError
 from minipg.kernels.cpu.classic_control.batch import kernels
 
@@ -115,6 +116,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         if render_mode is not None:
             self._drawing = Drawing(name, render_mode)
             self.metadata["render_fps"] = self._drawing.render_fps
+        self.spec = compiled_spec(name, self.time_limit)
         self.single_observation_space, self.single_action_space = spaces_of(self.problem)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)

@@ -19,6 +19,7 @@ from gymnasium.vector.utils import batch_space
 
 from minipg.checks import Array, fitting, require
 from minipg.envs.problems import actions_of, no_options, problem_of, spaces_of
+from minipg.envs.register import compiled_spec
 from minipg.runtime.backend import Backend, to_host
 
 _STATE = ("state", "elapsed", "episode", "obs", "returns", "lengths")
@@ -47,6 +48,7 @@ class DeviceVectorEnv(VectorEnv[Array, Array, Array]):
         self.time_limit = self.problem.time_limit if max_episode_steps is None else max_episode_steps
         require(self.time_limit >= 1, "max_episode_steps", "an integer ≥ 1", max_episode_steps)
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.spec = compiled_spec(name, self.time_limit)
         self.single_observation_space, self.single_action_space = spaces_of(self.problem)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)

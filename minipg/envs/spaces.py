@@ -32,6 +32,7 @@ class ObservationCodec:
         self.space, self.size = space, spaces.flatdim(space)
         if self.size == 0:
             raise ConfigError(f"observation space {space} is not supported: it holds no numbers")
+        self.signature = signature(space)
         self._leaves = list(_leaves(space))
         self._whole = not isinstance(space, spaces.Dict | spaces.Tuple)
 
@@ -129,6 +130,32 @@ def _leaves(space: spaces.Space[Any]) -> Iterator[_Leaf]:
         yield _Leaf(space)
 
 
+def signature(space: spaces.Space[Any], bounds: bool = False) -> str:
+    """What a network depends on in a space, as text that is equal for equal spaces; `bounds`: those of a Box too.
+
+    Nothing depends on the bounds of observations. Actions are clipped or scaled to theirs.
+    """
+    if isinstance(space, spaces.Dict):
+        return f"Dict({', '.join(f'{key!r}: {signature(part, bounds)}' for key, part in space.items())})"
+    if isinstance(space, spaces.Tuple):
+        return f"Tuple({', '.join(signature(part, bounds) for part in space.spaces)})"
+    if isinstance(space, spaces.Box):
+        kind = {"f": "float", "b": "bool"}.get(space.dtype.kind, "int")
+        limits = [_few(space.low), _few(space.high)] if bounds else []
+        return f"Box({', '.join([*limits, str(space.shape), kind])})"
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        size = space.n if isinstance(space, spaces.Discrete) else space.nvec.tolist()
+        start = f", start={np.asarray(space.start).tolist()}" if np.any(space.start) else ""
+        return f"{type(space).__name__}({size}{start})"
+    return f"MultiBinary({space.shape})" if isinstance(space, spaces.MultiBinary) else str(space)
+
+
+def _few(numbers: Array) -> str:
+    """An array as one number where all are equal; to six digits, as versions may round bounds otherwise."""
+    texts = [f"{number:.6g}" for number in np.ravel(numbers)]
+    return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
+
+
 def _has_fixed_size(space: spaces.Space[Any]) -> bool:
     if isinstance(space, spaces.Dict):
         return all(_has_fixed_size(part) for part in space.values())
@@ -146,6 +173,7 @@ class ActionCodec:
 
     def __init__(self, space: spaces.Space[Any], squash: bool = False) -> None:
         self.space: Any = space
+        self.signature = signature(space, bounds=True)
         self.shape = space.shape or ()
         self.discrete = isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
         if not self.discrete and not (isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)):
