@@ -28,13 +28,12 @@ def altered(envs: list[Env], fresh: Env) -> str:
     Attributes that reset and step change are state and may differ. So `fresh` is played here, for two episodes or 100
     steps. Only numbers, strings, arrays, spaces and what consists of them are compared.
     """
-    kinds, before = [type(layer) for layer in layers(fresh)], _attributes(fresh)
-    _play(fresh)
-    after = _attributes(fresh)
-    fixed = {name: value for name, value in before.items() if name in after and equal(value, after[name])}
+    kinds, fixed = _kinds(fresh), _attributes(fresh)
+    for now in _played(fresh):
+        fixed = {name: value for name, value in fixed.items() if name in now and equal(value, now[name])}
     for env in envs:
-        if [type(layer) for layer in layers(env)] != kinds:
-            return f"it is {shown(env)}, gymnasium.make makes {shown(fresh)}"
+        if _kinds(env) != kinds:
+            return f"it is {_kinds(env)}, and gymnasium.make makes {kinds}"
         now = _attributes(env)
         for name, value in fixed.items():
             if name not in now or not equal(value, now[name]):
@@ -42,18 +41,27 @@ def altered(envs: list[Env], fresh: Env) -> str:
     return ""
 
 
-def _play(env: Env) -> None:
+def _kinds(env: Env) -> str:
+    return " of ".join(type(layer).__name__ for layer in layers(env))
+
+
+def _played(env: Env) -> Iterator[dict[str, Any]]:
+    """The attributes of an environment while random actions are played: at the beginnings and ends of episodes."""
     try:
         env.action_space.seed(0)
         env.reset(seed=0)
-        episodes = 1
-        for _ in range(_STEPS):
+        yield _attributes(env)
+        episodes = 0
+        for t in range(_STEPS):
             _, _, terminated, truncated, _ = env.step(env.action_space.sample())
-            if terminated or truncated:
-                env.reset()
+            ended = terminated or truncated
+            if ended or t < 2 or t == _STEPS - 1:
+                yield _attributes(env)
+            if ended:
                 episodes += 1
-            if episodes > 2:
-                return
+                if episodes == 2:
+                    return
+                env.reset()
     except Exception:  # an environment may raise anything, and random actions may be why
         return
 

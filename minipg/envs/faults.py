@@ -46,6 +46,7 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: gym.Env[Any, Any], number: int) -> None:
         super().__init__(env)
         self.number = number
+        require_spaces(env)
         box = isinstance(env.observation_space, spaces.Box)
         self._shape, self._dtype = (env.observation_space.shape, env.observation_space.dtype) if box else (None, None)
 
@@ -110,6 +111,13 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
 
     def _strange(self, what: str, expected: str) -> Misbehaviour:
         return Misbehaviour(f"{what} from environment {self.number}", f"expected {expected}")
+
+
+def require_spaces(env: gym.Env[Any, Any]) -> None:
+    """Raise EnvironmentFault for an environment without spaces."""
+    for name in ("observation_space", "action_space"):
+        if not hasattr(env, name):
+            raise EnvironmentFault(f"environment {type(env.unwrapped).__name__} has no {name}")
 
 
 def column(what: str, values: Any, count: int, kinds: str, expected: str) -> Array:

@@ -11,7 +11,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from minipg.checks import require
-from minipg.envs.faults import Checked, describe
+from minipg.envs.faults import Checked, describe, require_spaces
 from minipg.envs.guard import missing_extra
 from minipg.envs.recipe import Env, EnvFunction, Maker, NotRepeatable, Recipe, Vector, name_of, recipe_of, resolve
 from minipg.envs.recipe_file import with_ale
@@ -88,6 +88,7 @@ def _in_processes(env: Maker, num_envs: int, timeout: float) -> Vector:
     from minipg.envs.processes import ProcessVectorEnv
 
     like = env.first if isinstance(env, EnvFunction) else make_env(env)
+    require_spaces(like)
     if isinstance(env, str):
         assert like.spec is not None  # gymnasium.make sets it
         make: Any = Recipe(like.spec).make  # a process may lack the registration

@@ -20,10 +20,9 @@ Env: TypeAlias = gym.Env[Any, Any]
 Vector: TypeAlias = VectorEnv[Any, Any, Any]
 
 _WRAPPERS = "gymnasium.wrappers."
-# Gymnasium's wrappers that change nothing an agent sees: they draw, record or check
 _WATCHING = {"PassiveEnvChecker", "HumanRendering", "RecordVideo", "RenderCollection"}
 _WATCHING_VECTORS = {"RecordEpisodeStatistics", "DictInfoToList", "HumanRendering", "RecordVideo"}
-# and those with running statistics, which a new wrapper would not have
+# wrappers with running statistics, which a new one would not have
 _LEARNING = {"NormalizeObservation", "NormalizeReward"}
 
 
@@ -124,7 +123,7 @@ def layers(env: Env) -> list[Env]:
     """The wrappers of an environment and the environment itself, from the outside in, without those that only watch."""
     found = []
     while isinstance(env, gym.Wrapper):
-        if not isinstance(env, Checked) and not _is_gymnasiums(env, _WATCHING):
+        if not isinstance(env, Checked) and not is_watching(type(env)):
             found.append(env)
         env = env.env
     return [*found, env]
@@ -151,7 +150,7 @@ def recipe_of(env: Env) -> Recipe:
 def recipe_of_vector(envs: Vector) -> tuple[Recipe, list[Env]]:
     """The recipe of the environments in a vector, and those of them that can be seen. Raises NotRepeatable."""
     while isinstance(envs, VectorWrapper):
-        if not _is_gymnasiums(envs, _WATCHING_VECTORS):
+        if not _is_gymnasiums(type(envs), _WATCHING_VECTORS):
             raise NotRepeatable(f"the vector wrapper {type(envs).__name__} does not record how it was made")
         envs = envs.env
     seen = list(envs.envs) if type(envs) is SyncVectorEnv else []
@@ -183,7 +182,7 @@ def _of_make_vec(spec: EnvSpec) -> Recipe:
 def _arguments(wrapper: Env) -> dict[str, Any]:
     """The arguments of a wrapper besides env."""
     kind = type(wrapper)
-    if _is_gymnasiums(wrapper, _LEARNING):
+    if _is_gymnasiums(kind, _LEARNING):
         hint = "normalize_obs" if "Obs" in kind.__name__ else "normalize_reward"
         raise NotRepeatable(
             f"the wrapper {kind.__name__} has statistics that a new one lacks (minipg's {hint} saves its own)"
@@ -198,8 +197,13 @@ def _arguments(wrapper: Env) -> dict[str, Any]:
     )
 
 
+def is_watching(wrapper: Any) -> bool:
+    """Whether this class of Gymnasium's changes nothing that an agent sees: it draws, records or checks."""
+    return _is_gymnasiums(wrapper, _WATCHING)
+
+
 def _is_gymnasiums(wrapper: Any, names: set[str]) -> bool:
-    return type(wrapper).__module__.startswith(_WRAPPERS) and type(wrapper).__name__ in names
+    return isinstance(wrapper, type) and wrapper.__module__.startswith(_WRAPPERS) and wrapper.__name__ in names
 
 
 def _without_window(kwargs: dict[str, Any]) -> dict[str, Any]:

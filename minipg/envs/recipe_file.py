@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from minipg.envs.recipe import NotRepeatable, Recipe
+from minipg.envs.recipe import NotRepeatable, Recipe, is_watching
 from minipg.envs.values import shown
 
 _SPEC = ("max_episode_steps", "order_enforce")
@@ -46,10 +46,17 @@ def describe_recipe(recipe: Recipe) -> dict[str, Any]:
 def read_recipe(description: dict[str, Any]) -> Recipe:
     """The inverse of `describe_recipe`. Raises NotRepeatable for what is not here, others for a damaged description."""
     registered = registered_as(description["id"])
-    wrappers = tuple((_wrapper(entry), decode(arguments)) for entry, arguments in description["wrappers"])
+    wrappers = tuple((_wrapper(entry), _arguments(arguments)) for entry, arguments in description["wrappers"])
     changes = {name: description[name] for name in _SPEC}
-    spec = replace(registered, kwargs=decode(description["kwargs"]), additional_wrappers=(), **changes)
+    spec = replace(registered, kwargs=_arguments(description["kwargs"]), additional_wrappers=(), **changes)
     return Recipe(spec, wrappers, bool(description["vector"]))
+
+
+def _arguments(encoded: Any) -> dict[str, Any]:
+    arguments = decode(encoded)
+    if not isinstance(arguments, dict) or not all(isinstance(name, str) for name in arguments):
+        raise ValueError(f"{shown(arguments)} for arguments by name")
+    return arguments
 
 
 def registered_as(env_id: str) -> EnvSpec:
@@ -77,11 +84,10 @@ def describe_id(env_id: str) -> dict[str, Any]:
 
 
 def require_same_id(env_id: str, description: dict[str, Any]) -> None:
-    """Raise NotRepeatable where the id means something else here than it did when it was described."""
-    if description and (now := describe_id(env_id)) and now != description:
-        changes = [
-            f"{name} is {now.get(name)} and was {was}" for name, was in description.items() if now.get(name) != was
-        ]
+    """Raise NotRepeatable where this id means something else here than it did when it was described."""
+    now = describe_id(env_id)
+    if now and description.get("id") == env_id and now != description:
+        changes = [f"{name} is {now[name]} and was {was}" for name, was in description.items() if now.get(name) != was]
         raise NotRepeatable(f"{env_id} is registered in another way here ({'; '.join(changes)})")
 
 
@@ -106,6 +112,8 @@ def found(reference: str) -> Any:
 
 def _wrapper(reference: Any) -> Callable[..., Any]:
     wrapper = found(str(reference))
+    if is_watching(wrapper):  # it might write files
+        raise NotRepeatable(f"its wrapper {reference} does not belong in a file")
     if not (isinstance(wrapper, type) and issubclass(wrapper, gym.Wrapper)):
         module = str(reference).partition(":")[0]
         raise NotRepeatable(f"its wrapper {reference} is not here, and a file imports nothing (import {module} first)")

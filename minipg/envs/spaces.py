@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,9 @@ class ObservationCodec:
         except Outside as error:
             row = "" if error.row is None else f" in row {error.row}"
             raise ShapeError(f"obs{error.part}: expected {error.expected}, got {error.found}{row}") from error
-        with np.errstate(over="ignore"):  # what is too large for the dtype becomes infinite, which is looked for next
-            rows = rows.astype(dtype)
+        # what is too large for the dtype becomes infinite, which is looked for next
+        with nullcontext() if rows.dtype == dtype else np.errstate(over="ignore"):
+            rows = np.array(rows, dtype)
         if np.count_nonzero(np.isfinite(rows)) < rows.size:
             row, component = np.argwhere(~np.isfinite(rows))[0]
             place = f"component {component}" + ("" if count is None else f" of row {row}")
@@ -83,7 +85,7 @@ class ObservationCodec:
 
     def _count(self, obs: Any) -> int | None:
         """How many observations these are, None for a single one. Raises Outside where it is neither."""
-        part, space, value = next(parts(self.space, obs))
+        part, space, value = ("", self.space, obs) if self._whole else next(parts(self.space, obs))
         shape, one = as_numpy(value).shape, space.shape or ()
         if shape == one:
             return None
