@@ -1,4 +1,4 @@
-"""What every public function asks of its arrays before a kernel sees them."""
+"""Checks of arguments, before a kernel or a setting sees them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any, x
         array = value if ready else np.require(value, dtype, ["C", "W"])
     else:
         array = xp.ascontiguousarray(xp.asarray(value, dtype))
-    # the usual cases, soon told
+    # the two usual cases first: this runs at every step
     same = array.shape == shape or (array.ndim > 0 and shape == (None, *array.shape[1:]))
     if not same and (
         array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True))
@@ -45,7 +45,7 @@ def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any, x
 
 
 def fitting(saved: dict[str, Array], like: dict[str, Array]) -> dict[str, Array]:
-    """Copies of the saved arrays, which have the names, shapes and dtypes of those of `like`. Raises ShapeError."""
+    """Copies of the `saved` arrays. Raises ShapeError unless they have the names, shapes and dtypes of `like`."""
     if set(saved) != set(like):
         raise ShapeError(f"state: expected the arrays {', '.join(like)}, got {', '.join(map(str, saved))}")
     for name, array in like.items():
@@ -55,7 +55,7 @@ def fitting(saved: dict[str, Array], like: dict[str, Array]) -> dict[str, Array]
 
 
 def as_flat(name: str, value: Any, size: int, xp: Any = np) -> Array:
-    """`value` as a flat float32 or float64 vector of `size` entries: what a parameter vector has to be."""
+    """A parameter vector: `value` as `size` entries of float32 or float64. Raises ShapeError for any other dtype."""
     array = xp.asarray(value)
     if array.dtype not in _FLOATS:
         raise ShapeError(f"{name}: expected float32 or float64, got {array.dtype}")
@@ -73,14 +73,39 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def require_types(config: Any) -> None:
-    """Raise ConfigError for a field of a config dataclass whose value is not of the type it is declared with."""
+    """Check every field of a config dataclass against its declared type, and turn NumPy scalars into Python numbers.
+
+    Lists and arrays become tuples where a tuple is declared. Raises ConfigError.
+    """
     for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), str(field.type)
-        values, kind = (value, "int") if kind == "tuple[int, ...]" else ((value,), kind)
+        value, declared = getattr(config, field.name), str(field.type)
+        several = declared == "tuple[int, ...]"
+        if several and isinstance(value, list | np.ndarray):
+            value = tuple(value)
+        expected = declared
+        if callable(value) and hasattr(config, "schedule"):  # as stable-baselines3 takes a learning rate
+            expected += "; schedule='linear' lowers rates over the run"
+        values, kind = (value, "int") if several else ((value,), declared)
         fits = isinstance(values, tuple) and all(
             isinstance(v, _KINDS[kind]) and (kind == "bool" or not isinstance(v, bool)) for v in values
         )
-        require(fits, field.name, str(field.type), value)
+        require(fits, field.name, expected, value)
+        object.__setattr__(config, field.name, tuple(map(_as_python, values)) if several else _as_python(value))
+
+
+def _as_python(value: Any) -> Any:
+    """A NumPy scalar as a Python number, which JSON can hold."""
+    for kind, python in ((np.bool_, bool), (np.integer, int), (np.floating, float)):
+        if isinstance(value, kind):
+            return python(value)
+    return value
+
+
+def as_int(name: str, value: Any, least: int = 0) -> int:
+    """`value` as a Python integer. Raises ConfigError unless it is an integer, of Python or NumPy, ≥ `least`."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    require(whole and value >= least, name, f"an integer ≥ {least}", value)
+    return int(value)
 
 
 def require(condition: bool, name: str, expected: str, got: Any) -> None:

@@ -1,9 +1,26 @@
-"""The errors a caller can cause, each with a message that says what was expected and what came."""
+"""The errors a caller can cause. Each message says what was expected and what came."""
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+_NEAR = 0.5  # how alike two names have to be, from 0 to 1, for one to be suggested for the other
+_FEW = 12  # of so few known names all are listed
+
+# names of the same settings in stable-baselines3, CleanRL and papers, and ours
+_ELSEWHERE = {
+    "lr": ("learning_rate",), "total_timesteps": ("total_steps", "steps"), "timesteps": ("total_steps", "steps"),
+    "n_envs": ("num_envs",), "num_steps": ("n_steps",), "net_arch": ("hidden",), "activation_fn": ("activation",),
+    "ent_coeff": ("ent_coef",), "entropy_coef": ("ent_coef",), "lam": ("gae_lambda",), "lambda": ("gae_lambda",),
+    "discount": ("gamma",), "clip_coef": ("clip_range",), "clip_range_vf": ("vf_clip_range",),
+    "update_epochs": ("n_epochs",), "batch_size": ("minibatch_size",), "num_minibatches": ("minibatch_size",),
+    "norm_adv": ("normalize_advantage",), "anneal_lr": ("schedule",), "lr_schedule": ("schedule",),
+    "target_kl": ("max_kl",), "delta": ("max_kl",), "cg_damping": ("damping",), "cg_max_steps": ("cg_iters",),
+    "line_search_shrinking_factor": ("backtrack_coeff",), "line_search_max_iter": ("backtrack_iters",),
+    "n_critic_updates": ("vf_epochs",), "device": ("backend",), "tensorboard_log": ("tensorboard",),
+}  # fmt: skip
 
 
 class MinipgError(Exception):
@@ -31,7 +48,7 @@ class EnvironmentFault(MinipgError):
 
 
 class AgentFileError(MinipgError):
-    """An agent file that is damaged, foreign, or does not fit."""
+    """An agent file that is damaged, written by something else, or made for another environment or algorithm."""
 
 
 class RunFolderError(MinipgError):
@@ -39,8 +56,34 @@ class RunFolderError(MinipgError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """The error for a name that is not known: it lists the nearest known ones, or all of a short list."""
+    """The error for a name that is not known. It suggests the nearest known ones, or lists all of a few."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or (names if len(names) <= 12 else [])
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return UnknownNameError(f"unknown {kind} {name!r}{hint}")
+    if near := _near(name, names):
+        return UnknownNameError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
+    listed = f"; expected {', '.join(names)}" if len(names) <= _FEW else ""
+    return UnknownNameError(f"unknown {kind} {name!r}{listed}")
+
+
+def _near(name: str, names: list[str]) -> list[str]:
+    plain = _plain(name)
+    same = [known for known in names if _plain(known) == plain]
+    same += [known for known in names if _plain(known) in _ELSEWHERE.get(plain, ())]
+    if same:
+        return same
+
+    def likeness(known: str) -> tuple[float, float]:
+        # without the version first: two environments are not alike because both are a v1
+        stems = _stem(plain), _stem(_plain(known))
+        return SequenceMatcher(None, *stems).ratio(), SequenceMatcher(None, plain, _plain(known)).ratio()
+
+    likest = sorted(((likeness(known), known) for known in names), reverse=True)[:3]
+    return [known for (stem, _), known in likest if stem >= _NEAR]
+
+
+def _plain(name: str) -> str:
+    """A name without what only its spelling adds: case, the dashes of a flag."""
+    return name.lower().removeprefix("--").replace("-", "_")
+
+
+def _stem(plain: str) -> str:
+    return re.sub(r"_v\d+$", "", plain)

@@ -1,5 +1,7 @@
 """The compiled classic control problems are Gymnasium's, to the bit."""
 
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -306,6 +308,60 @@ def test_what_they_return_is_the_callers_to_keep():
         np.testing.assert_array_equal(array, copy)
 
 
+@each
+def test_the_pictures_are_gymnasiums(name, monkeypatch):
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    ours, theirs = (gym.make(env_id, render_mode="rgb_array") for env_id in (f"minipg/{name}", name))
+    rng = np.random.default_rng(0)
+    for env in (ours, theirs):
+        env.reset(seed=3)
+    for _ in range(4):
+        frame = ours.render()
+        np.testing.assert_array_equal(frame, theirs.render(), strict=True)
+        act = actions(name, rng)
+        for env in (ours, theirs):
+            env.step(act)
+    assert (frame != ours.render()).any()
+    assert ours.metadata["render_fps"] == theirs.metadata["render_fps"]
+    window = gym.make(f"minipg/{name}", render_mode="human")
+    window.reset(seed=0)
+    window.step(act)
+    assert window.render() is None
+    window.close()
+
+
+@each_mode
+def test_a_vector_draws_the_picture_of_each_environment(mode):
+    pytest.importorskip("pygame")
+    ours = compiled("Pendulum-v1", mode=mode, render_mode="rgb_array", max_episode_steps=3)
+    theirs = in_line("Pendulum-v1", mode=mode, render_mode="rgb_array", max_episode_steps=3)
+    rng = np.random.default_rng(0)
+    for envs in (ours, theirs):
+        envs.reset(seed=3)
+    for _ in range(3 if mode == AutoresetMode.DISABLED else 6):
+        act = actions("Pendulum-v1", rng, 3)
+        for envs in (ours, theirs):
+            envs.step(act)
+        np.testing.assert_array_equal(np.stack(ours.render()), np.stack(theirs.render()))
+    assert compiled("Pendulum-v1").render() is None
+
+
+def test_without_pygame_a_compiled_environment_is_made_and_says_what_is_missing_when_it_is_drawn(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    env = gym.make("minipg/CartPole-v1", render_mode="rgb_array")
+    env.reset(seed=0)
+    with pytest.raises(gym.error.DependencyNotInstalled, match="pygame"):
+        env.render()
+
+
+def test_a_mode_in_which_nothing_can_be_drawn_is_refused():
+    with pytest.raises(ConfigError, match="render_mode: expected None, human or rgb_array, got 'ansi'"):
+        CompiledEnv("CartPole-v1", render_mode="ansi")
+    with pytest.raises(ConfigError, match="render_mode: expected None or rgb_array, got 'human'"):
+        CompiledVectorEnv("CartPole-v1", render_mode="human")
+
+
 @pytest.mark.parametrize(
     "name,act,message",
     [
@@ -334,9 +390,11 @@ def test_other_mistakes_are_named_too():
         compiled("CartPole-v1").reset(options={"low": 0})
     with pytest.raises(ShapeError, match="seed: expected an integer or 3 of them, got 2"):
         compiled("CartPole-v1").reset(seed=[1, 2])
-    for env in (CompiledEnv("CartPole-v1"), compiled("CartPole-v1", 1)):
+    for env in (CompiledEnv("CartPole-v1", "rgb_array"), compiled("CartPole-v1", 1, render_mode="rgb_array")):
         with pytest.raises(ResetNeeded):
             env.step(np.array([0]) if isinstance(env, CompiledVectorEnv) else 0)
+        with pytest.raises(ResetNeeded):
+            env.render()
     envs = compiled("CartPole-v1", 1, AutoresetMode.DISABLED)
     envs.reset(seed=0)
     while not envs.step(np.array([1]))[2][0]:

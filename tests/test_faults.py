@@ -101,7 +101,7 @@ def test_a_misdeed_is_said_in_one_line_and_nothing_is_learnt_from_it(misdeed, ve
 
 def test_what_cannot_be_sent_from_its_process_ends_the_run_at_once(apart, caplog):
     agent = TRPO(Seeded(apart, 0, MISDEEDS.index("cannot be sent")), **SMALL)
-    says = "environment 1 showed what cannot be sent from its process at step 22: TypeError: a thing of this process"
+    says = "environment 1 returned what cannot be sent from its process at step 22: TypeError: a thing of this process"
     with pytest.raises(EnvironmentFault, match=re.escape(says)):
         agent.learn(64)
     assert (agent.updates, caplog.records) == (1, [])
@@ -110,10 +110,10 @@ def test_what_cannot_be_sent_from_its_process_ends_the_run_at_once(apart, caplog
 # ---- processes that die or hang ------------------------------------------------------------------------------------
 
 LOSSES = {
-    "ends": "environment 1 ended its process (exit status 7): its episode is dropped, and it is begun anew",
-    "is killed": "environment 1 was killed by signal 9 (Killed): its episode is dropped, and it is begun anew",
-    "hangs": f"environment 1 did not answer for {PATIENCE:g} s: its episode is dropped, and it is begun anew",
-    "answers half": f"environment 1 did not answer for {PATIENCE:g} s: its episode is dropped, and it is begun anew",
+    "ends": "environment 1 ended its process (exit status 7): its episode is dropped, and it is restarted",
+    "is killed": "environment 1 was killed by signal 9 (Killed): its episode is dropped, and it is restarted",
+    "hangs": f"environment 1 did not answer for {PATIENCE:g} s: its episode is dropped, and it is restarted",
+    "answers half": f"environment 1 did not answer for {PATIENCE:g} s: its episode is dropped, and it is restarted",
 }
 
 

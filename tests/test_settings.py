@@ -1,6 +1,7 @@
 """Every setting does something: changing it changes what is learnt."""
 
 import dataclasses
+import json
 from functools import cache
 
 import numpy as np
@@ -10,6 +11,7 @@ from cases import close
 from minipg import (
     ALGORITHMS,
     MLP,
+    PPO,
     TRPO,
     A2CConfig,
     Backend,
@@ -23,6 +25,7 @@ from minipg import (
 )
 from minipg.algorithms.advantages import Samples
 from minipg.algorithms.trpo import update
+from minipg.errors import ConfigError, unknown_name
 from minipg.objective import surrogate_and_kl
 from minipg.runtime import backend as backend_module
 
@@ -95,6 +98,58 @@ def test_the_settings_of_the_line_search_are_the_only_ones_left():
         "backtrack_iters",
         "accept_ratio",
     }
+
+
+# ---- what a setting may be given as --------------------------------------------------------------------------------
+
+NUMPY = {int: (np.int16, np.int64, np.uint32), float: (np.float32, np.float64, np.float16), bool: (np.bool_,)}
+
+
+@pytest.mark.parametrize("algorithm", SMALL)
+def test_numpy_scalars_become_python_numbers_that_json_holds(algorithm):
+    config = SMALL[algorithm]
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        for kind in NUMPY.get(type(value), ()):
+            scalar = np.array(value).astype(kind)[()]
+            given = getattr(dataclasses.replace(config, **{field.name: scalar}), field.name)
+            assert (type(given), given) == (type(value), scalar.item())
+    wide = dataclasses.replace(config, hidden=np.array([8, 4]))
+    assert dataclasses.replace(config, hidden=[np.int64(8), np.int32(4)]) == wide
+    assert json.loads(json.dumps(dataclasses.asdict(wide)))["hidden"] == [8, 4]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"n_steps": np.float64(32)}, {"n_steps": True}, {"n_steps": np.True_}, {"gamma": np.complex64(0.9)},
+     {"gamma": "0.9"}, {"hidden": np.array([8.5])}, {"hidden": np.int64(8)}, {"normalize_obs": np.int64(1)},
+     {"learning_rate": lambda progress: progress * 1e-3}],
+    ids=str,
+)  # fmt: skip
+def test_a_setting_of_another_type_is_refused_by_name(settings):
+    (name,) = settings
+    with pytest.raises(ConfigError, match=f"{name}: expected "):
+        PPOConfig(**settings)
+
+
+def test_a_function_for_a_rate_is_answered_with_the_schedule_there_is():
+    with pytest.raises(ConfigError, match="learning_rate: expected float; schedule='linear' lowers rates over the run"):
+        PPO("CartPole-v1", learning_rate=lambda progress: 3e-4 * progress)
+
+
+@pytest.mark.parametrize(
+    "name,known,near",
+    [("lr", ("learning_rate", "vf_l2"), "learning_rate"), ("--lr", ("--learning-rate", "--vf-l2"), "--learning-rate"),
+     ("--total-timesteps", ("--steps", "--n-steps"), "--steps"), ("PPO", ("npg", "ppo", "trpo"), "ppo"),
+     ("batch_size", ("minibatch_size", "n_steps"), "minibatch_size"), ("cartpole-v1", ("CartPole-v1",), "CartPole-v1")],
+    ids=str,
+)  # fmt: skip
+def test_the_name_another_library_has_for_a_thing_is_answered_with_ours(name, known, near):
+    assert str(unknown_name("thing", name, known)) == f"unknown thing {name!r}; did you mean {near}?"
+
+
+def test_two_environments_are_not_alike_because_both_have_a_version():
+    assert str(unknown_name("environment", "Nonsense-v0", map("Something{}-v0".format, range(99)))).endswith("v0'")
 
 
 def batch(policy, theta, rows=40):

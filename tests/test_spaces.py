@@ -1,5 +1,6 @@
 """Between Gymnasium's spaces and rows of numbers: observations in, actions out."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from environments import Matching, Spacious, sync
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from minipg import TRPO
 from minipg.envs import ActionCodec, ObservationCodec
-from minipg.errors import ConfigError, MinipgError
+from minipg.errors import ConfigError, EnvironmentFault, MinipgError, ShapeError
 from minipg.runtime.backend import Backend
 
 # Gymnasium looks at a number where a Box of no dimension has an array
@@ -91,6 +92,183 @@ def test_an_observation_space_without_a_fixed_row_of_numbers_is_refused_and_the_
     assert str(space) in str(error.value)
     with pytest.raises(ConfigError, match=SUPPORTED):
         TRPO(Spacious(space, LEAF))
+
+
+# ---- what is outside the space -------------------------------------------------------------------------------------
+
+
+def leaves_of(space, obs, path=()):
+    """Where each part is that has no parts, its space and its value."""
+    if isinstance(space, spaces.Dict):
+        return [leaf for key in space.spaces for leaf in leaves_of(space[key], obs[key], (*path, key))]
+    if isinstance(space, spaces.Tuple):
+        return [leaf for k, part in enumerate(space.spaces) for leaf in leaves_of(part, obs[k], (*path, k))]
+    return [(path, space, obs)]
+
+
+def replaced(obs, path, value):
+    """The observation with another value at that place."""
+    if not path:
+        return value
+    first, *rest = path
+    if isinstance(obs, tuple):
+        return (*obs[:first], replaced(obs[first], rest, value), *obs[first + 1 :])
+    return {**obs, first: replaced(obs[first], rest, value)}
+
+
+def batch_of(space, *obs):
+    """A batch, as NumPy stacks it: no number is cast, none wraps."""
+    if isinstance(space, spaces.Dict):
+        return {key: batch_of(part, *(one[key] for one in obs)) for key, part in space.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(batch_of(part, *(one[k] for one in obs)) for k, part in enumerate(space.spaces))
+    return np.stack([np.asarray(one) for one in obs])
+
+
+def outsiders(space, value):
+    """Values of the right shape that a space without parts does not hold."""
+    array = np.asarray(value)
+    yield array.astype(complex)
+    yield array.astype(str)
+    yield array[None, None]
+    if isinstance(space, spaces.Box):
+        yield np.where(True, np.nan, array) if space.dtype.kind == "f" else array + 0.5
+        if space.dtype.kind in "iu":
+            yield array.astype(np.int64) + 2 ** (8 * space.dtype.itemsize)
+        return
+    sizes = 2 if isinstance(space, spaces.MultiBinary) else getattr(space, "nvec", getattr(space, "n", None))
+    start = getattr(space, "start", 0)
+    for wrong in (np.where(True, start - 1, array), np.where(True, start + sizes, array)):
+        yield wrong.astype(np.int64)
+    yield array.astype(float)
+    yield array.astype(np.int64) + 2**32
+    yield np.full(array.shape, 2**64 - 1, np.uint64)  # which a cast makes −1
+
+
+wide = st.one_of(observation_spaces, st.builds(lambda n: spaces.Discrete(n, dtype=np.int8), st.integers(1, 100)))
+
+
+@given(wide, seeds, st.data())
+def test_an_observation_outside_its_space_is_refused_alone_as_in_a_batch_and_named(space, seed, data):
+    codec, (single, _) = ObservationCodec(space), samples(space, 2, seed)
+    path, leaf, value = data.draw(st.sampled_from(leaves_of(space, single[0])))
+    if np.size(value) == 0:
+        return
+    wrong = data.draw(st.sampled_from(list(outsiders(leaf, value))))
+    obs = replaced(single[0], path, wrong)
+    place = "".join(f"[{key!r}]" for key in path)
+    with pytest.raises(ShapeError) as alone:
+        codec.read(obs)
+    with pytest.raises(ShapeError) as together:
+        codec.read(batch_of(space, obs))
+    not_finite = wrong.dtype.kind == leaf.dtype.kind == "f" and np.isnan(wrong).all()
+    assert str(alone.value).startswith("obs: expected finite numbers" if not_finite else f"obs{place}: expected")
+    assert str(together.value).startswith("obs")
+    if wrong.shape == np.shape(value) and leaf.dtype.kind != "f":
+        with pytest.raises(EnvironmentFault) as fault:
+            codec.row(obs, 7)
+        assert "from environment 7" in str(fault.value)
+        assert (f" in {place} " in str(fault.value)) == bool(place)
+        if wrong.dtype.kind in "iu":
+            assert str(fault.value).endswith(f"expected one of {leaf}")
+            with pytest.raises(EnvironmentFault, match="from environment 0: expected one of"):
+                codec.rows(batch_of(space, obs, obs), 2)
+
+
+@given(wide, seeds, st.sampled_from([bool, np.int8, np.uint8, np.int64, np.uint64, np.float16, np.float32, np.float64]))
+def test_one_observation_of_any_dtype_is_read_as_a_batch_of_one_is(space, seed, dtype):
+    codec, (single, _) = ObservationCodec(space), samples(space, 1, seed)
+    obs = single[0]
+    for path, _, value in leaves_of(space, obs):
+        with np.errstate(all="ignore"):
+            obs = replaced(obs, path, np.asarray(value).astype(dtype))
+    results = []
+    for shown in (obs, batch_of(space, obs)):
+        try:
+            results.append(codec.read(shown)[0].tolist())
+        except ShapeError as error:
+            results.append(type(error))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("space", [spaces.Box(0, 255, (2,), np.uint8), spaces.Box(0, 1, (2,), bool)], ids=str)
+def test_whole_numbers_that_fit_are_read_whatever_their_dtype(space):
+    codec = ObservationCodec(space)
+    for obs in ([1, 0], np.array([1, 0]), np.array([1, 0], np.uint64), [True, False], [[1, 0]], np.array([[1, 0]])):
+        np.testing.assert_array_equal(codec.read(obs)[0], [[1, 0]])
+
+
+@pytest.mark.parametrize(
+    "space,obs",
+    [
+        (spaces.Dict(a=spaces.Discrete(2)), {"b": 1}), (spaces.Dict(a=spaces.Discrete(2)), {"a": 1, "b": 1}),
+        (spaces.Dict(a=spaces.Discrete(2)), 1), (spaces.Tuple([spaces.Discrete(2)] * 2), (1,)),
+        (spaces.Tuple([spaces.Discrete(2)]), {0: 1}), (spaces.Dict(a=spaces.Discrete(2)), [1]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_parts_that_are_not_those_of_the_space_are_refused(space, obs):
+    with pytest.raises(ShapeError, match=r"obs: expected a (dict with the keys 'a'|tuple of)"):
+        ObservationCodec(space).read(obs)
+
+
+class Ends(gym.Env):
+    """Shows one observation, and another at the end of an episode of three steps."""
+
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, space, inside, last):
+        self.observation_space, self.inside, self.last = space, inside, last
+
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return self.inside, {}
+
+    def step(self, act):
+        self.time += 1
+        return (self.last if self.time == 3 else self.inside), 1.0, False, self.time == 3, {}
+
+
+NARROW = spaces.Discrete(100, dtype=np.int8)
+WRONG = [
+    (spaces.Discrete(4), 0, -1, "[-1]"), (spaces.Discrete(4), 0, 4, "[4]"),
+    (NARROW, np.int8(0), np.int64(256), "[256]"),
+    (spaces.MultiDiscrete([3, 3]), np.array([0, 0]), np.array([3, 0]), "[3 0]"),
+    (spaces.MultiBinary(2), np.array([0, 1]), np.array([0, 2]), "[0 2]"),
+    (spaces.MultiBinary(2), np.array([0, 1]), np.array([256, 1]), "[256   1]"),
+    (spaces.Box(0, 255, (4, 4), np.uint8), np.zeros((4, 4), np.uint16), np.full((4, 4), 300, np.uint16),
+     "300 at [0, 0]"),
+    (spaces.Box(-5, 5, (1,), np.int32), np.array([0]), np.array([2**31]), "[2147483648]"),
+    (spaces.Dict(a=spaces.Discrete(4)), {"a": 0}, {"a": -1}, "[-1] in ['a']"),
+    (spaces.Tuple([spaces.Dict(b=NARROW)]), ({"b": 0},), ({"b": 256},), "[256] in [0]['b']"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("space,inside,wrong,shown", WRONG, ids=str)
+@pytest.mark.parametrize("at", ["the end", "the beginning"])
+def test_an_environment_that_shows_what_is_outside_its_space_is_named_at_any_time(space, inside, wrong, shown, at):
+    env = Ends(space, inside, wrong) if at == "the end" else Ends(space, wrong, inside)
+    agent = TRPO(env, **SMALL)
+    before, step = agent.theta.copy(), 3 if at == "the end" else 0
+    _, leaf, _ = leaves_of(space, inside)[0]
+    with pytest.raises(EnvironmentFault) as caught:
+        agent.learn(16)
+    assert str(caught.value) == f"observation {shown} from environment 0 at step {step}: expected one of {leaf}"
+    np.testing.assert_array_equal(agent.theta, before)
+
+
+@pytest.mark.parametrize(
+    "space", [spaces.Box(0, 1, (0,)), spaces.Dict(), spaces.Tuple([spaces.Box(0, 1, (3, 0))])], ids=str
+)
+def test_a_space_that_holds_no_numbers_is_refused(space):
+    with pytest.raises(ConfigError, match="is not supported: it holds no numbers"):
+        ObservationCodec(space)
+
+
+def test_a_part_without_parts_adds_no_numbers():
+    codec = ObservationCodec(spaces.Dict(a=spaces.Dict(), b=spaces.Discrete(2), c=spaces.Tuple([])))
+    np.testing.assert_array_equal(codec.read({"a": {}, "b": 1, "c": ()})[0], [[0, 1]])
+    np.testing.assert_array_equal(codec.rows({"a": {}, "b": np.array([1, 0]), "c": ()}, 2), [[0, 1], [1, 0]])
 
 
 # ---- actions -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
@@ -16,7 +17,7 @@ from minipg import MLP, TRPO, Backend, CategoricalPolicy, GaussianPolicy, TRPOCo
 from minipg.envs import make_vector
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.envs.problems import dynamics_of
-from minipg.envs.processes import ProcessVectorEnv, in_processes
+from minipg.envs.processes import ProcessVectorEnv
 from minipg.errors import ConfigError, EnvironmentFault, UnknownNameError
 from minipg.rollout import Collector
 from minipg.runs import evaluate
@@ -42,7 +43,8 @@ def of_gymnasium(vector):
 
 
 def of_processes(name):
-    return in_processes(gym.make(name, max_episode_steps=LIMIT), 3, 60.0)
+    make = partial(gym.make, name, max_episode_steps=LIMIT)
+    return ProcessVectorEnv(make, make().observation_space, make().action_space, 3, 60.0)
 
 
 VECTORS = {

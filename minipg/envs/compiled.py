@@ -1,6 +1,6 @@
-"""The classic control problems over compiled kernels: Gymnasium's own numbers, much sooner.
+"""The classic control problems over compiled kernels: Gymnasium's numbers to the bit, at a multiple of the speed.
 
-With the same seed they show, step by step, what Gymnasium's environments of the same name show.
+With the same seed, each step returns what Gymnasium's environment of the same name returns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from minipg.checks import Array, as_array, fitting, require
+from minipg.envs.drawing import RENDER_MODES, Drawing
 from minipg.envs.problems import actions_of, dynamics_of, generator_of, no_options, problem_of, spaces_of, stream_of
+from minipg.envs.register import compiled_spec
 from minipg.errors import ShapeError
 from minipg.kernels.cpu.classic_control.batch import kernels
 
@@ -24,40 +26,58 @@ Infos: TypeAlias = dict[str, Any]
 
 
 class CompiledEnv(gym.Env[Array, Any]):
-    """One environment. Like Gymnasium's, it knows no time limit of its own: `gymnasium.make` adds that."""
+    """One environment. As with Gymnasium's, `gymnasium.make` adds the time limit, and drawing needs pygame."""
 
-    metadata = {"render_modes": []}  # noqa: RUF012
+    metadata = {"render_modes": RENDER_MODES}  # noqa: RUF012
 
-    def __init__(self, name: str, render_mode: None = None) -> None:
-        require(render_mode is None, "render_mode", "None: nothing is drawn", render_mode)
-        self.problem, self.dynamics = problem_of(name), dynamics_of(name)
+    def __init__(self, name: str, render_mode: str | None = None) -> None:
+        require(render_mode in (None, *RENDER_MODES), "render_mode", "None, human or rgb_array", render_mode)
+        self.problem, self.dynamics, self.render_mode = problem_of(name), dynamics_of(name), render_mode
         self.observation_space, self.action_space = spaces_of(self.problem)
-        self._state, self._elapsed = np.zeros(self.problem.state), -1
+        self._state, self._elapsed, self._torque = np.zeros(self.problem.state), -1, None
+        self._drawing = None if render_mode is None else Drawing(name, render_mode)
+        if self._drawing is not None:
+            self.metadata = {**self.metadata, "render_fps": self._drawing.render_fps}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Infos]:
-        """The first observation of a new episode, and no info."""
+        """The first observation of a new episode, and no infos."""
         super().reset(seed=seed)
         no_options(options)
         self.dynamics.begin(self.np_random.random(self.problem.dynamics.draws), self._state)
-        self._elapsed = 0
+        self._elapsed, self._torque = 0, None
         return self._observed(), {}
 
     def step(self, act: Any) -> tuple[Array, float, bool, bool, Infos]:
-        """obs (O,), reward, terminated, False, no info."""
+        """obs (O,), reward, terminated, False, and no infos."""
         if self._elapsed < 0:
             raise ResetNeeded("call reset before step")
-        (told,) = actions_of(self.problem, np.asarray(act)[None], 1)
-        reward, terminated = self.dynamics.step(self._state, self._elapsed == 0, told)
+        (number,) = actions_of(self.problem, np.asarray(act)[None], 1)
+        reward, terminated = self.dynamics.step(self._state, self._elapsed == 0, number)
         self._elapsed += 1
+        self._torque = np.clip(number, -self.problem.act_high, self.problem.act_high)
         return self._observed(), reward, terminated, False, {}
 
+    def render(self) -> Any:
+        """A picture (H, W, 3) of bytes with render_mode "rgb_array"; with "human", None, and the window is redrawn."""
+        if self._drawing is None:
+            gym.logger.warn("render() without a render_mode: gymnasium.make(..., render_mode='rgb_array') draws")
+            return None
+        if self._elapsed < 0:
+            raise ResetNeeded("call reset before render")
+        return self._drawing.draw(self._state, self._torque)
+
+    def close(self) -> None:
+        """Close the window."""
+        if self._drawing is not None:
+            self._drawing.close()
+
     def save_state(self) -> dict[str, Array]:
-        """Everything that decides what happens next; `restore_state` takes it back to the bit."""
+        """The complete state: after `restore_state` the same actions give the same bits."""
         stream = stream_of(self.np_random)
         return {"state": self._state.copy(), "elapsed": np.array(self._elapsed), "stream": stream}
 
     def restore_state(self, saved: dict[str, Array]) -> None:
-        """The inverse of `save_state`. Raises ShapeError for the state of another problem."""
+        """The inverse of `save_state`. Raises ShapeError for another problem's state."""
         found = fitting(saved, self.save_state())
         self._state, self._elapsed = found["state"], int(found["elapsed"])
         self.np_random = generator_of(found["stream"])
@@ -65,14 +85,16 @@ class CompiledEnv(gym.Env[Array, Any]):
     def _observed(self) -> Array:
         obs = np.empty(len(self.problem.obs_low), np.float32)
         self.dynamics.observe(self._state, obs)
+        if self.render_mode == "human":
+            self.render()
         return obs
 
 
 class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
     """`num_envs` environments of one problem in one array, stepped by one compiled call.
 
-    Environment n is seeded with seed + n, or with the n-th of a list. It has a stream of random numbers of its own, so
-    its episodes do not depend on how many others there are.
+    Environment n is seeded with seed + n, or with the n-th of a list. Each has its own stream of random numbers, so its
+    episodes do not depend on `num_envs`.
     """
 
     def __init__(
@@ -81,15 +103,20 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         num_envs: int = 1,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        render_mode: None = None,
+        render_mode: str | None = None,
     ) -> None:
         require(num_envs >= 1, "num_envs", "an integer ≥ 1", num_envs)
-        require(render_mode is None, "render_mode", "None: nothing is drawn", render_mode)
+        require(render_mode in (None, "rgb_array"), "render_mode", "None or rgb_array", render_mode)
         self.problem, self.num_envs, self.mode = problem_of(name), num_envs, AutoresetMode(autoreset_mode)
         self._kernels = kernels(self.problem.file)
         self.time_limit = self.problem.time_limit if max_episode_steps is None else max_episode_steps
         require(self.time_limit >= 1, "max_episode_steps", "an integer ≥ 1", max_episode_steps)
-        self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
+        self.metadata = {"render_modes": ["rgb_array"], "autoreset_mode": self.mode}
+        self.render_mode, self._drawing = render_mode, None
+        if render_mode is not None:
+            self._drawing = Drawing(name, render_mode)
+            self.metadata["render_fps"] = self._drawing.render_fps
+        self.spec = compiled_spec(name, self.time_limit)
         self.single_observation_space, self.single_action_space = spaces_of(self.problem)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -99,11 +126,15 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         self._obs, self._done = np.zeros((num_envs, len(self.problem.obs_low)), np.float32), np.zeros(num_envs, bool)
         self._all, self._none = np.ones(num_envs, bool), np.zeros(num_envs, bool)
         self._draws, self._begun = np.empty(self.problem.dynamics.draws), False
+        self._torques = np.zeros(num_envs)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, Infos]:
-        """New episodes everywhere, or where options["reset_mask"] (N,) says; a seed of None lets a stream go on."""
+        """New episodes everywhere, or where options["reset_mask"] (N,) is set.
+
+        An environment with the seed None keeps its stream of random numbers.
+        """
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + n for n in range(self.num_envs)]
         seeds = [None] * self.num_envs if seed is None else list(seed)
@@ -122,44 +153,55 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         return self._obs.copy(), {}
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, Infos]:
-        """obs (N, O), rew (N,), terminated (N,), truncated (N,), infos: those of Gymnasium's vector environments."""
-        told = actions_of(self.problem, actions, self.num_envs)
+        """obs (N, O), rew (N,), terminated (N,), truncated (N,), infos, as from Gymnasium's vector environments."""
+        acts = actions_of(self.problem, actions, self.num_envs)
         resetting = self._done if self.mode == AutoresetMode.NEXT_STEP else self._none
         if not self._begun or (self.mode == AutoresetMode.DISABLED and self._done.any()):
-            raise ResetNeeded("call reset before step, in every environment that has not begun or whose episode ended")
+            raise ResetNeeded("call reset before step: an environment has not been reset, or its episode has ended")
         rew, (terminated, truncated) = np.empty(self.num_envs), np.empty((2, self.num_envs), bool)
         self._kernels.advance(
-            ~resetting, told, self.time_limit,
+            ~resetting, acts, self.time_limit,
             self._state, self._elapsed, self._obs, rew, terminated, truncated,
         )  # fmt: skip
+        if self._drawing is not None:
+            self._torques = np.clip(acts, -self.problem.act_high, self.problem.act_high)
         self._done, infos = terminated | truncated, {}
         if self.mode == AutoresetMode.SAME_STEP and self._done.any():
             infos, resetting = self._finals(), self._done
         self._restart(resetting)
         return self._obs.copy(), rew, terminated, truncated, infos
 
+    def render(self) -> tuple[Array, ...] | None:
+        """A picture (H, W, 3) of bytes for each environment; None without render_mode "rgb_array"."""
+        if self._drawing is None:
+            return None
+        if not self._begun:
+            raise ResetNeeded("call reset before render")
+        torques = (None if elapsed == 0 else act for elapsed, act in zip(self._elapsed, self._torques, strict=True))
+        return tuple(self._drawing.draw(state, torque) for state, torque in zip(self._state, torques, strict=True))
+
     def in_kernels(self) -> tuple[int, Array, Array, Array, Array, Array]:
         """The environments' own arrays, which a rollout in one call changes: the fields of its `Place`."""
         return self.time_limit, self._state, self._elapsed, self._stream, self._obs, self._done
 
     def save_state(self) -> dict[str, Array]:
-        """Everything that decides what happens next; `restore_state` takes it back to the bit."""
+        """The complete state: after `restore_state` the same actions give the same bits."""
         return {name: getattr(self, f"_{name}").copy() for name in ("state", "elapsed", "stream", "obs", "done")}
 
     def restore_state(self, saved: dict[str, Array]) -> None:
-        """The inverse of `save_state`. Raises ShapeError for the state of another problem or of more environments."""
+        """The inverse of `save_state`. Raises ShapeError for another problem's state or another number of them."""
         for name, array in fitting(saved, self.save_state()).items():
             setattr(self, f"_{name}", array)
         self._seeds, self._begun = [-1] * self.num_envs, bool(self._elapsed.min() >= 0)
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
-        """A generator for each environment that stands where its stream stands; drawing from it moves no stream."""
+        """A generator for each environment, a copy of its stream: drawing from it does not move the stream."""
         return tuple(generator_of(stream) for stream in self._stream)
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
-        """What each stream was seeded with; -1 where that is not known."""
+        """The seed of each stream; -1 where it is not known."""
         return tuple(self._seeds)
 
     def _restart(self, where: Array) -> None:

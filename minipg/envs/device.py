@@ -1,11 +1,11 @@
-"""The compiled problems on a GPU, thousands side by side, as Gymnasium's vector environments.
+"""The compiled problems on a GPU, thousands side by side, as a Gymnasium vector environment.
 
-`CompiledVectorEnv` in another place, with the same dynamics, limits and rewards. Whoever steps it by `step` sends
-actions up and has observations brought down; a rollout (minipg/rollout/device.py) does neither.
+Dynamics, limits and rewards are those of `CompiledVectorEnv`. `step` copies actions to the device and observations from
+it; a rollout (minipg/rollout/device.py) copies neither.
 
-Its random numbers are counter-based. The first state of episode e of environment n is made of the numbers that
-`Generator(Philox(key=seed, counter=[0, e, n, 0]))` draws, so the whole place of a stream is one number, how many
-episodes have begun; and one seed begins all environments, each in its own way.
+The random numbers are counter-based. The first state of episode e of environment n comes from the numbers that
+`Generator(Philox(key=seed, counter=[0, e, n, 0]))` draws. So the state of a stream is one number, the count of episodes
+begun, and one seed serves all environments.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from gymnasium.vector.utils import batch_space
 
 from minipg.checks import Array, fitting, require
 from minipg.envs.problems import actions_of, no_options, problem_of, spaces_of
+from minipg.envs.register import compiled_spec
 from minipg.runtime.backend import Backend, to_host
 
 _STATE = ("state", "elapsed", "episode", "obs", "returns", "lengths")
 
 
-class Place(NamedTuple):
-    """What kernels step the environments by: the time limit and the seed, and arrays of the device, its own ones."""
+class DeviceState(NamedTuple):
+    """What kernels step the environments by: time limit, seed, and the environments' own arrays, on the device."""
 
     time_limit: int
     seed: int
@@ -47,6 +48,7 @@ class DeviceVectorEnv(VectorEnv[Array, Array, Array]):
         self.time_limit = self.problem.time_limit if max_episode_steps is None else max_episode_steps
         require(self.time_limit >= 1, "max_episode_steps", "an integer ≥ 1", max_episode_steps)
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.spec = compiled_spec(name, self.time_limit)
         self.single_observation_space, self.single_action_space = spaces_of(self.problem)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -61,7 +63,7 @@ class DeviceVectorEnv(VectorEnv[Array, Array, Array]):
         self._seed, self._begun = 0, False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """New episodes everywhere: the first ones of a seed, or without one the next."""
+        """New episodes everywhere: the first ones of `seed`, or the next ones if it is None."""
         whole = isinstance(seed, int | np.integer) and 0 <= seed < 2**64
         require(seed is None or whole, "seed", "an integer from 0 to 2⁶⁴ − 1", seed)
         no_options(options)
@@ -74,42 +76,42 @@ class DeviceVectorEnv(VectorEnv[Array, Array, Array]):
         self._lengths[...] = 0
         self._restart(self._all)
         self._begun = True
-        return self._shown(), {}
+        return self._observed(), {}
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
-        """obs (N, O), rew (N,), terminated (N,), truncated (N,), infos: those of Gymnasium's vector environments."""
+        """obs (N, O), rew (N,), terminated (N,), truncated (N,), infos, as from Gymnasium's vector environments."""
         if not self._begun:
             raise ResetNeeded("call reset before step")
-        xp, told = self.backend.xp, self.backend.to_device(actions_of(self.problem, actions, self.num_envs))
+        xp, acts = self.backend.xp, self.backend.to_device(actions_of(self.problem, actions, self.num_envs))
         rew, terminated, truncated = xp.empty(self.num_envs), *(xp.empty(self.num_envs, "bool") for _ in range(2))
         self._kernels.advance(
-            self._all, told, self.time_limit, self._state, self._elapsed, self._obs, rew, terminated, truncated
+            self._all, acts, self.time_limit, self._state, self._elapsed, self._obs, rew, terminated, truncated
         )
         ended, cut = to_host(terminated), to_host(truncated)
         done, infos = ended | cut, {}
         if done.any():
-            shown, final = self._shown(), np.full(self.num_envs, None, object)
+            obs, final = self._observed(), np.full(self.num_envs, None, object)
             for n in np.flatnonzero(done).tolist():
-                final[n] = shown[n]
+                final[n] = obs[n]
             infos = {"final_obs": final, "_final_obs": done, "final_info": {}, "_final_info": done.copy()}
             self._restart(terminated | truncated)
-        return self._shown(), to_host(rew), ended, cut, infos
+        return self._observed(), to_host(rew), ended, cut, infos
 
-    def in_kernels(self) -> Place:
-        """What a rollout on the device steps it by."""
-        return Place(self.time_limit, self._seed, self._state, self._elapsed, self._episode, self._obs)
+    def in_kernels(self) -> DeviceState:
+        """The arguments of a rollout on the device."""
+        return DeviceState(self.time_limit, self._seed, self._state, self._elapsed, self._episode, self._obs)
 
     def tally(self) -> tuple[Array, Array]:
-        """The return and the length so far of every episode that a rollout on the device is in, (N,) each."""
+        """Return and length so far of the episode that each environment is in, (N,) each; device rollouts keep them."""
         return self._returns, self._lengths
 
     def save_state(self) -> dict[str, Array]:
-        """Everything that decides what happens next, on the host; `restore_state` takes it back to the bit."""
+        """The complete state, on the host: after `restore_state` the same actions give the same bits."""
         arrays = {name: to_host(getattr(self, f"_{name}").copy()) for name in _STATE}
         return arrays | {"seed": np.array(self._seed, np.uint64)}
 
     def restore_state(self, saved: dict[str, Array]) -> None:
-        """The inverse of `save_state`. Raises ShapeError for the state of another problem or of more environments."""
+        """The inverse of `save_state`. Raises ShapeError for another problem's state or another number of them."""
         found = fitting(saved, self.save_state())
         for name in _STATE:
             setattr(self, f"_{name}", self.backend.to_device(found[name]))
@@ -118,5 +120,5 @@ class DeviceVectorEnv(VectorEnv[Array, Array, Array]):
     def _restart(self, where: Array) -> None:
         self._kernels.restart(where, self._seed, self._state, self._elapsed, self._episode, self._obs)
 
-    def _shown(self) -> Array:
+    def _observed(self) -> Array:
         return np.array(to_host(self._obs))

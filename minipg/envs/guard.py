@@ -1,4 +1,4 @@
-"""Calls into environments: what they raise is said in one line, and so is that they do not answer."""
+"""Calls into environments: an exception becomes one line, and so does a call that does not return."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minipg.envs.faults import Misbehaviour, describe
 from minipg.errors import EnvironmentFault
 
 _SILENCE = 30.0  # seconds
-# which extra brings what an environment's own "not installed" error asks for
+# words of "not installed" errors, and the extra that installs what is missing
 _EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari",
            "pygame": "render"}  # fmt: skip
 
@@ -27,13 +27,13 @@ class _Call(NamedTuple):
 
 
 _NONE = _Call(math.inf, "")
-_call = _NONE  # what this process waits for
+_call = _NONE  # the call in progress
 
 
 def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """`call(*args)` into environments; whatever it raises becomes an EnvironmentFault that says what and `when`.
+    """`call(*args)` into environments. An exception becomes an EnvironmentFault that says what was raised, and `when`.
 
-    An environment that ends the process as Python does, by SystemExit, is one that raises.
+    SystemExit counts as an exception.
     """
     global _call
     _call = _Call(time.monotonic(), when)
@@ -43,7 +43,7 @@ def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> 
         raise EnvironmentFault(f"{fault.what} {when}: {fault.detail}") from fault
     except EnvironmentFault:
         raise
-    except DependencyNotInstalled as error:  # as some notice when they are first drawn
+    except DependencyNotInstalled as error:  # some import their packages when they first draw
         raise missing_extra("the environment", describe(error)) from error
     except (Exception, SystemExit) as error:  # an environment may raise anything
         raise EnvironmentFault(f"the environment raised {type(error).__name__} {when}: {describe(error)}") from error
@@ -53,15 +53,15 @@ def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> 
 
 @contextmanager
 def silence_noticed(advice: str) -> Iterator[None]:
-    """While inside, say so in one line where a guarded call does not return: it cannot be ended from here."""
+    """While inside, log one line, with `advice`, if a guarded call takes more than 30 s: it cannot be stopped here."""
     over = threading.Event()
 
     def watch() -> None:
-        told = _NONE
+        logged = _NONE
         while not over.wait(_SILENCE / 10):
             now = _call
-            if time.monotonic() - now.since >= _SILENCE and now != told:
-                told = now
+            if time.monotonic() - now.since >= _SILENCE and now != logged:
+                logged = now
                 logging.getLogger("minipg").warning(
                     f"the environments have not answered for {_SILENCE:g} s {now.when}; {advice}"
                 )
@@ -75,7 +75,7 @@ def silence_noticed(advice: str) -> Iterator[None]:
 
 @contextmanager
 def closed_after(envs: Any) -> Iterator[None]:
-    """Close the environments on the way out; what they raise then is said in one line, and undoes nothing."""
+    """Close the environments on the way out. An exception while closing is logged in one line and goes no further."""
     try:
         yield
     finally:
@@ -87,7 +87,7 @@ def closed_after(envs: Any) -> Iterator[None]:
 
 
 def missing_extra(what: str, reason: str) -> EnvironmentFault:
-    """The error that says what to install, where the `reason` names it."""
+    """The error for a missing package: it names the extra to install if `reason`, the original message, tells which."""
     extra = next((extra for word, extra in _EXTRAS.items() if word in reason.lower()), None)
     if extra is None:
         return EnvironmentFault(f"{what}: {reason}")

@@ -1,61 +1,54 @@
-"""A vector environment out of whatever the caller has."""
+"""Vector environments out of whatever an agent may be given: ids, recipes, functions, environments, vectors."""
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from functools import partial
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from minipg.checks import require
-from minipg.envs.faults import Checked, describe
+from minipg.envs.faults import Checked, describe, require_spaces
 from minipg.envs.guard import missing_extra
+from minipg.envs.recipe import Env, EnvFunction, Maker, NotRepeatable, Recipe, Vector, name_of, recipe_of, resolve
+from minipg.envs.recipe_file import with_ale
 from minipg.envs.register import compiled_name
-from minipg.errors import ConfigError, EnvironmentFault, unknown_name
+from minipg.errors import ConfigError, EnvironmentFault, MinipgError, unknown_name
 from minipg.kernels.cpu.classic_control import PROBLEMS
 
-# of how many environments at most something is made for each: whoever asks for more, by mistake or in a file, is told
-_MOST = {"process": 512, "envpool": 4096, "gymnasium": 4096}
+# the most environments where each is an object or a process of its own: more are a mistake, or a damaged file
+_MAX_ENVS = {"process": 512, "envpool": 4096, "gymnasium": 4096}
 VECTORS = ("auto", "compiled", "device", "gymnasium", "process", "envpool")
 
 
-def make_vector(
-    env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
-    num_envs: int,
-    vec: str = "auto",
-    patience: float = 60.0,
-    on_device: bool = False,
-) -> VectorEnv[Any, Any, Any]:
-    """`num_envs` copies of a Gymnasium id, reset within the step that ends an episode; an instance as a vector of one.
+def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.0, on_device: bool = False) -> Vector:
+    """`num_envs` environments side by side, which reset within the step that ends an episode.
 
-    `vec` says how: "compiled" kernels, the same on a GPU ("device"), "gymnasium" in line, "process" in a process each,
-    "envpool" in EnvPool's threads (reset in the next step); "auto" is compiled where it can be, in line elsewhere, and
-    on the device where, `on_device`, networks are.
-    A vector environment is used as it is: it may reset in the same step or in the next one. `patience` is how many
-    seconds an environment in a process may take to answer before it is begun anew.
-    Raises UnknownNameError for an id that is not registered, EnvironmentFault for one that cannot be made,
-    BackendError for a device where there is none, ConfigError for a `vec` that is unknown, not installed, or not to be
-    had for this environment.
+    env: see `resolve`. An environment becomes a vector of one, a vector is returned as it is: it may reset in the same
+    step or in the next. `vec` says how the others are stepped: by "compiled" kernels, the same on a GPU ("device"), in
+    this process ("gymnasium"), in one process each ("process"), or by EnvPool ("envpool", which resets in the next
+    step). "auto" is compiled where it can be, on the device if `on_device`, and in this process elsewhere.
+    `timeout`: seconds that an environment in a process has to answer in before it is restarted.
+    Raises UnknownNameError for an id that is not registered, EnvironmentFault for an environment that cannot be made
+    or used, BackendError for a device where there is none, ConfigError for any other argument.
     """
     require(vec in VECTORS, "vec", f"one of {', '.join(VECTORS)}", vec)
-    require(isinstance(env, str) or vec == "auto", "vec", "auto, with an environment instance", vec)
-    if isinstance(env, VectorEnv):
-        if env.metadata.get("autoreset_mode") not in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
-            raise EnvironmentFault(
-                "this vector environment does not say when it resets: set metadata['autoreset_mode'] to "
-                "AutoresetMode.SAME_STEP or AutoresetMode.NEXT_STEP"
-            )
-        return env
-    if not isinstance(env, str):
+    env = resolve(env)
+    if isinstance(env, gym.Env | gym.vector.VectorEnv):
+        require(vec == "auto", "vec", "auto, with an environment instance", vec)
+    if isinstance(env, gym.vector.VectorEnv):
+        return _usable(env)
+    if isinstance(env, gym.Env):
         if num_envs != 1:
             raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
         return SyncVectorEnv([lambda: Checked(env, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
     # adapters are imported where they are used: importing minipg needs none of them
     name = compiled_name(env) if vec in ("auto", "compiled", "device") else None
     if name is None and vec in ("compiled", "device"):
-        raise ConfigError(f"vec: expected one of {', '.join(PROBLEMS)} for {vec}, got {env}; auto makes any")
+        raise ConfigError(f"vec: expected one of {', '.join(PROBLEMS)} for {vec}, got {name_of(env)}; auto takes any")
     if name is not None and (vec == "device" or (vec == "auto" and on_device)):
         from minipg.envs.device import DeviceVectorEnv
 
@@ -65,52 +58,119 @@ def make_vector(
 
         return CompiledVectorEnv(name, num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
     vec = "gymnasium" if vec == "auto" else vec
-    require(num_envs <= _MOST[vec], "num_envs", f"at most {_MOST[vec]} of {env} ({vec})", num_envs)
+    require(num_envs <= _MAX_ENVS[vec], "num_envs", f"at most {_MAX_ENVS[vec]} of {name_of(env)} ({vec})", num_envs)
     if vec == "envpool":
         from minipg.envs.pool import EnvPoolVectorEnv
 
+        if not isinstance(env, str):
+            raise ConfigError(
+                f"vec: envpool makes environments of its own ids, not of an EnvSpec or a function ({env})"
+            )
         return EnvPoolVectorEnv(env, num_envs)
     if vec == "process":
-        from minipg.envs.processes import in_processes
-
-        return in_processes(_make(env), num_envs, patience)
-    made = [partial(_make_checked, env, number) for number in range(num_envs)]
-    return SyncVectorEnv(made, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
-
-
-def _make_checked(env_id: str, number: int) -> gym.Env[Any, Any]:
-    return Checked(_make(env_id), number)
+        return _in_processes(env, num_envs, timeout)
+    if isinstance(env, Recipe) and env.vector:
+        return _usable(_reported(name_of(env), partial(gym.make_vec, env.spec, num_envs=num_envs)))
+    return _in_this_process(env, num_envs)
 
 
-def make_drawn(env_id: str, render_mode: str) -> gym.Env[Any, Any]:
-    """One environment of a Gymnasium id that draws itself; for a compiled one, which does not, the one it equals.
+def _in_this_process(env: Maker, num_envs: int) -> Vector:
+    made = [env.take_first() if isinstance(env, EnvFunction) else make_env(env) for _ in range(num_envs)]
+    if len({id(one.unwrapped) for one in made}) < num_envs:
+        raise ConfigError(
+            f"env: expected a new environment from every call of {name_of(env)}'s function, got one twice"
+        )
+    envs = [partial(Checked, one, number) for number, one in enumerate(made)]
+    return SyncVectorEnv(envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
 
-    Raises EnvironmentFault for one that has no such mode, and whatever `make_vector` raises.
-    """
-    name = compiled_name(env_id) or env_id
-    modes = _make(name).metadata.get("render_modes") or []  # of whatever wrappers its id brings, too
+
+def _in_processes(env: Maker, num_envs: int, timeout: float) -> Vector:
+    from minipg.envs.processes import ProcessVectorEnv
+
+    like = env.first if isinstance(env, EnvFunction) else make_env(env)
+    require_spaces(like)
+    if isinstance(env, str):
+        assert like.spec is not None  # gymnasium.make sets it
+        make: Any = Recipe(like.spec).make  # a process may lack the registration
+    else:
+        make = env.function if isinstance(env, EnvFunction) else env.make
+    envs = ProcessVectorEnv(make, like.observation_space, like.action_space, num_envs, timeout)
+    if like is not getattr(env, "first", None):
+        like.close()
+    return envs
+
+
+def _usable(envs: Vector) -> Vector:
+    for name in ("num_envs", "single_observation_space", "single_action_space"):
+        if not hasattr(envs, name):
+            raise EnvironmentFault(
+                f"the vector environment {type(envs).__name__} has no {name}: it has to give num_envs, and the spaces "
+                "of one environment (single_observation_space, single_action_space)"
+            )
+    mode = (envs.metadata or {}).get("autoreset_mode")
+    if mode == AutoresetMode.DISABLED:
+        raise EnvironmentFault(
+            "this vector environment does not reset by itself: make it with autoreset_mode SAME_STEP or NEXT_STEP"
+        )
+    if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
+        raise EnvironmentFault(
+            "this vector environment does not say when it resets: set metadata['autoreset_mode'] to "
+            "AutoresetMode.SAME_STEP or AutoresetMode.NEXT_STEP"
+        )
+    return envs
+
+
+def make_drawn(env: Any, render_mode: str) -> Env:
+    """One environment that draws itself. Raises EnvironmentFault if it cannot, and whatever `make_vector` raises."""
+    env = resolve(env)
+    if isinstance(env, EnvFunction):
+        parameters = inspect.signature(env.function).parameters.values()
+        if any(p.name == "render_mode" or p.kind == p.VAR_KEYWORD for p in parameters):
+            return env(render_mode=render_mode)
+        try:
+            env = recipe_of(env.first)
+        except NotRepeatable as error:
+            raise EnvironmentFault(f"{name_of(env)}: {env.name} takes no render_mode, so it draws nothing") from error
+    if isinstance(env, Recipe) and env.spec.entry_point is None:
+        raise EnvironmentFault(f"environment {name_of(env)} is made as a vector only, which is not drawn")
+    if isinstance(env, gym.vector.VectorEnv):
+        raise ConfigError(f"env: expected a single environment to draw, got {env}")
+    if isinstance(env, gym.Env):
+        require(env.render_mode == render_mode, "env", f"one made with render_mode={render_mode!r}", env)
+        return env
+    like = make_env(env)
+    modes = like.metadata.get("render_modes") or []  # its wrappers may have a say in them
+    like.close()
     if render_mode not in modes:
         what = f"it has only {', '.join(map(str, modes))}" if modes else "it cannot be drawn"
-        raise EnvironmentFault(f"environment {name} has no render mode {render_mode}: {what}")
-    return _make(name, render_mode=render_mode)
+        raise EnvironmentFault(f"environment {name_of(env)} has no render mode {render_mode}: {what}")
+    return make_env(env, render_mode=render_mode)
 
 
-def _make(env_id: str, **options: Any) -> gym.Env[Any, Any]:
+def make_env(env: Maker, **options: Any) -> Env:
+    """One environment; `options` as for `gymnasium.make`. Raises UnknownNameError, EnvironmentFault or ConfigError."""
+    if isinstance(env, str):
+        if env.startswith("ALE/"):
+            _reported(env, with_ale)
+        return _reported(env, partial(gym.make, env, disable_env_checker=True, **options))
+    return _reported(name_of(env), partial(env.make if isinstance(env, Recipe) else env, **options))
+
+
+def _reported(name: str, make: Any) -> Any:
+    """What `make()` makes. An exception becomes an error in one line about the environment of this name."""
     try:
-        if env_id.startswith("ALE/"):
-            import ale_py  # its environments are registered by its import
-
-            gym.register_envs(ale_py)
         with warnings.catch_warnings(record=True) as caught:
-            env = gym.make(env_id, disable_env_checker=True, **options)
-        for warning in caught:  # of an environment that was made; of one that was not, the error says enough
+            made = make()
+        for warning in caught:  # if it could not be made, the error says enough
             warnings.warn(warning.message, stacklevel=2)
-        return env
+        return made
+    except MinipgError:
+        raise
     except gym.error.DependencyNotInstalled as error:
-        raise missing_extra(f"environment {env_id}", describe(error)) from error
+        raise missing_extra(f"environment {name}", describe(error)) from error
     except gym.error.UnregisteredEnv as error:
-        raise unknown_name("environment", env_id, gym.registry) from error
+        raise unknown_name("environment", name, gym.registry) from error
     except Exception as error:  # an environment may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name == "ale_py":
-            raise missing_extra(f"environment {env_id}", "atari") from error
-        raise EnvironmentFault(f"environment {env_id}: {describe(error)}") from error
+            raise missing_extra(f"environment {name}", "atari") from error
+        raise EnvironmentFault(f"environment {name}: {describe(error)}") from error

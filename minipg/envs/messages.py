@@ -1,4 +1,4 @@
-"""Messages between a process and its own: a pickle behind its length, and no waiting for half of one for ever."""
+"""Messages between a process and its children: a length, then a pickle, with a deadline for the whole of it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _BLOCK = 1 << 20  # bytes read at once
 
 
 def packed(message: Any) -> bytes:
-    """A message as it is sent. Raises whatever pickle does for one that cannot be."""
+    """A message as bytes to send. Raises whatever pickle raises for one that cannot be pickled."""
     content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return _LENGTH.pack(len(content)) + content
 
 
 def send(pipe: socket.socket, message: bytes, until: float = np.inf) -> None:
-    """Send what is packed, the whole of it before `until`. Raises OSError: TimeoutError where it is not taken."""
+    """Send a packed message, all of it before `until` (time.monotonic). Raises TimeoutError or another OSError."""
     pipe.settimeout(_left(until))
     pipe.sendall(message)
 
 
 def receive(pipe: socket.socket, until: float = np.inf) -> Any:
-    """The next message, the whole of it before `until`. Raises TimeoutError, EOFError where the other end is closed."""
+    """The next message, all of it before `until`. Raises TimeoutError, or EOFError if the other end is closed."""
     (length,) = _LENGTH.unpack(_read(pipe, _LENGTH.size, until))
     return pickle.loads(_read(pipe, length, until))
 

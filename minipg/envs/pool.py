@@ -1,4 +1,4 @@
-"""EnvPool's environments, which step in C++ threads, as a vector environment of Gymnasium."""
+"""EnvPool's environments, which step in C++ threads, as a Gymnasium vector environment."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from minipg.errors import ConfigError, EnvironmentFault, unknown_name
 class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
     """`num_envs` environments of EnvPool.
 
-    The observation at the end of an episode is its final one; the step after it ignores its action, pays nothing and
-    shows the first observation of the next episode. EnvPool is seeded as it is made, so a reset with a seed makes it
-    anew; environment n is seeded with seed + n, or with the n-th of a list.
-    Raises ConfigError where EnvPool is not installed, UnknownNameError for an id that is none of its.
+    They reset in the next step: the step after an episode's end ignores its action, has reward 0, and returns the first
+    observation of the next episode. EnvPool takes its seeds when it is made, so a reset with a seed makes it again;
+    environment n is seeded with seed + n, or with the n-th of a list.
+    Raises ConfigError if EnvPool is not installed, UnknownNameError for an id that EnvPool does not have.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
@@ -58,15 +58,15 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
         return obs, rew, terminated, truncated, {}
 
     def close_extras(self, **_: Any) -> None:
-        """Let go of the threads."""
+        """End the threads."""
         self._pool.close()
 
     def _made(self, **seeds: Any) -> Any:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of bounds that single precision does not hold exactly
+                warnings.simplefilter("ignore")  # about bounds that single precision does not hold exactly
                 pool = self._module.make_gymnasium(self._id, num_envs=self.num_envs, **self._options, **seeds)
-                _ = pool.observation_space  # made, with a warning, when it is first looked at
+                _ = pool.observation_space  # made on first access, with a warning
                 return pool
-        except Exception as error:  # a missing asset or library of that one environment, say
+        except Exception as error:  # for example a missing asset or library of this environment
             raise EnvironmentFault(f"EnvPool's environment {self._id}: {error}") from error

@@ -37,9 +37,9 @@ def spaces_of(problem: Problem) -> tuple[spaces.Box, spaces.Discrete | spaces.Bo
 
 
 def actions_of(problem: Problem, actions: Any, count: int) -> Array:
-    """What `count` environments are told, (N,) indices or (N, 1) reals → (N,) float64 for the kernels.
+    """Actions of `count` environments, (N,) indices or (N, 1) reals → (N,) float64 for the kernels.
 
-    Raises ShapeError for another shape, and for indices that are none.
+    Raises ShapeError for another shape, and for an index out of range.
     """
     array = np.asarray(actions)
     expected = (count,) if problem.actions else (count, 1)
@@ -53,15 +53,15 @@ def actions_of(problem: Problem, actions: Any, count: int) -> Array:
 
 
 def no_options(options: dict[str, Any] | None) -> None:
-    """Raise ConfigError for reset options: the compiled environments have none of their own."""
+    """Raise ConfigError if there are reset options: the compiled environments take none."""
     if options:
         raise ConfigError(f"options: expected none for a compiled environment, got {', '.join(map(str, options))}")
 
 
 def stream_of(generator: np.random.Generator) -> Array:
-    """The place of a PCG64 generator → (4,) uint64, as the kernels draw from it."""
-    place = generator.bit_generator.state["state"]
-    return np.array([half for name in ("state", "inc") for half in divmod(place[name], _WORD)], np.uint64)
+    """The state of a PCG64 generator → (4,) uint64, as the kernels draw from it."""
+    state = generator.bit_generator.state["state"]
+    return np.array([half for name in ("state", "inc") for half in divmod(state[name], _WORD)], np.uint64)
 
 
 def generator_of(stream: Array) -> np.random.Generator:

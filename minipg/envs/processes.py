@@ -1,15 +1,15 @@
-"""Environments in processes of their own: for those whose steps are slow, and for those that may die or hang."""
+"""Environments in processes of their own: for slow steps, and for environments that may crash or hang."""
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
@@ -24,20 +24,16 @@ from minipg.envs.faults import Checked, Misbehaviour, describe
 from minipg.envs.messages import packed, receive, send
 from minipg.errors import EnvironmentFault
 
-_STARTING = 300.0  # seconds to begin in, which may take the import of a simulator
-_ENDING = 1.0  # seconds for the rest of an answer that has begun
+_START_TIMEOUT = 300.0  # seconds to make an environment: it may import a simulator
+_GRACE = 1.0  # seconds for the rest of an answer whose first bytes have come
 _RESTARTS = 10  # of one environment, with no episode ended between them
+_UNGUARDED = 86  # exit status of a process that runs the script which started it
+_GUARD = (
+    "vec='process' runs this script again in every process: guard what the script does with "
+    'if __name__ == "__main__":'
+)
 
-_say = logging.getLogger("minipg").warning
-
-
-def in_processes(env: gym.Env[Any, Any], num_envs: int, patience: float) -> ProcessVectorEnv:
-    """`num_envs` environments made as `env` was, which is closed; each in a process, reset in the same step."""
-    assert env.spec is not None  # gymnasium.make leaves it there
-    make = partial(gym.make, env.spec, disable_env_checker=True)
-    envs = ProcessVectorEnv(make, env.observation_space, env.action_space, num_envs, patience)
-    env.close()
-    return envs
+_warn = logging.getLogger("minipg").warning
 
 
 class _Lost(NamedTuple):
@@ -45,15 +41,15 @@ class _Lost(NamedTuple):
 
 
 class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
-    """`num_envs` environments, each in a process of its own; the step that ends an episode also resets it.
+    """`num_envs` environments, each in its own process; the step that ends an episode also resets it.
 
-    An environment whose process ends, or that takes more than `patience` seconds to answer, is killed and begun anew
-    with a seed of its own. That step's infos["minipg.dropped"] (N,) is True there: its episode is lost, the observation
-    is the first of the next one, and reward and flags mean nothing. Ten times with no episode ended between them are
-    borne; then, as for an environment that raises, comes an EnvironmentFault. Other infos than final_obs are left out.
+    An environment whose process ends, or that takes more than `timeout` seconds to answer, is restarted with a new
+    seed. infos["minipg.dropped"] (N,) is True for it in that step: its episode is lost, the observation is the first of
+    the next one, and reward and flags mean nothing. After more than ten restarts with no episode ended between them,
+    or if an environment raises, an EnvironmentFault is raised. The infos hold nothing else but final_obs.
 
-    The processes begin anew rather than as a fork, which would copy locks without the threads that hold them. As
-    with everything of that kind, a script has to guard its own start with `if __name__ == "__main__":`.
+    A process is not a fork of this one, which would copy locks without the threads that hold them. It starts empty and
+    imports the script that started it, so a script has to guard what it does with `if __name__ == "__main__":`.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
@@ -64,9 +60,11 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         observation_space: gym.Space[Any],
         action_space: gym.Space[Any],
         num_envs: int,
-        patience: float,
+        timeout: float,
     ) -> None:
-        self.num_envs, self.patience, self._make = num_envs, patience, CloudpickleWrapper(make)
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            os._exit(_UNGUARDED)  # a process of an unguarded script is running that script: the first one reports it
+        self.num_envs, self.timeout, self._make = num_envs, timeout, CloudpickleWrapper(make)
         self.single_observation_space, self.single_action_space = observation_space, action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
@@ -75,10 +73,14 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         self._context: Any = multiprocessing.get_context(method)
         self._processes: list[Any] = [None] * num_envs
         self._pipes: list[Any] = [None] * num_envs
-        self._busy: set[int] = set()  # who has not answered the last call, and may be gone
+        self._busy: set[int] = set()  # numbers of those that have not answered the last call, and may be gone
         self._seeds: list[int | None] = [None] * num_envs
         self._lost, self._in_a_row = [0] * num_envs, [0] * num_envs
-        self._start(range(num_envs))
+        try:
+            self._start(range(num_envs))
+        except BaseException:
+            self.close_extras()
+            raise
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -89,11 +91,11 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         seeds: list[int | None] = [None] * self.num_envs if seed is None else list(seed)
         self._seeds = [old if new is None else new for old, new in zip(self._seeds, seeds, strict=True)]
         self._in_a_row = [0] * self.num_envs
-        for n in sorted(self._busy):  # a call was interrupted: whatever its answer is, it is none to this one
+        for n in sorted(self._busy):  # a call was interrupted: an answer that still comes belongs to that call
             self._end(n)
             self._start([n])
             seeds[n] = self._fresh_seed(n) if seeds[n] is None else seeds[n]
-        first = self._begun(dict(enumerate(seeds)), options)
+        first = self._first_observations(dict(enumerate(seeds)), options)
         return self._stacked([first[n] for n in range(self.num_envs)]), {}
 
     def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
@@ -102,8 +104,8 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
             raise ResetNeeded("call reset after a step that was interrupted")
         answers = self._ask({n: ("step", act) for n, act in enumerate(iterate(self.action_space, actions))})
         lost = {n: answer for n, answer in answers.items() if isinstance(answer, _Lost)}
-        begun = self._begun({n: self._replaced(n, answer) for n, answer in lost.items()})
-        answers |= {n: (obs, 0.0, False, False, None) for n, obs in begun.items()}
+        first = self._first_observations({n: self._restarted(n, answer) for n, answer in lost.items()})
+        answers |= {n: (obs, 0.0, False, False, None) for n, obs in first.items()}
         obs, rew, terminated, truncated, finals = zip(*(answers[n] for n in range(self.num_envs)), strict=True)
         infos: dict[str, Any] = {}
         ended = np.array([a or b for a, b in zip(terminated, truncated, strict=True)])
@@ -116,7 +118,7 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         return self._stacked(obs), np.array(rew, np.float64), np.array(terminated), np.array(truncated), infos
 
     def close_extras(self, **_: Any) -> None:
-        """End all processes: those that wait for a call by themselves, others after a moment."""
+        """End all processes. A process that waits for a call ends by itself; the others are killed after a second."""
         for pipe in filter(None, self._pipes):
             pipe.close()
         for n, process in enumerate(self._processes):
@@ -131,12 +133,19 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         for n in numbers:
             ours, theirs = socket.socketpair()
             process = self._context.Process(target=_serve, args=(n, self._make, theirs), daemon=True)
-            process.start()
-            theirs.close()
+            try:
+                process.start()
+            except (ConnectionError, EOFError, FileNotFoundError) as error:
+                # the server that forks them has ended: newer Pythons import an unguarded script there
+                raise EnvironmentFault(_GUARD) from error
+            finally:
+                theirs.close()
             self._processes[n], self._pipes[n] = process, ours
-        for n, answer in self._answers(set(numbers), _STARTING).items():
+        for n, answer in self._answers(set(numbers), _START_TIMEOUT).items():
+            if self._processes[n].exitcode == _UNGUARDED:
+                raise EnvironmentFault(_GUARD)
             if isinstance(answer, _Lost):
-                raise EnvironmentFault(f"environment {n} {answer.why} as it was made in a process of its own")
+                raise EnvironmentFault(f"environment {n} {answer.why} while it was made in a process of its own")
 
     def _end(self, n: int) -> None:
         self._busy.add(n)
@@ -145,26 +154,25 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         self._processes[n].join()
 
     def _ask(self, requests: dict[int, tuple[str, Any]]) -> dict[int, Any]:
-        """What each environment answers to its request, or why it does not, as _Lost."""
+        """The answer of each environment to its request, or as _Lost why there is none."""
         self._busy |= set(requests)
-        until = time.monotonic() + self.patience
+        until = time.monotonic() + self.timeout
         for n, request in requests.items():
-            with suppress(OSError):  # it died since, which the end of its pipe says, or does not listen
+            with suppress(OSError):  # it has died, and its pipe says so below, or it does not read
                 send(self._pipes[n], packed(request), until)
-        return self._answers(set(requests), self.patience)
+        return self._answers(set(requests), self.timeout)
 
-    def _answers(self, numbers: set[int], patience: float) -> dict[int, Any]:
+    def _answers(self, numbers: set[int], timeout: float) -> dict[int, Any]:
         self._busy |= numbers
         answers: dict[int, Any] = {}
-        silent = _Lost(f"did not answer for {patience:g} s")
-        until, pipes = time.monotonic() + patience, {self._pipes[n]: n for n in numbers}
+        silent = _Lost(f"did not answer for {timeout:g} s")
+        until, pipes = time.monotonic() + timeout, {self._pipes[n]: n for n in numbers}
         while pipes:
             ready = wait(list(pipes), None if until == np.inf else max(0, until - time.monotonic()))
             for pipe in ready or list(pipes):
                 n = pipes.pop(pipe)
-                # an answer that has begun may still come while others' were waited for
-                ending = max(until, time.monotonic() + _ENDING)
-                answers[n] = self._received(n, ending, silent) if ready else silent
+                deadline = max(until, time.monotonic() + _GRACE)  # the wait for others may have used up the time
+                answers[n] = self._received(n, deadline, silent) if ready else silent
                 if not isinstance(answers[n], _Lost):
                     self._busy.discard(n)
         for n in sorted(numbers):
@@ -184,26 +192,28 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
                 return _Lost(f"ended its process (exit status {code})")
             return _Lost(f"was killed by signal {-code} ({signal.strsignal(-code)})")
 
-    def _begun(self, seeds: dict[int, int | None], options: dict[str, Any] | None = None) -> dict[int, Any]:
-        """The first observations of new episodes; an environment that is lost in its reset is tried again."""
+    def _first_observations(
+        self, seeds: dict[int, int | None], options: dict[str, Any] | None = None
+    ) -> dict[int, Any]:
+        """The first observations of new episodes. An environment that is lost in its reset is restarted."""
         first: dict[int, Any] = {}
         while seeds:
             answers = self._ask({n: ("reset", {"seed": seed, "options": options}) for n, seed in seeds.items()})
-            seeds = {n: self._replaced(n, answer) for n, answer in answers.items() if isinstance(answer, _Lost)}
+            seeds = {n: self._restarted(n, answer) for n, answer in answers.items() if isinstance(answer, _Lost)}
             first |= {n: answer for n, answer in answers.items() if n not in seeds}
         return first
 
-    def _replaced(self, n: int, lost: _Lost) -> int | None:
-        """Begin a lost environment anew → the seed for its first reset. Raises EnvironmentFault after too many."""
+    def _restarted(self, n: int, lost: _Lost) -> int | None:
+        """Restart a lost environment → the seed for its first reset. Raises EnvironmentFault after too many."""
         self._end(n)
         self._lost[n] += 1
         self._in_a_row[n] += 1
         if self._in_a_row[n] > _RESTARTS:
             raise EnvironmentFault(
                 f"environment {n} {lost.why}, {self._in_a_row[n]} times since it last ended an episode: "
-                "--vec gymnasium steps it in line, where its own error is seen"
+                "--vec gymnasium steps it in this process and shows its own error"
             )
-        _say(f"environment {n} {lost.why}: its episode is dropped, and it is begun anew")
+        _warn(f"environment {n} {lost.why}: its episode is dropped, and it is restarted")
         self._start([n])
         return self._fresh_seed(n)
 
@@ -215,27 +225,27 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
 
 
 def _serve(number: int, make: Callable[[], gym.Env[Any, Any]], pipe: socket.socket) -> None:
-    """The life of a process: answer one call after the other until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
+    """The program of a process: make the environment, and answer calls until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     try:
         env = Checked(make(), number)
     except Exception as error:  # an environment may raise anything
-        what = f"environment {number} raised {type(error).__name__} as it was made in a process of its own"
+        what = f"environment {number} raised {type(error).__name__} while it was made in a process of its own"
         send(pipe, packed(Misbehaviour(what, describe(error))))
         return
     send(pipe, packed(None))
-    with suppress(EOFError, OSError):  # nobody asks any more
+    with suppress(EOFError, OSError):  # the parent has closed the pipe, or ended
         while True:
             send(pipe, _answer(env, *receive(pipe)))
     with suppress(Exception):
         env.close()
 
 
-def _answer(env: Checked, command: str, told: Any) -> bytes:
+def _answer(env: Checked, command: str, argument: Any) -> bytes:
     try:
         if command == "reset":
-            return packed(env.reset(**told)[0])
-        obs, rew, terminated, truncated, _ = env.step(told)
+            return packed(env.reset(**argument)[0])
+        obs, rew, terminated, truncated, _ = env.step(argument)
         final = None
         if terminated or truncated:
             final, (obs, _) = obs, env.reset()
@@ -243,5 +253,5 @@ def _answer(env: Checked, command: str, told: Any) -> bytes:
     except Misbehaviour as fault:
         return packed(Misbehaviour(fault.what, fault.detail))
     except Exception as error:
-        what = f"environment {env.number} showed what cannot be sent from its process"
+        what = f"environment {env.number} returned what cannot be sent from its process"
         return packed(Misbehaviour(what, f"{type(error).__name__}: {describe(error)}"))

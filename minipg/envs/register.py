@@ -1,22 +1,27 @@
-"""The compiled environments: which ids they stand for, and names of their own, such as minipg/CartPole-v1."""
+"""The ids of the compiled environments: minipg/CartPole-v1 and so on, and the ids of Gymnasium's that they replace."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 from minipg.kernels.cpu.classic_control import PROBLEMS
 
 _NAMESPACE = "minipg/"
 _GYMNASIUM = "gymnasium.envs.classic_control."
+_ENTRY_POINT = "minipg.envs.compiled:CompiledEnv"
 
 
 def register() -> None:
-    """Tell Gymnasium of them, once. None of them is imported until it is made."""
+    """Register the minipg/ ids with Gymnasium, once. The environments' module is imported when one is made."""
     for name, problem in PROBLEMS.items():
         if _NAMESPACE + name not in gym.registry:
             gym.register(
                 _NAMESPACE + name,
-                entry_point="minipg.envs.compiled:CompiledEnv",
+                entry_point=_ENTRY_POINT,
                 vector_entry_point="minipg.envs.compiled:CompiledVectorEnv",
                 max_episode_steps=problem.time_limit,
                 reward_threshold=problem.solved,
@@ -24,16 +29,25 @@ def register() -> None:
             )
 
 
-def compiled_name(env_id: str) -> str | None:
-    """The compiled problem that is the environment of this id, or None.
+def compiled_spec(name: str, time_limit: int) -> EnvSpec:
+    """The specification of a vector of the compiled problem `name`, as `gymnasium.make_vec` leaves it."""
+    spec = gym.registry[_NAMESPACE + name]
+    kwargs = {**spec.kwargs, "vectorization_mode": "vector_entry_point"}
+    return replace(spec, max_episode_steps=time_limit, kwargs=kwargs)
 
-    An id of Gymnasium's counts only as long as it means what Gymnasium registered: anyone may register it again.
+
+def compiled_name(env: Any) -> str | None:
+    """The compiled problem that equals an environment, given by its id or its recipe; None if there is none.
+
+    An id of Gymnasium's counts only while it means what Gymnasium registered: anyone may register it again.
     """
-    name = env_id.removeprefix(_NAMESPACE)
-    spec = gym.registry.get(env_id)
-    if name not in PROBLEMS or spec is None:
+    spec = gym.registry.get(env) if isinstance(env, str) else getattr(env, "spec", None)
+    if spec is None or getattr(env, "wrappers", None) or spec.additional_wrappers:
         return None
-    if name == env_id:
-        ours = spec.max_episode_steps == PROBLEMS[name].time_limit and not spec.kwargs and not spec.additional_wrappers
-        return name if ours and str(spec.entry_point).startswith(_GYMNASIUM) else None
-    return name
+    name = spec.id.removeprefix(_NAMESPACE)
+    kwargs = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
+    if name not in PROBLEMS or spec.max_episode_steps != PROBLEMS[name].time_limit or not spec.order_enforce:
+        return None
+    if name != spec.id:
+        return name if kwargs == {"name": name} and spec.entry_point == _ENTRY_POINT else None
+    return name if not kwargs and str(spec.entry_point).startswith(_GYMNASIUM) else None

@@ -1,7 +1,9 @@
-"""Between Gymnasium's spaces and the arrays that networks and distributions speak."""
+"""Between Gymnasium's spaces and the arrays of networks and distributions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,16 @@ from gymnasium import spaces
 from minipg.checks import Array
 from minipg.distribution import Distribution, bernoulli, categorical, gaussian, multicategorical, squashed
 from minipg.envs.faults import Misbehaviour
+from minipg.envs.values import Outside, as_numpy, numbers, parts, require_inside
 from minipg.errors import ConfigError, ShapeError
 from minipg.runtime.backend import Backend
 
 
 class ObservationCodec:
-    """Observations as rows of numbers: Gymnasium's own flattening (one-hot for Discrete, side by side for Dict, Tuple).
+    """Observations as rows of numbers, as `gymnasium.spaces.flatten` lays them out.
 
-    `size` is O. Raises ConfigError for a space without a fixed flat size.
+    Discrete and MultiDiscrete are one-hot, the parts of a Dict or Tuple stand side by side. `size` is O.
+    Raises ConfigError for a space without a fixed number of numbers, and for one without any.
     """
 
     def __init__(self, space: spaces.Space[Any]) -> None:
@@ -26,65 +30,132 @@ class ObservationCodec:
                 f"observation space {space} is not supported: expected Box, Discrete, MultiDiscrete, MultiBinary, "
                 "or a Dict or Tuple of them"
             )
-        self.space = space
-        self.size = spaces.flatdim(space)
+        self.space, self.size = space, spaces.flatdim(space)
+        if self.size == 0:
+            raise ConfigError(f"observation space {space} is not supported: it holds no numbers")
+        self.signature = signature(space)
+        self._leaves = list(_leaves(space))
+        self._whole = not isinstance(space, spaces.Dict | spaces.Tuple)
 
-    def read(self, obs: Any) -> tuple[Array, bool]:
-        """One observation or a batch of them → (B, O), and whether it was a single one. Raises ShapeError."""
+    def read(self, obs: Any, dtype: Any = np.float32) -> tuple[Array, bool]:
+        """One observation or a batch of them → (B, O) of `dtype`, and whether it was a single one.
+
+        Raises ShapeError for what is not in the space, and for numbers that are not finite.
+        """
         try:
-            leaf, space = _first_leaf(obs, self.space)
-            shape, own = np.shape(leaf), space.shape or ()
-            if shape == own:
-                return self.row(obs)[None], True
-            if shape[1:] == own and len(shape) > len(own):
-                return self.rows(obs, shape[0]), False
-        except (TypeError, ValueError, LookupError, Misbehaviour) as error:
-            raise ShapeError(f"obs: expected an observation of {self.space}, got {obs!r}") from error
-        raise ShapeError(f"obs: expected shape {own} or {('any', *own)}, got {shape}")
+            count = self._count(obs)
+            rows = self._rows(obs, count)
+        except Outside as error:
+            row = "" if error.row is None else f" in row {error.row}"
+            raise ShapeError(f"obs{error.part}: expected {error.expected}, got {error.found}{row}") from error
+        # what is too large for the dtype becomes infinite, which is looked for next
+        with nullcontext() if rows.dtype == dtype else np.errstate(over="ignore"):
+            rows = np.array(rows, dtype)
+        if np.count_nonzero(np.isfinite(rows)) < rows.size:
+            row, component = np.argwhere(~np.isfinite(rows))[0]
+            place = f"component {component}" + ("" if count is None else f" of row {row}")
+            raise ShapeError(f"obs: expected finite numbers, got {rows[row, component]} in {place}")
+        return rows, count is None
 
-    def row(self, obs: Any) -> Array:
-        """One observation → (O,)."""
-        return np.asarray(spaces.flatten(self.space, obs)).reshape(self.size)
+    def row(self, obs: Any, number: int = 0) -> Array:
+        """One observation, of environment `number` → (O,). Raises EnvironmentFault for one outside its space."""
+        return self._checked(obs, None, number)[0]
 
     def rows(self, obs: Any, count: int) -> Array:
         """A vector environment's observation → (N, O). Raises EnvironmentFault for one outside its space."""
-        return _rows(self.space, obs, count)
+        return self._checked(obs, count, 0)
+
+    def _checked(self, obs: Any, count: int | None, number: int) -> Array:
+        try:
+            return self._rows(obs, count)
+        except Outside as error:
+            part = f" in {error.part}" if error.part else ""
+            if count is None or error.row is not None:
+                what = f"observation {error.found}{part} from environment {error.row if error.row else number}"
+            else:
+                what = f"observations {error.found}{part} from the vector environment"
+            raise Misbehaviour(what, f"expected {error.expected}") from error
+
+    def _rows(self, obs: Any, count: int | None) -> Array:
+        """A batch of `count` observations, or with None a single one → (B, O). Raises Outside."""
+        if self._whole:
+            return self._leaves[0].columns("", obs, count)
+        found = zip(self._leaves, parts(self.space, obs), strict=True)
+        return np.concatenate([leaf.columns(part, value, count) for leaf, (part, _, value) in found], axis=1)
+
+    def _count(self, obs: Any) -> int | None:
+        """How many observations these are, None for a single one. Raises Outside where it is neither."""
+        part, space, value = ("", self.space, obs) if self._whole else next(parts(self.space, obs))
+        shape, one = as_numpy(value).shape, space.shape or ()
+        if shape == one:
+            return None
+        if len(shape) == len(one) + 1 and shape[1:] == one:
+            return shape[0]
+        raise Outside(part, str(shape), f"shape {one} or {('any', *one)}")
 
 
-def _rows(space: spaces.Space[Any], obs: Any, count: int) -> Array:
+class _Leaf:
+    """A space without parts, and what its columns are: the numbers themselves, or flags of what they equal."""
+
+    def __init__(self, space: spaces.Space[Any]) -> None:
+        self.space, self.dtype, self.shape = space, np.dtype(space.dtype), space.shape or ()
+        self.binary, self.of, self.equal = isinstance(space, spaces.MultiBinary), np.zeros(0, np.int64), np.zeros(0)
+        if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+            sizes = np.ravel(space.n if isinstance(space, spaces.Discrete) else space.nvec)
+            # column c says whether component of[c] equals equal[c]
+            self.of = np.repeat(np.arange(len(sizes)), sizes)
+            self.equal = np.concatenate([np.arange(n) for n in sizes]) + np.ravel(space.start)[self.of]
+
+    def columns(self, part: str, value: Any, count: int | None) -> Array:
+        """The values of `count` observations, or with None of a single one → (B, …). Raises Outside."""
+        lead, rows = ((), 1) if count is None else ((count,), count)
+        ready = type(value) is np.ndarray and value.dtype == self.dtype and value.shape == lead + self.shape
+        array = value if ready else numbers(part, self.space, value, lead)
+        flat = array.reshape(rows, -1)
+        if len(self.of):
+            flags = flat[:, self.of] == self.equal
+            if np.count_nonzero(flags) < flat.size:
+                inside = np.logical_or.reduceat(flags, np.flatnonzero(np.diff(self.of, prepend=-1)), axis=1)
+                require_inside(part, self.space, array, inside.reshape(array.shape), len(lead))
+            return flags.astype(np.float32)
+        if self.binary and np.count_nonzero(flat >> 1):  # neither 0 nor 1
+            require_inside(part, self.space, array, (array == 0) | (array == 1), len(lead))
+        return flat
+
+
+def _leaves(space: spaces.Space[Any]) -> Iterator[_Leaf]:
+    """The leaves of a space, in the order of `parts`."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        for part in space.values() if isinstance(space, spaces.Dict) else space.spaces:
+            yield from _leaves(part)
+    else:
+        yield _Leaf(space)
+
+
+def signature(space: spaces.Space[Any], bounds: bool = False) -> str:
+    """What a network depends on in a space, as text that is equal for equal spaces; `bounds`: those of a Box too.
+
+    Nothing depends on the bounds of observations. Actions are clipped or scaled to theirs.
+    """
     if isinstance(space, spaces.Dict):
-        return np.concatenate([_rows(part, obs[key], count) for key, part in space.items()], axis=1)
+        return f"Dict({', '.join(f'{key!r}: {signature(part, bounds)}' for key, part in space.items())})"
     if isinstance(space, spaces.Tuple):
-        return np.concatenate([_rows(part, one, count) for part, one in zip(space, obs, strict=True)], axis=1)
+        return f"Tuple({', '.join(signature(part, bounds) for part in space.spaces)})"
+    if isinstance(space, spaces.Box):
+        kind = {"f": "float", "b": "bool"}.get(space.dtype.kind, "int")
+        limits = [_few(space.low), _few(space.high)] if bounds else []
+        return f"Box({', '.join([*limits, str(space.shape), kind])})"
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        sizes = np.ravel(space.n if isinstance(space, spaces.Discrete) else space.nvec)
-        values = _numbers(space, obs, count)
-        index = values - np.ravel(space.start)
-        inside = ((index >= 0) & (index < sizes)).all(axis=1)
-        if not inside.all():
-            n = int(np.argmin(inside))
-            raise Misbehaviour(f"observation {values[n]} from environment {n}", f"expected one of {space}")
-        one_hot = np.zeros((count, sizes.sum()), np.float32)
-        np.put_along_axis(one_hot, index + np.cumsum(sizes) - sizes, 1, axis=1)
-        return one_hot
-    return _numbers(space, obs, count)
+        size = space.n if isinstance(space, spaces.Discrete) else space.nvec.tolist()
+        start = f", start={np.asarray(space.start).tolist()}" if np.any(space.start) else ""
+        return f"{type(space).__name__}({size}{start})"
+    return f"MultiBinary({space.shape})" if isinstance(space, spaces.MultiBinary) else str(space)
 
 
-def _numbers(space: spaces.Space[Any], obs: Any, count: int) -> Array:
-    array, shape = np.asarray(obs), (count, *(space.shape or ()))
-    if array.shape != shape or array.dtype.kind not in "biuf":
-        raise Misbehaviour(
-            f"observations of {array.dtype}{array.shape} from the vector environment",
-            f"expected {space.dtype}{shape}",
-        )
-    return array.reshape(count, -1)
-
-
-def _first_leaf(obs: Any, space: spaces.Space[Any]) -> tuple[Any, spaces.Space[Any]]:
-    if isinstance(space, spaces.Dict):
-        key = next(iter(space.spaces))
-        return _first_leaf(obs[key], space[key])
-    return _first_leaf(obs[0], space[0]) if isinstance(space, spaces.Tuple) else (obs, space)
+def _few(numbers: Array) -> str:
+    """An array as one number where all are equal; to six digits, as versions may round bounds otherwise."""
+    texts = [f"{number:.6g}" for number in np.ravel(numbers)]
+    return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
 
 
 def _has_fixed_size(space: spaces.Space[Any]) -> bool:
@@ -104,6 +175,7 @@ class ActionCodec:
 
     def __init__(self, space: spaces.Space[Any], squash: bool = False) -> None:
         self.space: Any = space
+        self.signature = signature(space, bounds=True)
         self.shape = space.shape or ()
         self.discrete = isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
         if not self.discrete and not (isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)):
