@@ -81,8 +81,8 @@ class _LinearMap:
             at_x = lambda v: g([*copies(self.leaves), *v])
             noise = np.maximum(rounding_error(g, [*self.leaves, *v], image), rounding_error_of_linear(at_x, v, image))
             rows.append((flat(v), image, noise))
-        v, images, noise = (np.array(column) for column in zip(*rows, strict=True))
-        return v, images, noise
+        sent, images, noises = (np.array(column) for column in zip(*rows, strict=True))
+        return sent, images, noises
 
 
 def _resolution(u: Array, v: Array, pushed: Array, allowed: Array) -> float:
