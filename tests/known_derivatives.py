@@ -1,7 +1,7 @@
-"""Right pairs of a function and its derivative, many and various: what a checker must never call wrong.
+"""Functions with their right derivatives: a checker must call none of them wrong.
 
 Scalar functions F of a vector z (n,) come as (F, ∇F, (z, v) ↦ ∇²F v or None), vector functions as (F, jvp, vjp), made
-by `make(n, normal)` where `normal(*shape)` gives constants in the precision of the check. `low`, `high` bound z.
+by `make(n, normal)`, where `normal(*shape)` draws constants in the precision of the check. `low`, `high` bound z.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from scipy.optimize import rosen, rosen_der, rosen_hess_prod
 
 
 class Family(NamedTuple):
-    """How to make a pair, where its arguments may lie, and for how many arguments it is."""
+    """`make(n, normal)` as above, the bounds of z's entries, and the least and largest n."""
 
     make: Callable
     low: float = -2.0
@@ -309,7 +309,7 @@ def relu_network(n, normal):
 
 
 def maximum(n, normal):
-    """The largest entry, which is alone."""
+    """The largest entry; no other is close to it."""
 
     def clearance(z):
         first = np.sort(z)

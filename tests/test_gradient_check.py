@@ -1,10 +1,10 @@
-"""The checker: quiet on right derivatives however scaled, sure on wrong ones, and clear about what it cannot check."""
+"""The gradient checker passes right derivatives at any scale, finds wrong ones, and names what it cannot check."""
 
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from false_alarms import Case, examined
+from false_alarms import Case, outcome_of
 from hypothesis import assume, find, given, settings
 from hypothesis import strategies as st
 from scipy import special
@@ -69,7 +69,7 @@ def test_the_error_estimate_bounds_the_error(name, x, scale, single):
 
 
 @pytest.mark.parametrize("name", ["sin", "exp", "log", "cube", "reciprocal", "root"])
-def test_in_double_precision_ten_digits_are_sure(name):
+def test_ten_digits_are_right_in_double_precision(name):
     f, df = FUNCTIONS[name]
     found = numeric(f, 1.3)
     assert found.error[0] < 1e-9 * abs(df(1.3))
@@ -90,10 +90,10 @@ def test_a_kink_nearby_does_not_disturb_the_derivative(distance):
 def test_the_error_estimate_bounds_the_error_with_a_kink_at_any_distance(power, side, slope, bend, rest, x, single):
     kind, epsilon = (np.float32, EPS32) if single else (np.float64, EPS)
     x = float(kind(x))
-    # where single precision cannot tell it from one at x, it may be called that
+    # a kink this close counts as one at x in single precision
     distance = side * 10.0 ** max(power, -2.0 if single else -6.0)
     slope, bend, rest, kink = (float(kind(v)) for v in (slope, bend, rest, x * (1 + distance)))
-    # what no short step sees through the rounding cannot be told
+    # a kink this small is hidden by rounding
     assume(abs(bend * distance) > 100 * epsilon * (abs(rest) + abs(slope) + abs(bend)))
 
     def f(z):
@@ -106,7 +106,7 @@ def test_the_error_estimate_bounds_the_error_with_a_kink_at_any_distance(power, 
 
 @settings(max_examples=300)
 @given(st.floats(-6, 0.3), st.sampled_from([-1, 1]), st.floats(0.1, 2), st.sampled_from([0, 1, -30]), st.booleans())
-def test_what_is_flat_up_to_a_kink_has_the_slope_zero(power, side, slope, height, single):
+def test_the_slope_of_a_plateau_is_zero(power, side, slope, height, single):
     kind, epsilon = (np.float32, EPS32) if single else (np.float64, EPS)
     distance = 10.0 ** max(power, -2.0 if single else -6.0)
     f = lambda x: kind(height) + kind(slope) * np.maximum(side * (x - kind(1 + side * distance)), kind(0))
@@ -116,7 +116,7 @@ def test_what_is_flat_up_to_a_kink_has_the_slope_zero(power, side, slope, height
     assert found.error[0] < 1e-6 or single
 
 
-# ---- functions nobody here wrote ------------------------------------------------------------------------------------
+# ---- functions of SciPy --------------------------------------------------------------------------------------------
 
 SPECIAL = {
     "gammaln": (special.gammaln, special.digamma, (0.3, 8)),
@@ -164,7 +164,7 @@ def test_rosenbrock_passes_and_fails_when_perturbed():
             check_hessian_product(rosen_der, lambda x, v, off=off: rosen_hess_prod(x, v) * off, x)
 
 
-# ---- quiet on what is right -----------------------------------------------------------------------------------------
+# ---- no false alarms -------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -227,8 +227,8 @@ ALARMS = [
 
 
 @pytest.mark.parametrize("case", ALARMS, ids=lambda case: f"{case.family} {case.kind} {case.s:.0e}")
-def test_right_derivatives_that_were_once_called_wrong_pass(case):
-    assert examined(case).verdict == "passed"
+def test_right_derivatives_that_were_false_alarms_once_pass(case):
+    assert outcome_of(case).verdict == "passed"
 
 
 # ---- the diagnosis --------------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def changed(which, change):
 
 
 @pytest.mark.parametrize(
-    "change,says",
+    "change,guess",
     [
         (lambda s: -s, "a wrong sign"),
         (lambda s: 2 * s, "a factor of 2"),
@@ -259,8 +259,8 @@ def changed(which, change):
         (lambda s: s * np.cos(np.arange(12).reshape(3, 4)), "follow no single pattern"),
     ],
 )
-def test_the_diagnosis_names_the_pattern(change, says):
-    with pytest.raises(GradientError, match=says):
+def test_the_diagnosis_names_the_pattern(change, guess):
+    with pytest.raises(GradientError, match=guess):
         check_gradient(loss, changed(0, change), POINT)
 
 
@@ -292,7 +292,7 @@ def test_the_exception_carries_its_parts():
     ],
     ids=["tuple", "array", "number", "dict"],
 )  # fmt: skip
-def test_the_snippet_shows_the_mistake_again(x, f, wrong, capsys):
+def test_the_snippet_reproduces_the_mistake(x, f, wrong, capsys):
     def gradient(*args):
         return wrong(*args)
 
@@ -483,7 +483,7 @@ def test_a_right_fisher_product_passes_DI8():
 
 
 @pytest.mark.parametrize(
-    "slip,says",
+    "change,law",
     [
         (lambda F: F + np.triu(np.ones((4, 4)), 1), "symmetry"),
         (lambda F: F - 0.5 * np.eye(4), "sign"),
@@ -491,14 +491,14 @@ def test_a_right_fisher_product_passes_DI8():
         (lambda F: F + 1e-6 * np.eye(4), "covariance"),
     ],
 )
-def test_a_wrong_fisher_product_fails_DI8(slip, says):
+def test_a_wrong_fisher_product_fails_DI8(change, law):
     given, F = softmax_case()
-    with pytest.raises(GradientError, match=says):
-        check_fisher(lambda v: slip(F) @ v, **given)
-    if says != "sign":
+    with pytest.raises(GradientError, match=law):
+        check_fisher(lambda v: change(F) @ v, **given)
+    if law != "sign":
         given = {"theta": given["theta"], "kl": given["kl"]}
         with pytest.raises(GradientError):
-            check_fisher(lambda v: slip(F) @ v, **given)
+            check_fisher(lambda v: change(F) @ v, **given)
 
 
 # ---- what cannot be checked is named --------------------------------------------------------------------------------
@@ -509,8 +509,8 @@ def in_place(x):
     return x.sum()
 
 
-class Remembering:
-    """A gradient that hands out the one of its first call."""
+class StaleCache:
+    """A gradient that returns the result of the previous call."""
 
     def __init__(self):
         self.calls = []
@@ -524,10 +524,10 @@ square, twice = (lambda x: (x**2).sum()), (lambda x: 2 * x)
 
 
 @pytest.mark.parametrize(
-    "f,df,x,says",
+    "f,df,x,message",
     [
         (square, twice, np.array([1, 2]), "x is int64"),
-        (square, twice, np.array([1.0, np.nan]), "x holds nan"),
+        (square, twice, np.array([1.0, np.nan]), "x contains nan"),
         (lambda x: np.log(-x).sum(), twice, np.ones(2), "returns nan at the point"),
         (square, lambda x: x * np.nan, np.ones(2), r"nan at \[0\]"),
         (
@@ -542,16 +542,16 @@ square, twice = (lambda x: (x**2).sum()), (lambda x: 2 * x)
         (square, lambda x: in_place(x) * 0 + x, np.ones(2), "changes its arguments in place"),
         (lambda x: x.sum() + np.random.default_rng().random(), twice, np.ones(2), "not deterministic"),
         (square, lambda x: 2 * x + np.random.default_rng().random(), np.ones(2), "two results for the same arguments"),
-        (square, Remembering(), np.ones(2), "a stale cache"),
+        (square, StaleCache(), np.ones(2), "a stale cache"),
         (lambda a, b: (a * b).sum(), lambda a, b: b, (np.ones(2), np.ones(2)), "1 arrays, the arguments have 2"),
     ],
 )
-def test_what_cannot_be_checked_is_named(f, df, x, says):
-    with pytest.raises(CheckInputError, match=says), np.errstate(all="ignore"):
+def test_what_cannot_be_checked_is_named(f, df, x, message):
+    with pytest.raises(CheckInputError, match=message), np.errstate(all="ignore"):
         check_gradient(f, df, x)
 
 
-def test_a_loss_computed_in_single_precision_is_noticed():
+def test_the_report_notes_a_loss_computed_in_single_precision():
     x = np.random.default_rng(0).normal(size=8)
     report = check_gradient(lambda x: float((np.float32(x) ** 2).sum()), lambda x: 2 * x, x)
     assert report.status == "passed"
@@ -657,7 +657,7 @@ def test_at_drawn_inputs_a_relu_network_is_differentiable_in_them(case):
     theory_strategies.logits(),
     theory_strategies.gaussian_parameters(),
 )
-def test_what_the_strategies_draw_is_valid(episode, matrix, logit, gaussian):
+def test_the_strategies_draw_valid_cases(episode, matrix, logit, gaussian):
     assert len({part.shape for part in episode}) == 1
     assert not (episode.terminated & episode.truncated).any()
     assert np.linalg.eigvalsh(matrix).min() > 0

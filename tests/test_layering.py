@@ -8,12 +8,14 @@ import subprocess
 import sys
 from graphlib import TopologicalSorter
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from host_cuda import host_cupy
 from mutations import planted, slips
 
+import minipg
 from minipg.theory import LAWS
 
 ROOT = Path(__file__).parent.parent
@@ -182,10 +184,34 @@ def test_an_install_has_every_file_of_the_cuda_twin():
 
 
 def test_importing_minipg_imports_no_extra_no_plotting_library_and_no_compiler():
-    code = "import sys, minipg; print(*sys.modules)"
+    code = "import sys; from minipg import *; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
     unwanted = {"matplotlib", "rich", "tyro", "mujoco", "torch", "jax", "hypothesis", "cupy", "envpool", "tensorboard"}
     assert not (unwanted | {"numba", "minipg.envs.compiled"}) & set(loaded.split())
+
+
+def test_the_gradient_checker_needs_numpy_alone():
+    code = "import sys, minipg.gradient_check; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
+    installed = {name.partition(".")[0] for name in loaded.split()} & set(packages_distributions())
+    assert installed - {"minipg", "_distutils_hack", "sitecustomize"} == {"numpy"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import minipg, gymnasium", "import gymnasium, minipg", "import minipg.gradient_check, gymnasium"],
+)
+def test_gymnasium_knows_the_ids_whichever_is_imported_first(code):
+    code += "; gymnasium.make('minipg/CartPole-v1').reset()"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+
+
+def test_a_function_with_the_name_of_its_module_is_the_function():
+    code = "import minipg.line_search, minipg.fisher, minipg; assert callable(minipg.line_search)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = minipg.nonsense
+    assert {"PPO", "load", "line_search"} <= set(dir(minipg))
 
 
 def test_no_public_name_is_without_a_docstring():

@@ -1,9 +1,9 @@
-"""Arguments of any structure as a list of named float arrays, and back."""
+"""Arguments of any structure, as a list of named float arrays and back."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,9 @@ from minipg.gradient_check.errors import CheckInputError
 
 @dataclass(frozen=True)
 class Structure:
-    """How leaves hang together: an array, a tuple, a dict or a NamedTuple of arrays, nested at will.
+    """The nesting of tuples, lists, dicts and NamedTuples around some arrays, the leaves.
 
-    A plain tuple or list at the top is a list of positional arguments: the function is called as f(*x).
+    A plain tuple or list at the top holds positional arguments: the function is called as f(*x).
     """
 
     template: Any
@@ -25,7 +25,7 @@ class Structure:
 
     @classmethod
     def of(cls, x: Any, f: Callable[..., Any] | None = None) -> tuple[Structure, list[Array]]:
-        """The structure of x and its leaves; positional arguments are called as f calls them."""
+        """The structure of x and its leaves. Positional arguments get the names of f's parameters."""
         leaves = list(_leaves(x, ""))
         structure = cls(x, tuple(name for name, _ in leaves))
         if structure.positional and f is not None and (parameters := _parameters(f, len(x))):
@@ -35,22 +35,21 @@ class Structure:
 
     @property
     def positional(self) -> bool:
-        """Whether the function takes the leaves as separate arguments."""
+        """True if the function takes the parts of x as separate arguments."""
         return isinstance(self.template, tuple | list) and not hasattr(self.template, "_fields")
 
     def build(self, leaves: list[Array]) -> Any:
-        """The inverse of `of`."""
-        remaining = iter(leaves)
-        return _rebuilt(self.template, remaining)
+        """The leaves nested as in the template: the inverse of `of`."""
+        return _rebuilt(self.template, iter(leaves))
 
     def call(self, f: Callable[..., Any], leaves: list[Array], *rest: Any) -> Any:
-        """f at these leaves; `rest` follows them."""
+        """f(x, *rest), where x has these leaves."""
         x = self.build(leaves)
         return f(*x, *rest) if self.positional else f(x, *rest)
 
 
 def _parameters(f: Callable[..., Any], count: int) -> list[str]:
-    """The names of f's first `count` positional parameters, or nothing where it has no such."""
+    """The names of f's first `count` positional parameters; empty if f has fewer or hides its signature."""
     try:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):
@@ -59,7 +58,8 @@ def _parameters(f: Callable[..., Any], count: int) -> list[str]:
     return names[:count] if len(names) >= count else []
 
 
-def _leaves(x: Any, name: str) -> Any:
+def _leaves(x: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Each leaf of x with its name, e.g. "layer.weight"."""
     if isinstance(x, dict):
         for key, part in x.items():
             yield from _leaves(part, f"{name}.{key}" if name else str(key))
@@ -73,32 +73,31 @@ def _leaves(x: Any, name: str) -> Any:
         yield name, x
 
 
-def _rebuilt(template: Any, remaining: Any) -> Any:
+def _rebuilt(template: Any, leaves: Iterator[Array]) -> Any:
     if isinstance(template, dict):
-        return {key: _rebuilt(part, remaining) for key, part in template.items()}
+        return {key: _rebuilt(part, leaves) for key, part in template.items()}
     if hasattr(template, "_fields"):
-        return type(template)(*(_rebuilt(part, remaining) for part in template))
+        return type(template)(*(_rebuilt(part, leaves) for part in template))
     if isinstance(template, tuple | list):
-        return type(template)(_rebuilt(part, remaining) for part in template)
-    return next(remaining)
+        return type(template)(_rebuilt(part, leaves) for part in template)
+    return next(leaves)
 
 
 def require_floats(structure: Structure, leaves: list[Array]) -> None:
     """Raise CheckInputError unless every leaf is a finite float32 or float64 array."""
     for name, leaf in zip(structure.names, leaves, strict=True):
-        where = name or "x"
         if leaf.dtype not in (np.float32, np.float64):
             raise CheckInputError(
-                f"{where} is {leaf.dtype}: derivatives need float32 or float64; close over what is not differentiated"
+                f"{name or 'x'} is {leaf.dtype}: expected float32 or float64; close over what is not differentiated"
             )
         if not np.isfinite(leaf).all():
-            raise CheckInputError(f"{where} holds {leaf[~np.isfinite(leaf)][0]}: a check needs finite arguments")
+            raise CheckInputError(f"{name or 'x'} contains {leaf[~np.isfinite(leaf)][0]}: expected finite arguments")
 
 
-def like(structure: Structure, leaves: list[Array], value: Any, what: str) -> list[Array]:
-    """The leaves of a derivative that must have the arguments' structure and shapes.
+def leaves_like(structure: Structure, leaves: list[Array], value: Any, what: str) -> list[Array]:
+    """The leaves of `value`, which must have the structure and shapes of the arguments, and be finite.
 
-    Raises CheckInputError that names the leaf, the shape expected and the shape that came.
+    Raises CheckInputError with the name of the leaf, the shape expected and the shape that came.
     """
     got = list(_leaves(value, ""))
     if len(got) != len(leaves):
@@ -116,19 +115,20 @@ def like(structure: Structure, leaves: list[Array], value: Any, what: str) -> li
     return arrays
 
 
-def outputs_of(value: Any) -> Array:
-    """A result of any structure as a flat float64 vector."""
-    return flat(Structure.of(value)[1])
-
-
 def copies(leaves: list[Array]) -> list[Array]:
-    """What a function may be given without harm."""
+    """Copies that a function may change without harm."""
     return [leaf.copy(order="K") for leaf in leaves]
 
 
 def flat(leaves: list[Array]) -> Array:
-    """All numbers in a row, in float64."""
+    """All numbers in one float64 vector."""
     return np.concatenate([np.asarray(leaf, float).ravel() for leaf in leaves] or [np.zeros(0)])
+
+
+def split_like(vector: Array, leaves: list[Array]) -> list[Array]:
+    """A vector cut into arrays of the shapes of `leaves`: the inverse of `flat`."""
+    cuts = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    return [part.reshape(leaf.shape) for part, leaf in zip(np.split(vector, cuts), leaves, strict=True)]
 
 
 def inner(a: list[Array], b: list[Array]) -> float:
@@ -137,6 +137,6 @@ def inner(a: list[Array], b: list[Array]) -> float:
 
 
 def name_of(f: Any) -> str:
-    """What a message calls f."""
+    """The name of f in messages."""
     name = getattr(f, "__name__", type(f).__name__)
     return "f" if name == "<lambda>" else name

@@ -1,4 +1,4 @@
-"""From a wrong derivative to its likely cause."""
+"""The likely cause of a wrong derivative."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from minipg.checks import Array
 
 
 def guess(analytic: Array, numeric: Array, allowed: Array, sizes: Sequence[int], whole: bool) -> str:
-    """What the pattern of the mistake looks like, or "" where it is like nothing known.
+    """The known pattern that the mistake follows, in words, or "".
 
-    `analytic`, `numeric`, `allowed`: an argument's entries, in its own shape where `whole`, else a sample (K,);
-    `sizes` are the lengths of the arguments' axes, among which a forgotten batch size would be.
+    `analytic`, `numeric`, `allowed` (the tolerance): an argument's entries, in its own shape if `whole`, else a sample
+    (K,). `sizes`: the lengths of all axes; a forgotten batch size is one of them.
     """
     a, n, tolerance = analytic.astype(float), numeric, allowed
     wrong = np.abs(a - n) > tolerance
-    telling = wrong & (np.abs(n) > 4 * tolerance)
+    clear = wrong & (np.abs(n) > 4 * tolerance)
     if not wrong.any():
         return ""
-    if not a.any() and telling.any():
+    if not a.any() and clear.any():
         return "a missing term: this argument's derivative is zero everywhere"
     matches = lambda b: bool((np.abs(b - n) <= tolerance + 1e-9 * np.abs(n)).all())
     if matches(-a):
         return "a wrong sign"
-    if telling.any() and (np.abs(n) > 4 * tolerance)[~wrong].sum() == 0:
-        ratios = a[telling] / n[telling]
+    if clear.any() and (np.abs(n) > 4 * tolerance)[~wrong].sum() == 0:
+        ratios = a[clear] / n[clear]
         ratio = float(np.median(ratios))
-        spread = (tolerance[telling] / np.abs(n[telling])).max() + 1e-9
+        spread = (tolerance[clear] / np.abs(n[clear])).max() + 1e-9
         if ratio and np.all(np.abs(ratios / ratio - 1) <= 4 * spread):
             return _factor(ratio, sizes, spread)
     if whole and a.ndim == 2 and a.size > 1:
@@ -72,7 +72,7 @@ def _factor(ratio: float, sizes: Sequence[int], spread: float) -> str:
 
 
 def snippet(f: str, derivative: str, x: Any, leaves: Sequence[Array], leaf: int, index: tuple[int, ...]) -> str:
-    """Code that shows the mistake again, given the two functions and, for large or named arguments, the exception."""
+    """Code that reproduces the mistake, from the two functions and, if x is large or named, the exception `error`."""
 
     small = sum(a.size for a in leaves) <= 60
 

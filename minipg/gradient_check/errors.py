@@ -1,31 +1,31 @@
-"""What a check can say other than yes."""
+"""The errors and the warning of the gradient checker."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from minipg.checks import Array
 from minipg.errors import MinipgError
 
 
 class CheckInputError(MinipgError, TypeError):
-    """The functions or arguments cannot be checked: integers, NaN, a wrong shape, an impure function, and so on."""
+    """The functions or arguments cannot be checked: integers, NaN, a wrong shape, a function with side effects."""
 
 
 class NotDifferentiableWarning(UserWarning):
-    """A derivative that was asked for does not exist: the function has a kink there."""
+    """The function has a kink or a jump at the point of the check, so no derivative exists there."""
 
 
 class GradientError(MinipgError, AssertionError):
-    """A derivative is wrong. The message is the diagnosis; the fields are its parts.
+    """A derivative is wrong. The message is the diagnosis; its parts are attributes.
 
-    `argument` and `index` say where (index is None for a whole direction), `analytic`, `numeric` and `error` what,
-    `guess` why, `snippet` is code that shows it again, `x` the arguments it happened at.
+    `argument` and `index`: the wrong entry (index is None if the mistake is in no single entry). `analytic`: the value
+    of the derivative under test. `numeric` ± `error`: the value from differences. `guess`: the likely cause.
+    `snippet`: code that reproduces the mistake. `x`: the arguments of the check.
     """
 
     def __init__(
         self,
-        what: str,
+        headline: str,
         *,
         argument: str = "",
         index: tuple[int, ...] | None = None,
@@ -35,11 +35,10 @@ class GradientError(MinipgError, AssertionError):
         guess: str = "",
         snippet: str = "",
         x: Any = None,
-        direction: list[Array] | None = None,
     ) -> None:
-        self.what, self.argument, self.index = what, argument, index
+        self.headline, self.argument, self.index = headline, argument, index
         self.analytic, self.numeric, self.error = analytic, numeric, error
-        self.guess, self.snippet, self.x, self.direction = guess, snippet, x, direction
+        self.guess, self.snippet, self.x = guess, snippet, x
         super().__init__(str(self))
 
     @property
@@ -49,13 +48,12 @@ class GradientError(MinipgError, AssertionError):
 
     @property
     def place(self) -> str:
-        """The argument and the index in it, as one would write it."""
-        inside = "" if not self.index else "[" + ", ".join(map(str, self.index)) + "]"
-        return f"{self.argument}{inside}" if self.argument or inside else "x"
+        """The wrong entry in Python's notation, e.g. W[2, 0]."""
+        return entry_name(self.argument, self.index or ())
 
     def __str__(self) -> str:
         lines = [
-            f"{self.what} is wrong at {self.place}",
+            self.headline,
             f"  analytic  {self.analytic: .10g}",
             f"  numeric   {self.numeric: .10g} ± {self.error:.1g}",
             f"  ratio     {self.ratio: .6g}",
@@ -63,5 +61,10 @@ class GradientError(MinipgError, AssertionError):
         if self.guess:
             lines.append(f"  looks like {self.guess}")
         if self.snippet:
-            lines += ["  to see it again:", *("    " + line for line in self.snippet.splitlines())]
+            lines += ["  to reproduce:", *("    " + line for line in self.snippet.splitlines())]
         return "\n".join(lines)
+
+
+def entry_name(argument: str, index: tuple[int, ...]) -> str:
+    """An entry in Python's notation, e.g. W[2, 0]; x is the name of an argument without one."""
+    return (argument or "x") + ("[" + ", ".join(map(str, index)) + "]" if index else "")

@@ -1,4 +1,4 @@
-"""What a derivative must be whatever the function: the two modes adjoint, a Fisher matrix symmetric and so on."""
+"""Identities that hold for any function: the jvp is adjoint to the vjp, a Fisher matrix is symmetric, and so on."""
 
 from __future__ import annotations
 
@@ -8,85 +8,85 @@ from typing import Any
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import Structure, copies, flat, like, name_of
-from minipg.gradient_check.check import EVERY_COORDINATE, Report
+from minipg.gradient_check.arguments import Structure, copies, flat, leaves_like, name_of, split_like
+from minipg.gradient_check.comparison import MAX_COORDINATES, Report
 from minipg.gradient_check.errors import CheckInputError, GradientError
+from minipg.gradient_check.function import FunctionAtPoint
 from minipg.gradient_check.numeric import second_derivative
-from minipg.gradient_check.problem import Problem
-from minipg.gradient_check.rounding import linear_rounding, rounding
+from minipg.gradient_check.rounding import rounding_error, rounding_error_of_linear
 
 
 def check_adjoint(
     jvp: Callable[..., Any], vjp: Callable[..., Any], x: Any, *, seed: int = 0, rounds: int = 4
 ) -> Report:
-    """⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v, up to rounding: the two modes belong to one Jacobian.
+    """Check ⟨u, J v⟩ = ⟨Jᵀ u, v⟩ up to rounding, with J v = jvp(x, v) and Jᵀ u = vjp(x, u).
 
-    A J of at most 64 rows and columns is compared entry by entry, too. Raises GradientError, CheckInputError.
+    u and v are random; if J has at most 64 rows and columns, they also run over all unit vectors. No differences are
+    taken. Raises GradientError, CheckInputError.
     """
-    problem = Problem(lambda *_: np.zeros(()), x, "the adjoint")
-    structure, leaves, count = problem.structure, problem.leaves, len(problem.leaves)
-    there, outputs = Structure.of(structure.call(jvp, copies(leaves), structure.build(copies(leaves))))
-    columns, rows = _Mode(leaves, leaves), _Mode(leaves, outputs)
+    point = FunctionAtPoint(lambda *_: np.zeros(()), x, "the adjoint")
+    structure, leaves, count = point.structure, point.leaves, len(point.leaves)
+    out, outputs = Structure.of(structure.call(jvp, copies(leaves), structure.build(copies(leaves))))
+    columns, rows = _LinearMap(leaves, leaves), _LinearMap(leaves, outputs)
     forward = lambda both: flat(
-        like(there, outputs, structure.call(jvp, both[:count], structure.build(both[count:])), name_of(jvp))
+        leaves_like(out, outputs, structure.call(jvp, both[:count], structure.build(both[count:])), name_of(jvp))
     )
     backward = lambda both: flat(
-        like(structure, leaves, structure.call(vjp, both[:count], there.build(both[count:])), name_of(vjp))
+        leaves_like(structure, leaves, structure.call(vjp, both[:count], out.build(both[count:])), name_of(vjp))
     )
     rng, worst, resolution = np.random.default_rng(seed), 0.0, 0.0
-    tries = [(rows.random(rng, rounds, None), columns.random(rng, rounds, leaves))]
-    if min(rows.size, columns.size) > 0 and max(rows.size, columns.size) <= EVERY_COORDINATE:
-        tries.append((np.eye(rows.size), np.eye(columns.size)))
-    for u, v in tries:
-        (u, pulled, backward_noise), (v, pushed, forward_noise) = rows.sent(backward, u), columns.sent(forward, v)
+    batches = [(rows.random(rng, rounds), columns.random(rng, rounds, leaves))]
+    if min(rows.size, columns.size) > 0 and max(rows.size, columns.size) <= MAX_COORDINATES:
+        batches.append((np.eye(rows.size), np.eye(columns.size)))
+    for us, vs in batches:
+        (u, pulled, backward_noise), (v, pushed, forward_noise) = rows.images(backward, us), columns.images(forward, vs)
         left, right = u @ pushed.T, pulled @ v.T
         size = np.abs(u) @ np.abs(pushed).T + np.abs(pulled) @ np.abs(v).T
-        allowed = 64 * problem.epsilon_in * np.sqrt(rows.size + columns.size) * size
+        allowed = 64 * point.epsilon_in * np.sqrt(rows.size + columns.size) * size
         allowed += np.abs(u) @ forward_noise.T + backward_noise @ np.abs(v).T
-        allowed += 64 * float(np.finfo(np.float32 if problem.epsilon_in > 1e-10 else np.float64).tiny)
+        allowed += 64 * float(np.finfo(np.float32 if point.epsilon_in > 1e-10 else np.float64).tiny)
         excess = np.abs(left - right) / allowed
         worst, resolution = max(worst, float(excess.max(initial=0))), _resolution(u, v, pushed, allowed)
         if worst > 1:
             i, j = np.unravel_index(int(excess.argmax()), excess.shape)
             analytic, numeric = float(right[i, j]), float(left[i, j])
             raise GradientError(
-                f"⟨u, {name_of(jvp)} v⟩ = ⟨{name_of(vjp)} u, v⟩", analytic=analytic, numeric=numeric,
+                f"⟨u, {name_of(jvp)} v⟩ = ⟨{name_of(vjp)} u, v⟩ does not hold", analytic=analytic, numeric=numeric,
                 error=float(allowed[i, j]), guess=_ratio_guess(analytic, numeric), x=x,
             )  # fmt: skip
-    return Report("passed", sum(u.shape[0] * v.shape[0] for u, v in tries), worst, resolution, (), ())
+    return Report("passed", sum(u.shape[0] * v.shape[0] for u, v in batches), worst, resolution, (), ())
 
 
-class _Mode:
-    """One of the two modes: a linear map of arrays like `parts`, at the point `leaves`."""
+class _LinearMap:
+    """A jvp or vjp at the point `leaves`: a linear map of arrays with the shapes and dtypes of `parts`."""
 
     def __init__(self, leaves: list[Array], parts: list[Array]) -> None:
         self.leaves, self.parts, self.size = leaves, parts, sum(part.size for part in parts)
 
-    def random(self, rng: np.random.Generator, count: int, point: list[Array] | None) -> Array:
-        """Vectors (count, size) without small entries, by turns all alike and as large as `point`."""
+    def random(self, rng: np.random.Generator, count: int, point: list[Array] | None = None) -> Array:
+        """Vectors (count, size) with entries of ±0.5 to ±1.5; every second one is multiplied by |point|."""
         v = rng.choice([-1, 1], (count, self.size)) * rng.uniform(0.5, 1.5, (count, self.size))
         if point is not None:
-            own = np.abs(flat(point))
-            v[1::2] *= np.where(own > 0, own, own.max(initial=0) or 1)
+            size = np.abs(flat(point))
+            v[1::2] *= np.where(size > 0, size, size.max(initial=0) or 1)
         return v
 
-    def sent(self, g: Callable[[list[Array]], Array], vectors: Array) -> tuple[Array, Array, Array]:
-        """The vectors in the parts' dtypes, their images, and the images' rounding errors, one a row."""
-        cuts = np.cumsum([part.size for part in self.parts])[:-1]
-        found: list[tuple[Array, Array, Array]] = []
+    def images(self, g: Callable[[list[Array]], Array], vectors: Array) -> tuple[Array, Array, Array]:
+        """The vectors in the parts' dtypes, their images under g, and the images' rounding errors, one in each row."""
+        rows: list[tuple[Array, Array, Array]] = []
         for vector in vectors:
-            pieces = zip(np.split(vector, cuts), self.parts, strict=True)
-            v = [np.asarray(piece.reshape(part.shape), part.dtype) for piece, part in pieces]
+            pieces = zip(split_like(vector, self.parts), self.parts, strict=True)
+            v = [np.asarray(piece, part.dtype) for piece, part in pieces]
             image = g([*copies(self.leaves), *copies(v)])
             at_x = lambda v: g([*copies(self.leaves), *v])
-            noise = np.maximum(rounding(g, [*self.leaves, *v], image), linear_rounding(at_x, v, image))
-            found.append((flat(v), image, noise))
-        taken, images, noises = (np.array(column) for column in zip(*found, strict=True))
-        return taken, images, noises
+            noise = np.maximum(rounding_error(g, [*self.leaves, *v], image), rounding_error_of_linear(at_x, v, image))
+            rows.append((flat(v), image, noise))
+        sent, images, noises = (np.array(column) for column in zip(*rows, strict=True))
+        return sent, images, noises
 
 
 def _resolution(u: Array, v: Array, pushed: Array, allowed: Array) -> float:
-    """The mistake in one entry of J that surely shows in some pair, as a fraction of J's largest entry."""
+    """The smallest mistake in one entry of J that some pair (u, v) reveals, as a fraction of J's largest entry."""
     unit = np.array_equal(u, np.eye(len(u))) and np.array_equal(v, np.eye(len(v)))
     largest = float((np.abs(pushed).max(axis=1) / np.abs(v).sum(axis=1)).max()) if pushed.size and v.size else 0.0
     weakest = 1.0 if unit else np.outer(np.abs(u).min(axis=1, initial=1), np.abs(v).min(axis=1, initial=1))
@@ -105,42 +105,38 @@ def check_fisher(
     seed: int = 0,
     rounds: int = 4,
 ) -> Report:
-    """Hold v ↦ F v to what a Fisher matrix is  (DI-8): symmetric, positive semidefinite, and whichever is given of
+    """Check that v ↦ product(v) = F v is a Fisher matrix: symmetric and positive semidefinite  (DI-8).
 
-    the covariance of the score, from `scores` (K, P), the score of every outcome, and `weights` (K,), its probability;
-    the Hessian at θ of `kl`: θ′ ↦ KL(π_θ‖π_θ′).   theta (P,).
+    With `scores` (K, P), the score of every outcome, and `weights` (K,), its probability: F is their covariance.
+    With `kl`: θ′ ↦ KL(π_θ‖π_θ′): F is its Hessian at θ.   theta (P,). Raises GradientError, CheckInputError.
     """
     theta = np.asarray(theta, float)
     rng, worst = np.random.default_rng(seed), 0.0
 
-    def hold(what: str, got: float, expected: float, allowed: float) -> None:
+    def require_equal(headline: str, got: float, expected: float, allowed: float) -> None:
         nonlocal worst
         worst = max(worst, abs(got - expected) / max(allowed, 1e-300))
         if not abs(got - expected) <= allowed:
-            why = _ratio_guess(got, expected)
-            raise GradientError(what, analytic=got, numeric=expected, error=allowed, guess=why, x=theta)
+            guess = _ratio_guess(got, expected)
+            raise GradientError(headline, analytic=got, numeric=expected, error=allowed, guess=guess, x=theta)
 
     for _ in range(rounds):
         u, v = rng.standard_normal((2, len(theta)))
         Fu, Fv = np.asarray(product(u), float), np.asarray(product(v), float)
         if Fv.shape != theta.shape:
             raise CheckInputError(f"{name_of(product)}: expected shape {theta.shape}, got {Fv.shape}")
-        size = float(np.abs(u * Fv).sum() + np.abs(v * Fu).sum())
-        slack = 1e-12 * size * np.sqrt(len(theta))
-        hold("the symmetry ⟨u, F v⟩ = ⟨F u, v⟩ of the Fisher product", u @ Fv, v @ Fu, slack)
-        hold("the sign of vᵀF v ≥ 0", min(float(v @ Fv), 0.0), 0.0, slack)
+        allowed = 1e-12 * float(np.abs(u * Fv).sum() + np.abs(v * Fu).sum()) * float(np.sqrt(len(theta)))
+        require_equal("the symmetry ⟨u, F v⟩ = ⟨F u, v⟩ of the Fisher product does not hold", u @ Fv, v @ Fu, allowed)
+        require_equal("the sign vᵀF v ≥ 0 of the Fisher product does not hold", min(float(v @ Fv), 0.0), 0.0, allowed)
         if scores is not None and weights is not None:
-            projected = np.asarray(scores, float) @ v
-            hold(
-                "F as the covariance of the score",
-                v @ Fv,
-                float(weights @ projected**2),
-                slack + 1e-12 * float(weights @ projected**2),
-            )
+            covariance = float(weights @ (np.asarray(scores, float) @ v) ** 2)
+            headline = "the Fisher product is not the covariance of the score"
+            require_equal(headline, v @ Fv, covariance, allowed + 1e-12 * covariance)
         if kl is not None:
             unit = v / np.linalg.norm(v)
             bend, error = second_derivative(_along(kl, theta, unit))
-            hold("F as the Hessian of the KL", float(unit @ product(unit)), bend, 4 * error + slack)
+            headline = "the Fisher product is not the Hessian of the KL"
+            require_equal(headline, float(unit @ product(unit)), bend, 4 * error + allowed)
     return Report("passed", rounds, worst, 0.0, (), ())
 
 

@@ -1,4 +1,4 @@
-"""The rounding error of the derivative that somebody wrote: how far apart two right ones may be."""
+"""The rounding error of an analytic derivative, measured by moving its arguments a little."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from minipg.gradient_check.arguments import copies
 from minipg.gradient_check.errors import CheckInputError
 
 
-def repeatable(g: Callable[[list[Array]], Array], leaves: list[Array], name: str) -> Array:
-    """g(leaves), after a visit elsewhere: a function that keeps something of the visit is found out."""
+def evaluate_twice(g: Callable[[list[Array]], Array], leaves: list[Array], name: str) -> Array:
+    """g(leaves), evaluated before and after a call at other arguments. Raises CheckInputError if the two differ."""
     first = g(copies(leaves))
-    with contextlib.suppress(Exception):  # elsewhere may be outside the domain
+    with contextlib.suppress(Exception):  # the other arguments may be outside the domain
         g([np.asarray(np.where(leaf == 0, 1e-3, leaf * (1 + 1e-3)), leaf.dtype) for leaf in leaves])
     if not np.array_equal(first, g(copies(leaves)), equal_nan=True):
         raise CheckInputError(f"{name} gives two results for the same arguments: a stale cache, or randomness")
     return first
 
 
-def rounding(g: Callable[[list[Array]], Array], leaves: list[Array], value: Array) -> Array:
-    """The rounding error of g: second differences over moves of ε^⅔, too short for anything else to be seen in them.
+def rounding_error(g: Callable[[list[Array]], Array], leaves: list[Array], value: Array) -> Array:
+    """The rounding error of value = g(leaves): the largest second difference of g over relative moves of ε^⅔.
 
-    Moves of a few units in the last place would not do: they may leave the roundings inside g as they are.
+    So short a move makes g's curvature vanish beside its rounding. Moves of a few units in the last place would be too
+    short: they may leave the roundings inside g unchanged.
     """
     rng, noise = np.random.default_rng(0), np.zeros(value.shape)
     epsilon = max((float(np.finfo(leaf.dtype).eps) for leaf in leaves), default=float(np.finfo(float).eps))
@@ -38,18 +39,18 @@ def rounding(g: Callable[[list[Array]], Array], leaves: list[Array], value: Arra
         with contextlib.suppress(CheckInputError):  # at the edge of the domain
             second = g(step(1)) - 2 * value + g(step(-1))
             noise = np.maximum(noise, np.where(np.isfinite(second), np.abs(second), 0))
-    # where nothing moves, as at x = 0, sums that cancel hide theirs: grant some bits to all
+    # sums that cancel hide their rounding error where nothing moves, as at x = 0: allow 64 ε everywhere
     return np.maximum(3 * noise, 64 * epsilon * np.abs(value))
 
 
-def linear_rounding(g: Callable[[list[Array]], Array], v: list[Array], value: Array) -> Array:
-    """The same for a g that is linear: g(αv)/α − g(v) is rounding alone, for α of any size.
+def rounding_error_of_linear(g: Callable[[list[Array]], Array], v: list[Array], value: Array) -> Array:
+    """The rounding error of value = g(v) for a linear g: the largest |g(αv)/α − g(v)| over 16 factors α.
 
-    0 where g(2v) is not 2 g(v) to the last bit, as for all that is made of sums and products: g is not linear, then.
+    0 if g(2v) differs from 2 g(v) in any bit: then g is not linear.
     """
     at = lambda factor: g([np.asarray(part * part.dtype.type(factor)) for part in v])
     noise = np.zeros(value.shape)
-    with contextlib.suppress(CheckInputError):  # beyond the floats' range
+    with contextlib.suppress(CheckInputError):  # beyond the range of the floats
         if np.array_equal(at(2), 2 * value):
             for k in range(1, 17):
                 factor = np.float32(1 + k * 0.618034 % 1)

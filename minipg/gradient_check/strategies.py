@@ -1,4 +1,4 @@
-"""Hypothesis strategies for things worth checking, and derivatives as property tests  (extra `check`).
+"""Hypothesis strategies for arrays, and derivative checks as property tests  (extra `check`).
 
 Arrays are drawn entry by entry from short numbers, so a failing example shrinks to small shapes and round entries.
 """
@@ -37,17 +37,21 @@ def spd_matrices(draw: Any, dims: int = 6) -> Array:
 def gradient_property(
     f: Callable[..., Any], gradient: Callable[..., Any], x: Strategy, **options: Any
 ) -> Callable[[], None]:
-    """`test_mine = gradient_property(f, gradient, arrays((3, 2)))`: a test that pytest runs on 100 drawn points."""
+    """A test for pytest that runs `check_gradient` on 100 drawn points.
+
+    `test_mine = gradient_property(f, gradient, arrays((3, 2)))`. `x` is a strategy for the arguments, `options` are
+    Hypothesis settings, e.g. max_examples=20.
+    """
     return _property(lambda point: check_gradient(f, gradient, point), x, **options)
 
 
 def jvp_property(f: Callable[..., Any], jvp: Callable[..., Any], x: Strategy, **options: Any) -> Callable[[], None]:
-    """The same for `check_jvp`."""
+    """A test for pytest that runs `check_jvp` on 100 drawn points; see `gradient_property`."""
     return _property(lambda point: check_jvp(f, jvp, point), x, **options)
 
 
 def vjp_property(f: Callable[..., Any], vjp: Callable[..., Any], x: Strategy, **options: Any) -> Callable[[], None]:
-    """The same for `check_vjp`."""
+    """A test for pytest that runs `check_vjp` on 100 drawn points; see `gradient_property`."""
     return _property(lambda point: check_vjp(f, vjp, point), x, **options)
 
 

@@ -1,11 +1,11 @@
-"""How often the checker calls a right derivative wrong, and how often it misses a wrong one: a measurement, not a test.
+"""Measure how often the gradient checker calls a right derivative wrong, and how often it misses a wrong one.
 
-    python tests/audit/false_alarms.py                             100 000 right derivatives: no alarm is allowed
-    python tests/audit/false_alarms.py --perturb 1e-3              the same, each wrong by a thousandth in one entry
-    python tests/audit/false_alarms.py --case "Case(...)"          one of them again
+    python tests/audit/false_alarms.py                             100 000 right derivatives: none may be called wrong
+    python tests/audit/false_alarms.py --perturb 1e-3              the same, each with one entry wrong by a thousandth
+    python tests/audit/false_alarms.py --case "Case(...)"          run one example again
 
-Hypothesis draws the functions, points, precision (float64, float32), and the scales of arguments and values, 1e-8 to
-1e8:   f(x) = c F(x/s).   A mistake may be missed only where the report's `resolution` says that it could not be seen.
+Hypothesis draws the function F, the point, the precision (float64, float32), and the scales s of the arguments and c of
+the values from 1e-8 to 1e8:   f(x) = c F(x/s).   A mistake may be missed only if it is below the report's `resolution`.
 """
 
 import argparse
@@ -15,12 +15,12 @@ import sys
 import time
 import warnings
 from collections import defaultdict
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
-from known_derivatives import CURVED, SCALAR, VECTOR
 
 from minipg.gradient_check import (
     CheckInputError,
@@ -32,10 +32,13 @@ from minipg.gradient_check import (
     check_vjp,
 )
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from known_derivatives import CURVED, SCALAR, VECTOR
+
 CHUNK = 500
 FAMILIES = {"gradient": SCALAR, "hessian_product": CURVED, "jvp": VECTOR, "vjp": VECTOR, "adjoint": VECTOR}
 CHECKS = ["gradient"] * 6 + ["hessian_product", "jvp", "vjp", "adjoint"]
-RARE = ("90 arguments",)  # and slow
+RARE = ("90 arguments",)  # slow
 
 
 class Case(NamedTuple):
@@ -52,11 +55,11 @@ class Case(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """`verdict`: passed, kink, wrong or refused; `share`: of the mistake made in the largest derivative."""
+    """`verdict`: passed, kink, wrong or refused. `share`: the mistake as a fraction of the largest derivative."""
 
     case: Case
     verdict: str
-    said: str
+    message: str
     worst: float
     resolution: float
     share: float
@@ -64,7 +67,7 @@ class Outcome(NamedTuple):
 
 @st.composite
 def cases(draw):
-    """Any check of any family at any scale."""
+    """Draw any check of any family at any scale."""
     check = draw(st.sampled_from(CHECKS))
     family = draw(st.sampled_from(sorted(FAMILIES[check])))
     assume(family not in RARE or draw(st.integers(0, 19)) == 7)
@@ -89,7 +92,7 @@ def point(case, bounds):
 
 
 class Parts:
-    """A vector as the arguments that the case asks for: an array, a tuple, or a dict; and back."""
+    """Splits a vector into an array, a tuple or a dict of arrays, and joins it again."""
 
     def __init__(self, structure, n):
         self.structure, self.cut = structure, max(1, n // 2)
@@ -104,7 +107,7 @@ class Parts:
         return np.concatenate([*(x.values() if isinstance(x, dict) else x)])
 
     def of(self, function, tangents=False, back=False):
-        """`function(x, …)` of vectors, of parts; `tangents`: what follows x is like x; `back`: so is the result."""
+        """function(x, …) of parts. `tangents`: the arguments after x are parts, too; `back`: so is the result."""
 
         def of_parts(*args):
             count = 2 if self.structure == "tuple" else 1
@@ -116,15 +119,15 @@ class Parts:
 
 
 class Problem(NamedTuple):
-    """A check and what it is given, and how large its mistake is beside the largest derivative."""
+    """A check with its arguments, and the size of its mistake as a fraction of the largest derivative."""
 
     check: object
-    given: tuple
+    arguments: tuple
     share: float
 
 
 def problem(case, perturb):
-    """The functions of a case, wrong by `perturb` in one entry. None: at a kink, or beyond the floats' range."""
+    """The functions of a case, one entry wrong by `perturb`. None near a kink or beyond the range of the floats."""
     bounds, kind = FAMILIES[case.check][case.family], np.dtype(case.kind).type
     rng = np.random.default_rng(case.seed)
     z = point(case, bounds)
@@ -141,18 +144,18 @@ def problem(case, perturb):
     parts = Parts(case.structure, n)
     value = parts.of(f)
     if case.check == "gradient":
-        check, given = check_gradient, (value, parts.of(lambda x: off * right(x), back=True))
+        check, arguments = check_gradient, (value, parts.of(lambda x: off * right(x), back=True))
         columns = right(x)[:, None]
     elif case.check == "hessian_product":
         bend = lambda x, v: slope / s * E(x / s, v)
         check = check_hessian_product
-        given = parts.of(right, back=True), parts.of(lambda x, v: off * bend(x, v), True, True)
+        arguments = parts.of(right, back=True), parts.of(lambda x, v: off * bend(x, v), True, True)
         columns = np.array([bend(x, e) for e in np.eye(n, dtype=kind)]).T
     else:
         jvp = parts.of(lambda x, v: right(x, v if case.check == "adjoint" else off * v), True)
         vjp = parts.of(lambda x, u: off * (slope * E(x / s, u)), back=True)
         check = {"jvp": check_jvp, "vjp": check_vjp, "adjoint": check_adjoint}[case.check]
-        given = {"jvp": (value, jvp), "vjp": (value, vjp), "adjoint": (jvp, vjp)}[case.check]
+        arguments = {"jvp": (value, jvp), "vjp": (value, vjp), "adjoint": (jvp, vjp)}[case.check]
         columns = np.array([right(x, e).ravel() for e in np.eye(n, dtype=kind)])
     numbers = [np.atleast_1d(f(x)), columns]
     if any(a.dtype != kind for a in numbers):
@@ -161,18 +164,18 @@ def problem(case, perturb):
         return None
     largest = float(np.abs(columns).max())
     share = perturb * float(np.abs(columns[which]).max()) / largest if largest else 0.0
-    return Problem(check, (*given, parts.split(x)), share)
+    return Problem(check, (*arguments, parts.split(x)), share)
 
 
-def examined(case, perturb=0.0):
-    """What the checker says of a case, or None where it is none."""
+def outcome_of(case, perturb=0.0):
+    """Run the checker on a case. None if the case has no derivative to check."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         task = problem(case, perturb)
         if task is None:
             return None
         try:
-            report = task.check(*task.given)
+            report = task.check(*task.arguments)
         except GradientError as error:
             worst = abs(error.analytic - error.numeric) / max(error.error, 1e-300)
             return Outcome(case, "wrong", str(error), worst, 0.0, task.share)
@@ -183,7 +186,7 @@ def examined(case, perturb=0.0):
 
 
 def chunk(work):
-    """The outcomes of one run of hypothesis."""
+    """The outcomes of one run of Hypothesis."""
     number, count, start, perturb = work
     outcomes = []
 
@@ -194,7 +197,7 @@ def chunk(work):
     )  # fmt: skip
     @given(cases())
     def examine(case):
-        outcome = examined(case, perturb)
+        outcome = outcome_of(case, perturb)
         assume(outcome is not None)
         if len(outcomes) < count:
             outcomes.append(outcome)
@@ -203,30 +206,30 @@ def chunk(work):
     return outcomes
 
 
-def alarm(outcome, perturb):
-    """Whether the checker was at fault: it accused, or it did not see a mistake that it said it would see."""
+def is_fault(outcome, perturb):
+    """True for a false alarm, or for a mistake above the resolution that was missed."""
     if not perturb:
         return outcome.verdict != "passed"
     return outcome.verdict == "passed" and outcome.share > outcome.resolution
 
 
 def shown(outcome, perturb):
-    """How to see it again."""
+    """The command that runs it again, and the first lines of the message."""
     option = f" --perturb {perturb}" if perturb else ""
-    said = "\n".join("    " + line for line in outcome.said.splitlines()[:5])
-    return f'{outcome.verdict}: python tests/audit/false_alarms.py{option} --case "{outcome.case!r}"\n{said}'
+    message = "\n".join("    " + line for line in outcome.message.splitlines()[:5])
+    return f'{outcome.verdict}: python tests/audit/false_alarms.py{option} --case "{outcome.case!r}"\n{message}'
 
 
 def table(outcomes, perturb):
-    """A row for every check and precision."""
+    """One row for each check and precision."""
     groups = defaultdict(list)
     for outcome in outcomes:
         groups[outcome.case.check, outcome.case.kind].append(outcome)
         groups["all", outcome.case.kind].append(outcome)
-    title = "found  seen of plain" if perturb else "worst/allowed"
+    title = "found  seen of plain" if perturb else "worst/tolerance"
     lines = [f"{'check':16} {'precision':9} {'examples':>8} {'faults':>7}  median resolution  {title}"]
     for (check, kind), group in sorted(groups.items()):
-        faults = sum(alarm(o, perturb) for o in group)
+        faults = sum(is_fault(o, perturb) for o in group)
         resolution = np.median([o.resolution for o in group if o.verdict == "passed"] or [np.nan])
         if perturb:
             real = [o for o in group if o.share]
@@ -245,12 +248,12 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--perturb", type=float, default=0.0, metavar="SHARE")
-    parser.add_argument("--case", help="one example, as an alarm printed it")
+    parser.add_argument("--case", help="one example, as a fault printed it")
     options = parser.parse_args()
     if options.case:
-        outcome = examined(eval(options.case, {"Case": Case}), options.perturb)
-        print(outcome if outcome is None else outcome.said or outcome)
-        return outcome is not None and alarm(outcome, options.perturb)
+        outcome = outcome_of(eval(options.case, {"Case": Case}), options.perturb)
+        print(outcome if outcome is None else outcome.message or outcome)
+        return outcome is not None and is_fault(outcome, options.perturb)
     sizes = [min(CHUNK, options.examples - done) for done in range(0, options.examples, CHUNK)]
     work = [(number, size, options.seed, options.perturb) for number, size in enumerate(sizes)]
     outcomes, began = [], time.perf_counter()
@@ -258,15 +261,15 @@ def main():
         for number, some in enumerate(pool.imap_unordered(chunk, work), 1):
             outcomes += some
             for outcome in some:
-                if alarm(outcome, options.perturb):
+                if is_fault(outcome, options.perturb):
                     print(shown(outcome, options.perturb), flush=True)
             if number % 10 == 0 or number == len(work):
-                so_far = sum(alarm(outcome, options.perturb) for outcome in outcomes)
+                so_far = sum(is_fault(outcome, options.perturb) for outcome in outcomes)
                 spent = f"{time.perf_counter() - began:.0f} s"
                 print(f"{len(outcomes)} examples, {so_far} faults, {spent}", file=sys.stderr, flush=True)
     print(table(outcomes, options.perturb))
-    faults = sum(alarm(o, options.perturb) for o in outcomes)
-    what = "mistakes missed that should have been seen" if options.perturb else "false alarms"
+    faults = sum(is_fault(o, options.perturb) for o in outcomes)
+    what = "mistakes missed above the resolution" if options.perturb else "false alarms"
     print(f"{faults} {what} over {len(outcomes)} hypothesis examples, {time.perf_counter() - began:.0f} s")
     return faults > 0
 

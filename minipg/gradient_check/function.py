@@ -1,4 +1,4 @@
-"""A function at a point, along directions."""
+"""A function at a point, and its derivatives along directions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import Structure, copies, name_of, outputs_of, require_floats
-from minipg.gradient_check.errors import CheckInputError
+from minipg.gradient_check.arguments import Structure, copies, flat, name_of, require_floats
+from minipg.gradient_check.errors import CheckInputError, entry_name
 from minipg.gradient_check.numeric import IMAGINARY, Derivative, complex_step, derivative
 
-_REACH = 4.0  # of the arguments' size: the longest step
-SAFETY = 4.0  # how far beyond its own error estimate a difference must be to count as a mistake
+_LONGEST = 4.0  # the longest step, as a multiple of the arguments' size
+SAFETY = 4.0  # a difference counts as a mistake beyond this multiple of its error estimate
 
 
-class Problem:
-    """A function at a point: evaluated as numbers (M,) along directions."""
+class FunctionAtPoint:
+    """f and the point x of the check: f as a vector (M,) of numbers, and its derivatives at x along directions.
+
+    Raises CheckInputError if f has no derivative to check: it is not deterministic, changes its arguments, returns
+    integers or is not finite at x.
+    """
 
     def __init__(self, f: Callable[..., Any], x: Any, what: str) -> None:
         self.f, self.what = f, what
@@ -27,7 +31,7 @@ class Problem:
         before = copies(self.leaves)
         result = self._call(copies(self.leaves))
         results = Structure.of(result)[1]
-        again = outputs_of(result)
+        again = flat(Structure.of(result)[1])
         given = copies(before)
         self._call(given)
         if any(not np.array_equal(a, b) for a, b in zip(given, before, strict=True)):
@@ -49,12 +53,12 @@ class Problem:
         return self.structure.call(self.f, leaves)
 
     def _underflow(self) -> Array | float:
-        """What subnormal arguments do to f, which has few of their digits and on some processors none; (M,)."""
+        """The change of f (M,) if subnormal arguments are set to 0, as some processors do: a part of f's noise."""
         flushed = [np.where(np.abs(leaf) < np.finfo(leaf.dtype).tiny, leaf.dtype.type(0), leaf) for leaf in self.leaves]
         if all(np.array_equal(a, b) for a, b in zip(flushed, self.leaves, strict=True)):
             return 0.0
-        apart = np.abs(self.outputs(flushed) - self.value)
-        return np.where(np.isfinite(apart), apart, 0)
+        change = np.abs(self.outputs(flushed) - self.value)
+        return np.where(np.isfinite(change), change, 0)
 
     def outputs(self, leaves: list[Array]) -> Array:
         """f as a flat float64 vector (M,)."""
@@ -77,7 +81,7 @@ class Problem:
         return [np.asarray(leaf + t * d, leaf.dtype, order="K") for leaf, d in zip(self.leaves, direction, strict=True)]
 
     def along(self, direction: list[Array]) -> Derivative:
-        """The numeric derivative along `direction`, tightened by a complex step where f takes one."""
+        """The numeric derivative along `direction`; from a complex step if f accepts complex arguments."""
         scale, longest = self._scale(direction)
         phi = lambda t: self._numbers(self._call(self.moved(direction, t)))
         found = derivative(phi, scale, self.epsilon_in, self.epsilon_out, longest, self.underflow)
@@ -89,16 +93,17 @@ class Problem:
         amplified = np.maximum(1, found.noise / (self.epsilon_out * np.maximum(np.abs(self.value), 1e-300)))
         bound = 1e4 * self.epsilon_out * amplified * (np.abs(exact) + np.abs(self.value) / max(scale, 1.0))
         bound += float(np.finfo(np.float64).tiny) / (IMAGINARY * scale)
-        # differences must have seen the size of it: abs takes complex numbers too, and is not analytic
-        seen = (np.abs(exact - found.value) <= SAFETY * found.error) & (16 * found.error <= np.abs(exact))
-        better = seen & (bound < found.error)
+        # only if the differences confirm it: abs accepts complex numbers too, and is not analytic
+        confirmed = (np.abs(exact - found.value) <= SAFETY * found.error) & (16 * found.error <= np.abs(exact))
+        better = confirmed & (bound < found.error)
         return found._replace(value=np.where(better, exact, found.value), error=np.where(better, bound, found.error))
 
     def _scale(self, direction: list[Array]) -> tuple[float, float]:
-        """The |t| at which entries have moved by their own size, in the geometric mean, and that at which all have.
+        """The step at which the entries have moved by their own size (geometric mean), and the longest step to take.
 
-        Far beyond the second, even a wrong derivative may look right. A zero, which any step changes exactly, is
-        given a wide range below the size of the rest of its array; without a rest, below 1.
+        At the longest step all entries have moved by a few times their array's size; far beyond it even a wrong
+        derivative may look right. A zero counts as its array's typical size, or as 1 in an array of zeros, times a
+        factor in float32 because a step from 0 has no rounding error.
         """
         rates, longest, wide = [], 0.0, float(np.finfo(np.float64).eps) / self.epsilon_in
         for leaf, d in zip(self.leaves, direction, strict=True):
@@ -107,7 +112,7 @@ class Problem:
                 size, speed = np.abs(leaf.astype(float)), np.abs(d[moving])
                 typical = float(size.max()) * float(np.sqrt(np.mean((size / (size.max() or 1.0)) ** 2))) or 1.0
                 rates.append(np.where(size[moving] > 0, size[moving], typical * wide) / speed)
-                longest = max(longest, _REACH * typical / float(speed.max()))
+                longest = max(longest, _LONGEST * typical / float(speed.max()))
         if not rates:
             return 1.0, 1.0
         scale = float(np.exp(np.mean(np.log(np.concatenate(rates)))))
@@ -116,7 +121,7 @@ class Problem:
         return scale, max(scale, longest)
 
     def unit(self, leaf: int, index: tuple[int, ...]) -> list[Array]:
-        """The direction of one entry."""
+        """The unit direction of one entry."""
         direction = [np.zeros(part.shape) for part in self.leaves]
         direction[leaf][index] = 1.0
         return direction
@@ -128,7 +133,7 @@ class Problem:
                 yield number, index
 
     def random_directions(self, rng: np.random.Generator, count: int) -> Iterator[list[Array]]:
-        """All entries at once: by turns in proportion to each entry's size, and to its array's."""
+        """Random directions over all entries, in proportion to each entry's size and to its array's in alternation."""
         for number in range(count):
             direction = []
             for leaf in self.leaves:
@@ -139,6 +144,5 @@ class Problem:
             yield direction
 
     def place(self, leaf: int, index: tuple[int, ...]) -> str:
-        """An entry's name."""
-        inside = "[" + ", ".join(map(str, index)) + "]" if index else ""
-        return (self.structure.names[leaf] or "x") + inside
+        """The entry in Python's notation, e.g. W[2, 0]."""
+        return entry_name(self.structure.names[leaf], index)
