@@ -172,17 +172,20 @@ def test_the_readme_has_the_two_commands_that_ci_runs(pattern):
 
 
 def python_blocks(page):
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    """The Python on a page, and what the page says that it prints: a plain block that follows within a line of text."""
+    pattern = r"^```python\n(.*?)^```\n(?:\n[^\n`]*\n\n```\n(.*?)^```)?"
+    return re.findall(pattern, page.read_text(encoding="utf-8"), flags=re.S | re.M)
 
 
 @pytest.mark.parametrize(
-    ("page", "code"),
-    [(page, code) for page in (README, *sorted(ROOT.glob("docs/*.md"))) for code in python_blocks(page)],
+    ("page", "code", "printed"),
+    [(page, *block) for page in (README, *sorted(ROOT.glob("docs/*.md"))) for block in python_blocks(page)],
     ids=lambda part: part.name if isinstance(part, Path) else "",
 )
-def test_the_python_on_the_pages_runs(page, code, tmp_path, monkeypatch):
+def test_the_python_on_the_pages_runs_and_prints_what_they_say(page, code, printed, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(re.sub(r"\d+_000\b", "2_000", code), str(page), "exec"), {"__name__": "page"})
+    assert printed in capsys.readouterr().out
 
 
 # commands
