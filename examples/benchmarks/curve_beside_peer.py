@@ -2,12 +2,13 @@
 
     pip install 'minipg-rl[bench]'
     python examples/benchmarks/curve_beside_peer.py run [--seeds 0 1 2] [--threads 1]    # train what is missing
-    python examples/benchmarks/curve_beside_peer.py draw                                 # the picture, from the file
+    python examples/benchmarks/curve_beside_peer.py draw [--clock processor]             # the picture, from the file
 
 Both train on CartPole-v1 with the settings of RL Baselines3 Zoo, seed by seed in turns, each run in a process of its
 own. A run is one JSON line, appended when it ends, so a stopped script continues where it stopped. Seconds count from
-the call of `learn`; imports are left out, and minipg's kernels are compiled before. A point is the mean return of the
-episodes that ended during one update.
+the call of `learn`; imports are left out, and minipg's kernels are compiled before. The file also has seconds of
+processor time, which other work on the machine hardly changes. A point is the mean return of the episodes that ended
+during one update.
 """
 
 from __future__ import annotations
@@ -28,11 +29,23 @@ import numpy as np
 from minipg.checks import Array
 from minipg.runs.pictures import BLUE, VERMILLION, label_steps, picture
 
+CLOCKS = {"wall": "seconds since learn() was called", "processor": "seconds of processor time"}
 RUNS = Path(__file__).with_suffix(".jsonl")
 PICTURE = Path(__file__).with_suffix(".png")
 ENV, STEPS, NUM_ENVS, N_STEPS, GAMMA, GAE_LAMBDA = "CartPole-v1", 100_000, 2, 512, 0.99, 0.98
 MAX_KL, DAMPING, CG_ITERS, VF_EPOCHS, VF_MINIBATCH_SIZE, VF_LEARNING_RATE = 0.01, 1e-3, 15, 20, 512, 1e-3
-Point = tuple[int, float, float]  # steps, seconds, mean return of the episodes that ended in the update
+Point = tuple[int, float, float, float]  # steps, seconds, processor seconds, mean return of the update's episodes
+
+
+class Clock:
+    """Seconds, and seconds of processor time, since it was made."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter(), time.process_time()
+
+    def elapsed(self) -> tuple[float, float]:
+        """(seconds, processor seconds)."""
+        return time.perf_counter() - self.began[0], time.process_time() - self.began[1]
 
 
 def train_minipg(seed: int, threads: int, steps: int = STEPS) -> list[Point]:
@@ -44,10 +57,10 @@ def train_minipg(seed: int, threads: int, steps: int = STEPS) -> list[Point]:
         cg_iters=CG_ITERS, vf_epochs=VF_EPOCHS, vf_minibatch_size=VF_MINIBATCH_SIZE, vf_learning_rate=VF_LEARNING_RATE,
     )  # fmt: skip
     agent, points = TRPO(ENV, seed=seed, config=config, threads=threads), []
-    began = time.perf_counter()
+    clock = Clock()
 
     def on_update(_: Any, row: dict[str, Any]) -> None:
-        points.append((row["steps"], time.perf_counter() - began, row["batch_return"]))
+        points.append((row["steps"], *clock.elapsed(), row["batch_return"]))
 
     agent.learn(steps, on_update=on_update, progress=False)
     return points
@@ -83,12 +96,12 @@ def train_peer(seed: int, threads: int, steps: int = STEPS) -> list[Point]:
         def _on_rollout_start(self) -> None:
             if self.num_timesteps:
                 mean = sum(self.returns) / len(self.returns) if self.returns else math.nan
-                points.append((self.num_timesteps, time.perf_counter() - began, mean))
+                points.append((self.num_timesteps, *clock.elapsed(), mean))
                 self.returns = []
 
         _on_training_end = _on_rollout_start
 
-    began = time.perf_counter()
+    clock = Clock()
     agent.learn(steps, callback=Curve())
     return points
 
@@ -126,31 +139,34 @@ def run(seeds: list[int], threads: int) -> None:
             if (system, seed, threads) in made:
                 continue
             curve = in_a_process(train, seed, threads)
-            rounded = [(steps, round(seconds, 3), round(mean, 1)) for steps, seconds, mean in curve]
+            rounded = [(steps, round(wall, 3), round(cpu, 3), round(mean, 1)) for steps, wall, cpu, mean in curve]
             row = {"system": system, "version": version(package), "seed": seed, "threads": threads, "curve": rounded}
             with RUNS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-            print(f"{system} seed {seed}: {curve[-1][1]:.1f} s, last return {curve[-1][2]:.0f}", flush=True)
+            _, wall, cpu, mean = curve[-1]
+            print(f"{system} seed {seed}: {wall:.1f} s, {cpu:.1f} s of processor time, return {mean:.0f}", flush=True)
 
 
-def draw(threads: int) -> None:
-    """Mean over seeds and the range of the seeds, against steps and against seconds."""
+def draw(threads: int, clock: str) -> None:
+    """Mean over seeds and the range of the seeds, against steps and against seconds of that clock."""
     made = on_file()
     with picture(PICTURE, 2, columns=2, size=(4.8, 3.4)) as (figure, panels):
         for system, (_, _, colour) in SYSTEMS.items():
             runs = [curve for (name, _, count), curve in sorted(made.items()) if (name, count) == (system, threads)]
             if not runs:
                 raise SystemExit(f"no run of {system} with {threads} threads in {RUNS}")
-            steps, seconds, returns = np.array(runs).transpose(2, 0, 1)  # every run has the same steps
+            steps, *times, returns = np.array(runs).transpose(2, 0, 1)  # every run has the same steps
+            seconds = times[list(CLOCKS).index(clock)]
             curves = np.stack([smoothed(row) for row in returns])
             label = f"{system}: {seconds[:, -1].mean():.1f} s"
             for panel, x in zip(panels, (steps[0], seconds.mean(axis=0)), strict=True):
                 panel.plot(x, curves.mean(axis=0), color=colour, lw=2, label=label)
                 panel.fill_between(x, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, lw=0)
-            print(f"{label} ± {seconds[:, -1].std():.1f}, last return {curves[:, -1].mean():.0f}, {len(runs)} seeds")
+            wall, cpu = (seconds[:, -1].mean() for seconds in times)
+            print(f"{system}: {wall:.1f} s, {cpu:.1f} s of processor time, return {curves[:, -1].mean():.0f}")
         panels[0].set(ylabel="return of an episode", xlim=(0, STEPS))
         label_steps(panels[0])
-        panels[1].set(xlabel="seconds since `learn` was called (logarithmic)", xscale="log")
+        panels[1].set(xlabel=CLOCKS[clock], xscale="log")
         panels[1].xaxis.set_major_formatter("{x:g}")
         panels[1].legend(loc="lower right")
         each = f"{threads} thread{'s' * (threads > 1)} each"
@@ -171,11 +187,12 @@ def main() -> None:
     parser.add_argument("command", choices=("run", "draw"))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
     parser.add_argument("--threads", type=int, default=1, help="of each system")
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="of the picture")
     options = parser.parse_args()
     if options.command == "run":
         run(options.seeds, options.threads)
     else:
-        draw(options.threads)
+        draw(options.threads, options.clock)
 
 
 if __name__ == "__main__":
