@@ -148,7 +148,7 @@ def run(seeds: list[int], threads: int) -> None:
 
 
 def draw(threads: int, clock: str) -> None:
-    """Mean over seeds and the range of the seeds, against steps and against seconds of that clock."""
+    """Mean and quartiles of the seeds, against steps and against seconds of that clock."""
     made = on_file()
     with picture(PICTURE, 2, columns=2, size=(4.8, 3.4)) as (figure, panels):
         for system, (_, _, colour) in SYSTEMS.items():
@@ -156,21 +156,23 @@ def draw(threads: int, clock: str) -> None:
             if not runs:
                 raise SystemExit(f"no run of {system} with {threads} threads in {RUNS}")
             steps, *times, returns = np.array(runs).transpose(2, 0, 1)  # every run has the same steps
-            seconds = times[list(CLOCKS).index(clock)]
+            seconds = np.median(times[list(CLOCKS).index(clock)], axis=0)
             curves = np.stack([smoothed(row) for row in returns])
-            label = f"{system}: {seconds[:, -1].mean():.1f} s"
-            for panel, x in zip(panels, (steps[0], seconds.mean(axis=0)), strict=True):
-                panel.plot(x, curves.mean(axis=0), color=colour, lw=2, label=label)
-                panel.fill_between(x, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, lw=0)
-            wall, cpu = (seconds[:, -1].mean() for seconds in times)
-            print(f"{system}: {wall:.1f} s, {cpu:.1f} s of processor time, return {curves[:, -1].mean():.0f}")
+            mean, (low, high) = curves.mean(axis=0), np.percentile(curves, (25, 75), axis=0)
+            for panel, x in zip(panels, (steps[0], seconds), strict=True):
+                panel.plot(x, mean, color=colour, lw=2, label=system)
+                panel.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+            end = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "color": colour}
+            panels[1].annotate(f"{seconds[-1]:.2g} s", (seconds[-1], mean[-1]), **end)
+            wall, cpu = (np.median(part[:, -1]) for part in times)
+            print(f"{system}: median {wall:.1f} s, {cpu:.1f} s of processor time, mean return {mean[-1]:.0f}")
         panels[0].set(ylabel="return of an episode", xlim=(0, STEPS))
         label_steps(panels[0])
-        panels[1].set(xlabel=CLOCKS[clock], xscale="log")
+        panels[0].legend(loc="lower right")
+        panels[1].set(xlabel=CLOCKS[clock], xscale="log", xlim=(None, 2 * seconds[-1]))
         panels[1].xaxis.set_major_formatter("{x:g}")
-        panels[1].legend(loc="lower right")
         each = f"{threads} thread{'s' * (threads > 1)} each"
-        figure.suptitle(f"TRPO on {ENV}, {STEPS:,} steps: mean and range of {len(runs)} seeds, {each}", fontsize=13)
+        figure.suptitle(f"TRPO on {ENV}, {STEPS:,} steps: mean and quartiles of {len(runs)} seeds, {each}", fontsize=13)
 
 
 def smoothed(returns: Array, window: int = 5) -> Array:
@@ -185,7 +187,7 @@ def main() -> None:
     """Run, or draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("run", "draw"))
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(10)))
     parser.add_argument("--threads", type=int, default=1, help="of each system")
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="of the picture")
     options = parser.parse_args()
