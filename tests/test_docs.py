@@ -152,6 +152,29 @@ def test_links_lead_to_files_headings_and_names_that_exist(page):
             assert name[1] in names_in(path), f"{page.name}: {where} does not define {name[1]}"
 
 
+# one update
+
+ONE_UPDATE = ROOT / "docs/one_update.md"
+
+
+@pytest.mark.parametrize(("algorithm", "most"), [("PPO", 24), ("A2C", 18), ("TRPO", 26)])
+def test_an_update_is_followed_in_few_files_each_named_in_an_earlier_one(algorithm, most):
+    sections = dict(
+        re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", ONE_UPDATE.read_text(encoding="utf-8"), flags=re.S | re.M)
+    )
+    rows = re.findall(
+        r"^\| (\d+) \|.*?\]\((.*?)\)", sections["From the shell to `update`"] + sections[algorithm], flags=re.M
+    )
+    assert [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
+    files = [(ONE_UPDATE.parent / target).resolve() for _, target in rows]
+    assert len(set(files)) == len(files) <= most
+    for number, file in enumerate(files[1:], start=1):
+        earlier = "".join(path.read_text(encoding="utf-8") for path in files[:number])
+        by_table = file.parent.name == "algorithms" and "ALGORITHMS" in earlier
+        named = by_table or re.search(rf"\b{file.stem}\b", earlier)
+        assert named, f"no earlier file of the list names {file.stem}"
+
+
 # the README
 
 
