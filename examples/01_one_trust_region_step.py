@@ -1,9 +1,9 @@
-"""One step of TRPO by hand, station by station.
+"""One TRPO step by hand, station by station.
 
     python examples/01_one_trust_region_step.py
 
-A three-armed contextual bandit stands in for an environment: the state is two numbers, and the reward is that of the
-arm. Every line is one station of the picture in the README, and prints what passed through it.
+A contextual bandit with three arms takes the place of an environment: the state is two numbers, and the reward is 1 for
+the best arm of that state. Every block is one station of the walk in the README, and prints its result.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from minipg.objective import policy_gradient, surrogate_and_kl
 
 
 def say(station: str, text: str) -> None:
-    """One line of the walk."""
+    """Print one line of the walk."""
     print(f"{station:<16}{text}")
 
 
@@ -30,20 +30,20 @@ obs = rng.normal(size=(1000, 2)).astype(np.float32)
 tape = policy.forward(theta, obs)
 logits = tape.params
 act = policy.distribution.sample(logits, policy.distribution.noise(rng, (len(obs),)))
-say("obs → mlp", f"logits {logits.shape}; the fresh policy draws the arms {np.bincount(act) / len(act)}")
+say("obs → network", f"logits {logits.shape}; the initial policy picks the arms {np.bincount(act) / len(act)}")
 
 best = (obs[:, 0] > 0).astype(int) + (obs[:, 1] > 1)
 rew = (act == best).astype(np.float32)
 adv = rew - rew.mean()
-say("reward", f"{rew.mean():.3f} on average; a baseline leaves advantages from {adv.min():.2f} to {adv.max():.2f}")
+say("advantage", f"mean reward {rew.mean():.3f}; minus that baseline, from {adv.min():.2f} to {adv.max():.2f}")
 
 g = policy_gradient(policy, theta, tape, act, adv)
-say("gradient", f"‖g‖ = {np.linalg.norm(g):.3f}")
+say("policy gradient", f"‖g‖ = {np.linalg.norm(g):.3f}")
 
 fisher = fisher_operator(policy, theta, tape, DAMPING)
 cg = conjugate_gradient(fisher, g, iterations=10)
 angle = np.degrees(np.arccos(g @ cg.x / (np.linalg.norm(g) * np.linalg.norm(cg.x))))
-say("F⁻¹g", f"{cg.iterations} products, residual {cg.residual:.1e}; {angle:.0f}° away from g")
+say("F⁻¹g", f"{cg.iterations} Fisher–vector products, residual {cg.residual:.1e}; at {angle:.0f}° to g")
 
 step = step_scale(cg.curvature, MAX_KL) * cg.x
 objective = surrogate_and_kl(policy, obs, act, adv, logits)
@@ -57,9 +57,9 @@ def evaluate(candidate):
 
 
 found = line_search(evaluate, theta, step.astype(np.float32), max_kl=MAX_KL)
-gain = f"gained {found.improvement:.4f}"
-say("line search", f"took {found.fraction:.2f} of the step: KL {found.kl:.4f} ≤ {MAX_KL}, {gain}")
+gain = f"surrogate {found.improvement:+.4f}"
+say("line search", f"{found.fraction:.2f} of the step accepted: KL {found.kl:.4f} ≤ {MAX_KL}, {gain}")
 
-improved = np.exp(policy.distribution.log_prob(policy.forward(found.theta, obs).params, best)).mean()
-fresh = np.exp(policy.distribution.log_prob(logits, best)).mean()
-say("θ′", f"the best arm is now drawn with probability {improved:.3f}, before {fresh:.3f}")
+old = np.exp(policy.distribution.log_prob(logits, best)).mean()
+new = np.exp(policy.distribution.log_prob(policy.forward(found.theta, obs).params, best)).mean()
+say("θ′", f"the best arm now has probability {new:.3f}, before {old:.3f}")

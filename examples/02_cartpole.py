@@ -1,4 +1,4 @@
-"""Train TRPO on CartPole, look at it, keep it.
+"""Train TRPO on CartPole, save and load the agent, and play one episode.
 
 python examples/02_cartpole.py
 """
