@@ -62,8 +62,8 @@ def ascend(
     epochs = Epochs(size, Adam(float(learning_rate)), float(max_grad_norm))
     with np.errstate(over="ignore"):  # `finite` says so
         kernels.ascend(
-            policy.spec, acted, _floats(terms), normalize, epochs, float(max_kl), measure, backend.to_device(order),
-            adam.step, theta, first, second, stats, act, work,
+            policy.spec, acted, _floats(terms), normalize, epochs, float(max_kl), measure,
+            backend.to_device(order), adam.step, theta, first, second, stats, act, work,
         )  # fmt: skip
     steps, *means, finite = to_host(stats).tolist()
     return Ascent(theta, AdamState(first, second, adam.step + int(steps)), int(steps), *means, finite == 1)

@@ -387,7 +387,7 @@ SLIPS = {
     ("Adam's step never counted", "step + 1\n            optimizer.clip", "step\n            optimizer.clip", "theory AC3"),
     ("advantages never normalised", "    if normalizes:", "    if False:", "theory AC3"),
     ("share of the last minibatch alone", "beyond + going * means[1]", "going * means[1]", "theory AC3"),
-    ("sums for means", "*(sums / rows)", "*sums", "theory AC3"),
+    ("sums for means", "*(sums[i] / rows for i in range(3))", "*sums", "theory AC3"),
 ],
 "kernels/reference/distribution_params.py": [
     ("bounded log σ without its slope", "if form == 2:\n        g[", "if False:\n        g[", "theory PP3"),
@@ -417,11 +417,11 @@ SLIPS = {
     ("final observations take the values of the last ones", "steps.final_obs, value[rows + envs :]",
      "0 * steps.final_obs, value[rows + envs :]", "theory PG12"),
     ("values after the rollout at its beginning", "steps.last_obs, value[rows", "steps.obs[0], value[rows", "theory PG12"),
-    ("advantages not centred", "namespace(adv), adv - adv.mean()", "namespace(adv), adv", "theory normalized"),
-    ("advantages over their variance", "xp.sqrt(_variance(centred))", "_variance(centred)", "theory normalized"),
+    ("advantages not centred", "namespace(adv), _centred(adv)", "namespace(adv), adv", "theory normalized"),
+    ("advantages over their variance", "xp.sqrt(xp.square(centred).mean())", "xp.square(centred).mean()", "theory normalized"),
     ("equal advantages: 0/0", "xp.where(negligible, xp.inf, deviation)", "deviation", "theory normalized"),
-    ("explained variance of the critic alone", "_variance(ret - value)", "_variance(value)", "theory explained"),
-    ("explained variance that counts a bias", "_variance(ret - value)", "xp.square(ret - value).mean()",
+    ("explained variance of the critic alone", "(ret.astype(float) - value, ret)", "(value.astype(float), ret)", "theory explained"),
+    ("explained variance that counts a bias", "xp.square(_centred(x)).mean() for x", "xp.square(x).mean() for x",
      "theory explained"),
 ],
 "kernels/reference/actor_critic.py": [
@@ -437,8 +437,8 @@ SLIPS = {
     ("exact only where no fast kernel came first", "fastmath=False, ", "", "kernels exact_kernel"),
 ],
 "kernels/cpu/classic_control/rollout.py": [
-    ("action never clipped", "min(max(np.float32(sampled[t, a + i]), -bound), bound)",
-     "np.float32(sampled[t, a + i])",
+    ("action never clipped", "min(max(np.float32(sampled[t, i]), -bound), bound)",
+     "np.float32(sampled[t, i])",
      "collector step_by_step"),
     ("return of an episode goes on into the next", "returns[i], lengths[i] = 0, 0", "lengths[i] = 0",
      "collector step_by_step"),
@@ -523,8 +523,8 @@ SLIPS = {
      "device_envs vector_is"),
 ],
 "minipg/rollout/device.py": [
-    ("last observations as they are shown", "finals[:cuts] if normalizer is None else normalizer(finals[:cuts])",
-     "finals[:cuts]", "device_envs plain_collectors"),
+    ("last observations as they are shown", "out.final_obs[:cuts] if normalizer is None else normalizer(out.final_obs[:cuts])",
+     "out.final_obs[:cuts]", "device_envs plain_collectors"),
     ("all is well", "return batch, math.isfinite(total)", "return batch, True", "device_envs is_nan"),
 ],
 "minipg/algorithms/a2c.py": [
@@ -623,13 +623,13 @@ SLIPS = {
     ("branch not standardised", "rows if normalizer is None else normalizer(rows)", "rows", "vine TR13"),
     ("branch rewards not scaled", "return rew if self._deviation is None else scaled(rew, self._deviation)",
      "return rew", "vine TR13"),
-    ("σ(R) asked of the device in every step", "@cached_property", "@property", "cupy what_is_listed"),
+    ("σ(R) asked of the device in every step", "@cached_property", "@property", "cupy accounted_for"),
     ("V brought down branch by branch", "to_host(xp.stack([self.value(block) for block in self._seen(shown, count)]))",
-     "np.stack([to_host(self.value(block)) for block in self._seen(shown, count)])", "cupy what_is_listed"),
+     "np.stack([to_host(self.value(block)) for block in self._seen(shown, count)])", "cupy accounted_for"),
     ("observations brought up branch by branch",
      "return [rows[first : first + count] for first in range(0, len(rows), count)]",
      "up = self.collector.policy.backend.to_device; rows = to_host(rows); "
-     "return [up(rows[first : first + count]) for first in range(0, len(rows), count)]", "cupy what_is_listed"),
+     "return [up(rows[first : first + count]) for first in range(0, len(rows), count)]", "cupy accounted_for"),
 ],
 "minipg/envs/snapshots.py": [
     ("no common random numbers in environments: attributes forgotten", "[*parts, _attributes(env)]", "parts",
