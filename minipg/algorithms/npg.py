@@ -54,9 +54,8 @@ def update(policy: Policy, theta: Array, samples: Samples, config: NPGConfig) ->
     adv = normalize(samples.adv, policy.backend) if config.normalize_advantage else samples.adv
     tape = policy.forward(theta, samples.obs)
     g = policy_gradient(policy, theta, tape, samples.act, adv)  # PG-9
-    F = fisher_operator(
-        policy, theta, fisher_rows(policy, theta, tape, config.fisher_subsample), config.damping
-    )  # TR-9
+    fisher_tape = fisher_rows(policy, theta, tape, config.fisher_subsample)
+    F = fisher_operator(policy, theta, fisher_tape, config.damping)  # TR-9
     cg = conjugate_gradient(F, g, config.cg_iters)  # x ≈ F⁻¹g  (TR-10)
     scale = step_scale(cg.curvature, config.max_kl) if config.step_rule == "normalized" else config.learning_rate
     candidate = policy.project(theta + theta.dtype.type(scale) * cg.x)

@@ -63,15 +63,14 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
 
     theta (P,); of `samples`: obs (B, O), act (B, …), adv (B,).
     """
-    obs, act, adv, _, _, _ = samples
+    obs, act, adv = samples.obs, samples.act, samples.adv
     if config.normalize_advantage:
         adv = normalize(adv, policy.backend)
 
     tape = policy.forward(theta, obs)
     g = policy_gradient(policy, theta, tape, act, adv)  # PG-9
-    F = fisher_operator(
-        policy, theta, fisher_rows(policy, theta, tape, config.fisher_subsample), config.damping
-    )  # TR-9
+    fisher_tape = fisher_rows(policy, theta, tape, config.fisher_subsample)
+    F = fisher_operator(policy, theta, fisher_tape, config.damping)  # TR-9
     cg = conjugate_gradient(F, g, config.cg_iters)  # x ≈ F⁻¹g  (TR-10)
     step = theta.dtype.type(step_scale(cg.curvature, config.max_kl)) * cg.x  # √(2δ/xᵀF x) x  (TR-7)
 
