@@ -190,8 +190,8 @@ def test_all_epochs_are_the_references_and_end_with_its_epochs_AC3(cuda, case, t
     for twin in twins("surrogate_epochs"):
         theta, (first, second), stats = case.theta.copy(), np.zeros((2, len(case.theta))), np.full(6, np.nan)
         twin.ascend(
-            case.policy, case.acted, terms, normalizes, epochs, max_kl, case.order, 3, theta, first, second, stats,
-            None, None,
+            case.policy, case.acted, terms, normalizes, epochs, max_kl, True, case.order, 3, theta, first, second,
+            stats, None, None,
         )  # fmt: skip
         found.append((theta, first, second, stats))
     for got, expected in zip(*found, strict=True):
@@ -207,7 +207,7 @@ def test_log_std_is_in_its_bounds_after_every_step(cuda):
     kernels.ascend(
         arguments.Policy(network, arguments.Gaussian(), 1, (-20.0, 2.0)), acted,
         arguments.SurrogateTerms(0.2, 0.0, 1.0), False, arguments.Epochs(4, arguments.Adam(0.1), math.inf), math.inf,
-        np.arange(8)[None], 0, theta, first, second, stats, None, None,
+        False, np.arange(8)[None], 0, theta, first, second, stats, None, None,
     )  # fmt: skip
     assert theta[-1] == 2.0
     assert stats[0] == 2

@@ -1,4 +1,4 @@
-"""The GPU backend computes what the others compute, and moves nothing but what it says.
+"""The GPU backend computes what the others compute, and copies only what is listed here.
 
 Each theorem holds on a fake device (`fake_cupy.py`, everywhere) and on a real one (marked `gpu`).
 """
@@ -9,17 +9,18 @@ from typing import NamedTuple
 import fake_cupy
 import numpy as np
 import pytest
+from minipg.kernels.arguments import Acted, SurrogateTerms
 
 import minipg
 from minipg import MLP, Backend, ValueNetwork, conjugate_gradient
 from minipg.algorithms import ALGORITHMS
-from minipg.algorithms.optimizers import begin_adam
-from minipg.algorithms.surrogate import Surrogate
+from minipg.algorithms.optimizers import new_adam
+from minipg.algorithms.surrogate import ascend, surrogate_gradient
 from minipg.checks import namespace
 from minipg.cli import main
 from minipg.conjugate_gradient import frozen
 from minipg.fisher import fisher_operator
-from minipg.objective import gradient_and_entropy, policy_gradient, worth
+from minipg.objective import gradient_and_entropy, policy_gradient, surrogate_value
 from minipg.policy import policy_for
 from minipg.returns import discounted_returns, gae, td_errors
 from minipg.rollout.vine import Follower
@@ -33,13 +34,13 @@ DEVICES = ["fake", pytest.param("device", marks=pytest.mark.gpu)]
 
 
 class Device(NamedTuple):
-    """A device, whether a real one, and how often arrays were moved since it was last asked."""
+    """A device, whether it is a real one, and the number of copies since the last count."""
 
     real: bool
     counts: dict[str, int]
 
     def moved(self) -> tuple[int, int]:
-        """(up, down), counted where minipg moves; on the fake there are no others."""
+        """(up, down), counted in minipg's own calls; the fake has no other copies."""
         moved = self.counts["up"], self.counts["down"]
         assert self.real or moved == (fake_cupy.log["up"], fake_cupy.log["down"])
         self.counts.update(up=0, down=0)
@@ -73,9 +74,9 @@ def device(request, monkeypatch):
 
 
 def agree(device, got, expected, dtype=None, amplified=1.0):
-    """To the bit on the fake, which computes with NumPy; on a device up to the dtype's rounding, float64 to 1e-10.
+    """Bit for bit on the fake, which computes with NumPy; on a device up to rounding, 1e-10 in float64.
 
-    `dtype` is what was computed in, where numbers are told in another one; whole numbers are the same everywhere.
+    `dtype`: the precision of the computation, where the results have another one. Whole numbers agree exactly.
     """
     got, expected = np.asarray(to_host(got)), np.asarray(expected)
     if not device.real or expected.dtype.kind != "f":
@@ -126,11 +127,11 @@ def of_critic(twin, dtype, rng):
     critic = ValueNetwork(MLP((3, 5, 1), "relu", twin))
     obs, target = rng.normal(size=(9, 3)).astype(dtype), rng.normal(size=9).astype(dtype)
     state, order = critic.init(rng, dtype), np.stack([rng.permutation(9) for _ in range(2)])
-    fitted, losses = critic.fit_adam(state, obs, target, order, 4, 1e-2, clip_range=0.1, max_grad_norm=0.5)
-    yield from (*fitted[:3], losses, critic.predict(fitted.theta, obs))
+    fitted, losses, finite = critic.fit_adam(state, obs, target, order, 4, 1e-2, clip_range=0.1, max_grad_norm=0.5)
+    yield from (*fitted[:3], losses, finite, critic.predict(fitted.theta, obs))
     yield from critic.loss_and_gradient(state.theta, obs, target, 0.1)
-    fitted, losses = critic.fit_lbfgs(state, *map(twin.to_device, (obs, target)), 3)
-    yield from (fitted.theta, losses)
+    fitted, losses, finite = critic.fit_lbfgs(state, *map(twin.to_device, (obs, target)), 3)
+    yield from (fitted.theta, losses, finite)
 
 
 def of_policies(twin, dtype, rng):
@@ -145,14 +146,14 @@ def of_policies(twin, dtype, rng):
         yield from (policy.init(rng, dtype), policy.project(theta), old, policy.jvp(theta, tape, v), g)
         yield from (policy.vjp(theta, tape, old), fisher_operator(policy, theta, tape, 0.1)(v))
         yield from gradient_and_entropy(policy, theta, obs, act, adv, 0.1)
-        surrogate = Surrogate.of(policy, *map(twin.to_device, (obs, act, adv)), old)
-        yield np.array(worth(policy, theta + v, obs, act, adv, old, surrogate.logp_old))
-        slope, *numbers = surrogate.gradient(theta + v, np.arange(5), (0.2, 0.5, 0.01))
+        acted, terms = Acted(*map(twin.to_device, (obs, act, adv)), old), SurrogateTerms(0.2, 0.5, 0.01)
+        yield np.array(surrogate_value(policy, theta + v, acted, policy.distribution.log_prob(old, act)))
+        grad, *means = surrogate_gradient(policy, theta + v, acted, terms, np.arange(5))
+        yield from (grad, np.array(means))
         order = np.stack([rng.permutation(8) for _ in range(3)])
         for max_kl in (np.inf, 1e-6):
-            found = surrogate.climb(theta, begin_adam(theta), (0.2, 0.5, 0.01), order, 3, 1e-2, max_kl=max_kl)
-            yield from (found.theta, *found.adam[:2], np.array([found.adam.step, found.clip_fraction, found.finite]))
-        yield from (slope, np.array(numbers))
+            theta_, adam, *stats = ascend(policy, theta, new_adam(theta), acted, terms, order, 3, 1e-2, max_kl=max_kl)
+            yield from (theta_, *adam[:2], np.array([adam.step, *stats]))
 
 
 PARTS = {"network": of_network, "distributions": of_distributions, "returns": of_returns, "critic": of_critic,
@@ -172,7 +173,7 @@ ENDS = {"infinite": "not finite", "overflow": "not finite", "zero": "converged"}
 
 
 def system(rng, kind):
-    """A (P, P) and b (P,), so that the solve ends as it is called."""
+    """A (P, P) and b (P,), for which the solve ends with the status `kind`."""
     root = rng.normal(size=(6, 6))
     A, b = root @ root.T + np.eye(6), rng.normal(size=6)
     if kind == "curvature":
@@ -181,14 +182,14 @@ def system(rng, kind):
         A[2, 3] = np.inf
     if kind == "infinite":
         b[1] = np.inf
-    if kind == "overflow":  # of x, for whose numbers the dtype has no room
+    if kind == "overflow":  # of x in that dtype
         A, b = np.diag(np.full(6, 1e-30, np.float32)), (1e20 * b).astype(np.float32)
     return A, 0 * b if kind == "zero" else b
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("kind", ["iterations", "converged", "curvature", "not finite", "infinite", "overflow", "zero"])
-def test_a_solve_that_is_frozen_is_the_one_that_stops_TR10(device, kind):
+def test_a_frozen_solve_is_the_one_that_stops_TR10(device, kind):
     twin, iterations = Backend("cupy"), {"converged": 20, "iterations": 3}.get(kind, 8)
     for seed in range(5):
         A, b = system(np.random.default_rng(seed), kind)
@@ -196,10 +197,10 @@ def test_a_solve_that_is_frozen_is_the_one_that_stops_TR10(device, kind):
         there = twin.to_device(A)
         device.moved()
         got = conjugate_gradient(lambda v, A=there: A @ v, twin.to_device(b), iterations, 1e-8)
-        assert device.moved() == (1, 1)  # b, and all that the solve says
+        assert device.moved() == (1, 1)  # b, and all results of the solve
         assert got.status == plain.status == ENDS.get(kind, kind)
         for solve in (got, frozen(lambda v, A=A: A @ v, b, iterations, 1e-8)):
-            assert solve.iterations == plain.iterations or device.real  # whose rounding is its own
+            assert solve.iterations == plain.iterations or device.real  # which rounds in another way
             agree(device, solve.x, plain.x)
             agree(device, [solve.residual, solve.curvature], [plain.residual, plain.curvature])
 
@@ -211,7 +212,7 @@ VINE = {"sampling": "vine", "vine_states": 5, "vine_branches": 3, "vine_length":
 
 
 class Variant(NamedTuple):
-    """An algorithm, an environment and settings; (up, down) of a rollout and of an update, and why."""
+    """An algorithm, an environment and settings; the copies (up, down) of a rollout and of an update."""
 
     algorithm: str
     env: str
@@ -220,16 +221,16 @@ class Variant(NamedTuple):
     update: tuple[int, int]
 
 
-# A rollout of T steps: up the noise, T observations, and at its end rewards, both flags, final observations and where
-# they belong: T + 6, and what is dropped with scaled rewards. Down T actions.
-# Branches of L steps: up which states they leave, the first actions or their noise, the noise of later ones, what L
-# steps showed, and at the end Â with Q̂: L + 4. Down L actions, V of the branches' ends, π where every action is tried,
-# and σ(R) where rewards are scaled. In line, as many at a time as there are environments: L up, L + 1 down each time.
-# An update moves up orders of rows, and where any was lost which rows were; it moves down, once each:
-#   the critic      whether the fit is finite, with its loss; then the explained variance
-#   a plain step    the gradient's norm and entropy, with whether the step is finite
-#   a natural one   what the solve says; the numbers the step begins with; every trial of the line search (NPG: the one)
-#   a proximal one  after the epochs, their count and whether they are finite; KL and entropy (dual: each, every epoch)
+# A rollout of T steps copies up the noise, T observations, and at its end rewards, both flags, final observations and
+# their rows: T + 6, and with scaled rewards the dropped steps. Down: T actions.
+# Branches of L steps copy up their states, the first actions or their noise, the noise of later ones, L observations,
+# and at the end Â with Q̂: L + 4. Down: L actions, V at the branches' ends, π where every action is tried, σ(R) where
+# rewards are scaled. In line there are as many branches at a time as environments: L up, L + 1 down each time.
+# An update copies up orders of rows, and the lost rows if there are any. Down, in one copy each:
+#   the critic      whether the fit is finite, and its loss; the explained variance
+#   a plain step    the gradient's norm, the entropy, and whether the step is finite
+#   a natural step  the results of the solve; the step's first numbers; every trial of the line search (NPG: one)
+#   epochs          their statistics (dual: the first numbers, and the statistics of every epoch)
 VARIANTS = {
     "reinforce": Variant("reinforce", "CartPole-v1", {"n_steps": 16, "episodes": 1, "vf_epochs": 2}, None, (2, 3)),
     "reinforce, return": Variant("reinforce", "CartPole-v1", {
@@ -243,23 +244,23 @@ VARIANTS = {
     "trpo, standardised": Variant("trpo", "Pendulum-v1", {
         "normalize_obs": True, "normalize_reward": True, **STEPS}, (23, 16), (1, 5)),
     "trpo, subsample": Variant("trpo", "CartPole-v1", {"fisher_subsample": 2, **STEPS}, (22, 16), (2, 5)),
-    "trpo, dual": Variant("trpo", "CartPole-v1", {"solver": "dual", **MINI}, (22, 16), (2, 7)),
+    "trpo, dual": Variant("trpo", "CartPole-v1", {"solver": "dual", **MINI}, (22, 16), (2, 5)),
     "trpo, vine": Variant("trpo", "CartPole-v1", VINE, (22 + 8, 16 + 6), (1, 5)),
     "trpo, vine, drawn": Variant("trpo", "Acrobot-v1", {
         **VINE, "normalize_reward": False, "vine_branches": 2}, (22 + 8, 16 + 5), (1, 5)),
     "trpo, vine, standardised": Variant("trpo", "Pendulum-v1", {
         "normalize_obs": True, "normalize_reward": True, **VINE}, (23 + 8, 16 + 6), (1, 5)),
     "trpo, vine, dual": Variant("trpo", "Pendulum-v1", {
-        "solver": "dual", "squash": True, **MINI, **VINE}, (22 + 8, 16 + 5), (2, 7)),
+        "solver": "dual", "squash": True, **MINI, **VINE}, (22 + 8, 16 + 5), (2, 5)),
     "trpo, vine, in line": Variant("trpo", "Pendulum-v1", {
         "vec": "gymnasium", **VINE}, (22 + 4 + 9 * 4, 16 + 9 * 5), (1, 5)),
-    "ppo, unclipped": Variant("ppo", "CartPole-v1", {"objective": "unclipped", **MINI}, (22, 16), (2, 4)),
-    "ppo, clip": Variant("ppo", "Pendulum-v1", {"objective": "clip", **MINI}, (22, 16), (2, 4)),
-    "ppo, kl": Variant("ppo", "CartPole-v1", {"objective": "kl", **MINI}, (22, 16), (2, 4)),
+    "ppo, unclipped": Variant("ppo", "CartPole-v1", {"objective": "unclipped", **MINI}, (22, 16), (2, 3)),
+    "ppo, clip": Variant("ppo", "Pendulum-v1", {"objective": "clip", **MINI}, (22, 16), (2, 3)),
+    "ppo, kl": Variant("ppo", "CartPole-v1", {"objective": "kl", **MINI}, (22, 16), (2, 3)),
     "ppo, adaptive-kl": Variant("ppo", "Pendulum-v1", {
-        "objective": "adaptive-kl", "squash": True, **MINI}, (22, 16), (2, 4)),
+        "objective": "adaptive-kl", "squash": True, **MINI}, (22, 16), (2, 3)),
     "ppo, target KL": Variant("ppo", "Pendulum-v1", {
-        "target_kl": 1e-4, "state_dependent_std": True, **MINI}, (22, 16), (2, 4)),
+        "target_kl": 1e-4, "state_dependent_std": True, **MINI}, (22, 16), (2, 3)),
 }  # fmt: skip
 
 
@@ -269,14 +270,14 @@ def made(variant, **options):
 
 
 def learn(agent, updates):
-    """Some updates' rows, without the time they took."""
+    """The metrics of some updates, without times."""
     rows = []
     agent.learn(10**9, on_update=lambda agent, row: rows.append(row) or len(rows) < updates)
     return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
 
 
 def parameters(agent):
-    """Whatever learning changes, on the host."""
+    """All arrays that learning changes, on the host."""
     return agent.whole_state().arrays
 
 
@@ -292,27 +293,26 @@ def test_every_algorithm_learns_on_the_device_what_it_learns_on_the_host(device,
     for name in expected:
         if device.real and not name.startswith(("theta", "value.theta")):
             continue
-        # Adam's first steps are as long as its rate, whatever the size of a gradient: its sign may be rounding's
+        # Adam's first steps have the length of its rate: where a gradient is rounding alone, so is the step's sign
         agree(device, state[name], expected[name], amplified=100)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_transfer_of_a_rollout_and_of_an_update_is_accounted_for(device, variant):
+def test_a_rollout_and_an_update_copy_what_is_listed(device, variant):
     agent = made(variant, backend="cupy")
     learn(agent, 1)  # constants go up once
     device.moved()
     batch = agent._collect(agent._collector)
     rollout = device.moved()
-    row = agent._update(batch, 0.0)
+    row = agent._update(batch, 0.0).metrics(agent.backend)
     assert row["status"] in ("ok", "target KL")
     up, down = VARIANTS[variant].update
-    # every trial after the first is one more; kernels of the device's own look once a minibatch where a KL may end them
-    looks = row["policy_steps"] + (row["status"] == "target KL") if device.real and variant == "ppo, target KL" else 0
-    assert device.moved() == (up, down + row.get("line_search_trials", 1) - 1 + looks)
+    # every trial of the line search after the first is one more
+    assert device.moved() == (up, down + row.get("line_search_trials", 1) - 1)
     assert rollout == VARIANTS[variant].collect or variant.startswith("reinforce")
 
 
-def test_whole_episodes_cost_one_more_transfer_a_part_and_one_for_all(device):
+def test_whole_episodes_cost_one_more_copy_a_part_and_one_for_all(device):
     agent = made("reinforce", backend="cupy")
     learn(agent, 1)
     device.moved()
@@ -326,7 +326,7 @@ def test_whole_episodes_cost_one_more_transfer_a_part_and_one_for_all(device):
     "variant", ["a2c", "trpo, standardised", "trpo, dual", "trpo, vine, standardised", "ppo, adaptive-kl"]
 )
 @pytest.mark.parametrize("first,second", [("cupy", "numpy"), ("numpy", "cupy")])
-def test_a_file_goes_from_one_backend_to_another_and_learning_goes_on(device, variant, first, second, tmp_path):
+def test_a_saved_agent_loads_on_another_backend_and_learning_continues(device, variant, first, second, tmp_path):
     agent = made(variant, backend=first)
     learn(agent, 2)
     agent.save(tmp_path / "agent.npz")
@@ -362,7 +362,7 @@ def test_branches_on_the_device_are_those_of_the_host_and_equal_ones_equal_to_th
     for name in ("cupy", "numpy"):
         agent = minipg.TRPO(env, backend=name, normalize_obs=True, normalize_reward=True, **{**TINY, **VINE})
         collector, up = agent._new_collector(), agent.backend.to_device
-        _, vine = agent._collect(collector), agent._vine
+        branches = agent._collect(collector).branches
         states = [agent._snapshots.save(n) for n in (0, 1, 1)]
         act, noise = (
             agent.actor.distribution.noise(np.random.default_rng(0), shape, np.float32) for shape in ((3,), (6, 3))
@@ -373,8 +373,8 @@ def test_branches_on_the_device_are_those_of_the_host_and_equal_ones_equal_to_th
         follower = Follower(collector, agent._snapshots, agent.theta, value, 0.9)
         q, steps = follower.returns(states, up(np.stack([act, act])), up(noise))
         np.testing.assert_array_equal(q[0], q[1])
-        assert all(namespace(rows) is agent.backend.xp for rows in vine[:4])
-        found.append(([*map(to_host, vine[:4]), q.astype(np.float32)], (vine.steps, steps)))
+        assert all(namespace(rows) is agent.backend.xp for rows in branches[:4])
+        found.append(([*map(to_host, branches[:4]), q.astype(np.float32)], (branches.steps, steps)))
     (there, counted), (here, expected) = found
     assert counted == expected
     for got, wanted in zip(there, here, strict=True):
@@ -382,7 +382,7 @@ def test_branches_on_the_device_are_those_of_the_host_and_equal_ones_equal_to_th
         agree(device, got, wanted, amplified=100)
 
 
-def test_numbers_are_told_together_and_those_of_the_host_as_they_are(device):
+def test_numbers_are_fetched_in_one_copy_and_those_of_the_host_as_they_are(device):
     twin = Backend("cupy")
     x = twin.to_device(np.array([1.0, np.nan, 3.0]))
     device.moved()
@@ -445,7 +445,7 @@ MISSING = {
 
 
 @pytest.mark.parametrize("missing", MISSING)
-def test_what_is_missing_is_one_line_and_status_2_and_nothing_is_left_behind(missing, monkeypatch, tmp_path, capsys):
+def test_what_is_missing_is_named_in_one_line_with_status_2_and_no_file_is_left(missing, monkeypatch, tmp_path, capsys):
     backend._import.cache_clear()
     missing(monkeypatch, fake_cupy.install(monkeypatch))
     train = ["train", "ppo", "CartPole-v1", "--backend", "cupy", "--out", str(tmp_path / "run")]
@@ -468,19 +468,19 @@ def test_a_device_that_answers_is_listed(device, capsys):
     assert "numba, numpy, cupy\n" in capsys.readouterr().out
 
 
-def test_the_fake_refuses_what_would_move_numbers_unseen(monkeypatch):
+def test_the_fake_refuses_implicit_copies(monkeypatch):
     cupy = fake_cupy.install(monkeypatch)
     x, mask = cupy.zeros(3), cupy.ones(3, bool)
-    unseen = (
+    implicit = (
         float, int, bool, list, np.asarray, np.sum, np.sqrt, lambda x: x.item(), lambda x: x.tolist(),
         lambda x: x[mask],
         lambda x: x + np.zeros(3), lambda x: np.zeros(3) + x, lambda x: np.concatenate([x]), lambda x: x[np.arange(2)],
         lambda x: x.max(initial=0), lambda x: cupy.concatenate([x, np.zeros(3)]), lambda x: 1.0 if x[0] > 0 else 0.0,
         lambda x: sum(value for value in x), lambda x: x.__setitem__(0, np.zeros(1)),
     )  # fmt: skip
-    for move in unseen:
+    for copy in implicit:
         with pytest.raises(TypeError):
-            move(x)
+            copy(x)
     assert fake_cupy.log == {"up": 0, "down": 0}
     assert (cupy.asnumpy(np.float32(2) * cupy.asarray(np.ones(2), np.float32)) == 2).all()
     assert fake_cupy.log == {"up": 1, "down": 1}

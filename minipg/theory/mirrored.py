@@ -13,7 +13,7 @@ import numpy as np
 
 from minipg.runtime.backend import Backend, to_host
 
-_ON_HOST = ("policy", "sizes")  # arguments of kernels that are on the host in every twin
+_ON_HOST = ("policy", "network", "critic", "family", "sizes")  # arguments that are on the host in every twin
 
 
 def on_host(backend: Backend) -> Backend:
@@ -48,23 +48,23 @@ def _mirrored_module(twin: ModuleType, device: Backend) -> ModuleType:
 
 def _mirrored(kernel: Callable[..., Any], device: Backend) -> Callable[..., Any]:
     names = list(inspect.signature(kernel).parameters)
-    if names == ["family"]:
-        return lambda family: _mirrored(kernel(family), device)
 
-    def call(*arguments: Any) -> None:
+    def call(*arguments: Any) -> Any:
         pairs = [
             (argument, argument if name in _ON_HOST else _up(device, argument))
             for name, argument in zip(names, arguments, strict=True)
         ]
-        kernel(*(there for _, there in pairs))
+        found = kernel(*(there for _, there in pairs))
         for here, there in pairs:
             if there is not here and isinstance(here, np.ndarray) and here.flags.writeable:
                 here[...] = to_host(there)
+        return found  # a size; kernels return nothing
 
     return call
 
 
 def _up(device: Backend, argument: Any) -> Any:
     if isinstance(argument, tuple):
-        return tuple(_up(device, one) for one in argument)
+        parts = [_up(device, one) for one in argument]
+        return type(argument)(*parts) if hasattr(argument, "_fields") else tuple(parts)
     return device.to_device(argument) if isinstance(argument, np.ndarray) else argument
