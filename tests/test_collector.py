@@ -27,6 +27,8 @@ from minipg import (
     squashed,
 )  # fmt: skip
 from minipg.algorithms.advantages import estimate_advantages
+from minipg.algorithms.critic import Outcome
+from minipg.algorithms.optimizers import StepInfo
 from minipg.envs import ActionCodec, ObservationCodec, make_vector
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import policy_for
@@ -87,7 +89,7 @@ def collector(envs, hidden=(4,), **options):
 
 def joined(batches):
     """Rollouts one after the other, the positions of final observations counted through."""
-    stacked = {f: np.concatenate([getattr(b, f) for b in batches]) for f in batches[0]._fields}
+    stacked = {f: np.concatenate([getattr(b, f) for b in batches]) for f in batches[0]._fields if f != "branches"}
     starts = np.cumsum([0, *(b.rew.size for b in batches)])
     stacked["final_at"] = np.concatenate([b.final_at + start for b, start in zip(batches, starts, strict=False)])
     return batches[0]._replace(**{**stacked, "last_obs": batches[-1].last_obs})
@@ -621,8 +623,8 @@ def test_learning_on_after_an_interruption_pairs_actions_with_the_states_they_we
     agent, callback, _ = faulty_agent("interrupt")
     with pytest.raises(KeyboardInterrupt):
         agent.learn(100, on_update=callback)
-    batches = []
-    monkeypatch.setattr(TRPO, "_update", lambda agent, batch, progress: batches.append(batch) or {})
+    batches, nothing = [], Outcome(StepInfo("ok", 0.0, 0.0))
+    monkeypatch.setattr(TRPO, "_update", lambda agent, batch, progress: batches.append(batch) or nothing)
     agent.learn(16)
     obs = np.concatenate([batches[0].obs, batches[0].last_obs[None]])
     # within an episode time goes on by one: no step is missing and none is doubled
