@@ -13,7 +13,7 @@ from minipg import MLP, Backend, CategoricalPolicy, GaussianPolicy, fisher_opera
 from minipg.errors import ShapeError
 from minipg.objective import policy_gradient
 from minipg.runtime.backend import TILE_ROWS
-from minipg.runtime.fisher_threads import Crew
+from minipg.runtime.fisher_threads import FisherThreads
 
 
 def problem(kind, rows, threads, dtype=np.float32, hidden=16):
@@ -87,6 +87,7 @@ def test_a_thread_that_is_busy_elsewhere_is_not_waited_for():
         )
     finally:
         release.set()
+    busy.wait(None)
     assert busy.result()
 
 
@@ -113,7 +114,7 @@ def blas_threads():
 
 def test_blas_keeps_to_one_thread_in_a_crew_that_nobody_else_limits(monkeypatch):
     policy, theta, tape, vs = problem(CategoricalPolicy, 3 * TILE_ROWS, 1)
-    product, met = Crew(policy, theta, tape), []
+    product, met = FisherThreads(policy.backend, policy.spec, theta, tape.forward), []
     share = product._share
     monkeypatch.setattr(product, "_share", lambda *inputs: met.append(blas_threads()) or share(*inputs))
     product(vs[0])
