@@ -25,6 +25,7 @@ from minipg import (
 )
 from minipg.algorithms.advantages import Samples
 from minipg.algorithms.trpo import update
+from minipg.cli import main
 from minipg.errors import ConfigError, unknown_name
 from minipg.objective import surrogate_and_kl
 from minipg.runtime import backend as backend_module
@@ -247,3 +248,33 @@ def test_a_critic_that_diverges_is_not_kept(tmp_path):
     assert any("critic not finite" in status for status in rows) or agent.value is not before
     agent.save(tmp_path / "agent.npz")
     TRPO.load(tmp_path / "agent.npz")
+
+
+def test_the_critics_epochs_and_minibatches_follow_the_policys_unless_they_are_given():
+    settings = lambda **given: PPO("CartPole-v1", preset="default", **given).config
+    assert (settings().vf_epochs, settings().vf_minibatch_size) == (10, 64)
+    assert (settings(n_epochs=4).vf_epochs, settings(minibatch_size=32).vf_minibatch_size) == (4, 32)
+    assert settings(n_epochs=4, vf_epochs=7).vf_epochs == 7
+    assert PPO("CartPole-v1").config.vf_epochs == 20, "a preset's values keep their meaning"
+    assert PPO("CartPole-v1", n_epochs=4).config.vf_epochs == 4
+
+
+def test_the_critics_epochs_follow_on_the_command_line_too(tmp_path):
+    flags = ["--n-epochs", "3", "--num-envs", "2", "--n-steps", "8", "--steps", "16", "--hidden", "4"]
+    assert main(["train", "ppo", "CartPole-v1", "--out", str(tmp_path / "run"), *flags]) == 0
+    assert json.loads((tmp_path / "run/config.json").read_text())["config"]["vf_epochs"] == 3
+
+
+def test_learning_in_parts_of_one_horizon_is_learning_at_once():
+    def learned(parts, **options):
+        agent = PPO("CartPole-v1", num_envs=2, n_steps=8, hidden=(4,), schedule="linear", seed=1, threads=1)
+        for _ in range(parts):
+            agent.learn(64 // parts, progress=False, **options)
+        return agent.theta
+
+    whole = learned(1)
+    np.testing.assert_array_equal(learned(4, of=64), whole)
+    with pytest.warns(UserWarning, match="linear schedules had ended and start again at 50% of a run of 32 steps"):
+        assert (learned(4) != whole).any()
+    with pytest.raises(ConfigError, match="of: expected an integer ≥ 16, got 8"):
+        learned(4, of=8)

@@ -65,7 +65,7 @@ class Agent(Generic[ConfigT]):
             chosen = {**preset_for(self.name, self.env_id, preset), **_known(self.Config, settings)}
             if not isinstance(env, str):
                 chosen["num_envs"] = settings.get("num_envs", 1)
-            config = self.Config(**chosen)
+            config = self.Config(**chosen).following(settings)
         elif settings or preset:
             raise ConfigError("config: pass either a whole config or single settings, not both")
         if isinstance(env, VectorEnv):
@@ -129,11 +129,15 @@ class Agent(Generic[ConfigT]):
         self: A,
         total_steps: int,
         *,
+        of: int | None = None,
         on_update: Callable[[A, dict[str, Any]], Any] | None = None,
         every: int = 1,
         progress: bool | Progress | None = None,
     ) -> A:
         """Learn for `total_steps` more environment steps (whole rollouts), and return the agent.
+
+        Schedules run from the agent's first step to the end of this call, or to its step `of`: in a loop of
+        `agent.learn(1000, of=60_000)` a linear schedule reaches 0 once, at 60 000 steps.
 
         `on_update(agent, row)` gets the metrics after every update, or after each `every` updates; if it returns
         False, learning ends. `progress`: None shows a bar on a terminal only, True plain lines elsewhere too, False
@@ -141,7 +145,8 @@ class Agent(Generic[ConfigT]):
         """
         require(total_steps >= 1, "total_steps", "an integer ≥ 1", total_steps)
         require(every >= 1, "every", "an integer ≥ 1", every)
-        learning.learn(self, self.steps + total_steps, on_update, every, progress)
+        require(of is None or of >= self.steps + total_steps, "of", f"an integer ≥ {self.steps + total_steps}", of)
+        learning.learn(self, self.steps + total_steps, of, on_update, every, progress)
         return self
 
     def _new_collector(self, place: dict[str, Array] | None = None) -> Collector:

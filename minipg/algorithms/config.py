@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from minipg.checks import require, require_types
 from minipg.envs import VECTORS
 
+C = TypeVar("C", bound="AgentConfig")
 _AT_LEAST_ONE = (lambda x: x >= 1, "an integer ≥ 1")
 _AT_LEAST_NONE = (lambda x: x >= 0, "an integer ≥ 0")
 _UNIT = (lambda x: 0 <= x <= 1, "a number from 0 to 1")
@@ -98,6 +99,14 @@ class AgentConfig:
                 allowed, expected = RULES[field.name]
                 value = getattr(self, field.name)
                 require(allowed(value), field.name, expected, value)
+
+    FOLLOWERS: ClassVar[dict[str, str]] = {}
+    """Settings that take the value of another one where that is given and they are not."""
+
+    def following(self: C, given: Collection[str]) -> C:
+        """The same with FOLLOWERS applied, where the settings called `given` were set by the user."""
+        followers = {name: other for name, other in self.FOLLOWERS.items() if other in given and name not in given}
+        return dataclasses.replace(self, **{name: getattr(self, other) for name, other in followers.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

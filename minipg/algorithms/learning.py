@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,11 +28,16 @@ _REDRAW = 0.1  # seconds between two pictures of the progress bar
 def learn(
     agent: Agent[Any],
     until: int,
+    of: int | None,
     on_update: Callable[[Any, dict[str, Any]], Any] | None,
     every: int,
     progress: bool | Progress | None,
 ) -> None:
-    """Update the agent until it has taken `until` steps. See Agent.learn."""
+    """Update the agent until it has taken `until` steps; schedules end at step `of`. See Agent.learn."""
+    if of is None and agent.updates and "linear" in vars(agent.config).values():
+        share = agent.steps / until
+        warnings.warn(f"linear schedules had ended and start again at {share:.0%} of a run of {until} steps: "
+                      "learn(steps, of=all_steps) lets them run once", stacklevel=3)  # fmt: skip
     with _shown(progress, f"{agent.name} {agent.env_id}", until) as display:
         shown = display if isinstance(display, Progress) else None
         say = shown.say if shown else lambda line: None
@@ -42,7 +48,7 @@ def learn(
                 last = agent.steps + per_update >= until
                 due = on_update is not None and (last or (agent.updates + 1) % every == 0)
                 draws = shown is not None and (last or working_time() - drawn > _REDRAW)
-                outcome, new = one_update(agent, until, measure=due or draws)
+                outcome, new = one_update(agent, of or until, measure=due or draws)
                 counts = counts + new if any(new) else counts
                 if not (due or draws):
                     continue
@@ -70,7 +76,7 @@ class Counts(NamedTuple):
         return Counts(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-def one_update(agent: Agent[Any], until: int, measure: bool = True) -> tuple[Outcome, Counts]:
+def one_update(agent: Agent[Any], horizon: int, measure: bool = True) -> tuple[Outcome, Counts]:
     """A rollout and what is learned from it. A rollout that is interrupted is dropped: the next one resets."""
     collector, agent._collector = agent._collector or agent._new_collector(), None
     batch = agent._collect(collector)
@@ -79,7 +85,7 @@ def one_update(agent: Agent[Any], until: int, measure: bool = True) -> tuple[Out
         batch = agent._collect(collector)
         dropped += np.count_nonzero(batch.dropped)
     agent._collector = collector
-    outcome = agent._update(batch, agent.steps / until, measure)
+    outcome = agent._update(batch, agent.steps / horizon, measure)
     agent.steps += batch.rew.size + (0 if batch.branches is None else batch.branches.steps)
     agent.updates += 1
     if not len(batch.episode_returns):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from minipg.algorithms.advantages import Samples, estimate_advantages
 from minipg.algorithms.agent import Agent
@@ -40,9 +40,9 @@ class PPOConfig(ActorCriticConfig):
     schedule: str = "constant"
     """Of both learning rates: constant, or linear down to 0 over the run."""
     n_epochs: int = 10
-    """Passes of the policy over the batch; vf_epochs are the critic's."""
+    """Passes over the batch; of the critic too, unless vf_epochs is given."""
     minibatch_size: int = 64
-    """Rows of a policy minibatch."""
+    """Rows of a minibatch; of the critic too, unless vf_minibatch_size is given."""
     clip_range: float = 0.2
     """ε: beyond 1 ± ε a ratio has no gradient on the side that the advantage pulls to (clip)."""
     clip_schedule: str = "constant"
@@ -60,6 +60,8 @@ class PPOConfig(ActorCriticConfig):
     """How far V may move from its value before the update (adam)."""
     vf_minibatch_size: int = 64
     """Rows of a critic minibatch."""
+
+    FOLLOWERS: ClassVar[dict[str, str]] = {"vf_epochs": "n_epochs", "vf_minibatch_size": "minibatch_size"}
 
     def __post_init__(self) -> None:
         super().__post_init__()

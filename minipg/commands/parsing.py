@@ -42,6 +42,11 @@ def value_of(flag: str, args: list[str]) -> str | None:
     return None
 
 
+def given(args: list[str]) -> set[str]:
+    """The names of the settings that flags among `args` set."""
+    return {arg[2:].partition("=")[0].replace("-", "_") for arg in args if arg.startswith("--")}
+
+
 def without(valued: Sequence[str], bare: Sequence[str], args: list[str]) -> list[str]:
     """`args` without the flags in `valued`, with their values, and without the flags in `bare`, which have none."""
     kept, skip = [], False

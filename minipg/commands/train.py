@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minipg.checks import require
-from minipg.commands.parsing import find_modules_here, parse, usage, value_of
+from minipg.commands.parsing import find_modules_here, given, parse, usage, value_of
 from minipg.commands.seeds import is_of_seeds, resume_seeds, train_seeds
 from minipg.errors import unknown_name
 from minipg.runs import Plan, RunFolder, resume, train
@@ -80,6 +80,7 @@ def run(args: list[str]) -> int:
 
     chosen = algorithm.Config(**preset_for(algorithm.name, env, value_of("--preset", flags)))
     own, plan, config = parse((TrainFlags(), Plan(), chosen), flags, f"minipg train {algorithm.name} {env}")
+    config = config.following(given(flags))
     if own.seeds is not None:
         return train_seeds(algorithm.name, env, flags, own)
     here = Path.cwd()  # an environment may change it

@@ -106,7 +106,7 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
         try:
             if not ended:
                 with compiling_in_two_processes(agent):
-                    agent.learn(plan.steps - first, on_update=in_turn(*callbacks), progress=display)
+                    agent.learn(plan.steps - first, of=plan.steps, on_update=in_turn(*callbacks), progress=display)
             keeper.take(agent)
         except MinipgError as error:
             saved = _save_after_error(agent, keeper.state, folder, checkpoints, metrics)

@@ -541,7 +541,7 @@ SLIPS = {
     ("fixed step normalized", "if config.step_rule == \"normalized\" else config.learning_rate", "",
      "algorithms npg_step"),
     ("account before the step", "adv, tape.params)(candidate)", "adv, tape.params)(theta)", "algorithms npg_account"),
-    ("damping not handed on", "config.fisher_subsample), config.damping", "config.fisher_subsample)",
+    ("damping not handed on", "theta, fisher_tape, config.damping)", "theta, fisher_tape)",
      "algorithms npg_step"),
 ],
 "minipg/algorithms/reinforce.py": [
@@ -587,7 +587,7 @@ SLIPS = {
     ("improvement over 0", "return value - before, kl", "return value, kl", "trpo TR11"),
     ("advantages left as they are", "adv = normalize(adv, policy.backend)", "pass", "trpo scale_and_offset"),
     ("step not projected", "        project=policy.project,\n", "", "trpo log_std"),
-    ("damping not handed on", "config.fisher_subsample), config.damping", "config.fisher_subsample)", "trpo TR7"),
+    ("damping not handed on", "theta, fisher_tape, config.damping)", "theta, fisher_tape)", "trpo TR7"),
 ],
 "minipg/rollout/normalizer.py": [
     ("discounted return runs over resets", "namespace(rew).where(done, 0, self.running[:, 0])", "self.running[:, 0]",
@@ -623,13 +623,13 @@ SLIPS = {
     ("branch not standardised", "rows if normalizer is None else normalizer(rows)", "rows", "vine TR13"),
     ("branch rewards not scaled", "return rew if self._deviation is None else scaled(rew, self._deviation)",
      "return rew", "vine TR13"),
-    ("σ(R) asked of the device in every step", "@cached_property", "@property", "cupy accounted_for"),
+    ("σ(R) asked of the device in every step", "@cached_property", "@property", "cupy rollout_and_an_update"),
     ("V brought down branch by branch", "to_host(xp.stack([self.value(block) for block in self._seen(shown, count)]))",
-     "np.stack([to_host(self.value(block)) for block in self._seen(shown, count)])", "cupy accounted_for"),
+     "np.stack([to_host(self.value(block)) for block in self._seen(shown, count)])", "cupy rollout_and_an_update"),
     ("observations brought up branch by branch",
      "return [rows[first : first + count] for first in range(0, len(rows), count)]",
      "up = self.collector.policy.backend.to_device; rows = to_host(rows); "
-     "return [up(rows[first : first + count]) for first in range(0, len(rows), count)]", "cupy accounted_for"),
+     "return [up(rows[first : first + count]) for first in range(0, len(rows), count)]", "cupy rollout_and_an_update"),
 ],
 "minipg/envs/snapshots.py": [
     ("no common random numbers in environments: attributes forgotten", "[*parts, _attributes(env)]", "parts",
