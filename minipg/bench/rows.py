@@ -20,10 +20,8 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "fisher-256": partial(product_row, "fisher-256", 16384, (17, 256, 256, 6), 0.75, 2),
     **{setting.name: partial(training.hopper_row, setting) for setting in _HOPPER},
     "ppo-gymnasium": partial(training.training_row, training.PPO_GYMNASIUM),
-    **{
-        f"shell-{setting.algorithm}": partial(shell_row, setting)
-        for setting in (training.PPO_SMALL, training.A2C_SMALL)
-    },
+    "shell-ppo": partial(shell_row, training.PPO_SMALL),
+    "shell-a2c": partial(shell_row, training.A2C_SMALL),
     "startup": startup_row,
     "solved": solved_row,
     "memory": memory_row,

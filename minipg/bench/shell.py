@@ -31,11 +31,8 @@ print(json.dumps({"steps_per_second": (agent.steps - first) / (time.perf_counter
 
 def shell_row(setting: Training, bench: Bench) -> Iterator[Line]:
     """One setting by `minipg train`, which writes rows and checkpoints, and by `learn` alone."""
-    name, work, steps = (
-        f"shell-{setting.algorithm}",
-        f"{setting.what}, from the shell",
-        setting.sample_steps(bench.quick),
-    )
+    name, work = f"shell-{setting.algorithm}", f"{setting.what}, from the shell"
+    steps = setting.sample_steps(bench.quick)
     with tempfile.TemporaryDirectory(prefix="minipg-bench-", ignore_cleanup_errors=True) as folder:
         commands = {Side("minipg train"): _train(setting, steps), Side("learn"): _learn(setting, steps)}
         bench.say(f"{work}: warming up …")
