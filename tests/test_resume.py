@@ -13,7 +13,7 @@ from environments import Counting
 from rich.console import Console
 
 import minipg
-from minipg import ALGORITHMS, TRPO
+from minipg import A2C, ALGORITHMS, TRPO
 from minipg.cli import main
 from minipg.errors import AgentFileError, ConfigError, MinipgError, RunFolderError
 from minipg.runs import Checkpoints, Evaluation, Plan, RunFolder, in_turn, resume, stop_at, train
@@ -226,6 +226,35 @@ def test_a_run_may_be_made_longer(tmp_path):
     assert go_on(run.path, steps=600)["steps"] == 648
     assert run.config()["steps"] == 600
     assert [int(row["update"]) for row in run.rows()] == list(range(1, 10))
+
+
+def test_a_row_of_a2c_covers_500_steps_and_all_their_episodes_and_a_stop_changes_no_row(tmp_path, monkeypatch):
+    def start_a2c(folder, steps=3200):
+        run, agent = RunFolder.create(folder, "name"), A2C("CartPole-v1", num_envs=8, n_steps=5, hidden=(8,), threads=1)
+        train(agent, run, quiet(steps), Plan(steps=steps, checkpoint_every="1000"))
+        return agent, run
+
+    _, whole = start_a2c(tmp_path / "whole")
+    assert [int(row["steps"]) for row in whole.rows()] == [520, 1040, 1560, 2080, 2600, 3120, 3200]
+    episodes = []
+    A2C("CartPole-v1", num_envs=8, n_steps=5, hidden=(8,), threads=1).learn(
+        3200, on_update=lambda _, row: episodes.append(row["episodes"])
+    )
+    assert sum(int(row["episodes"]) for row in whole.rows()) == sum(episodes)
+    update = A2C._update
+    with monkeypatch.context() as patch:
+
+        def stopped(agent, *args):
+            if agent.updates == 30:
+                signal.raise_signal(signal.SIGTERM)
+            return update(agent, *args)
+
+        patch.setattr(A2C, "_update", stopped)
+        start_a2c(tmp_path / "parts")
+    assert minipg.load(tmp_path / "parts").updates == 39
+    go_on(tmp_path / "parts")
+    assert last(tmp_path / "whole") == last(tmp_path / "parts")
+    assert table(tmp_path / "whole") == table(tmp_path / "parts")
 
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path):

@@ -8,6 +8,7 @@ from functools import partial
 from minipg.bench import training
 from minipg.bench.interleaved import Bench, Line
 from minipg.bench.products import product_row
+from minipg.bench.shell import shell_row
 from minipg.bench.startup import memory_row, solved_row, startup_row
 from minipg.errors import MinipgError, unknown_name
 
@@ -19,6 +20,8 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "fisher-256": partial(product_row, "fisher-256", 16384, (17, 256, 256, 6), 0.75, 2),
     **{setting.name: partial(training.hopper_row, setting) for setting in _HOPPER},
     "ppo-gymnasium": partial(training.training_row, training.PPO_GYMNASIUM),
+    "shell-ppo": partial(shell_row, training.PPO_SMALL),
+    "shell-a2c": partial(shell_row, training.A2C_SMALL),
     "startup": startup_row,
     "solved": solved_row,
     "memory": memory_row,

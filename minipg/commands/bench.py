@@ -21,7 +21,7 @@ class BenchFlags:
 
     only: tuple[str, ...] = ()
     """These rows only, of: ppo-4x128, ppo-8x256, trpo-8x256, a2c-8x5, fisher-64, fisher-256, ppo-hopper, trpo-hopper,
-    ppo-gymnasium, startup, solved, memory."""
+    ppo-gymnasium, shell-ppo, shell-a2c, startup, solved, memory."""
     quick: bool = False
     """Fewer and shorter samples."""
     stages: bool = False

@@ -1,4 +1,7 @@
-"""The folder of one run: config.json, metrics.csv, checkpoints/, curve.png."""
+"""The folder of one run: config.json, metrics.csv, checkpoints/, curve.png.
+
+metrics.csv has a row for every update; of A2C, one for as many updates as take 500 steps.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernels of a first run, compiled by two processes."""
+"""The kernels of a run: imported before it learns, and on a first run compiled by two processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from minipg.algorithms import Agent
@@ -22,6 +24,17 @@ sys.path[:] = json.loads(sys.argv[1])
 from minipg.runs.precompile import compile_pickled
 compile_pickled()
 """
+
+
+def import_kernels(agent: Agent[Any]) -> None:
+    """Import the modules of compiled kernels, which would otherwise be imported, and timed, in the first update."""
+    if agent.backend.name == "numba":
+        package = import_module(agent.backend.kernels("mlp").__name__.rpartition(".")[0])
+        for module in iter_modules(package.__path__):
+            if not module.ispkg and not module.name.startswith("_"):
+                agent.backend.kernels(module.name)
+        if hasattr(agent.envs, "in_kernels"):
+            import_module("minipg.rollout.compiled")
 
 
 @contextmanager

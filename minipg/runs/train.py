@@ -15,10 +15,10 @@ from minipg.errors import MinipgError, RunFolderError
 from minipg.runs.callbacks import OnUpdate, in_turn, score, stop_at
 from minipg.runs.checkpoints import Checkpoints
 from minipg.runs.folder import RunFolder
-from minipg.runs.keeper import Keeper
+from minipg.runs.keeper import Keeper, updates_a_row
 from minipg.runs.metrics import read_columns
 from minipg.runs.plan import Plan
-from minipg.runs.precompile import compiling_in_two_processes
+from minipg.runs.precompile import compiling_in_two_processes, import_kernels
 from minipg.runs.recorder import Recorder
 from minipg.runs.tensorboard import TensorBoard
 from minipg.runtime.progress import Progress
@@ -105,8 +105,11 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
             callbacks.append(TensorBoard(folder.path, first))
         try:
             if not ended:
+                import_kernels(agent)
                 with compiling_in_two_processes(agent):
-                    agent.learn(plan.steps - first, of=plan.steps, on_update=in_turn(*callbacks), progress=display)
+                    every, on_update = updates_a_row(agent), in_turn(*callbacks)
+                    left, whole = plan.steps - first, plan.steps
+                    agent.learn(left, of=whole, on_update=on_update, every=every, progress=display)
             keeper.take(agent)
         except MinipgError as error:
             saved = _save_after_error(agent, keeper.state, folder, checkpoints, metrics)
