@@ -1,4 +1,4 @@
-"""Groups of kernel arguments, with names: the same NamedTuples in every twin. Numba compiles them as they are.
+"""NamedTuples that group the arguments of kernels. They are the same in every twin; Numba accepts them.
 
 B rows of a batch, A actions or action size, D numbers that describe one distribution, O observation size.
 """
@@ -20,7 +20,7 @@ class Categorical(NamedTuple):
 
 
 class Multicategorical(NamedTuple):
-    """Several choices side by side, from their logits side by side."""
+    """A independent choices, from their logits, concatenated."""
 
     options: tuple[Any]  # the number of options of each choice, (A,) int64
 
@@ -56,13 +56,13 @@ class Forward(NamedTuple):
     """A forward pass of a policy."""
 
     obs: Any  # (B, O)
-    hidden: Any  # as `mlp.forward` leaves it
+    hidden: Any  # the activations that `mlp.forward` wrote
     out: Any  # (B, n) of the network
     params: Any  # (B, D) of the distributions
 
 
 class Acted(NamedTuple):
-    """Rows of a batch in which a policy acted."""
+    """Rows of a batch: states, actions, advantages, and the policy that acted."""
 
     obs: Any  # (B, O)
     act: Any  # (B, …)
@@ -96,20 +96,20 @@ class RMSProp(NamedTuple):
 
 
 class Epochs(NamedTuple):
-    """Settings of several epochs over a batch, policy's and critic's alike."""
+    """Settings of several epochs over a batch, of the policy or of the critic."""
 
     minibatch_size: int
     adam: Adam
-    max_grad_norm: float  # longer gradients are shortened to this norm
+    max_grad_norm: float  # a longer gradient is scaled to this norm
 
 
 class Steps(NamedTuple):
-    """T steps of N environments, and what V is needed of beyond them."""
+    """T steps of N environments, and the observations that followed them."""
 
     obs: Any  # (T, N, O)
     last_obs: Any  # (N, O), after the last step
     final_obs: Any  # (K, O), the last observations of truncated episodes
-    final_at: Any  # (K,) int64, the flat rows t·N + n that they followed
+    final_at: Any  # (K,) int64, the flat rows t·N + n they followed
     rew: Any  # (T, N)
     terminated: Any  # (T, N) bool
     cut: Any  # (T, N) bool: the trace ends here, the value does not

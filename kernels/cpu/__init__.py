@@ -1,5 +1,5 @@
-"""The Numba twin: the functions of `reference/`, compiled, one thread each, the GIL released while they run.
+"""The Numba twin: the functions of `reference/`, compiled. Each runs on one thread and releases the GIL.
 
-They own no threads. Work is spread over cores by calling them on row tiles (`minipg.runtime.backend`), which is why the
-result is the same to the bit whatever the number of threads.
+Callers use several cores by calling a kernel on tiles of rows (`minipg.runtime.backend`). The tiles do not depend on
+the number of threads, so the result is the same to the bit with any number.
 """

@@ -1,8 +1,8 @@
-"""Compiled code is kept in the user's cache folder, and compiled by one process where several need it at once.
+"""The cache of compiled kernels: a folder of the user, and a lock so that one process compiles what several need.
 
-The folder is NUMBA_CACHE_DIR if that is set, else `minipg` in the system's folder for caches (~/.cache on Linux), with
-one subfolder for each state of the kernels' sources. Nothing is written into the installed package or a checkout: pip
-removes only the files that it has installed itself.
+The folder is NUMBA_CACHE_DIR if that is set, else `minipg` in the system's cache folder (~/.cache on Linux), with one
+subfolder for each version of the kernels' sources. Nothing is written into the installed package or a checkout,
+because pip removes only the files it has installed.
 """
 
 import functools
@@ -20,12 +20,12 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataC
 from numba.core.compiler_lock import global_compiler_lock
 from numba.misc.appdirs import AppDirs
 
-KEPT_DAYS = 30  # compiled code of other sources is removed when it has not been used for so long
-PATIENCE = 60.0  # seconds that another process may take to compile a kernel
+KEPT_DAYS = 30  # compiled code of other sources is removed after so many days without use
+PATIENCE = 60.0  # seconds to wait for another process that compiles the same kernel
 
 
 class _Locator(_CacheLocator):
-    """Tells Numba where the compiled code of a function in `file` is kept."""
+    """Where Numba stores the compiled code of a function in `file`."""
 
     def __init__(self, function: Any, file: str) -> None:
         self._line = function.__code__.co_firstlineno
@@ -50,14 +50,14 @@ class _Locator(_CacheLocator):
 
 
 class _Impl(CompileResultCacheImpl):
-    _locator_classes = [_Locator]  # noqa: RUF012  as Numba has it
+    _locator_classes = [_Locator]  # noqa: RUF012  Numba's class does so
 
 
 class _Files(IndexDataCacheFile):
-    """Numba's own, but code is there before the index names it, by a name of its signature's and its sources' own.
+    """Numba's index and code files, but the code is written before the index names it.
 
-    So neither a process that is killed between the two nor one that keeps other code at the same time leaves an index
-    that names what it does not mean. The code of older sources is removed.
+    A code file is named after its signature and sources. So neither a process that is killed between the two writes,
+    nor one that saves at the same time, leaves an index that names the wrong code. Code of older sources is removed.
     """
 
     def save(self, key: Any, data: Any) -> None:
@@ -81,10 +81,10 @@ class _Files(IndexDataCacheFile):
 
 
 class KernelCache(FunctionCache):
-    """Numba's own, but for files that are damaged or cannot be written: then the kernel is compiled again.
+    """Numba's cache, but a file that is damaged or cannot be written is ignored: the kernel is compiled again.
 
-    Kernels are inlined into those of other files, so a change of any file makes the code of all of them stale. Raises
-    RuntimeError where code cannot be kept.
+    Kernels are inlined into those of other files, so a change of any file invalidates the code of all. Raises
+    RuntimeError if there is no folder to write to.
     """
 
     _impl_class = _Impl
@@ -96,7 +96,7 @@ class KernelCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # what was cut off anywhere in a pickle may raise anything
+        except Exception:  # a truncated pickle may raise anything
             with suppress(OSError):
                 self.flush()
             return None
@@ -106,17 +106,17 @@ class KernelCache(FunctionCache):
             super().save_overload(sig, data)
 
     def holds(self, sig: Any, target_context: Any) -> bool:
-        """Whether there is code for this signature, for all that the index knows."""
+        """True if the index names code for this signature."""
         with suppress(Exception):
             return self._index_key(sig, target_context.codegen()) in self._cache_file._load_index()
         return False
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While inside, no other process compiles this kernel for this cache.
+        """A lock: while it is held, no other process compiles this kernel for this cache.
 
-        But for those that are compiled inside others, and where the system has no locks; nor is a process waited for
-        longer than PATIENCE: it may be stopped.
+        It does not cover kernels that are compiled inside others, nor systems without file locks. It waits no longer
+        than PATIENCE for another process, which may be stopped.
         """
         with ExitStack() as stack:
             with suppress(ImportError, OSError):
@@ -128,19 +128,19 @@ class KernelCache(FunctionCache):
                 while time.monotonic() < until:
                     with suppress(BlockingIOError):
                         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        stack.callback(fcntl.flock, file, fcntl.LOCK_UN)  # a fork may have left the file to a child
+                        stack.callback(fcntl.flock, file, fcntl.LOCK_UN)  # a forked child may have it open
                         break
                     time.sleep(0.02)
             yield
 
 
 def by_one_process(dispatcher: Any, cache: KernelCache) -> Callable[[Any], Any]:
-    """The dispatcher's `compile`, which waits for a process that is at it, and then finds what that one has kept."""
+    """The dispatcher's `compile`: it waits for another process that compiles the same kernel, then loads its code."""
     compile = dispatcher.compile
 
     @functools.wraps(compile)
     def compiled_once(signature: Any) -> Any:
-        # who has the compiler's lock is compiling what this kernel is part of, and must not wait for who may want it
+        # with the compiler's lock held, this kernel is part of another one: waiting here could be a deadlock
         if global_compiler_lock.is_locked() or cache.holds(signature, dispatcher.targetctx):
             return compile(signature)
         with cache.alone():
@@ -151,15 +151,15 @@ def by_one_process(dispatcher: Any, cache: KernelCache) -> Callable[[Any], Any]:
 
 @functools.cache
 def sources() -> str:
-    """A hash of all files that kernels are made of."""
+    """A hash of all source files of the kernels."""
     here = Path(__file__).parent
-    files = [*sorted(here.rglob("*.py")), *sorted(here.parent.glob("*.py"))]  # tables of numbers are there
+    files = [*sorted(here.rglob("*.py")), *sorted(here.parent.glob("*.py"))]  # the latter have tables of numbers
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 @functools.cache
 def folder() -> Path:
-    """Where code compiled from these sources is kept. Code of sources that are no longer used is removed."""
+    """The folder of the code compiled from these sources. Folders of other sources are removed after KEPT_DAYS."""
     root = Path(config.CACHE_DIR or AppDirs("minipg", appauthor=False).user_cache_dir)
     own = root / f"kernels-{sources()[:16]}"
     with suppress(OSError):

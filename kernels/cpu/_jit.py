@@ -1,4 +1,4 @@
-"""How every CPU kernel is compiled."""
+"""The decorators that compile the CPU kernels."""
 
 import functools
 import logging
@@ -12,13 +12,13 @@ from numba.extending import intrinsic, overload
 
 # `fastmath=True` would also assume that no NaN and no infinity occurs, and hide them; these flags do not.
 _VISIBLE_NAN = {"contract", "nsz", "arcp"}
-# Inlined, a kernel inside another one is the same code in the process that compiles it and in those that load it from
-# the cache; called, it is whichever copy the process has met first, and copies round differently.
+# An inlined kernel is the same code in the process that compiles its caller and in those that load it from the cache.
+# A called kernel would be the copy that the process compiled or loaded first, and copies round differently.
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy", "forceinline": True, "no_cfunc_wrapper": True}
 
 
 def _kept(compiling: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The decorator `compiling`, whose code is kept for the next process where there is a place for it."""
+    """The decorator `compiling`, and the compiled code is cached on disk if the cache folder can be written."""
 
     def decorate(function: Any) -> Any:
         compiled = compiling(function)
@@ -27,35 +27,35 @@ def _kept(compiling: Callable[[Any], Any]) -> Callable[[Any], Any]:
         try:
             compiled._cache = cache = KernelCache(function)
             compiled.compile = by_one_process(compiled, cache)
-        except RuntimeError:  # neither beside the kernels nor in a home may be written
-            _say_once()
+        except RuntimeError:  # the cache folder cannot be written
+            _warn_once()
         return compiled
 
     return decorate
 
 
 @functools.cache
-def _say_once() -> None:
+def _warn_once() -> None:
     logging.getLogger("minipg").warning(
         "compiled kernels cannot be kept, so they are compiled in every run: set NUMBA_CACHE_DIR to a folder"
     )
 
 
 jit = _kept(numba.njit(fastmath=_VISIBLE_NAN, **_OPTIONS))
-# For the parts of a kernel, which are compiled with it alone: each by itself would cost seconds more.
+# For parts of a kernel, which are compiled only with the kernel: compiling each by itself would take seconds more.
 part = numba.njit(fastmath=_VISIBLE_NAN, inline="always", **_OPTIONS)
-# For sums over a long axis: the order of additions is the compiler's (fixed once compiled), so they vectorise.
+# For sums over a long axis: the compiler chooses the order of additions (fixed once compiled), so they vectorise.
 jit_sum = _kept(numba.njit(fastmath=_VISIBLE_NAN | {"reassoc"}, **_OPTIONS))
-# For dynamics that are equal to another program's to the bit: every operation is rounded by itself. Without the option,
-# `fastmath` would be that of the first caller.
+# For dynamics that equal another program's to the bit: every operation is rounded separately. Without `fastmath=False`
+# the flags of the first caller would apply.
 jit_exact = _kept(numba.njit(fastmath=False, **_OPTIONS))
 
 
 def by_type(modules: Mapping[type, Any], exact: bool = False) -> Callable[[Any], Any]:
-    """Decorate a function of compiled code whose first argument's type chooses the kernel.
+    """Decorate a function for compiled code: the type of its first argument chooses the kernel.
 
-    `modules` has a module of kernels for each type. The decorated function is called by the compiler, with the module
-    in place of the first argument, and returns the code to compile.
+    `modules` maps each type to a module of kernels. The compiler calls the decorated function, with that module in
+    place of the first argument, and compiles the function it returns.
     """
 
     def decorate(choose: Any) -> Any:
@@ -77,8 +77,8 @@ def by_type(modules: Mapping[type, Any], exact: bool = False) -> Callable[[Any],
 def unowned(typing: Any, array: Any) -> Any:
     """The same array without a reference to its owner: views of it are not reference-counted.
 
-    Counting is atomic, so that two threads with views of one array would wait for each other. For arguments of a
-    kernel, which outlive it.
+    Counting is atomic, so two threads with views of one array would wait for each other. Use it only on arguments of a
+    kernel: they outlive the call.
     """
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:

@@ -16,7 +16,7 @@ _LIMIT, _ONE = np.float32(8.8), np.float32(1.0)
 
 
 def tanh(x):
-    """tanh x. In float32 a rational function, right to 4e-7 relative and NaN for NaN; in float64 the library's."""
+    """tanh x. In float32 a rational function, relative error 4e-7, NaN for NaN; in float64 math.tanh."""
     raise NotImplementedError("for compiled code")
 
 

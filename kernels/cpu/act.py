@@ -20,5 +20,5 @@ def act(policy, theta, obs, noise, params, act, work):
 
 @cache
 def work_size(sizes, n_params, rows):
-    """How many numbers the kernel works on: layer sizes, parameters of θ, rows."""
+    """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
     return rows * sum(sizes[1:])

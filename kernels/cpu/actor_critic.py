@@ -11,7 +11,7 @@ from minipg.kernels.cpu._jit import jit, part, unowned
 def policy_step(policy, acted, ent_coef, normalizes, rmsprop, max_grad_norm, theta, second, stats, work):
     """θ uphill along g = mean [Â ∇log π(a|s) + c ∇H]  (PG-9, AC-3) → theta, second (P,) changed in place.
 
-    acted: B rows. → stats (3,): ‖g‖ before it is shortened to max_grad_norm, mean H, 1 if all is finite.
+    acted: B rows. → stats (3,): ‖g‖ before it is clipped to max_grad_norm, mean H, 1 if all is finite.
     work (work_size,).
     """
     theta, second, work, rows, size = unowned(theta), unowned(second), unowned(work), acted.adv.shape[0], theta.shape[0]
@@ -56,6 +56,6 @@ def _step(grad, scale, rmsprop, max_grad_norm, theta, second):
 
 @cache
 def work_size(sizes, n_params, rows):
-    """How many numbers either kernel works on: layer sizes, parameters of θ, rows."""
+    """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
     width = sizes[-1] + n_params - mlp.size(sizes)
     return 2 * n_params + rows * (3 + 2 * sizes[-1] + 3 * width + sum(sizes[1:-1]) + 2 * max(sizes))

@@ -19,8 +19,8 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
     """V(s), and by GAE Â and the critic's targets Â + V  (PG-12, AC-1).
 
     critic: a network; theta (P,); steps: T steps of N environments, K observations that ended truncated episodes
-    → value (T·N + N + K,) of every row, of what follows the last ones, and of those K; adv, ret (T, N).
-    V of the first `start` rows is there already.   work (work_size,).
+    → value (T·N + N + K,): V of every row, of the N observations after the last rows, and of those K; adv, ret (T, N).
+    value[:start] has been computed already.   work (work_size,).
     """
     critic, theta, value, work = mlp._unowned(critic), unowned(theta), unowned(value), unowned(work)
     rows, envs = steps.rew.size, steps.rew.shape[1]
@@ -41,7 +41,7 @@ def _values(critic, theta, obs, value, work):
 
 @jit
 def normalize(adv, out):
-    """(Â − mean)/std; advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
+    """(Â − mean)/std. Advantages that are all equal become zeros, not NaN.   (B,) → (B,)."""
     origin, mean, squares, largest = np.float64(adv[0]), 0.0, 0.0, 0.0  # equal numbers have exactly this mean
     for i in range(adv.shape[0]):
         mean += adv[i] - origin
@@ -50,7 +50,7 @@ def normalize(adv, out):
     for i in range(adv.shape[0]):
         squares += (adv[i] - mean) ** 2
     deviation = math.sqrt(squares / adv.shape[0])
-    # a spread of mere rounding errors is no spread
+    # a deviation within rounding error counts as 0
     scale = 0.0 if deviation <= 4 * np.finfo(adv.dtype).eps * largest else 1 / deviation
     for i in range(adv.shape[0]):
         out[i] = (adv[i] - mean) * scale
@@ -76,5 +76,5 @@ def explained_variance(value, ret, out):
 
 @cache
 def work_size(sizes, n_params, rows):
-    """How many numbers either kernel works on: layer sizes, parameters of θ, rows."""
+    """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
     return min(rows, mlp.TILE) * sum(sizes[1:-1])

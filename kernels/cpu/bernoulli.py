@@ -53,7 +53,7 @@ def score(logits, act, out):
 
 @jit
 def _score_and_log_prob(logits, act, out, logp):
-    """Both of the above.   → out (B, D), logp (B,)."""
+    """`score` and `log_prob` at once.   → out (B, D), logp (B,)."""
     score(logits, act, out)
     log_prob(logits, act, logp)
 

@@ -18,7 +18,7 @@ def _highest(z):
 
 @part
 def _log_normalizer(z):
-    """(m, s): kept apart because z − m is exact where m + s would round."""
+    """(m, s), not m + s: z − m is exact where m + s would round."""
     m, total = _highest(z), 0.0
     for a in range(z.shape[0]):
         total += math.exp(z[a] - m)
@@ -54,7 +54,7 @@ def _log_prob(z, act):
 
 @part
 def _score(z, act, out):
-    """Not e to the log-probability: one exponential a logit does, where there would be two.   → log p(a)."""
+    """onehot(a) − p → out (A,), and returns log p(a). p is e^{z−m}/Σ: one exponential a logit, e^{log p} takes two."""
     m, total = _highest(z), 0.0
     for a in range(z.shape[0]):
         out[a] = math.exp(z[a] - m)
@@ -68,13 +68,13 @@ def _score(z, act, out):
 def _kl(old, new):
     """With e = e^{z−m} and Σ e: Σ e_old (log e_old − log e_new) / Σ e_old + log Σ e_new − log Σ e_old."""
     m0, m1 = _highest(old), _highest(new)
-    total0, total1, apart = 0.0, 0.0, 0.0
+    total0, total1, weighted = 0.0, 0.0, 0.0
     for a in range(old.shape[0]):
         e = math.exp(old[a] - m0)
         total0 += e
         total1 += math.exp(new[a] - m1)
-        apart += e * ((old[a] - m0) - (new[a] - m1))
-    return apart / total0 + (math.log(total1) - math.log(total0))
+        weighted += e * ((old[a] - m0) - (new[a] - m1))
+    return weighted / total0 + (math.log(total1) - math.log(total0))
 
 
 @part
@@ -157,7 +157,7 @@ def score(logits, act, out):
 
 @jit
 def _score_and_log_prob(logits, act, out, logp):
-    """Both of the above.   → out (B, A), logp (B,)."""
+    """`score` and `log_prob` at once.   → out (B, A), logp (B,)."""
     for i in range(logits.shape[0]):
         logp[i] = _score(logits[i], act[i], out[i])
 

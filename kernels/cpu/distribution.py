@@ -1,4 +1,4 @@
-"""Twin of `reference/distribution.py`: the type of `family` chooses the kernels as the caller is compiled."""
+"""Twin of `reference/distribution.py`: the type of `family` chooses the kernel when the caller is compiled."""
 
 from minipg.kernels.arguments import Bernoulli, Categorical, Gaussian, Multicategorical, Squashed
 from minipg.kernels.cpu import bernoulli, categorical, gaussian, multicategorical, squashed
@@ -15,7 +15,7 @@ FAMILIES = {
 
 @by_type(FAMILIES)
 def sample(family, params, noise, act):
-    """a ~ π, from uniforms (choices) or normals (Gaussians).   params (B, D), noise (B, …) → act (B, …)."""
+    """a ~ π, from uniforms (discrete) or normals (Gaussian).   params (B, D), noise (B, …) → act (B, …)."""
     kernel = family.sample
     return lambda family, params, noise, act: kernel(params, noise, *family.options, act)
 
@@ -71,6 +71,6 @@ def entropy_gradient(family, params, out):
 
 @by_type(FAMILIES)
 def _score_and_log_prob(family, params, act, out, logp):
-    """Both at once.   params (B, D), act (B, …) → out (B, D), logp (B,)."""
+    """`score` and `log_prob` at once.   params (B, D), act (B, …) → out (B, D), logp (B,)."""
     kernel = family._score_and_log_prob
     return lambda family, params, act, out, logp: kernel(params, act, *family.options, out, logp)

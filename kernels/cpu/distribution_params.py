@@ -9,13 +9,13 @@ from minipg.kernels.cpu._jit import jit, part
 
 @part
 def _unowned(policy):
-    """The same policy without a reference to the owner of its network's sizes."""
+    """The same policy, without reference counting of its network's sizes."""
     return Policy(mlp._unowned(policy.network), policy.family, policy.form, policy.log_std_range)
 
 
 @jit
 def parameters(form, bounds, out, log_std, params):
-    """out (B, n), log_std (A,), which is (0,) but for form 1 → params (B, D)."""
+    """The parameters of every row.   out (B, n), log_std (A,) in form 1, else (0,) → params (B, D)."""
     (low, high), n = bounds, out.shape[1]
     for i in range(out.shape[0]):
         for j in range(n):
@@ -30,7 +30,7 @@ def parameters(form, bounds, out, log_std, params):
 
 @jit
 def push_forward(form, bounds, out, d_out, d_log_std, d_params):
-    """d_out (B, n), d_log_std (A,) → d_params (B, D)."""
+    """J v of `parameters`: the change of the parameters.   d_out (B, n), d_log_std (A,) → d_params (B, D)."""
     n = out.shape[1]
     _times_slope(form, bounds, out, d_out, d_params)
     for i in range(out.shape[0]):
@@ -40,7 +40,7 @@ def push_forward(form, bounds, out, d_out, d_log_std, d_params):
 
 @jit
 def pull_back(form, bounds, out, u, g, log_std_grad):
-    """Covectors of the parameters, u (B, D) → of the outputs, g (B, n); those of log σ are added to log_std_grad."""
+    """Jᵀ u of `parameters`.   u (B, D) → g (B, n) in the outputs; that in log σ is added to log_std_grad (A,)."""
     n = out.shape[1]
     _times_slope(form, bounds, out, u, g)
     for i in range(out.shape[0]):
@@ -50,11 +50,11 @@ def pull_back(form, bounds, out, u, g, log_std_grad):
 
 @part
 def _times_slope(form, bounds, out, x, y):
-    """The first n columns: y ← x times the derivative of h tanh(z/h), a diagonal and so its own transpose."""
+    """y[:, :n] ← x[:, :n] times the derivative of h tanh(z/h), which is diagonal: the same for J and Jᵀ."""
     (low, high), n = bounds, out.shape[1]
     for i in range(out.shape[0]):
         for j in range(n):
             y[i, j] = x[i, j]
             if form == 2 and j >= n // 2:
-                bent = math.tanh(out[i, j] / (high if out[i, j] > 0 else -low))
-                y[i, j] *= 1 - bent * bent
+                tanh_z = math.tanh(out[i, j] / (high if out[i, j] > 0 else -low))
+                y[i, j] *= 1 - tanh_z * tanh_z

@@ -1,4 +1,4 @@
-"""Twin of `reference/fisher.py`: a tile of rows goes through J, M and Jᵀ before the next one begins, in cache."""
+"""Twin of `reference/fisher.py`: J, M and Jᵀ are applied to one tile of rows at a time, which fits in cache."""
 
 from functools import cache
 
@@ -19,7 +19,7 @@ def _fisher_product(policy, theta, forward, v, out, work):
     obs, hidden, outputs, params = forward
     obs, hidden, outputs, params = unowned(obs), unowned(hidden), unowned(outputs), unowned(params)
     units, weights, n, width = mlp._units(network.sizes), mlp.size(network.sizes), outputs.shape[1], params.shape[1]
-    own, rest = work[:weights], work[weights:]
+    tile_out, rest = work[:weights], work[weights:]
     out[:] = 0
     for start in range(0, params.shape[0], mlp.TILE):
         stop = min(start + mlp.TILE, params.shape[0])
@@ -31,13 +31,13 @@ def _fisher_product(policy, theta, forward, v, out, work):
         distribution_params.push_forward(policy.form, policy.log_std_range, y, g, v[weights:], d)
         distribution.fisher_product(policy.family, p, d, d)
         distribution_params.pull_back(policy.form, policy.log_std_range, y, d, g, out[weights:])
-        mlp.vjp(theta[:weights], network.sizes, network.activation, x, h, g, own, scratch)
+        mlp.vjp(theta[:weights], network.sizes, network.activation, x, h, g, tile_out, scratch)
         for i in range(weights):
-            out[i] += own[i]
+            out[i] += tile_out[i]
 
 
 @cache
 def work_size(sizes, n_params, rows):
-    """How many numbers the kernel works on: layer sizes, parameters of θ, rows."""
+    """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
     n, weights = sizes[-1], mlp.size(sizes)
     return 2 * weights + min(rows, mlp.TILE) * (2 * n + n_params - weights + 3 * max(sizes))

@@ -51,7 +51,7 @@ def score(params, act, out):
 
 @jit
 def _score_and_log_prob(params, act, out, logp):
-    """Both of the above.   → out (B, D), logp (B,)."""
+    """`score` and `log_prob` at once.   → out (B, D), logp (B,)."""
     score(params, act, out)
     log_prob(params, act, logp)
 

@@ -1,6 +1,6 @@
-"""Twin of `reference/mlp.py`: BLAS for the products, one fused vectorised pass for everything between them.
+"""Twin of `reference/mlp.py`: BLAS for the matrix products, one vectorised loop for all between two products.
 
-A batch goes through the network TILE rows at a time, so `hidden` holds tile after tile, in each layer after layer.
+A batch goes through the network TILE rows at a time. `hidden` holds the tiles in order, and in a tile its layers.
 """
 
 import numpy as np
@@ -9,9 +9,9 @@ from minipg.kernels.cpu._jit import jit, part, unowned
 from minipg.kernels.cpu._tanh import tanh
 from numba.extending import register_jitable
 
-TILE = 128  # rows whose activations stay in a core's fastest caches
+TILE = 128  # rows: their activations fit in a core's fastest caches
 SMALL = 64 * 64  # weights this small are transposed once, up front
-_ZERO, _ONE = np.float32(0), np.float32(1)  # of either precision, in a product with it
+_ZERO, _ONE = np.float32(0), np.float32(1)  # a product with float64 is float64
 
 
 @part
@@ -34,7 +34,7 @@ def size(sizes):
 
 @part
 def _unowned(network):
-    """The same network without a reference to the owner of its sizes."""
+    """The same network, without reference counting of its sizes."""
     return Network(unowned(network.sizes), network.activation)
 
 
@@ -54,7 +54,7 @@ def _activated(s, activation):
 
 @part
 def _sloped(y, h, activation):
-    """φ′ y, the slope read off the activation's value h."""
+    """φ′ y, with the slope φ′ computed from the activation h."""
     return y * (_ONE - h * h) if activation == 0 else (y if h > _ZERO else _ZERO)
 
 
@@ -92,13 +92,13 @@ def _forward(theta, sizes, activation, obs, out, hidden):
 
 @jit
 def jvp(theta, sizes, activation, obs, hidden, v, out, work):
-    """J v.   v (P,), hidden as `forward` left it → out (B, n_L).   work (3·B·max n_l,)."""
+    """J v.   v (P,), hidden from `forward` → out (B, n_L).   work (3·B·max n_l,)."""
     theta, obs, hidden, v = unowned(theta), unowned(obs), unowned(hidden), unowned(v)
     out, work, units = unowned(out), unowned(work), _units(sizes)
     for start in range(0, obs.shape[0], TILE):
         stop = min(start + TILE, obs.shape[0])
-        kept = hidden[start * units : stop * units]
-        _jvp(theta, sizes, activation, obs[start:stop], kept, v, out[start:stop], work)
+        h = hidden[start * units : stop * units]
+        _jvp(theta, sizes, activation, obs[start:stop], h, v, out[start:stop], work)
 
 
 @part
@@ -111,7 +111,7 @@ def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
         n, m = sizes[layer], sizes[layer + 1]
         w = theta[p : p + n * m].reshape(n, m)
         dw, db = v[p : p + n * m].reshape(n, m), v[p + n * m : p + (n + 1) * m]
-        # two of the three work arrays take turns as dh and dy; the third holds dh W
+        # dh and dy alternate between two of the three work arrays; the third holds dh W
         start = (layer % 2) * third
         dy = out if layer == last else work[start : start + rows * m].reshape(rows, m)
         product = work[2 * third : 2 * third + rows * m].reshape(rows, m)
@@ -136,19 +136,19 @@ def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
 
 @jit
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
-    """Jᵀ g, summed over the batch.   g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,)."""
+    """Jᵀ g, summed over the batch.   g (B, n_L), hidden from `forward` → out (P,).   work (P + 2·B·max n_l,)."""
     theta, obs, hidden, g = unowned(theta), unowned(obs), unowned(hidden), unowned(g)
     out, work, units = unowned(out), unowned(work), _units(sizes)
-    own, rest = work[: theta.shape[0]], work[theta.shape[0] :]
+    tile_out, rest = work[: theta.shape[0]], work[theta.shape[0] :]
     if obs.shape[0] == 0:
         out[:] = 0
     for start in range(0, obs.shape[0], TILE):
         stop = min(start + TILE, obs.shape[0])
-        kept = hidden[start * units : stop * units]
-        _vjp(theta, sizes, activation, obs[start:stop], kept, g[start:stop], own if start else out, rest)
+        h = hidden[start * units : stop * units]
+        _vjp(theta, sizes, activation, obs[start:stop], h, g[start:stop], tile_out if start else out, rest)
         if start:
             for i in range(theta.shape[0]):
-                out[i] += own[i]
+                out[i] += tile_out[i]
 
 
 @part
@@ -171,7 +171,7 @@ def _vjp(theta, sizes, activation, obs, hidden, g, out, work):
             start = (layer % 2) * rows * width
             h, below = hidden[k : k + rows * n].reshape(rows, n), work[start : start + rows * n].reshape(rows, n)
             if n * m <= SMALL:
-                transposed = out[p : p + n * m].reshape(m, n)  # where the gradient will be
+                transposed = out[p : p + n * m].reshape(m, n)  # in the memory of dw, which is written later
                 for i in range(n):
                     for j in range(m):
                         transposed[j, i] = w[i, j]

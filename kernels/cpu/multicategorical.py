@@ -6,7 +6,7 @@ from minipg.kernels.cpu._jit import jit
 
 @jit
 def sample(logits, uniform, sizes, out):
-    """A choice by each uniform.   logits (B, D), uniform (B, K) in [0, 1) → out (B, K) int64."""
+    """a_k from the k-th uniform, as in categorical.py.   logits (B, D), uniform (B, K) in [0, 1) → out (B, K) int64."""
     for i in range(logits.shape[0]):
         start = 0
         for k in range(sizes.shape[0]):
@@ -16,7 +16,7 @@ def sample(logits, uniform, sizes, out):
 
 @jit
 def mode(logits, sizes, out):
-    """The likeliest choice of each component.   logits (B, D) → out (B, K) int64."""
+    """The most probable choice of each component.   logits (B, D) → out (B, K) int64."""
     for i in range(logits.shape[0]):
         start = 0
         for k in range(sizes.shape[0]):
@@ -37,7 +37,7 @@ def log_prob(logits, act, sizes, out):
 
 @jit
 def score(logits, act, sizes, out):
-    """onehot(a_k) − p_k, side by side  (DI-1).   logits (B, D), act (B, K) → out (B, D)."""
+    """onehot(a_k) − p_k, concatenated  (DI-1).   logits (B, D), act (B, K) → out (B, D)."""
     for i in range(logits.shape[0]):
         start = 0
         for k in range(sizes.shape[0]):
@@ -48,7 +48,7 @@ def score(logits, act, sizes, out):
 
 @jit
 def _score_and_log_prob(logits, act, sizes, out, logp):
-    """Both of the above.   → out (B, D), logp (B,)."""
+    """`score` and `log_prob` at once.   → out (B, D), logp (B,)."""
     for i in range(logits.shape[0]):
         start, total = 0, 0.0
         for k in range(sizes.shape[0]):
@@ -72,7 +72,7 @@ def kl(old, new, sizes, out):
 
 @jit
 def kl_gradient(old, new, sizes, out):
-    """p_new − p_old of each component, side by side.   old, new (B, D) → out (B, D)."""
+    """p_new − p_old of each component, concatenated.   old, new (B, D) → out (B, D)."""
     for i in range(old.shape[0]):
         start = 0
         for k in range(sizes.shape[0]):
@@ -95,7 +95,7 @@ def entropy(logits, sizes, out):
 
 @jit
 def entropy_gradient(logits, sizes, out):
-    """∇H_k, side by side  (DI-7).   logits (B, D) → out (B, D)."""
+    """∇H_k, concatenated  (DI-7).   logits (B, D) → out (B, D)."""
     for i in range(logits.shape[0]):
         start = 0
         for k in range(sizes.shape[0]):
@@ -106,7 +106,7 @@ def entropy_gradient(logits, sizes, out):
 
 @jit
 def fisher_product(logits, v, sizes, out):
-    """(diag(p_k) − p_k p_kᵀ) v_k, side by side  (DI-3).   logits, v (B, D) → out (B, D), which may be v."""
+    """(diag(p_k) − p_k p_kᵀ) v_k, concatenated  (DI-3).   logits, v (B, D) → out (B, D), which may be v."""
     for i in range(logits.shape[0]):
         start = 0
         for k in range(sizes.shape[0]):

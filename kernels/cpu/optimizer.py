@@ -1,4 +1,4 @@
-"""Twin of `reference/optimizer.py`. Scalars take the arrays' dtype first: a float64 among float32 halves the speed."""
+"""Twin of `reference/optimizer.py`. Scalars are cast to the arrays' dtype: one float64 halves the speed of float32."""
 
 import math
 
@@ -64,7 +64,7 @@ def clip_global_norm(grad, max_norm, out):
 
 @part
 def _clip_in_place(grad, max_norm):
-    """The same within one array, where a loop over two names of it would not be vectorised.   → ‖g‖ before."""
+    """`clip_global_norm` in place: a loop over two names of one array would not vectorise.   → ‖g‖ before clipping."""
     norm = _norm(grad)
     if norm > max_norm:
         scale = grad.dtype.type(max_norm / norm)
@@ -75,7 +75,7 @@ def _clip_in_place(grad, max_norm):
 
 @part
 def is_finite(array):
-    """Whether every number is.   array (P,)."""
+    """True if every number is finite.   array (P,)."""
     finite = True
     for i in range(array.shape[0]):
         finite &= abs(array[i]) < math.inf

@@ -11,7 +11,7 @@ from minipg.kernels.cpu._jit import jit, part, unowned
 def gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
     """Σ_rows [weight ∇log π(a|s) + c ∇H]  (PG-9).   theta (P,), act (B, …), weight (B,) → grad (P,).
 
-    forward: as `mlp.forward` and `distribution_params.parameters` leave it.   work (work_size,).
+    forward: the results of `mlp.forward` and `distribution_params.parameters`.   work (work_size,).
     """
     _gradient(policy, theta, forward, act, weight, ent_coef, grad, work)
 
@@ -23,17 +23,17 @@ def _gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
     obs, hidden, out, params = forward
     rows, n, width, weights = out.shape[0], out.shape[1], params.shape[1], mlp.size(network.sizes)
     grad, act, weight, params = unowned(grad), unowned(act), unowned(weight), unowned(params)
-    g, rest = work[: rows * n].reshape(rows, n), work[rows * n :]
-    u, more = rest[: rows * width].reshape(rows, width), rest[rows * width : 2 * rows * width].reshape(rows, width)
+    g, rest, size = work[: rows * n].reshape(rows, n), work[rows * n :], rows * width
+    u, entropy_grad = rest[:size].reshape(rows, width), rest[size : 2 * size].reshape(rows, width)
     distribution.score(policy.family, params, act, u)
     for i in range(rows):
         for j in range(width):
             u[i, j] *= weight[i]
     if ent_coef != 0:
-        distribution.entropy_gradient(policy.family, params, more)
+        distribution.entropy_gradient(policy.family, params, entropy_grad)
         for i in range(rows):
             for j in range(width):
-                u[i, j] += ent_coef * more[i, j]
+                u[i, j] += ent_coef * entropy_grad[i, j]
     grad[weights:] = 0
     distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[weights:])
     mlp.vjp(theta[:weights], network.sizes, network.activation, obs, hidden, g, grad[:weights], rest)
@@ -56,16 +56,16 @@ def _gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entro
     mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
     distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
     _gradient(policy, theta, Forward(unowned(obs), hidden, out, params), act, weight, ent_coef, grad, rest)
-    each = rest[:rows]
-    distribution.entropy(policy.family, params, each)
+    entropies = rest[:rows]
+    distribution.entropy(policy.family, params, entropies)
     total = 0.0
     for i in range(rows):
-        total += each[i]
+        total += entropies[i]
     entropy[0] = total
 
 
 @cache
 def work_size(sizes, n_params, rows):
-    """How many numbers either kernel works on: layer sizes, parameters of θ, rows."""
+    """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
     width = sizes[-1] + n_params - mlp.size(sizes)
     return n_params + rows * (2 * sizes[-1] + 3 * width + sum(sizes[1:-1]) + 2 * max(sizes))

@@ -1,4 +1,4 @@
-"""Twin of `reference/regression.py`: the whole fit in one call, minibatches gathered into one small array."""
+"""Twin of `reference/regression.py`: the whole fit in one call. A minibatch is copied into one small array."""
 
 import math
 from functools import cache
@@ -37,7 +37,9 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
     """Epochs of minibatch Adam on mean (V(s) − target)²  (AC-1, AC-3) → theta, first, second (P,) changed in place.
 
     obs (B, O), target, old (B,); order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before.
-    → loss (E,): each epoch's mean squared error as it was met; finite (1,): 1 if θ and the moments are.
+    old and clip_range: value clipping, see the reference.
+    → loss (E,): each epoch's mean squared error, every minibatch's before its step; finite (1,): 1 if θ and the moments
+    are finite.
     work (work_size,).
     """
     network = mlp._unowned(network)
@@ -62,9 +64,9 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
                 error = target[rows[i]] - out[i, 0]
                 squares += error * error
                 moved = out[i, 0] - old[rows[i]]
-                left = target[rows[i]] - (old[rows[i]] + min(max(moved, -clip_range), clip_range))
-                counts = abs(moved) <= clip_range or error * error >= left * left
-                g[i, 0] = scale * error if counts else 0
+                clipped_error = target[rows[i]] - (old[rows[i]] + min(max(moved, -clip_range), clip_range))
+                has_gradient = abs(moved) <= clip_range or error * error >= clipped_error * clipped_error
+                g[i, 0] = scale * error if has_gradient else 0
             mlp.vjp(theta, network.sizes, network.activation, x, hidden, g, grad, scratch)
             if epochs.max_grad_norm < math.inf:
                 optimizer._clip_in_place(grad, epochs.max_grad_norm)
@@ -76,5 +78,5 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
 
 @cache
 def work_size(sizes, n_params, rows):
-    """How many numbers either kernel works on: layer sizes, parameters of θ, rows of a batch or of a minibatch."""
+    """The length of `work`, from the layer sizes, the length of θ, and the rows of a batch or of a minibatch."""
     return 2 * n_params + rows * (sizes[0] + 2 + sum(sizes[1:-1]) + 2 * max(sizes))

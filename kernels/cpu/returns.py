@@ -1,4 +1,4 @@
-"""Twin of `reference/returns.py`: arrays are (T, N), and the environments of a row are done side by side."""
+"""Twin of `reference/returns.py`: arrays are (T, N); the inner loop is over environments."""
 
 from minipg.kernels.cpu._jit import jit
 
@@ -10,8 +10,8 @@ def discounted_returns(rew, next_value, terminated, truncated, gamma, out):
     for t in range(steps - 1, -1, -1):
         for n in range(envs):
             bootstrap = truncated[t, n] or t == steps - 1
-            following = next_value[t, n] if bootstrap else out[t + 1, n]
-            out[t, n] = rew[t, n] + (0 if terminated[t, n] else gamma * following)
+            next_return = next_value[t, n] if bootstrap else out[t + 1, n]
+            out[t, n] = rew[t, n] + (0 if terminated[t, n] else gamma * next_return)
 
 
 @jit
@@ -34,15 +34,15 @@ def gae(delta, terminated, truncated, gamma, gae_lambda, out):
 
 @jit
 def advantages(value, rew, terminated, cut, final_at, gamma, gae_lambda, adv, ret):
-    """Both of the above for a whole batch, and ret = Â + V  (PG-12, AC-1).   value (T·N + N + K,), final_at (K,)."""
+    """`td_errors` and `gae` of a batch, and ret = Â + V  (PG-12, AC-1).   value (T·N + N + K,), final_at (K,)."""
     (steps, envs), rows = rew.shape, rew.size
-    own, following = value[:rows].reshape(steps, envs), ret.reshape(rows)
+    state_value, next_value = value[:rows].reshape(steps, envs), ret.reshape(rows)
     for i in range(rows):
-        following[i] = value[envs + i]
+        next_value[i] = value[envs + i]
     for k in range(final_at.shape[0]):
-        following[final_at[k]] = value[rows + envs + k]
-    td_errors(rew, own, ret, terminated, gamma, adv)
+        next_value[final_at[k]] = value[rows + envs + k]
+    td_errors(rew, state_value, ret, terminated, gamma, adv)
     gae(adv, terminated, cut, gamma, gae_lambda, adv)
     for t in range(steps):
         for n in range(envs):
-            ret[t, n] = adv[t, n] + own[t, n]
+            ret[t, n] = adv[t, n] + state_value[t, n]

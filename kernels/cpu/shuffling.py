@@ -9,7 +9,7 @@ _27, _30, _31, _32, _ONE = np.uint64(27), np.uint64(30), np.uint64(31), np.uint6
 
 @jit
 def shuffle(key, labels, order):
-    """Each row of order (E, B) becomes a random order of `labels` (B,), by the numbers of `key`, a uint64."""
+    """Each row of order (E, B) becomes a random permutation of `labels` (B,), determined by `key`, a uint64."""
     drawn = key
     for epoch in range(order.shape[0]):
         row = order[epoch]

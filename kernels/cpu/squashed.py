@@ -1,4 +1,4 @@
-"""Twin of `reference/squashed.py`; an action is u, the environment's is tanh u."""
+"""Twin of `reference/squashed.py`. An action is u; the environment receives tanh u, scaled."""
 
 import math
 
@@ -32,7 +32,7 @@ def log_prob(params, act, out):
 
 @jit
 def _score_and_log_prob(params, act, out, logp):
-    """Both of the above.   → out (B, D), logp (B,)."""
+    """`score` and `log_prob` at once.   → out (B, D), logp (B,)."""
     score(params, act, out)
     log_prob(params, act, logp)
 

@@ -23,7 +23,7 @@ def clipped(logp, logp_old, adv, clip_range, out):
 
 @jit
 def clipped_gradient(logp, logp_old, adv, clip_range, out):
-    """Its derivative in log π: r Â, or 0 where the clip binds against Â  (PP-2).   (B,) each → out (B,)."""
+    """The derivative of `clipped` in log π: r Â, or 0 where the clip binds  (PP-2).   (B,) each → out (B,)."""
     low, high = 1 - clip_range, 1 + clip_range
     for i in range(out.shape[0]):
         r = math.exp(logp[i] - logp_old[i])

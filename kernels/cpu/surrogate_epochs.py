@@ -1,4 +1,4 @@
-"""Twin of `reference/surrogate_epochs.py`: every epoch in one call, a minibatch in tiles that stay in cache."""
+"""Twin of `reference/surrogate_epochs.py`: all epochs in one call, a minibatch in tiles that fit in cache."""
 
 import math
 from functools import cache
@@ -10,9 +10,9 @@ from minipg.kernels.cpu._jit import jit, part, unowned
 
 @jit
 def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, means, act, work):
-    """∇L over the `chosen` rows (M,) → grad (P,), means (2,): KL(old‖π_θ) if wanted, the share of ratios beyond ε.
+    """∇L on the `chosen` rows (M,) → grad (P,), means (2,): KL(old‖π_θ) if wanted, the share of ratios outside 1 ± ε.
 
-    theta (P,), acted: B rows, logp_old (B,), act (M, …) and work (work_size,) to work on.
+    theta (P,), acted: B rows, logp_old (B,).   act (M, …) and work (work_size,) are work arrays.
     """
     _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, means, act, work)
 
@@ -23,11 +23,11 @@ def ascend(
 ):  # fmt: skip
     """Epochs of minibatch Adam on L  (AC-3) → theta, first, second (P,) changed in place, stats (6,).
 
-    acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. The epochs end
-    before a step where a minibatch's mean KL(old‖π_θ) exceeds max_kl.
-    stats: Adam steps; the mean share of ratios beyond ε; if `measures`, of the new θ: mean r Â, KL(old‖π_θ), H, else
-    NaN; 1 if all is finite.
-    act (M, …) of a minibatch and work (work_size,) to work on.
+    acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. They stop
+    before a step if the minibatch's mean KL(old‖π_θ) exceeds max_kl.
+    stats: Adam steps taken; the mean share of ratios outside 1 ± ε; mean r Â, KL(old‖π_θ) and H of the new θ, NaN
+    unless `measures`; 1 if all is finite.
+    act (M, …) of a minibatch and work (work_size,) are work arrays.
     """
     policy = distribution_params._unowned(policy)
     theta, first, second, stats, work = unowned(theta), unowned(first), unowned(second), unowned(stats), unowned(work)
@@ -55,7 +55,7 @@ def ascend(
 
 @part
 def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second, means, act, work):
-    """→ the Adam steps, and the sum over them of the share of ratios beyond ε."""
+    """→ the Adam steps taken, and the sum over them of the share of ratios outside 1 ± ε."""
     size, weights, (low, high) = theta.shape[0], mlp.size(policy.network.sizes), policy.log_std_range
     grad, rest, taken, beyond = work[:size], work[size:], 0, 0.0
     for epoch in range(order.shape[0]):
@@ -80,7 +80,7 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
     act, chosen, obs, logp_old = unowned(act), unowned(chosen), unowned(acted.obs), unowned(logp_old)
     acted = Acted(obs, unowned(acted.act), unowned(acted.adv), unowned(acted.params))
     inputs, n, units, weights = obs.shape[1], network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
-    own, rest = work[:weights], work[weights:]
+    tile_grad, rest = work[:weights], work[weights:]
     grad[weights:] = 0
     means[:] = 0
     for start in range(0, chosen.shape[0], mlp.TILE):
@@ -96,11 +96,11 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
             policy, theta[weights:], acted, logp_old, terms, rows, chosen.shape[0], wants_kl, out, g,
             grad[weights:], means, act[:m], rest[d:],
         )  # fmt: skip
-        tile = own if start else grad[:weights]
-        mlp.vjp(theta[:weights], network.sizes, network.activation, x, hidden, g, tile, rest[d:])
+        target = tile_grad if start else grad[:weights]
+        mlp.vjp(theta[:weights], network.sizes, network.activation, x, hidden, g, target, rest[d:])
         if start:
             for i in range(weights):
-                grad[i] += own[i]
+                grad[i] += tile_grad[i]
     for i in range(2):
         means[i] /= chosen.shape[0]
 
@@ -109,11 +109,11 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
 def _output_gradient(
     policy, log_std, acted, logp_old, terms, rows, total, wants_kl, out, g, log_std_grad, sums, act, work
 ):
-    """The gradient of the sum over rows / `total`: in the outputs → g (m, n), in log σ added to log_std_grad."""
+    """The gradient of the sum over `rows`, over `total`: in the outputs → g (m, n); in log σ, added to log_std_grad."""
     family, count, width = policy.family, rows.shape[0], acted.params.shape[1]
     lowest, highest = math.log1p(-min(terms.clip_range, 1.0)), math.log1p(terms.clip_range)
     share = out.dtype.type(1 / total)
-    params, before, u, more = work[: 4 * count * width].reshape(4, count, width)
+    params, before, u, extra = work[: 4 * count * width].reshape(4, count, width)
     logp, logp_before, adv, weight = work[4 * count * width : 4 * count * (width + 1)].reshape(4, count)
     chosen, choices = act.reshape(count, -1), acted.act.reshape(acted.act.shape[0], -1)
     for i in range(count):
@@ -133,15 +133,15 @@ def _output_gradient(
         for j in range(width):
             u[i, j] *= weight[i]
     if terms.kl_coef > 0:
-        distribution.kl_gradient(family, before, params, more)
+        distribution.kl_gradient(family, before, params, extra)
         for i in range(count):
             for j in range(width):
-                u[i, j] -= share * terms.kl_coef * more[i, j]
+                u[i, j] -= share * terms.kl_coef * extra[i, j]
     if terms.ent_coef > 0:
-        distribution.entropy_gradient(family, params, more)
+        distribution.entropy_gradient(family, params, extra)
         for i in range(count):
             for j in range(width):
-                u[i, j] += share * terms.ent_coef * more[i, j]
+                u[i, j] += share * terms.ent_coef * extra[i, j]
     if wants_kl:
         distribution.kl(family, before, params, logp)
         for i in range(count):
@@ -151,7 +151,7 @@ def _output_gradient(
 
 @cache
 def work_size(sizes, n_params, rows, minibatch_size):
-    """How many numbers either kernel works on: layer sizes, parameters of θ, rows of a batch and of a minibatch."""
+    """The length of `work`, from the layer sizes, the length of θ, and the rows of a batch and of a minibatch."""
     n, weights, tile = sizes[-1], mlp.size(sizes), min(minibatch_size, mlp.TILE)
-    of_a_row = sizes[0] + 2 * n + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (n + n_params - weights + 1)
-    return 2 * rows + 2 * n_params + max(weights + tile * of_a_row, surrogate_value.work_size(sizes, n_params, rows))
+    per_row = sizes[0] + 2 * n + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (n + n_params - weights + 1)
+    return 2 * rows + 2 * n_params + max(weights + tile * per_row, surrogate_value.work_size(sizes, n_params, rows))

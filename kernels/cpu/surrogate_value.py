@@ -26,24 +26,24 @@ def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
         stop = min(start + mlp.TILE, obs.shape[0])
         m = stop - start
         a, b, c = m * n, m * (n + units), m * (n + units + width)
-        out, hidden, params, each = work[:a].reshape(m, n), work[a:b], work[b:c].reshape(m, width), work[c : c + m]
+        out, hidden, params, values = work[:a].reshape(m, n), work[a:b], work[b:c].reshape(m, width), work[c : c + m]
         mlp.forward(theta[:weights], network.sizes, network.activation, obs[start:stop], out, hidden)
         distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
-        distribution.log_prob(policy.family, params, act[start:stop], each)
-        surrogate.surrogate(each, logp_old[start:stop], adv[start:stop], each)
+        distribution.log_prob(policy.family, params, act[start:stop], values)
+        surrogate.surrogate(values, logp_old[start:stop], adv[start:stop], values)
         for i in range(m):
-            value += each[i]
-        distribution.kl(policy.family, old[start:stop], params, each)
+            value += values[i]
+        distribution.kl(policy.family, old[start:stop], params, values)
         for i in range(m):
-            kl += each[i]
+            kl += values[i]
         if wants_entropy:
-            distribution.entropy(policy.family, params, each)
+            distribution.entropy(policy.family, params, values)
             for i in range(m):
-                entropy += each[i]
+                entropy += values[i]
     sums[0], sums[1], sums[2] = value, kl, entropy
 
 
 @cache
 def work_size(sizes, n_params, rows):
-    """How many numbers the kernel works on: layer sizes, parameters of θ, rows."""
+    """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
     return min(rows, mlp.TILE) * (2 * sizes[-1] + n_params - mlp.size(sizes) + sum(sizes[1:-1]) + 1)

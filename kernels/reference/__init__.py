@@ -1,1 +1,1 @@
-"""The reference twin: over the arrays of NumPy, or of CuPy."""
+"""The reference twin: kernels in NumPy's functions, for the arrays of NumPy or CuPy."""

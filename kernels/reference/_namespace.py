@@ -1,4 +1,4 @@
-"""The array library that an array belongs to, and what is not the same in all of them."""
+"""The library an array belongs to (NumPy or CuPy), and the functions that differ between the two."""
 
 import math
 import sys
@@ -15,7 +15,7 @@ def namespace(array):
 
 @cache
 def constants(xp, module):
-    """The public arrays of a module of kernels, by name, where `xp` computes: they go there once."""
+    """name → array of the library `xp`, for every public array in the module of that name. Copied once."""
     return {name: xp.asarray(array) for name, array in vars(import_module(module)).items() if _is_constant(name, array)}
 
 
@@ -25,11 +25,11 @@ def _is_constant(name, array):
 
 def erf(array):
     """The error function of every entry, in float64."""
-    if isinstance(array, np.ndarray):  # which has none
+    if isinstance(array, np.ndarray):  # NumPy has no erf
         return np.asarray([math.erf(x) for x in array.ravel().tolist()]).reshape(array.shape)
     return import_module("cupyx.scipy.special").erf(array.astype(float))
 
 
 def host_knows(flag):
-    """Whether a flag can be looked at without waiting for a device."""
+    """True if `flag` is on the host: reading it does not wait for a device."""
     return isinstance(flag, bool | np.bool_)

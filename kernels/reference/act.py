@@ -1,4 +1,4 @@
-"""The actions of a policy in the states that it sees."""
+"""Sample the actions of a policy."""
 
 from minipg.kernels.reference import distribution, distribution_params, mlp
 from minipg.kernels.reference._namespace import namespace
@@ -14,5 +14,5 @@ def act(policy, theta, obs, noise, params, act, work):
 
 
 def work_size(sizes, n_params, rows):
-    """0: NumPy allocates what it needs."""
+    """The length of `work`: 0, because NumPy allocates what it needs."""
     return 0

@@ -7,7 +7,7 @@ from minipg.kernels.reference._namespace import namespace
 def policy_step(policy, acted, ent_coef, normalizes, rmsprop, max_grad_norm, theta, second, stats, work):
     """θ uphill along g = mean [Â ∇log π(a|s) + c ∇H]  (PG-9, AC-3) → theta, second (P,) changed in place.
 
-    acted: B rows. → stats (3,): ‖g‖ before it is shortened to max_grad_norm, mean H, 1 if all is finite.
+    acted: B rows. → stats (3,): ‖g‖ before it is clipped to max_grad_norm, mean H, 1 if all is finite.
     work (work_size,).
     """
     xp, grad, adv, rows = namespace(theta), namespace(theta).empty_like(theta), acted.adv.copy(), len(acted.adv)
@@ -36,6 +36,7 @@ def critic_step(network, obs, target, rmsprop, max_grad_norm, theta, second, sta
 
 
 def _step(grad, rmsprop, max_grad_norm, theta, second):
+    """Clip `grad` in place and take one RMSProp step.   → ‖grad‖ before clipping, True if all is finite."""
     norm = (grad.astype(float) ** 2).sum() ** 0.5
     optimizer.clip_global_norm(grad, max_grad_norm, grad)
     optimizer.rmsprop(grad, rmsprop, theta, second)
@@ -43,5 +44,5 @@ def _step(grad, rmsprop, max_grad_norm, theta, second):
 
 
 def work_size(sizes, n_params, rows):
-    """0: NumPy allocates what it needs."""
+    """The length of `work`: 0, because NumPy allocates what it needs."""
     return 0

@@ -1,4 +1,4 @@
-"""From the steps of a rollout to the advantages and targets that an update is made of."""
+"""Values, advantages and critic targets of a rollout."""
 
 from minipg.kernels.reference import mlp, returns
 from minipg.kernels.reference._namespace import namespace
@@ -13,8 +13,8 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
     """V(s), and by GAE Â and the critic's targets Â + V  (PG-12, AC-1).
 
     critic: a network; theta (P,); steps: T steps of N environments, K observations that ended truncated episodes
-    → value (T·N + N + K,) of every row, of what follows the last ones, and of those K; adv, ret (T, N).
-    V of the first `start` rows is there already.   work (work_size,).
+    → value (T·N + N + K,): V of every row, of the N observations after the last rows, and of those K; adv, ret (T, N).
+    value[:start] has been computed already.   work (work_size,).
     """
     rows, envs = steps.rew.size, len(steps.last_obs)
     values(critic, theta, steps.obs.reshape(rows, -1)[start:], value[start:rows], work)
@@ -25,10 +25,10 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
 
 
 def normalize(adv, out):
-    """(Â − mean)/std; advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
+    """(Â − mean)/std. Advantages that are all equal become zeros, not NaN.   (B,) → (B,)."""
     xp, centred = namespace(adv), _centred(adv)
     deviation = xp.sqrt(xp.square(centred).mean())
-    # a spread of mere rounding errors is no spread
+    # a deviation within rounding error counts as 0
     negligible = deviation <= 4 * float(xp.finfo(adv.dtype).eps) * xp.abs(adv).max()
     out[...] = centred / xp.where(negligible, xp.inf, deviation)
 
@@ -44,12 +44,12 @@ def explained_variance(value, ret, out):
 
 
 def _centred(x):
-    """x − mean x, in float64; exactly 0 where all are equal, however many they are."""
+    """x − mean x in float64: exactly 0 if all entries are equal."""
     x = x.astype(float)
     x = x - x[0]
     return x - x.mean()
 
 
 def work_size(sizes, n_params, rows):
-    """0: NumPy allocates what it needs."""
+    """The length of `work`: 0, because NumPy allocates what it needs."""
     return 0

@@ -1,4 +1,4 @@
-"""The distributions of every family, chosen by the type of `family` (`arguments.py`): the equations are in its file."""
+"""The functions of every distribution. The type of `family` (`arguments.py`) chooses the file with the equations."""
 
 from minipg.kernels.arguments import Bernoulli, Categorical, Gaussian, Multicategorical, Squashed
 from minipg.kernels.reference import bernoulli, categorical, gaussian, multicategorical, squashed
@@ -13,7 +13,7 @@ FAMILIES = {
 
 
 def sample(family, params, noise, act):
-    """a ~ π, from uniforms (choices) or normals (Gaussians).   params (B, D), noise (B, …) → act (B, …)."""
+    """a ~ π, from uniforms (discrete) or normals (Gaussian).   params (B, D), noise (B, …) → act (B, …)."""
     FAMILIES[type(family)].sample(params, noise, *family.options, act)
 
 

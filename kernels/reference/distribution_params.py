@@ -1,14 +1,15 @@
-"""Between a network's outputs (B, n) and the parameters of a policy's distributions (B, D).
+"""From a network's outputs (B, n) to the parameters of a policy's distributions (B, D), and back for gradients.
 
-They are the outputs themselves (`form` 0), those and log σ from the tail of θ (1), or those with their second half
-bounded to (low, high) by h tanh(z/h), h the bound on z's side (2).
+form 0: the parameters are the outputs.
+form 1: the parameters are the outputs and log σ, the tail of θ, in every row.
+form 2: the outputs are (μ, z), and log σ = h tanh(z/h) lies within bounds = (low, high): h = high if z > 0, else −low.
 """
 
 from minipg.kernels.reference._namespace import namespace
 
 
 def parameters(form, bounds, out, log_std, params):
-    """out (B, n), log_std (A,), which is (0,) but for form 1 → params (B, D)."""
+    """The parameters of every row.   out (B, n), log_std (A,) in form 1, else (0,) → params (B, D)."""
     n = out.shape[1]
     params[:, :n] = out
     params[:, n:] = log_std
@@ -18,7 +19,7 @@ def parameters(form, bounds, out, log_std, params):
 
 
 def push_forward(form, bounds, out, d_out, d_log_std, d_params):
-    """Changes of the outputs, d_out (B, n), and of log σ, d_log_std (A,) → of the parameters, d_params (B, D)."""
+    """J v of `parameters`: the change of the parameters.   d_out (B, n), d_log_std (A,) → d_params (B, D)."""
     n = out.shape[1]
     d_params[:, :n] = d_out
     d_params[:, n:] = d_log_std
@@ -27,7 +28,7 @@ def push_forward(form, bounds, out, d_out, d_log_std, d_params):
 
 
 def pull_back(form, bounds, out, u, g, log_std_grad):
-    """Covectors of the parameters, u (B, D) → of the outputs, g (B, n); those of log σ are added to log_std_grad."""
+    """Jᵀ u of `parameters`.   u (B, D) → g (B, n) in the outputs; that in log σ is added to log_std_grad (A,)."""
     n = out.shape[1]
     g[...] = u[:, :n]
     log_std_grad += u[:, n:].sum(axis=0)
@@ -36,10 +37,11 @@ def pull_back(form, bounds, out, u, g, log_std_grad):
 
 
 def _slope(bounds, z):
-    """The derivative of h tanh(z/h)."""
+    """The derivative of h tanh(z/h) in z."""
     return 1 - namespace(z).tanh(z / _reach(bounds, z)) ** 2
 
 
 def _reach(bounds, z):
+    """h of every z."""
     low, high = bounds
     return namespace(z).where(z > 0, high, -low).astype(z.dtype)

@@ -1,6 +1,6 @@
-"""The Fisher–vector product of a policy: F v = (1/B) Σ Jᵀ M J v  (TR-9), three arrows and no second derivative.
+"""The Fisher–vector product of a policy: F v = (1/B) Σ Jᵀ M J v  (TR-9), without any second derivative.
 
-J is the Jacobian of the distribution's parameters in θ, M the Fisher matrix of the distribution itself (DI-3, DI-5).
+J is the Jacobian of the distribution's parameters in θ, M the distribution's Fisher matrix (DI-3, DI-5).
 F is also the Hessian of the mean KL(π_old‖π_θ) at θ_old. The Hessian of the network itself does not appear: the chain
 rule multiplies it by the gradient of the KL in the parameters, which is 0 there.
 """
@@ -23,5 +23,5 @@ def fisher_product(policy, theta, forward, v, out, work):
 
 
 def work_size(sizes, n_params, rows):
-    """0: NumPy allocates what it needs."""
+    """The length of `work`: 0, because NumPy allocates what it needs."""
     return 0

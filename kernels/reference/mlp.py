@@ -4,8 +4,8 @@
 
     h₀ = obs,   h_{l+1} = φ(h_l W_l + b_l)  for l < L−1,   out = h_{L−1} W_{L−1} + b_{L−1}.
 
-φ is tanh (`activation` 0) or ReLU (1). Both have a derivative that is a function of φ's value, which is why only
-the values need to be kept: φ′ = 1 − h² and φ′ = [h > 0].
+φ is tanh (`activation` 0) or ReLU (1). The derivative of either is a function of φ's value h, so only the values are
+kept: φ′ = 1 − h² and φ′ = [h > 0].
 """
 
 from itertools import pairwise
@@ -28,7 +28,7 @@ def _slope(activation, h):
 
 
 def forward(theta, sizes, activation, obs, out, hidden):
-    """The network's output, and the hidden activations that its derivatives need.
+    """The network's output, and the hidden activations, which the derivatives need.
 
     theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,).
     """
@@ -44,9 +44,9 @@ def forward(theta, sizes, activation, obs, out, hidden):
 
 
 def jvp(theta, sizes, activation, obs, hidden, v, out, work):
-    """J v: how the output moves when θ moves along v (forward mode).
+    """J v: the derivative of the output along v (forward mode).
 
-    v (P,), hidden as `forward` left it → out (B, n_L).   work (3·B·max n_l,).
+    v (P,), hidden from `forward` → out (B, n_L).   work (3·B·max n_l,).
     """
     h, dh = obs, None
     hs = [*activations(hidden, sizes, len(obs)), None]
@@ -61,7 +61,7 @@ def jvp(theta, sizes, activation, obs, hidden, v, out, work):
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch: the gradient in θ of Σ g·output (reverse mode).
 
-    g (B, n_L), hidden as `forward` left it → out (P,).   work (P + 2·B·max n_l,).
+    g (B, n_L), hidden from `forward` → out (P,).   work (P + 2·B·max n_l,).
     """
     hs = [obs, *activations(hidden, sizes, len(obs))]
     sweep = zip(hs, layers(theta, sizes), layers(out, sizes), strict=True)
@@ -73,9 +73,9 @@ def vjp(theta, sizes, activation, obs, hidden, g, out, work):
 
 
 def vjp_obs(theta, sizes, activation, hidden, g, out, work):
-    """The same pulled back to the inputs: the gradient in obs of Σ g·output.
+    """The gradient in obs of Σ g·output (reverse mode).
 
-    g (B, n_L) → out (B, n₀).   work (2·B·max n_l,).
+    g (B, n_L), hidden from `forward` → out (B, n₀).   work (2·B·max n_l,).
     """
     hs = [None, *activations(hidden, sizes, len(g))]
     for h, (w, _) in reversed(list(zip(hs, layers(theta, sizes), strict=True))):

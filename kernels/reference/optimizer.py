@@ -1,4 +1,4 @@
-"""Ascent rules  (AC-3): `grad` points uphill, and θ and the rule's own statistics are changed in place."""
+"""Ascent rules  (AC-3): `grad` points uphill; θ and the running statistics are changed in place."""
 
 import math
 
@@ -34,5 +34,5 @@ def clip_global_norm(grad, max_norm, out):
 
 
 def is_finite(array):
-    """Whether every number is.   array (P,)."""
+    """True if every number is finite.   array (P,)."""
     return namespace(array).isfinite(array).all()

@@ -1,4 +1,4 @@
-"""The gradient of the log-probability of the actions, over some rows."""
+"""The policy gradient: the gradient of the weighted log-probabilities of the actions, plus an entropy bonus."""
 
 from minipg.kernels.arguments import Forward
 from minipg.kernels.reference import distribution, distribution_params, mlp
@@ -8,7 +8,7 @@ from minipg.kernels.reference._namespace import namespace
 def gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
     """Σ_rows [weight ∇log π(a|s) + c ∇H]  (PG-9).   theta (P,), act (B, …), weight (B,) → grad (P,).
 
-    forward: as `mlp.forward` and `distribution_params.parameters` leave it.   work (work_size,).
+    forward: the results of `mlp.forward` and `distribution_params.parameters`.   work (work_size,).
     """
     network, (obs, hidden, out, params) = policy.network, forward
     xp, weights = namespace(obs), mlp.size(policy.network.sizes)
@@ -29,11 +29,11 @@ def gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entrop
     params = xp.empty((len(obs), out.shape[1] + len(theta) - weights), obs.dtype)
     distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
     gradient(policy, theta, Forward(obs, hidden, out, params), act, weight, ent_coef, grad, work)
-    each = xp.empty_like(weight)
-    distribution.entropy(policy.family, params, each)
-    entropy[...] = each.sum(dtype=entropy.dtype)
+    entropies = xp.empty_like(weight)
+    distribution.entropy(policy.family, params, entropies)
+    entropy[...] = entropies.sum(dtype=entropy.dtype)
 
 
 def work_size(sizes, n_params, rows):
-    """0: NumPy allocates what it needs."""
+    """The length of `work`: 0, because NumPy allocates what it needs."""
     return 0

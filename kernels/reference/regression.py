@@ -1,4 +1,4 @@
-"""Least squares on a network with one output: how a critic is fitted."""
+"""Least squares on a network with one output: the fit of a critic."""
 
 from minipg.kernels.reference import mlp, optimizer
 from minipg.kernels.reference._namespace import namespace
@@ -20,9 +20,10 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
     """Epochs of minibatch Adam on mean (V(s) − target)²  (AC-1, AC-3) → theta, first, second (P,) changed in place.
 
     obs (B, O), target, old (B,); order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before.
-    V may leave its `old` value by clip_range: a row beyond it whose clipped error is the greater one has no gradient,
-    for the loss is the greater of the two.
-    → loss (E,): each epoch's mean squared error as it was met; finite (1,): 1 if θ and the moments are.
+    Value clipping: a row's loss is the greater of the squared error of V and that of V clipped to old ± clip_range. So
+    a row beyond the range has no gradient where its clipped error is the greater one.
+    → loss (E,): each epoch's mean squared error, every minibatch's before its step; finite (1,): 1 if θ and the moments
+    are finite.
     work (work_size,).
     """
     xp = namespace(obs)
@@ -36,8 +37,8 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
             error, moved = y - out, out - before
             squares += (error * error).sum()
             clipped = before + xp.clip(moved, -clip_range, clip_range)
-            counts = (abs(moved) <= clip_range) | (error * error >= (y - clipped) ** 2)
-            g = xp.where(counts, 2 * error / len(y), 0)
+            has_gradient = (abs(moved) <= clip_range) | (error * error >= (y - clipped) ** 2)
+            g = xp.where(has_gradient, 2 * error / len(y), 0)
             mlp.vjp(theta, network.sizes, network.activation, x, hidden, g, grad, None)
             optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
             step += 1
@@ -47,5 +48,5 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
 
 
 def work_size(sizes, n_params, rows):
-    """0: NumPy allocates what it needs."""
+    """The length of `work`: 0, because NumPy allocates what it needs."""
     return 0

@@ -1,7 +1,7 @@
 """Squashed Gaussian: a = tanh u in (−1, 1) per dimension, u ~ N(μ, σ²); a row of parameters is (μ, log σ), D = 2A.
 
-What is stored and passed as an action is u. The map from u to a knows nothing of the parameters, so the score, the KL
-and the Fisher matrix are those of the Gaussian; so are sampling and the mode, whose tanh is the median of a.
+The action that is stored and passed is u. The map from u to a does not depend on the parameters, so the score, the KL
+and the Fisher matrix are those of the Gaussian. So are sampling and the mode: tanh μ is the median of a.
 """
 
 import math

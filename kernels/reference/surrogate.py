@@ -6,7 +6,7 @@ from minipg.kernels.reference._namespace import namespace
 def surrogate(logp, logp_old, adv, out):
     """r Â, whose mean is L(θ)  (IS-3, PP-1).   logp, logp_old, adv (B,) → out (B,).
 
-    It is its own derivative in log π, because r is.
+    r Â is also its derivative in log π, because ∂r/∂log π = r.
     """
     out[...] = namespace(logp).exp(logp - logp_old) * adv
 
@@ -19,7 +19,7 @@ def clipped(logp, logp_old, adv, clip_range, out):
 
 
 def clipped_gradient(logp, logp_old, adv, clip_range, out):
-    """Its derivative in log π: 0 where r has gone beyond the clip on the side that Â pulls to, elsewhere r Â  (PP-2).
+    """The derivative of `clipped` in log π  (PP-2): 0 where Â > 0 and r > 1 + ε, or Â ≤ 0 and r < 1 − ε; else r Â.
 
     (B,) each → out (B,).
     """

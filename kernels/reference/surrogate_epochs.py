@@ -1,4 +1,4 @@
-"""Minibatch ascent on a clipped or penalised surrogate: its gradient over some rows of a batch, and the epochs.
+"""Several epochs of minibatch Adam on a clipped or penalised surrogate, and the gradient on one minibatch.
 
 L(θ) = mean [ min(r Â, clip(r, 1 − ε, 1 + ε) Â) − β KL(old‖π_θ) + c H(π_θ) ],   r = π_θ/π_old    (PP-1, PP-2, PP-3)
 """
@@ -19,9 +19,9 @@ from minipg.kernels.reference._namespace import host_knows, namespace
 
 
 def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, means, act, work):
-    """∇L over the `chosen` rows (M,) → grad (P,), means (2,): KL(old‖π_θ) if wanted, the share of ratios beyond ε.
+    """∇L on the `chosen` rows (M,) → grad (P,), means (2,): KL(old‖π_θ) if wanted, the share of ratios outside 1 ± ε.
 
-    theta (P,), acted: B rows, logp_old (B,), act (M, …) and work (work_size,) to work on.
+    theta (P,), acted: B rows, logp_old (B,).   act (M, …) and work (work_size,) are work arrays.
     """
     network, weights = policy.network, mlp.size(policy.network.sizes)
     obs, acts, adv, old, logp_old = (array[chosen] for array in (*acted, logp_old))
@@ -52,11 +52,11 @@ def ascend(
 ):  # fmt: skip
     """Epochs of minibatch Adam on L  (AC-3) → theta, first, second (P,) changed in place, stats (6,).
 
-    acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. The epochs end
-    before a step where a minibatch's mean KL(old‖π_θ) exceeds max_kl.
-    stats: Adam steps; the mean share of ratios beyond ε; if `measures`, of the new θ: mean r Â, KL(old‖π_θ), H, else
-    NaN; 1 if all is finite.
-    act (M, …) of a minibatch and work (work_size,) to work on.
+    acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. They stop
+    before a step if the minibatch's mean KL(old‖π_θ) exceeds max_kl.
+    stats: Adam steps taken; the mean share of ratios outside 1 ± ε; mean r Â, KL(old‖π_θ) and H of the new θ, NaN
+    unless `measures`; 1 if all is finite.
+    act (M, …) of a minibatch and work (work_size,) are work arrays.
     """
     xp, logp_old, adv = namespace(theta), namespace(theta).empty_like(acted.adv), acted.adv.copy()
     if normalizes:
@@ -72,7 +72,7 @@ def ascend(
 
 
 def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second):
-    """→ the Adam steps, and the sum over them of the share of ratios beyond ε."""
+    """→ the Adam steps taken, and the sum over them of the share of ratios outside 1 ± ε."""
     xp, weights, (low, high) = namespace(theta), mlp.size(policy.network.sizes), policy.log_std_range
     grad, means, taken, beyond, going = xp.empty_like(theta), xp.empty(2), xp.zeros(()), xp.zeros(()), xp.ones((), bool)
     for epoch in range(len(order)):
@@ -83,7 +83,7 @@ def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, 
                 going = going & ~(means[0] > max_kl)
             if host_knows(going) and not going:
                 return taken, beyond
-            # to read a device's flag is to wait for it: there the steps continue, and change nothing once it is False
+            # reading a device's flag waits for it: there the loop continues, and changes nothing once it is False
             before = () if max_kl == math.inf else [array.copy() for array in (theta, first, second)]
             taken, beyond, step = taken + going, beyond + going * means[1], step + 1
             optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
@@ -95,5 +95,5 @@ def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, 
 
 
 def work_size(sizes, n_params, rows, minibatch_size):
-    """0: NumPy allocates what it needs."""
+    """The length of `work`: 0, because NumPy allocates what it needs."""
     return 0

@@ -1,4 +1,4 @@
-"""The surrogate, the KL and the entropy of a policy on a batch in which another one acted."""
+"""The surrogate, the KL and the entropy of π_θ on a batch in which π_old acted."""
 
 from minipg.kernels.reference import distribution, distribution_params, mlp, surrogate
 from minipg.kernels.reference._namespace import namespace
@@ -25,5 +25,5 @@ def surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
 
 
 def work_size(sizes, n_params, rows):
-    """0: NumPy allocates what it needs."""
+    """The length of `work`: 0, because NumPy allocates what it needs."""
     return 0

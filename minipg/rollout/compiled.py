@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from minipg.checks import Array, as_array
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.kernels.cpu import act
-from minipg.kernels.cpu.classic_control.rollout import Place, Scale, Standardize, Trajectories, Workspace, rollout
+from minipg.kernels.cpu.classic_control.rollout import EnvState, Scale, Standardize, Trajectories, Workspace, rollout
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
@@ -65,10 +65,10 @@ class CompiledRollout:
             self._made_for = made_for
         standardize = None if normalizer is None else Standardize(LIMIT, *normalizer.moments.arrays)
         scale = None if scaler is None else Scale(LIMIT, scaler.gamma, scaler.running, *scaler.moments.arrays)
-        place, whole, dynamics = Place(*envs.in_kernels(), *tally), self._whole, envs.problem.dynamics
+        place, whole, dynamics = EnvState(*envs.in_kernels(), *tally), self._whole, envs.problem.dynamics
         whole.obs[0] = obs
 
-        def run(noise: Array, place: Place, trajectories: Trajectories, workspace: Workspace) -> None:
+        def run(noise: Array, place: EnvState, trajectories: Trajectories, workspace: Workspace) -> None:
             inputs = policy.spec, theta, dynamics, noise, self._bound, place, standardize, scale
             rollout(*inputs, trajectories, workspace)
 
@@ -88,7 +88,7 @@ class CompiledRollout:
         )  # fmt: skip
         return batch, finite == len(self._workspaces)
 
-    def _in_halves(self, run: Callable[..., None], noise: Array, place: Place) -> None:
+    def _in_halves(self, run: Callable[..., None], noise: Array, place: EnvState) -> None:
         """Each half in arrays of its own: threads that write to one cache line wait for each other."""
         columns, limit, own = self._columns, place.time_limit, self._places
         for half, mine in zip(columns, own, strict=True):
@@ -98,7 +98,7 @@ class CompiledRollout:
             trajectories.obs[0] = self._whole.obs[0, half]
 
         def run_half(k: int) -> None:
-            run(noise[:, columns[k]].copy(), Place(limit, *own[k]), self._halves[k], self._workspaces[k])
+            run(noise[:, columns[k]].copy(), EnvState(limit, *own[k]), self._halves[k], self._workspaces[k])
 
         self._policy.backend.map(run_half, range(len(columns)))
         for half, mine, trajectories in zip(columns, own, self._halves, strict=True):

@@ -16,7 +16,7 @@ from gymnasium.vector import VectorEnv
 from minipg.checks import Array, as_array
 from minipg.envs.device import DeviceVectorEnv
 from minipg.kernels.cpu.classic_control.rollout import Scale, Standardize
-from minipg.kernels.gpu.classic_control.arguments import Place, Rollout
+from minipg.kernels.gpu.classic_control.arguments import EnvState, Rollout
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
@@ -80,7 +80,7 @@ class DeviceRollout:
         if scaler is not None:
             scale = Scale(LIMIT, scaler.gamma, scaler.running, *scaler.moments.arrays)
         bound = math.inf if problem.actions else problem.act_high
-        kernels, place = policy.backend.kernels("classic_control.rollout"), Place(*envs.in_kernels(), *envs.tally())
+        kernels, place = policy.backend.kernels("classic_control.rollout"), EnvState(*envs.in_kernels(), *envs.tally())
         kernels.rollout(problem.file, policy.spec, theta, noise, bound, place, standardize, scale, out)
         *numbers, total = to_host(out.counts).tolist()
         ends, cuts = map(int, numbers)

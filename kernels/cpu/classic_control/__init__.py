@@ -1,17 +1,16 @@
-"""The classic control problems, compiled: the numbers of Gymnasium's own, step by step and bit by bit.
+"""The classic control problems, compiled. Every step gives the same bits as Gymnasium's.
 
-A file each for the dynamics, three functions in it:
+The dynamics of each problem are a file with three functions:
 
     begin(u, state)          uniforms u (K,) in [0, 1) → state (S,), the distribution of first states
     observe(state, obs)      state (S,) float64 → obs (O,) float32
     step(state, fresh, act)  one step in place → reward, terminated;  `fresh`: no step since `begin`
 
-`batch.py` steps many environments side by side, for which `stream.py` draws the uniforms. `dynamics.py` chooses among
-the files by the type of a problem's `dynamics`. `act` is a
-float64 that holds an index exactly, or a torque as float32 would.
+`act` is a float64: the index of an action, or a force of float32 precision. `dynamics.py` chooses the file by the type
+of a problem's `dynamics`. `batch.py` steps many environments; `stream.py` draws their uniforms.
 
-The promise, held by tests: whatever Gymnasium computes (under the promotion rules of NumPy 2, some of it in single
-precision), these compute in the same order and precision. `acrobot.py` names the one exception.
+Tests hold this: all that Gymnasium computes (under the promotion rules of NumPy 2, partly in single precision) is
+computed here in the same order and precision. `acrobot.py` names the one exception.
 """
 
 import math
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 class Acrobot(NamedTuple):
     """The dynamics in `acrobot.py`."""
 
-    draws: int = 4  # K, the uniforms that begin an episode
+    draws: int = 4  # K, the uniforms that `begin` takes
 
 
 class CartPole(NamedTuple):
@@ -49,14 +48,14 @@ class Pendulum(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One problem: the file of its dynamics, its sizes and bounds, and when an episode of it is cut or solved."""
+    """One problem: its dynamics, sizes, bounds, time limit, and the mean return that counts as solved."""
 
     file: str
     dynamics: Any
     state: int  # S
     obs_low: tuple[float, ...]  # (O,)
     obs_high: tuple[float, ...]
-    actions: int  # how many; 0 where the action is one real number
+    actions: int  # their number; 0 if the action is one real number
     act_high: float  # the bound on that number
     time_limit: int
     solved: float | None  # the mean return that counts as solved

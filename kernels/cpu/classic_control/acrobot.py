@@ -11,9 +11,9 @@ both links of mass m, length l, centre of mass at c, moment of inertia I; τ ∈
 obs = (cos θ₁, sin θ₁, cos θ₂, sin θ₂, θ̇₁, θ̇₂). A reward of −1 for every step but the last one, where
 −cos θ₁ − cos(θ₁ + θ₂) > 1.
 
-The first state is in single precision, and Gymnasium shows it by NumPy's sine and cosine of that precision, whose last
-bit depends on the processor. Here they are those of double precision, rounded: the only numbers of the five problems
-that may differ from Gymnasium's, in the last bit.
+The first state is in single precision. Gymnasium computes its observation by NumPy's sine and cosine of that precision,
+and their last bit depends on the processor. Here they are computed in double precision and rounded: the only numbers of
+the five problems that may differ from Gymnasium's, in the last bit.
 """
 
 import math
@@ -70,7 +70,7 @@ def step(state, fresh, act):
 
 @jit_exact
 def _derivative(a, b, da, db, torque):
-    """(θ̇₁, θ̇₂, θ̈₁, θ̈₂) at angles a, b and their speeds."""
+    """(θ̇₁, θ̇₂, θ̈₁, θ̈₂) at angles a, b with speeds da, db."""
     m, l, c, g, sin, cos = MASS, LENGTH, CENTRE, GRAVITY, math.sin(b), math.cos(b)  # noqa: E741  l is the length
     d1 = m * c**2 + m * (l**2 + c**2 + 2 * l * c * cos) + INERTIA + INERTIA
     d2 = m * (c**2 + l * c * cos) + INERTIA

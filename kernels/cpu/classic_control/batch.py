@@ -1,4 +1,4 @@
-"""N environments of one problem side by side, each independent of the others."""
+"""N environments of one problem side by side, independent of each other."""
 
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ def advance(dynamics, where, act, time_limit, state, elapsed, obs, rew, terminat
     """One step of the environments in `where` (N,) bool; the others have reward 0 and stay as they are.
 
     act (N,) float64, state (N, S), elapsed (N,) int64, obs (N, O) float32, rew (N,) float64; terminated, truncated
-    (N,) bool. An episode is cut after `time_limit` steps, whether or not it also ends there by itself.
+    (N,) bool. An episode is truncated after `time_limit` steps, even if it terminates in the same step.
     """
     for n in range(state.shape[0]):
         rew[n], terminated[n], truncated[n] = 0.0, False, False
@@ -27,9 +27,9 @@ def advance(dynamics, where, act, time_limit, state, elapsed, obs, rew, terminat
 
 @jit_exact
 def restart(dynamics, where, stream, state, elapsed, obs, u):
-    """A new episode in the environments in `where` (N,) bool, begun with numbers of their own streams (N, 4).
+    """Start a new episode in the environments in `where` (N,) bool, from the environment's row of stream (N, 4).
 
-    u (K,) is work: as many numbers as the first state of an episode takes.
+    state (N, S), elapsed (N,), obs (N, O) as in `advance`; u (K,) is a work array for the uniforms of `begin`.
     """
     for n in range(state.shape[0]):
         if where[n]:
@@ -48,6 +48,6 @@ class Kernels(NamedTuple):
 
 @cache
 def kernels(file: str) -> Kernels:
-    """Those of the problem whose dynamics are in that file."""
+    """The kernels of the problem with its dynamics in `file`, e.g. "cartpole"."""
     (dynamics,) = (problem.dynamics for problem in PROBLEMS.values() if problem.file == file)
     return Kernels(partial(advance, dynamics), partial(restart, dynamics))

@@ -1,4 +1,4 @@
-"""The dynamics of every problem: the type of `dynamics` chooses the file as the caller is compiled."""
+"""The dynamics of every problem: the type of `dynamics` chooses the file when the caller is compiled."""
 
 from minipg.kernels.cpu._jit import by_type
 from minipg.kernels.cpu.classic_control import (

@@ -1,4 +1,4 @@
-"""A car in a valley, its engine too weak for the slope: rock to and fro, and out at the top (Moore 1990).
+"""A car in a valley, its engine too weak for the slope: it must swing back and forth to reach the top (Moore 1990).
 
     v ← clip(v + 0.001 (a − 1) − 0.0025 cos 3x, ±0.07)        x ← clip(x + v, −1.2, 0.6)
 

@@ -1,4 +1,4 @@
-"""The car in the valley with an engine that is set smoothly, and paid for.
+"""The car in the valley with a continuous force, which costs reward.
 
     v ← clip(v + 0.0015 clip(a, ±1) − 0.0025 cos 3x, ±0.07)        x ← clip(x + v, −1.2, 0.6)
 
@@ -6,7 +6,7 @@ and v ← 0 at the wall on the left. state = obs = (x, v), at first x uniform on
 −0.1 a², and 100 more at x ≥ 0.45, where the episode ends.
 
 The state is stored in single precision from the first step on, and computed in it from the second. The slope is in
-single precision too, but where the action lies beyond a bound: that bound is a double.
+single precision too, unless the action is beyond a bound, because the bound is a double.
 """
 
 import math
@@ -50,7 +50,7 @@ def _slope(x, fresh, act):
 
 @jit_exact
 def _rounded(x, fresh):
-    """x, to single precision unless this is the first step.
+    """x rounded to single precision, unless this is the first step.
 
     Sums and products of two single-precision numbers, computed in double and then rounded, are those of single.
     """

@@ -1,7 +1,7 @@
-"""A whole rollout in one call: a policy and compiled environments, step after step.
+"""A whole rollout in one call: T steps of a policy in compiled environments.
 
-minipg/rollout/collector.py does the same for environments of every kind, a step a call; a test holds them equal. These
-reset within the step that ends an episode, and take an action as it is or clipped to a bound.
+minipg/rollout/collector.py does the same for all environments, one step a call; a test holds the two equal. These
+environments reset in the step that ends an episode. Their actions are indices, or real numbers clipped to a bound.
 """
 
 import math
@@ -14,7 +14,7 @@ from minipg.kernels.cpu.act import act as act_kernel
 from minipg.kernels.cpu.classic_control.batch import advance, restart
 
 
-class Place(NamedTuple):
+class EnvState(NamedTuple):
     """The state of N environments, changed in place."""
 
     time_limit: int
@@ -23,12 +23,12 @@ class Place(NamedTuple):
     stream: Any  # (N, 4) uint64, of random numbers
     obs: Any  # (N, O), not standardised
     done: Any  # (N,) bool: the last step ended an episode
-    returns: Any  # (N,) of the episode so far
-    lengths: Any  # (N,) int64 of the episode so far
+    returns: Any  # (N,) return of the episode so far
+    lengths: Any  # (N,) int64, length of the episode so far
 
 
 class Standardize(NamedTuple):
-    """Running moments by which observations are standardised."""
+    """Running moments of the observations, to standardise them."""
 
     limit: float
     count: Any  # (1,)
@@ -37,11 +37,11 @@ class Standardize(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """Running moments of the discounted return, by which rewards are divided."""
+    """Running moments of the discounted return: rewards are divided by its standard deviation."""
 
     limit: float
     gamma: float
-    discounted: Any  # (N, 1) so far
+    discounted: Any  # (N, 1) discounted return so far
     count: Any  # (1,)
     mean: Any  # (1,)
     square: Any  # (1,)
@@ -56,36 +56,37 @@ class Trajectories(NamedTuple):
     rew: Any  # (T, N)
     terminated: Any  # (T, N) bool
     truncated: Any  # (T, N) bool, and not terminated
-    returns: Any  # (T, N) of the episode that ended in this step
-    lengths: Any  # (T, N) int64 of that episode, 0 where none ended
+    returns: Any  # (T, N) return of the episode that ended in this step
+    lengths: Any  # (T, N) int64, its length, 0 if none ended
 
 
 class Workspace(NamedTuple):
-    """What else a rollout writes, and arrays that it works on."""
+    """Further results of a rollout, and work arrays."""
 
     final_obs: Any  # → (K, O) last observations of truncated episodes, not standardised
-    final_at: Any  # → (K,) the flat rows t·N + n that they followed
+    final_at: Any  # → (K,) the flat rows t·N + n they followed
     counts: Any  # → (3,) int64: observations in final_obs, episodes ended, 1 if every number is finite
-    everywhere: Any  # (N,) bool, True
-    action: Any  # (N,) float64 to work on
-    reward: Any  # (N,) float64 to work on
-    draws: Any  # (K,) float64 to work on
-    work: Any  # (act.work_size,) to work on
+    all_envs: Any  # (N,) bool, True
+    action: Any  # (N,) float64, work array
+    reward: Any  # (N,) float64, work array
+    draws: Any  # (K,) float64, work array
+    work: Any  # (act.work_size,) work array
 
 
 @jit_exact
-def rollout(policy, theta, dynamics, noise, bound, place, standardize, scale, trajectories, workspace):
+def rollout(policy, theta, dynamics, noise, bound, envs, standardize, scale, trajectories, workspace):
     """T steps of N environments under π_θ.   theta (P,), noise (T, N, …); actions are clipped to ±bound.
 
-    Without `standardize` (None) observations stay as they are, without `scale` rewards do.
+    dynamics: of the problem; envs: an EnvState, changed in place → trajectories, workspace. With standardize None,
+    observations are unchanged; with scale None, rewards are.
     """
     policy, theta = distribution_params._unowned(policy), unowned(theta)
-    state, elapsed, stream = unowned(place.state), unowned(place.elapsed), unowned(place.stream)
-    shown, done, returns, lengths = (
-        unowned(place.obs),
-        unowned(place.done),
-        unowned(place.returns),
-        unowned(place.lengths),
+    state, elapsed, stream = unowned(envs.state), unowned(envs.elapsed), unowned(envs.stream)
+    raw_obs, done, returns, lengths = (
+        unowned(envs.obs),
+        unowned(envs.done),
+        unowned(envs.returns),
+        unowned(envs.lengths),
     )
     obs, acts, params = unowned(trajectories.obs), unowned(trajectories.act), unowned(trajectories.params)
     terminated, truncated = unowned(trajectories.terminated), unowned(trajectories.truncated)
@@ -96,18 +97,18 @@ def rollout(policy, theta, dynamics, noise, bound, place, standardize, scale, tr
     )
     action, reward, counts = unowned(workspace.action), unowned(workspace.reward), unowned(workspace.counts)
     final_obs, final_at, noise = unowned(workspace.final_obs), unowned(workspace.final_at), unowned(noise)
-    work, draws, everywhere = unowned(workspace.work), unowned(workspace.draws), unowned(workspace.everywhere)
+    work, draws, all_envs = unowned(workspace.work), unowned(workspace.draws), unowned(workspace.all_envs)
 
     steps, n = rew.shape
     sampled = acts.reshape(steps, n)
-    finals, ended, total = 0, 0, 0.0
+    n_finals, n_ended, checksum = 0, 0, 0.0  # a checksum is finite if every number is
     for t in range(steps):
         act_kernel(policy, theta, obs[t], noise[t], params[t], acts[t], work)
         for i in range(n):
             action[i] = min(max(np.float32(sampled[t, i]), -bound), bound)
-            total += sampled[t, i]
-        over, cut = terminated[t], truncated[t]
-        advance(dynamics, everywhere, action, place.time_limit, state, elapsed, shown, reward, over, cut)
+            checksum += sampled[t, i]
+        ends, cuts = terminated[t], truncated[t]  # (N,) views
+        advance(dynamics, all_envs, action, envs.time_limit, state, elapsed, raw_obs, reward, ends, cuts)
         deviation = 1.0
         if scale is not None:
             for i in range(n):
@@ -121,32 +122,32 @@ def rollout(policy, theta, dynamics, noise, bound, place, standardize, scale, tr
             if scale is not None:
                 scaled = reward[i] / deviation if deviation > 0 else reward[i]
                 rew[t, i] = min(max(scaled, -scale.limit), scale.limit)
-            total += rew[t, i]
-            done[i], ended_length[t, i] = over[i] or cut[i], 0
+            checksum += rew[t, i]
+            done[i], ended_length[t, i] = ends[i] or cuts[i], 0
             if done[i]:
-                ended += 1
+                n_ended += 1
                 ended_return[t, i], ended_length[t, i] = returns[i], lengths[i]
                 returns[i], lengths[i] = 0, 0
                 if scale is not None:
                     scale.discounted[i, 0] = 0
-                cut[i] = cut[i] and not over[i]
-                if cut[i]:
-                    for j in range(shown.shape[1]):
-                        final_obs[finals, j] = shown[i, j]
-                        total += shown[i, j]
-                    final_at[finals] = t * n + i
-                    finals += 1
-        restart(dynamics, done, stream, state, elapsed, shown, draws)
-        following = obs[t + 1]
+                cuts[i] = cuts[i] and not ends[i]
+                if cuts[i]:
+                    for j in range(raw_obs.shape[1]):
+                        final_obs[n_finals, j] = raw_obs[i, j]
+                        checksum += raw_obs[i, j]
+                    final_at[n_finals] = t * n + i
+                    n_finals += 1
+        restart(dynamics, done, stream, state, elapsed, raw_obs, draws)
+        next_obs = obs[t + 1]
         for i in range(n):
-            for j in range(shown.shape[1]):
-                following[i, j] = shown[i, j]
+            for j in range(raw_obs.shape[1]):
+                next_obs[i, j] = raw_obs[i, j]
         if standardize is not None:
-            moments.merge(following, standardize.count, standardize.mean, standardize.square)
+            moments.merge(next_obs, standardize.count, standardize.mean, standardize.square)
             moments.standardize(
-                following, standardize.count, standardize.mean, standardize.square, standardize.limit, following
+                next_obs, standardize.count, standardize.mean, standardize.square, standardize.limit, next_obs
             )
         for i in range(n):
-            for j in range(shown.shape[1]):
-                total += following[i, j]
-    counts[0], counts[1], counts[2] = finals, ended, math.isfinite(total)
+            for j in range(raw_obs.shape[1]):
+                checksum += next_obs[i, j]
+    counts[0], counts[1], counts[2] = n_finals, n_ended, math.isfinite(checksum)

@@ -1,9 +1,9 @@
-"""Uniform numbers, drawn in compiled code: NumPy's PCG64, number for number (O'Neill 2014).
+"""Uniform random numbers in compiled code, equal to those of NumPy's PCG64 (O'Neill 2014).
 
     s ← a s + c  (mod 2¹²⁸)        output = rotate(high(s) ⊕ low(s), right by the 6 top bits of s)
 
-A stream is (4,) uint64: s and c, the high half before the low one. Every environment has one of its own, so what it
-draws depends neither on its neighbours nor on who steps it.
+A stream is (4,) uint64: s and c, the high half before the low one. Every environment has a separate stream, so its
+numbers depend neither on the other environments nor on the thread that steps it.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ BITS_32, BITS_11, BITS_58, BITS_63 = np.uint64(32), np.uint64(11), np.uint64(58)
 
 @jit_exact
 def uniforms(stream, out):
-    """The next numbers of [0, 1), 53 bits each → out (K,); `stream` moves on."""
+    """The next K uniforms in [0, 1), 53 bits each.   stream (4,), advanced in place → out (K,)."""
     for k in range(out.shape[0]):
         high, low = stream[0], stream[1]
         product = A_HIGH * low + A_LOW * high + _high_of_product(A_LOW, low)

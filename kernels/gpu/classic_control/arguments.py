@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 
-class Place(NamedTuple):
+class EnvState(NamedTuple):
     """The state of N environments, changed in place."""
 
     time_limit: int

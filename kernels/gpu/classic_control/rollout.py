@@ -27,8 +27,8 @@ def source_of(problem, family, width):
     )  # fmt: skip
 
 
-def rollout(problem, policy, theta, noise, bound, place, standardize, scale, out):
-    """T steps of N environments under π_θ → out, a `Rollout`; `place`, a `Place`, is changed.
+def rollout(problem, policy, theta, noise, bound, env_state, standardize, scale, out):
+    """T steps of N environments under π_θ → out, a `Rollout`; `env_state`, an `EnvState`, is changed.
 
     problem: its file; theta (P,), noise (T, N, …) for `sample`. Actions are clipped to ±bound or, of a squashed
     Gaussian, scaled to it. standardize, scale: as in the compiled twin, their statistics on the device.
@@ -39,9 +39,10 @@ def rollout(problem, policy, theta, noise, bound, place, standardize, scale, out
     # powers of 2, so that few sources are compiled
     run = source_of(problem, family, max(16, 1 << (widest - 1).bit_length()) if in_one_launch else 16)
     cuts, finite, ended = cupy.zeros(envs, "int64"), cupy.zeros(envs), cupy.empty((steps * envs, 2))
-    finals = cupy.empty((steps // place.time_limit + 1, *place.obs.shape), out.obs.dtype)
-    state = place.state, place.elapsed, place.episode, place.returns, place.lengths, cuts, finite, place.obs
-    rules = place.time_limit, place.seed, bound, family == "squashed"
+    finals = cupy.empty((steps // env_state.time_limit + 1, *env_state.obs.shape), out.obs.dtype)
+    time_limit, seed, env, elapsed, episode, obs, returns, lengths = env_state
+    state = env, elapsed, episode, returns, lengths, cuts, finite, obs
+    rules = time_limit, seed, bound, family == "squashed"
     if in_one_launch:
         run(
             "rollout", envs, steps, *rules, policy.form, *policy.log_std_range, out.params.shape[2], len(sizes) - 1,
