@@ -64,12 +64,10 @@ def test_a_policy_step_holds_log_std_in_its_range_and_nothing_else(twin, bound):
     theta = np.append(30 * rng.normal(size=policy.layout.size - 2), [bound, bound])
     obs, stats, moved = rng.normal(size=(5, 3)), np.empty(3), theta.copy()
     act = rng.normal(size=(5, 2)) * (30 if bound > 0 else 1e-9) + policy.forward(theta, obs).params[:, :2]
-    acted = Acted(obs, act, np.full(5, np.sign(bound)), policy.forward(theta, obs).params)
-    work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), 5))
-    # where σ is large far actions are good ones, where it is small they are bad: it wants to leave its range
-    kernels.policy_step(
-        policy.spec, acted, 0.0, False, RMSProp(0.1), math.inf, moved, np.zeros_like(theta), stats, work
-    )
+    acted = Acted(obs, act, np.ones(5), policy.forward(theta, obs).params)
+    work, second = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), 5)), np.zeros_like(theta)
+    # the good actions are far from the mean where σ is large, and near it where σ is small: it would leave its range
+    kernels.policy_step(policy.spec, acted, 0.0, False, RMSProp(0.1), math.inf, moved, second, stats, work)
     assert moved[-2:].tolist() == [bound, bound]
     np.testing.assert_allclose(moved[:-2], theta[:-2], atol=2)
     assert (moved[:-2] != theta[:-2]).all()
