@@ -1,4 +1,4 @@
-"""Checks of arguments, before a kernel or a setting sees them."""
+"""Checks of arguments and settings."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def namespace(array: Any) -> Any:
-    """The library whose functions act on an array: CuPy for its own, NumPy for all else."""
+    """The library of an array: cupy for a CuPy array, numpy for anything else."""
     cupy = sys.modules.get("cupy")
     return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
 
 
 def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any, xp: Any = np) -> Array:
-    """`value` as a C-contiguous, writeable array of `dtype` and `shape` (None: any length), copied only if need be.
+    """`value` as a C-contiguous, writeable array of `dtype` and `shape` (None: any length), copied only if necessary.
 
-    It is one of the library `xp`. Raises ShapeError with the name, the shape expected and the shape that came.
+    `xp` is the library of the result. Raises ShapeError with the name, the shape expected and the shape found.
     """
     array: Array
     if xp is np:
@@ -32,7 +32,7 @@ def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any, x
         array = value if ready else np.require(value, dtype, ["C", "W"])
     else:
         array = xp.ascontiguousarray(xp.asarray(value, dtype))
-    # the two usual cases first: this runs at every step
+    # the two usual cases first, because this runs in every step
     same = array.shape == shape or (array.ndim > 0 and shape == (None, *array.shape[1:]))
     if not same and (
         array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True))
@@ -83,7 +83,7 @@ def require_types(config: Any) -> None:
         if several and isinstance(value, list | np.ndarray):
             value = tuple(value)
         expected = declared
-        if callable(value) and hasattr(config, "schedule"):  # as stable-baselines3 takes a learning rate
+        if callable(value) and hasattr(config, "schedule"):  # stable-baselines3 takes such a learning rate
             expected += "; schedule='linear' lowers rates over the run"
         values, kind = (value, "int") if several else ((value,), declared)
         fits = isinstance(values, tuple) and all(

@@ -1,4 +1,4 @@
-"""Solve A x = b for a symmetric positive definite A that is known only through its products  (TR-10)."""
+"""Solve A x = b for a symmetric positive definite A, given only its products A v  (TR-10)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from minipg.runtime.backend import fetch
 
 
 class CGResult(NamedTuple):
-    """x, the norm of the residual b − A x (as the recurrence has it), xᵀA x, the products taken, and why it stopped.
+    """x, the norm of the residual b − A x (from the recurrence), xᵀA x, the products computed, and why it stopped.
 
-    `status` is `converged`, `iterations` (the limit was reached, the usual end inside TRPO), `curvature` (a direction
-    with pᵀA p ≤ 0: x is the best before it) or `not finite` (x is the last finite one).
+    `status` is `converged`, `iterations` (the limit was reached, as usual in TRPO), `curvature` (a direction had
+    pᵀA p ≤ 0: x is the iterate before it) or `not finite` (x is the last finite iterate).
     """
 
     x: Array
@@ -28,7 +28,7 @@ class CGResult(NamedTuple):
 def conjugate_gradient(
     product: Callable[[Array], Array], b: Array, iterations: int = 10, tol: float = 1e-10
 ) -> CGResult:
-    """Hestenes & Stiefel (1952), from x = 0, until ‖r‖ ≤ tol·‖b‖ or `iterations` products have been taken.
+    """Hestenes & Stiefel (1952), from x = 0, until ‖r‖ ≤ tol·‖b‖ or `iterations` products have been computed.
 
     product: v (P,) → A v (P,);   b (P,) float32 or float64.
     """
@@ -61,22 +61,22 @@ def conjugate_gradient(
         x, r, rr = x_next, r_next, rr_next
     if status == "iterations" and rr <= target:
         status = "converged"
-    # A x = b − r, so no further product is needed for the length of the step
+    # A x = b − r, so xᵀA x needs no further product
     return CGResult(x, rr**0.5, float(_dot(x, b - r)), done, status)
 
 
 def frozen(product: Callable[[Array], Array], b: Array, iterations: int = 10, tol: float = 1e-10) -> CGResult:
-    """The same without a look at any number before the end: for a device, whose pipeline a look would empty.
+    """`conjugate_gradient` for a device: no number is read before the end, because reading waits for the device.
 
-    All products are taken; once the loop above would have ended, nothing is moved by them any more.
+    All `iterations` products are computed. After the step where the loop above would stop, x is frozen.
     """
     xp = namespace(b)
     b = as_flat("b", b, b.size, xp)
     x, r, p = xp.zeros_like(b), b.copy(), b
     rr = _dot(r, r)
     target = tol * tol * rr
-    sound = xp.isfinite(rr)  # no number yet that is not finite
-    convex = xp.ones_like(sound)  # no pᵀA p ≤ 0 yet
+    sound = xp.isfinite(rr)  # all numbers are finite so far
+    convex = xp.ones_like(sound)  # all pᵀA p are > 0 so far
     done = xp.zeros_like(rr)
     for _ in range(iterations):
         going = sound & convex & (rr > target)
@@ -93,7 +93,7 @@ def frozen(product: Callable[[Array], Array], b: Array, iterations: int = 10, to
         going = going & sound
         p = xp.where(going, r_next + (rr_next / xp.where(going, rr, 1)).astype(b.dtype) * p, p)
         x, r, rr = xp.where(going, x_next, x), xp.where(going, r_next, r), xp.where(going, rr_next, rr)
-    # A x = b − r, so no further product is needed for the length of the step
+    # A x = b − r, so xᵀA x needs no further product
     numbers = fetch(rr, _dot(x, b - r), done, sound, convex, rr <= target)
     rr, curvature, done, sound, convex, near = (float(number) for number in numbers)
     status = "not finite" if not sound else "curvature" if not convex else "converged" if near else "iterations"
@@ -101,5 +101,5 @@ def frozen(product: Callable[[Array], Array], b: Array, iterations: int = 10, to
 
 
 def _dot(a: Array, b: Array) -> Any:
-    """aᵀb in float64: a square of float32 numbers may be too large or too small for them."""
+    """aᵀb in float64: squares of float32 numbers may overflow or underflow."""
     return a.astype(np.float64).dot(b.astype(np.float64))

@@ -1,6 +1,6 @@
-"""Action distributions: checks and arrays for the kernels of each family's name, where the equations are.
+"""Action distributions: argument checks around the kernels of each family, which have the equations.
 
-Every family has one array of parameters, (B, D): logits where it chooses, (μ, log σ) where it is Gaussian.
+Every family has one array of parameters, (B, D): logits if it is discrete, (μ, log σ) if it is Gaussian.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from minipg.runtime.backend import Backend
 class Distribution:
     """One family at one size. `size` is A; a row has `n_params` = D numbers; an action has shape `act_shape`.
 
-    `sizes`, of a family with several choices side by side, are their numbers of options.
+    `sizes` are the numbers of options of a multicategorical, else ().
     """
 
     name: str
@@ -39,7 +39,7 @@ class Distribution:
 
     @property
     def discrete(self) -> bool:
-        """Whether actions are indices (int64) rather than real numbers."""
+        """True if actions are indices (int64), False if they are real numbers."""
         return self.name not in ("gaussian", "squashed")
 
     @property
@@ -52,7 +52,7 @@ class Distribution:
 
     @cached_property
     def family(self) -> Any:
-        """The family, by whose type the kernels are chosen (kernels/arguments.py)."""
+        """The family as an argument of kernels: its type chooses the functions (kernels/arguments.py)."""
         kind = getattr(arguments, self.name.capitalize())
         return kind((np.array(self.sizes, np.int64),)) if self.sizes else kind()
 
@@ -62,14 +62,14 @@ class Distribution:
         return as_array(name, array, (None, self.n_params), dtype, self._xp)
 
     def actions(self, act: Array, rows: int, dtype: Any) -> Array:
-        """`act` (rows, *act_shape) as kernels take it: whole numbers, or numbers of `dtype`. Raises ShapeError.
+        """`act` (rows, *act_shape) as int64 if discrete, else as `dtype`. Raises ShapeError for a wrong shape or index.
 
-        On a device they are not looked at, for that would wait for it.
+        On a device indices are not checked: reading them would wait for the device.
         """
         act = as_array("act", act, (rows, *self.act_shape), np.int64 if self.discrete else dtype, self._xp)
         if self.discrete and self.backend.on_host and act.size:
             options = self.sizes or (2 if self.name == "bernoulli" else self.size)
-            if (act.view(np.uint64).max(axis=0) >= options).any():  # which -1 is, too
+            if (act.view(np.uint64).max(axis=0) >= options).any():  # -1 is too large as well, as uint64
                 last = np.subtract(options, 1).tolist()
                 raise ShapeError(f"act: expected indices from 0 to {last}, got {act.min()} to {act.max(axis=0)}")
         return act
@@ -78,7 +78,7 @@ class Distribution:
         return self._xp.empty((len(params), *self.act_shape), np.int64 if self.discrete else params.dtype)
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: type = np.float32) -> Array:
-        """What `sample` turns into actions: uniforms (choices) or normals (Gaussian), shape + act_shape."""
+        """The random numbers that `sample` takes: uniforms (discrete) or normals (Gaussian), shape + act_shape."""
         draw = rng.random if self.discrete else rng.standard_normal
         return draw(shape + self.act_shape, dtype)
 
@@ -91,7 +91,7 @@ class Distribution:
         return out
 
     def mode(self, params: Array) -> Array:
-        """The likeliest action of each row.   params (B, D) → (B, *act_shape)."""
+        """The mode of each row: the most probable choice, or the mean.   params (B, D) → (B, *act_shape)."""
         params = self._params("params", params)
         out = self._new_act(params)
         self._kernels.mode(params, *self.family.options, out)
@@ -105,7 +105,7 @@ class Distribution:
         return out
 
     def score(self, params: Array, act: Array) -> Array:
-        """∇ log π(a) in the parameters of the row  (DI-1, DI-4).   → (B, D)."""
+        """∇ log π(a) in the parameters of the row  (DI-1, DI-4).   params (B, D), act → (B, D)."""
         params = self._params("params", params)
         out = self._xp.empty_like(params)
         self._kernels.score(params, self.actions(act, len(params), params.dtype), *self.family.options, out)
@@ -140,7 +140,7 @@ class Distribution:
         return out
 
     def fisher_product(self, params: Array, v: Array) -> Array:
-        """M v, with M the family's own Fisher matrix, row by row  (DI-3, DI-5).   params, v (B, D) → (B, D)."""
+        """M v, with M the distribution's Fisher matrix, row by row  (DI-3, DI-5).   params, v (B, D) → (B, D)."""
         params = self._params("params", params)
         out = self._xp.empty_like(params)
         self._kernels.fisher_product(
@@ -165,11 +165,11 @@ def bernoulli(n_bits: int, backend: Backend | None = None) -> Distribution:
 
 
 def multicategorical(sizes: Sequence[int], backend: Backend | None = None) -> Distribution:
-    """Independent choices, the k-th among `sizes[k]`, from their logits side by side."""
+    """Independent choices, the k-th among `sizes[k]`, from their logits, concatenated."""
     sizes = tuple(int(n) for n in sizes)
     return Distribution("multicategorical", len(sizes), sum(sizes), (len(sizes),), backend or Backend(), sizes)
 
 
 def squashed(n_dims: int, backend: Backend | None = None) -> Distribution:
-    """tanh of a diagonal Gaussian over `n_dims` dimensions, from (μ, log σ). An action is what tanh is taken of."""
+    """tanh of a diagonal Gaussian over `n_dims` dimensions, from (μ, log σ). An action is u, before tanh."""
     return Distribution("squashed", n_dims, 2 * n_dims, (n_dims,), backend or Backend())

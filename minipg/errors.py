@@ -1,4 +1,4 @@
-"""The errors a caller can cause. Each message says what was expected and what came."""
+"""The errors a caller can cause. Each message names what was expected and what was found."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
-_NEAR = 0.5  # how alike two names have to be, from 0 to 1, for one to be suggested for the other
-_FEW = 12  # of so few known names all are listed
+_NEAR = 0.5  # the least similarity, from 0 to 1, for a known name to be suggested
+_FEW = 12  # up to so many known names are listed in full
 
-# names of the same settings in stable-baselines3, CleanRL and papers, and ours
+# the name of a setting in stable-baselines3, CleanRL or papers → its name here
 _ELSEWHERE = {
     "lr": ("learning_rate",), "total_timesteps": ("total_steps", "steps"), "timesteps": ("total_steps", "steps"),
     "n_envs": ("num_envs",), "num_steps": ("n_steps",), "net_arch": ("hidden",), "activation_fn": ("activation",),
@@ -56,7 +56,7 @@ class RunFolderError(MinipgError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """The error for a name that is not known. It suggests the nearest known ones, or lists all of a few."""
+    """The error for an unknown name. It suggests the most similar known names, or lists all if they are few."""
     names = sorted(known)
     if near := _near(name, names):
         return UnknownNameError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
@@ -72,7 +72,7 @@ def _near(name: str, names: list[str]) -> list[str]:
         return same
 
     def likeness(known: str) -> tuple[float, float]:
-        # without the version first: two environments are not alike because both are a v1
+        # compare without the version first: two names are not similar because both end in -v1
         stems = _stem(plain), _stem(_plain(known))
         return SequenceMatcher(None, *stems).ratio(), SequenceMatcher(None, plain, _plain(known)).ratio()
 
@@ -81,7 +81,7 @@ def _near(name: str, names: list[str]) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    """A name without what only its spelling adds: case, the dashes of a flag."""
+    """A name in lower case, with underscores for dashes, and without the dashes of a flag."""
     return name.lower().removeprefix("--").replace("-", "_")
 
 

@@ -1,9 +1,9 @@
-"""The Fisher information matrix of a policy, never formed: only its products are computed  (TR-9).
+"""Products with the Fisher information matrix of a policy. The matrix itself is never formed  (TR-9).
 
-F = E[∇log π ∇log πᵀ] = (1/B) Σ Jᵀ M J, the expectation over actions taken in closed form by the distribution's own
-Fisher matrix M. J v is one forward sweep, Jᵀ(·) one backward sweep: no second derivative is taken anywhere. F is also
-the Hessian of the mean KL(π_old‖π_θ) at θ_old: the curvature of the network would enter it multiplied by the gradient
-of the KL in the distribution's parameters, and that gradient is 0 there. A tile of rows: kernels/reference/fisher.py.
+F = E[∇log π ∇log πᵀ] = (1/B) Σ Jᵀ M J: the distribution's Fisher matrix M is the expectation over actions in closed
+form. J v is one forward sweep, Jᵀ(·) one backward sweep, and no second derivative is needed. F is also the Hessian of
+the mean KL(π_old‖π_θ) at θ_old: the network's second derivatives would be multiplied by the gradient of the KL in the
+distribution's parameters, which is 0 there. The product on a tile of rows is in kernels/reference/fisher.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from minipg.runtime.fisher_threads import FisherThreads
 
 
 def fisher_operator(policy: Policy, theta: Array, tape: PolicyTape, damping: float = 0.0) -> Callable[[Array], Array]:
-    """v ↦ (F + damping·I) v, over a forward pass already made.   theta, v (P,)."""
+    """The function v ↦ (F + damping·I) v.   theta, v (P,), tape: the forward pass at θ → (P,)."""
     rows, backend = len(tape.params), policy.backend
     theta = as_flat("theta", theta, policy.layout.size, backend.xp)
     total: Callable[[Array], Array] = (

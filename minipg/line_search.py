@@ -1,4 +1,4 @@
-"""The step of a trust region: how long to begin with, and how far to come back."""
+"""The length of a trust-region step: the initial scale, and the backtracking line search."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from minipg.checks import Array
 
 
 def step_scale(curvature: float, max_kl: float) -> float:
-    """β = √(2δ/xᵀA x): the quadratic model puts the KL of β x at δ  (TR-6, TR-7). 0 where there is no such step."""
+    """β = √(2δ/xᵀA x): in the quadratic model the KL of β x is δ  (TR-6, TR-7). 0 if there is no finite β."""
     scale = math.sqrt(2 * max_kl / curvature) if curvature > 0 else 0.0
     return scale if math.isfinite(scale) else 0.0
 
 
 class LineSearchResult(NamedTuple):
-    """Where the search ended: θ′, whether it moved, what it gained, its KL, the fraction of the step, the trials made.
+    """θ′, a flag: accepted, the improvement, the KL, the accepted fraction of the step, and the number of trials.
 
-    A search that failed holds the very θ it was given, gain 0, KL 0 and fraction 0.
+    If all trials were rejected: `theta` is the given array itself, and improvement, KL and fraction are 0.
     """
 
     theta: Array
@@ -43,9 +43,9 @@ def line_search(
 ) -> LineSearchResult:
     """θ + αʲ·step for the smallest j < backtrack_iters that improves and stays within the trust region  (TR-11).
 
-    evaluate: θ′ → (improvement over θ, KL(old‖θ′)).   A trial is accepted where the improvement is > 0 and at least
+    evaluate: θ′ → (improvement over θ, KL(old‖θ′)).   A trial is accepted if the improvement is > 0 and at least
     accept_ratio × αʲ × expected, and the KL is ≤ max_kl; NaN and infinity in either reject it. `project` maps a trial
-    into the set of allowed parameters before it is evaluated.   theta, step (P,).
+    onto the feasible set before it is evaluated.   theta, step (P,).
     """
     fraction = 1.0
     for trial in range(1, backtrack_iters + 1):

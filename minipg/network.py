@@ -1,4 +1,4 @@
-"""The network: checks and arrays for `kernels/*/mlp.py`, where the equations are, a tile of rows at a time."""
+"""The network: argument checks and tiles of rows around `kernels/*/mlp.py`, which has the equations."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ACTIVATIONS = ("tanh", "relu")
 
 
 class Tape(NamedTuple):
-    """What a forward pass leaves for the derivatives: obs (B, n₀), hidden (flat, tile after tile), out (B, n_L)."""
+    """A forward pass, kept for the derivatives: obs (B, n₀), hidden (flat, tile after tile), out (B, n_L)."""
 
     obs: Array
     hidden: Array
     out: Array
 
     def tile(self, rows: slice) -> Tape:
-        """Views of one tile."""
+        """Views of the rows of one tile of the batch (`backend.tiles_of`)."""
         units = self.hidden.size // len(self.obs)
         return Tape(self.obs[rows], self.hidden[rows.start * units : rows.stop * units], self.out[rows])
 
@@ -46,13 +46,13 @@ class MLP:
 
     @cached_property
     def layout(self) -> Layout:
-        """W0, b0, W1, b1, … in θ."""
+        """The names and shapes in θ: W0, b0, W1, b1, …"""
         shapes = enumerate(pairwise(self.sizes))
         return Layout(tuple(entry for i, (n, m) in shapes for entry in ((f"W{i}", (n, m)), (f"b{i}", (m,)))))
 
     @cached_property
     def spec(self) -> arguments.Network:
-        """What the kernels take."""
+        """The network as an argument of kernels."""
         return arguments.Network(np.array(self.sizes, np.int64), ACTIVATIONS.index(self.activation))
 
     @cached_property
@@ -71,7 +71,7 @@ class MLP:
         return self.backend.to_device(self.layout.flatten(arrays, dtype))
 
     def forward(self, theta: Array, obs: Array) -> Tape:
-        """The output and what its derivatives need.   theta (P,), obs (B, n₀) → Tape with out (B, n_L)."""
+        """The output, and the tape for the derivatives.   theta (P,), obs (B, n₀) → Tape with out (B, n_L)."""
         xp = self.backend.xp
         theta = as_flat("theta", theta, self.layout.size, xp)
         obs = as_array("obs", obs, (None, self.sizes[0]), theta.dtype, xp)
@@ -86,7 +86,7 @@ class MLP:
         return tape
 
     def jvp(self, theta: Array, tape: Tape, v: Array) -> Array:
-        """J v: the output's change as θ moves along v.   theta, v (P,) → (B, n_L)."""
+        """J v: the derivative of the output along v.   theta, v (P,), tape from `forward` → (B, n_L)."""
         xp = self.backend.xp
         theta = as_flat("theta", theta, self.layout.size, xp)
         v = as_array("v", v, theta.shape, theta.dtype, xp)
@@ -100,7 +100,7 @@ class MLP:
         return out
 
     def vjp(self, theta: Array, tape: Tape, g: Array) -> Array:
-        """Jᵀ g, summed over the batch: the gradient in θ of Σ g·out.   theta (P,), g (B, n_L) → (P,)."""
+        """Jᵀ g, summed over the batch: the gradient in θ of Σ g·out.   tape from `forward`, g (B, n_L) → (P,)."""
         xp = self.backend.xp
         theta = as_flat("theta", theta, self.layout.size, xp)
         g = as_array("g", g, tape.out.shape, theta.dtype, xp)
@@ -115,7 +115,7 @@ class MLP:
         return sum(self.backend.map_rows(on_tile, len(g)), start=xp.zeros_like(theta))
 
     def vjp_obs(self, theta: Array, tape: Tape, g: Array) -> Array:
-        """The gradient in obs of Σ g·out.   theta (P,), g (B, n_L) → (B, n₀)."""
+        """The gradient in obs of Σ g·out.   theta (P,), tape from `forward`, g (B, n_L) → (B, n₀)."""
         xp = self.backend.xp
         theta = as_flat("theta", theta, self.layout.size, xp)
         g = as_array("g", g, tape.out.shape, theta.dtype, xp)

@@ -1,4 +1,4 @@
-"""The surrogate objective of a policy, its gradient, and the distance from the policy that acted."""
+"""The policy gradient, the surrogate objective, and the KL from the policy that acted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def policy_gradient(
 ) -> Array:
     """g = (1/B) Σ [weight ∇log π_θ(a|s) + c ∇H]  (PG-9; with weight r Â, the gradient of IS-3), c the `ent_coef`.
 
-    theta (P,), tape of B rows, act (B, …), weight (B,) → (P,). One backward sweep.
+    theta (P,), tape of B rows, act (B, …), weight (B,) → (P,).
     """
     count, xp = len(tape.params), policy.backend.xp
     theta = as_flat("theta", theta, policy.layout.size, xp)
@@ -38,9 +38,9 @@ def policy_gradient(
 def gradient_and_entropy(
     policy: Policy, theta: Array, obs: Array, act: Array, weight: Array, ent_coef: float = 0.0
 ) -> tuple[Array, Any]:
-    """The policy gradient  (PG-9) where nothing else needs the forward pass, and the mean entropy  (DI-7).
+    """The policy gradient  (PG-9) with its forward pass, and the mean entropy  (DI-7).
 
-    theta (P,), obs (B, O), act (B, …), weight (B,) → (P,), and a number, where the arrays are.
+    theta (P,), obs (B, O), act (B, …), weight (B,) → (P,), and a number (on the device if the arrays are).
     """
     xp, kernels = policy.backend.xp, policy.backend.kernels("policy_gradient")
     theta = as_flat("theta", theta, policy.layout.size, xp)
@@ -78,9 +78,9 @@ class SurrogateValue(NamedTuple):
 def surrogate_value(
     policy: Policy, theta: Array, acted: Acted, logp_old: Array, entropy: bool = True
 ) -> SurrogateValue:
-    """The surrogate of π_θ on rows in which another policy acted, and its KL from that one.
+    """The surrogate of π_θ on rows in which π_old acted, the KL from π_old, and the entropy of π_θ.
 
-    theta (P,), acted: B rows, logp_old (B,) log π_old(a|s). Without `entropy`, that one is 0. Raises ShapeError.
+    theta (P,), acted: B rows, logp_old (B,) log π_old(a|s). Without `entropy` it is 0. Raises ShapeError.
     """
     xp, distribution, count = policy.backend.xp, policy.distribution, len(acted.obs)
     theta = as_flat("theta", theta, policy.layout.size, xp)

@@ -13,7 +13,7 @@ from minipg.checks import Array, as_array, as_flat, namespace
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each named array lies in θ: `entries` are (name, shape) in order, row by row, without gaps."""
+    """The position of each named array in θ: `entries` are (name, shape) in order, row by row, without gaps."""
 
     entries: tuple[tuple[str, tuple[int, ...]], ...]
 

@@ -1,7 +1,7 @@
 """Policies: a network and a distribution over one flat θ.
 
-All kinds answer the same calls, so whatever stands above them (gradients, Fisher products, algorithms) never asks
-which it has. J is the Jacobian of the distribution's parameters (B, D) in θ.
+All policies have the same methods, so gradients, Fisher products and algorithms work with any of them. J is the
+Jacobian of the distribution's parameters (B, D) in θ.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ class PolicyTape(NamedTuple):
     params: Array
 
     def tile(self, rows: slice) -> PolicyTape:
-        """Views of one tile."""
+        """Views of the rows of one tile of the batch."""
         return PolicyTape(self.mlp.tile(rows), self.params[rows])
 
     @property
     def forward(self) -> arguments.Forward:
-        """What the kernels take."""
+        """The forward pass as an argument of kernels."""
         return arguments.Forward(*self.mlp, self.params)
 
 
 @dataclass(frozen=True)
 class NetworkPolicy:
-    """π(a|s), whose parameters are the network's outputs: of whatever family `distribution` is."""
+    """π(a|s): the network's outputs are the parameters of `distribution`, of any family."""
 
     mlp: MLP
     distribution: Distribution
     form: ClassVar[int] = 0
-    """How the network's outputs become parameters: kernels/*/distribution_params.py."""
+    """How outputs become parameters: 0, 1 or 2 in kernels/*/distribution_params.py."""
 
     def __post_init__(self) -> None:
         outputs = self.mlp.sizes[-1]
@@ -55,7 +55,7 @@ class NetworkPolicy:
 
     @property
     def backend(self) -> Backend:
-        """The backend that computes."""
+        """The backend of the network."""
         return self.mlp.backend
 
     @property
@@ -65,7 +65,7 @@ class NetworkPolicy:
 
     @cached_property
     def spec(self) -> arguments.Policy:
-        """What the kernels take."""
+        """The policy as an argument of kernels."""
         return arguments.Policy(self.mlp.spec, self.distribution.family, self.form, LOG_STD_RANGE)
 
     def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
@@ -77,11 +77,11 @@ class NetworkPolicy:
         return theta
 
     def spread(self, theta: Array) -> dict[str, float]:
-        """σ of each action, where it is the same in every state: none here."""
+        """σ of each action, if it is the same in every state: none here, so {}."""
         return {}
 
     def forward(self, theta: Array, obs: Array) -> PolicyTape:
-        """theta (P,), obs (B, O) → the distributions of every row."""
+        """The distribution of every row, and the tape for the derivatives.   theta (P,), obs (B, O)."""
         network, log_std = self._split(theta)
         tape = self.mlp.forward(network, obs)
         if self.form == 0:
@@ -91,11 +91,11 @@ class NetworkPolicy:
         return PolicyTape(tape, params)
 
     def acting(self, theta: Array, rows: int) -> Callable[[Array, Array, Array, Array], None]:
-        """a ~ π_θ(·|s) of so many rows at a time, again and again.   theta (P,).
+        """A function that samples a ~ π_θ(·|s) again and again, for loops over time steps.   theta (P,).
 
-        → a function of obs (B, O), noise (B, …) as `distribution.noise` draws it, params (B, D) and act (B, …), which
-        fills the last two. For loops over arrays of one's own, which are not looked at: in C order, in θ's dtype, where
-        the backend computes, and of no more rows; by one thread at a time.
+        → f(obs, noise, params, act) of obs (B, O), noise (B, …) from `distribution.noise`; it fills params (B, D) and
+        act (B, …), B ≤ rows. It checks nothing: arrays must be C-contiguous, in θ's dtype, and where the backend
+        computes. One thread at a time may call it.
         """
         theta = as_flat("theta", theta, self.layout.size, self.backend.xp)
         kernels, spec = self.backend.kernels("act"), self.spec
@@ -103,7 +103,7 @@ class NetworkPolicy:
         return lambda obs, noise, params, act: kernels.act(spec, theta, obs, noise, params, act, work)
 
     def jvp(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
-        """J v.   v (P,) → (B, D)."""
+        """J v.   theta (P,), tape from `forward`, v (P,) → (B, D)."""
         (network, _), (v_network, v_log_std) = self._split(theta), self._split(v)
         d_out, d_params = self.mlp.jvp(network, tape.mlp, v_network), self.backend.xp.empty_like(tape.params)
         kernels = self.backend.kernels("distribution_params")
@@ -111,7 +111,7 @@ class NetworkPolicy:
         return d_params
 
     def vjp(self, theta: Array, tape: PolicyTape, g: Array) -> Array:
-        """Jᵀ g, summed over the batch.   g (B, D) → (P,)."""
+        """Jᵀ g, summed over the batch.   theta (P,), tape from `forward`, g (B, D) → (P,)."""
         xp, tail = self.backend.xp, self.layout.size - self.mlp.layout.size
         (network, _), log_std_grad = self._split(theta), xp.zeros(tail, theta.dtype)
         g, g_out = as_array("g", g, tape.params.shape, theta.dtype, xp), xp.empty_like(tape.mlp.out)
@@ -150,7 +150,7 @@ class CategoricalPolicy(NetworkPolicy):
 
 @dataclass(frozen=True)
 class GaussianPolicy(NetworkPolicy):
-    """π(a|s) = N(f_θ(s), diag σ²), squashed or not: log σ, the same in every state, is the tail of θ."""
+    """π(a|s) = N(f_θ(s), diag σ²), squashed or not. log σ is the tail of θ: the same in every state."""
 
     distribution: Distribution = field(init=False)
     log_std_init: float = 0.0
@@ -158,8 +158,8 @@ class GaussianPolicy(NetworkPolicy):
     form: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        made = (squashed if self.squash else gaussian)(self.mlp.sizes[-1], self.backend)
-        object.__setattr__(self, "distribution", made)
+        distribution = (squashed if self.squash else gaussian)(self.mlp.sizes[-1], self.backend)
+        object.__setattr__(self, "distribution", distribution)
 
     @cached_property
     def layout(self) -> Layout:
@@ -178,7 +178,7 @@ class GaussianPolicy(NetworkPolicy):
         return xp.concatenate([network, xp.clip(log_std, *LOG_STD_RANGE)])
 
     def spread(self, theta: Array) -> dict[str, float]:
-        """σ of each action, before any squashing, by the name of its column; of more than 8 their extremes and mean."""
+        """σ of each action, before any squashing: {"std_0": …}; of more than 8 their minimum, mean and maximum."""
         std = [math.exp(value) for value in to_host(self._split(theta)[1]).tolist()]
         if len(std) <= 8:
             return {f"std_{action}": value for action, value in enumerate(std)}
@@ -189,9 +189,9 @@ class GaussianPolicy(NetworkPolicy):
 class StateGaussianPolicy(NetworkPolicy):
     """π(a|s) = N(μ(s), diag σ(s)²), squashed or not: the network's outputs are (μ, z), and z is bounded to log σ.
 
-    log σ = h tanh(z/h), where h is the distance from 0 to the end of LOG_STD_RANGE on z's side: the identity near 0,
-    twice continuously differentiable everywhere, where a clip would have kinks. Its derivative 1 − tanh²(z/h) is a
-    factor of J; where tanh rounds to ±1 it is 0, and log σ is not moved.
+    log σ = h tanh(z/h), where h is the distance from 0 to the end of LOG_STD_RANGE on z's side. It is the identity
+    near 0 and twice continuously differentiable; a clip would have kinks. Its derivative 1 − tanh²(z/h) is a factor of
+    J. Where tanh rounds to ±1, the derivative is 0 and log σ does not change.
     """
 
     log_std_init: float = 0.0
@@ -219,7 +219,7 @@ def policy_for(
 ) -> Policy:
     """The policy of a distribution: `layers` are the sizes of the network's inputs and hidden layers.
 
-    `log_std_init` and `state_dependent_std` concern Gaussians only.
+    `log_std_init` and `state_dependent_std` apply to Gaussians only.
     """
     network = lambda outputs: MLP((*layers, outputs), activation, distribution.backend)
     if distribution.name == "categorical":
@@ -232,7 +232,7 @@ def policy_for(
 
 
 class PolicyAt(NamedTuple):
-    """A policy at its parameters θ (P,): what an agent has."""
+    """A policy and its parameters θ (P,)."""
 
     model: Policy
     theta: Array

@@ -1,4 +1,4 @@
-"""Returns and advantages over (T, N) arrays: floor 3 over `kernels/*/returns.py`, where the equations are."""
+"""Returns and advantages over (T, N) arrays: argument checks around `kernels/*/returns.py`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _float(name: str, value: Array, shape: tuple[int | None, ...], xp: Any, like
 def discounted_returns(
     rew: Array, next_value: Array, terminated: Array, truncated: Array, gamma: float, backend: Backend | None = None
 ) -> Array:
-    """G_t = r_t + γ G_{t+1}  (PG-7): nothing follows a termination, V(final observation) follows a truncation.
+    """G_t = r_t + γ G_{t+1}  (PG-7), with G_{t+1} = 0 after a termination and V(final observation) after a truncation.
 
     rew, next_value (T, N), terminated, truncated (T, N) bool → (T, N). The last row is bootstrapped from next_value.
     """
@@ -61,15 +61,16 @@ def advantages(
 ) -> tuple[Array, Array]:
     """Â (T, N) by GAE over a batch, and the critic's targets Â + V (T, N)  (PG-12, AC-1).
 
-    value (T·N + N + K,): V of every row, of what follows the last ones, and of the observations that ended truncated
-    episodes, which followed the rows final_at (K,). rew, terminated, cut (T, N): `cut` where the trace ends besides.
+    value (T·N + N + K,): V of every row, of the N observations after the last rows, and of the K last observations of
+    truncated episodes, which followed the flat rows final_at (K,). rew (T, N); terminated, cut (T, N) bool: both end
+    the trace, `terminated` alone ends the value.
     """
     backend = backend or Backend()
     xp = backend.xp
     rew = _float("rew", rew, (None, None), xp)
     final_at = as_array("final_at", final_at, (None,), np.int64, xp)
     value = _float("value", value, (rew.size + rew.shape[1] + len(final_at),), xp, rew)
-    if backend.on_host and len(final_at):  # a look at a device's would wait for it
+    if backend.on_host and len(final_at):  # reading a device's would wait for it
         inside = final_at.min() >= 0 and final_at.max() < rew.size
         require(bool(inside), "final_at", f"rows from 0 to {rew.size - 1}", final_at.tolist())
     ends = as_array("terminated", terminated, rew.shape, bool, xp), as_array("cut", cut, rew.shape, bool, xp)

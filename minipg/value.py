@@ -1,4 +1,4 @@
-"""The critic V(s): its own network, its own flat vector, so it cannot leak into the policy's trust region."""
+"""The critic V(s): a separate network with a separate flat vector, so it cannot affect the policy's trust region."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ValueState(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """The critic after a fit, each epoch's mean squared error as it was met (E,), and 1 if all is finite (1,)."""
+    """The critic after a fit, each epoch's mean squared error before its steps (E,), and 1 if all is finite (1,)."""
 
     state: ValueState
     losses: Array
@@ -38,7 +38,7 @@ class ValueNetwork:
     mlp: MLP
 
     def init(self, rng: np.random.Generator, dtype: type = np.float32) -> ValueState:
-        """A fresh critic."""
+        """Initial parameters, and Adam before its first step."""
         theta = self.mlp.init(rng, dtype=dtype)
         xp = self.mlp.backend.xp
         return ValueState(theta, xp.zeros_like(theta), xp.zeros_like(theta), 0)
@@ -50,7 +50,7 @@ class ValueNetwork:
     def loss_and_gradient(self, theta: Array, obs: Array, target: Array, l2: float = 0.0) -> tuple[Any, Array]:
         """mean (V(s) − target)² + l2·‖θ‖², and its gradient in θ  (AC-1).
 
-        obs (B, O), target (B,) → a number, where the arrays are, and (P,).
+        theta (P,), obs (B, O), target (B,) → a number (on the device if the arrays are) and (P,).
         """
         xp = self.mlp.backend.xp
         theta = as_flat("theta", theta, self.mlp.layout.size, xp)
@@ -86,8 +86,9 @@ class ValueNetwork:
     ) -> Fit:
         """Minibatch Adam over epochs  (AC-1, AC-3).
 
-        obs (B, O), target (B,), order (E, B): the permutation of the rows in each epoch. With a `clip_range` V stays
-        that near to its `old` values (B,); gradients longer than `max_grad_norm` are shortened.
+        obs (B, O), target (B,), order (E, B): the permutation of the rows in each epoch. With a `clip_range`, V is
+        clipped to within that range of `old` (B,), as PPO clips its ratio. A gradient longer than `max_grad_norm` is
+        scaled to that norm.
         """
         dtype, backend = state.theta.dtype, self.mlp.backend
         xp = backend.xp
@@ -96,7 +97,7 @@ class ValueNetwork:
         old = as_array("old", xp.zeros_like(target) if old is None else old, target.shape, dtype, xp)
         order = as_array("order", order, (None, len(obs)), np.int64, namespace(order))
         inside = order.size > 0 and (not isinstance(order, np.ndarray) or (order.min() >= 0 and order.max() < len(obs)))
-        # one that was drawn on a device is not checked: to look at it would be to wait for it
+        # an order on a device is not checked: reading it would wait for the device
         require(bool(inside), "order", f"at least one epoch of rows from 0 to {len(obs) - 1}", order.shape)
         require(minibatch_size >= 1, "minibatch_size", "an integer ≥ 1", minibatch_size)
         rows, kernels = min(minibatch_size, len(obs)), backend.kernels("regression")
@@ -117,13 +118,13 @@ class ValueNetwork:
 
         def loss(theta: Array) -> tuple[float, Array]:
             value, gradient = self.loss_and_gradient(theta, obs64, target64, l2)
-            return float(to_host(value)), to_host(gradient)  # SciPy decides on the host
+            return float(to_host(value)), to_host(gradient)  # SciPy works on the host
 
         obs64, target64 = obs.astype(np.float64), target.astype(np.float64)
-        began = to_host(state.theta).astype(np.float64)
-        result = minimize(loss, began, jac=True, method="L-BFGS-B", options={"maxiter": iterations})
-        fitted, loss_there = map(
+        start = to_host(state.theta).astype(np.float64)
+        result = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": iterations})
+        fitted, loss_array = map(
             self.mlp.backend.to_device, (result.x.astype(state.theta.dtype), np.array([result.fun]))
         )
         finite = self.mlp.backend.xp.isfinite(fitted).all()[None]
-        return Fit(state._replace(theta=fitted), loss_there, finite)
+        return Fit(state._replace(theta=fitted), loss_array, finite)

@@ -1,4 +1,4 @@
-"""The algorithms, one file each, and the way back from a saved file to whichever it was."""
+"""The algorithms, one file each, and `load` for a saved agent of any of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:
-    """The agent in an agent file, whichever algorithm it is. Raises AgentFileError."""
+    """The agent in an agent file, of any algorithm. `options` as for `Agent.load`. Raises AgentFileError."""
     file = AgentFile.read(Path(path))
     if not isinstance(file.algorithm, str) or file.algorithm not in ALGORITHMS:
         raise AgentFileError(f"{path}: holds an agent of unknown algorithm {file.algorithm!r}")

@@ -43,9 +43,9 @@ class A2CConfig(AdvantageConfig):
     ent_coef: float = 0.0
     """Weight of the entropy bonus."""
     max_grad_norm: float = 0.5
-    """Longer gradients are shortened to this norm, policy's and critic's each."""
+    """A longer gradient is scaled to this norm, the policy's and the critic's each."""
     rms_decay: float = 0.99
-    """RMSProp's memory of squared gradients."""
+    """RMSProp's decay ρ of the squared gradients."""
     rms_epsilon: float = 1e-5
     """RMSProp's ε, under the root."""
 
@@ -63,9 +63,9 @@ class A2CState(NamedTuple):
 def update(
     policy: Policy, theta: Array, state: A2CState, samples: Samples, config: A2CConfig, progress: float = 0.0
 ) -> tuple[Array, A2CState, StepInfo]:
-    """One policy step: θ′, the new squares, metrics; θ and state themselves where they are not finite.
+    """One policy step: θ′, the new squares, metrics. If they are not finite, the given θ and state are returned.
 
-    theta (P,), `progress` the share of the run that is over.
+    theta (P,); `progress`, from 0 to 1, is the share of the run that has passed.
     """
     backend, kernels = policy.backend, policy.backend.kernels("actor_critic")
     new, second, stats = theta.copy(), state.second.copy(), backend.xp.empty(3)
@@ -84,7 +84,10 @@ def update(
 def critic_step(
     critic: ValueNetwork, state: ValueState, samples: Samples, config: A2CConfig, progress: float = 0.0
 ) -> CriticFit:
-    """One RMSProp step down the squared error  (AC-1): the new state, or the old if not finite, and the loss before."""
+    """One RMSProp step down the squared error  (AC-1): the new state and the loss before.
+
+    If it is not finite, the given state is returned.
+    """
     backend, kernels = critic.mlp.backend, critic.mlp.backend.kernels("actor_critic")
     theta, second, stats = state.theta.copy(), state.second.copy(), backend.xp.empty(2)
     work = backend.xp.empty(kernels.work_size(critic.mlp.sizes, len(theta), len(samples.ret)), theta.dtype)

@@ -1,4 +1,4 @@
-"""From a Batch to the rows of an update."""
+"""From a Batch to the rows of an update: advantages and critic targets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minipg.rollout import Batch
 from minipg.runtime.backend import Backend, choose, to_host
 from minipg.value import ValueNetwork
 
-ROWS = 512  # of a thread: with fewer, to hand them to a second one takes longer than the work
+ROWS = 512  # rows of a thread: with fewer, a second thread costs more than it saves
 
 
 class Samples(NamedTuple):
@@ -35,8 +35,8 @@ class Samples(NamedTuple):
 def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma: float, gae_lambda: float) -> Samples:
     """GAE over the batch  (PG-12), then time and environments flattened into rows and invalid ones dropped.
 
-    A truncated step is bootstrapped from V of the observation that ended the episode, a terminated one from nothing.
-    A step whose successor was dropped counts as truncated: by V of the state in which that one was lost.
+    A truncated step is bootstrapped from V of the last observation of the episode, a terminated one from 0. If the next
+    step was dropped, the step counts as truncated, with V of the observation in which the environment was lost.
     """
     backend, rows, cut = critic.mlp.backend, batch.rew.size, batch.truncated
     xp, kernels, dtype = backend.xp, backend.kernels("advantages"), theta.dtype
@@ -64,7 +64,7 @@ def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma:
 
 
 def normalize(adv: Array, backend: Backend | None = None) -> Array:
-    """(Â − mean)/std. Advantages that are all equal carry no preference: they become zeros, not NaN.   (B,) → (B,)."""
+    """(Â − mean)/std. Advantages that are all equal become zeros, not NaN.   (B,) → (B,)."""
     backend = backend or Backend()
     out: Array = backend.xp.empty_like(adv)
     backend.kernels("advantages").normalize(adv, out)
@@ -72,14 +72,14 @@ def normalize(adv: Array, backend: Backend | None = None) -> Array:
 
 
 def rescale(weight: Array) -> Array:
-    """weight/√(mean weight²), 0 where all are: the size of a normalised one, the sign its own.   (B,) → (B,)."""
+    """weight/√(mean weight²): scaled like `normalize`, but not centred. All zeros stay zeros.   (B,) → (B,)."""
     xp = namespace(weight)
     size = xp.sqrt(xp.square(weight.astype(np.float64)).mean()).astype(weight.dtype)
     return weight / choose(size == 0, weight.dtype.type(math.inf), size)
 
 
 def explained_variance(value: Array, ret: Array, backend: Backend | None = None) -> float:
-    """1 − Var(ret − V)/Var(ret): 1 is a perfect critic, 0 no better than a constant; NaN where ret is constant."""
+    """1 − Var(ret − V)/Var(ret): 1 is a perfect critic, 0 a constant one; NaN if ret is constant.   (B,) each."""
     backend = backend or Backend()
     out: Array = backend.xp.empty(1)
     backend.kernels("advantages").explained_variance(value, ret, out)

@@ -1,7 +1,7 @@
-"""What people call: an agent with its environments and parameters, `learn`, `predict`, `save` and `load`.
+"""An agent: its environments and parameters, `learn`, `predict`, `save` and `load`.
 
-An algorithm's file supplies its name, its config, `_update(batch, progress)` and, if it has any, the state that one
-update leaves for the next (`_initial_state`). The loop is in learning.py, the file format in agent_file.py.
+An algorithm's file defines its name, its config, `_update(batch, progress)`, and `_initial_state` if it keeps state
+between updates. The loop is in learning.py, the file format in agent_file.py.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from minipg.value import ValueNetwork, ValueState
 
 ConfigT = TypeVar("ConfigT", bound=Any)
 A = TypeVar("A", bound="Agent[Any]")
-RECENT = 100  # episodes of which `mean_return` is the mean
+RECENT = 100  # episodes in `mean_return`
 
 
 class Agent(Generic[ConfigT]):
     """An agent that learns on a Gymnasium environment.
 
-    env: an id, a `gymnasium.Env`, or a `VectorEnv`. `preset` names the settings to start from (by default those of the
-    environment's id), keyword arguments change single fields of them, and `config` replaces them all. The same seed
-    gives the same bits, whatever the number of `threads`.
+    env: an id, a `gymnasium.Env`, or a `VectorEnv`. `preset` names the settings to start from (default: the preset of
+    the environment's id). Keyword arguments change single settings; `config` replaces all of them. The same seed gives
+    the same bits with any number of `threads`.
     """
 
     name: ClassVar[str]
@@ -96,17 +96,17 @@ class Agent(Generic[ConfigT]):
 
     @property
     def policy(self) -> PolicyAt:
-        """The current policy: `policy.theta` is the flat parameter vector, `policy.model` what it parametrises."""
+        """The current policy: `policy.model`, and its flat parameter vector `policy.theta`."""
         return PolicyAt(self.actor, self.theta)
 
     @property
     def recent_episodes(self) -> int:
-        """How many episodes `mean_return` is the mean of: 100, or as many as have ended so far."""
+        """The number of episodes in `mean_return`: 100, or fewer if fewer have ended."""
         return len(self._recent)
 
     @property
     def mid_episode(self) -> bool:
-        """Whether the next update continues the episodes of the last one, rather than starting new ones."""
+        """True if the next update continues the current episodes, False if it resets the environments."""
         return self._collector is not None
 
     def _initial_state(self) -> Any:
@@ -114,14 +114,14 @@ class Agent(Generic[ConfigT]):
         return ()
 
     def _collect(self, collector: Collector) -> Batch:
-        """The experience of one update."""
+        """The batch of one update."""
         return collector.collect(self.theta, self.config.n_steps)
 
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
-        """Learn from one batch: set the new parameters, all at once, and return the outcome.
+        """Learn from one batch: set the new parameters at the end, and return the outcome.
 
-        `progress` is the share of the run's steps that had been taken before this batch. `measure`: a row of metrics
-        will be made, so what is costly to measure is wanted.
+        `progress` is the share of the run's steps taken before this batch. With `measure`, a row of metrics follows, so
+        costly metrics are computed too.
         """
         raise NotImplementedError
 
@@ -139,8 +139,8 @@ class Agent(Generic[ConfigT]):
         Schedules run from the agent's first step to the end of this call, or to its step `of`: in a loop of
         `agent.learn(1000, of=60_000)` a linear schedule reaches 0 once, at 60 000 steps.
 
-        `on_update(agent, row)` gets the metrics after every update, or after each `every` updates; if it returns
-        False, learning ends. `progress`: None shows a bar on a terminal only, True plain lines elsewhere too, False
+        `on_update(agent, row)` gets the metrics after every `every` updates; if it returns False, learning
+        ends. `progress`: None shows a bar on a terminal only, True plain lines elsewhere too, False
         nothing.
         """
         require(total_steps >= 1, "total_steps", "an integer ≥ 1", total_steps)
@@ -149,7 +149,7 @@ class Agent(Generic[ConfigT]):
         learning.learn(self, self.steps + total_steps, of, on_update, every, progress)
         return self
 
-    def _new_collector(self, place: dict[str, Array] | None = None) -> Collector:
+    def _new_collector(self, state: dict[str, Array] | None = None) -> Collector:
         return Collector(
             self.envs,
             self.actor,
@@ -157,11 +157,11 @@ class Agent(Generic[ConfigT]):
             rng=self.streams.acting,
             normalizer=self.normalizer,
             scaler=self.scaler,
-            place=place,
+            state=state,
         )
 
     def predict(self, obs: Any, deterministic: bool = False) -> tuple[Any, None]:
-        """The action for one observation, or for a batch of them: `(action, None)`, as the environment takes it."""
+        """(action, None): the action for one observation, or for a batch of them, in the form of the action space."""
         rows, single = self.observations.read(obs)
         rows = self.backend.to_device(np.array(rows, self.theta.dtype))
         if self.normalizer is not None:
@@ -177,44 +177,44 @@ class Agent(Generic[ConfigT]):
         return (act[0] if single else act), None
 
     def save(self, path: str | Path, notes: dict[str, Any] | None = None) -> None:
-        """The whole state → one npz file, written whole or not at all; `notes` (JSON) are kept in it.
+        """Write the whole state to one npz file, completely or not at all; `notes` (JSON) are stored in it.
 
-        Parameters, critic, the algorithm's own state, statistics, counters, random streams, config; and the state of
-        the environments if they can save it (compiled ones can): then learning continues from the file as it would
-        have without one. Other environments start new episodes.
+        It holds parameters, critic, the algorithm's state, statistics, counters, random streams and config. It also
+        holds the state of the environments if they can save it, as compiled ones can: then learning continues from the
+        file with the same bits. Other environments start new episodes.
         """
         arrays, meta = self.whole_state()
         save_arrays(Path(path), arrays, {**meta, "notes": notes or {}})
 
     def whole_state(self) -> AgentState:
-        """What `save` writes. Learning afterwards does not change it."""
+        """A copy of what `save` writes."""
         return agent_state(self)
 
     @classmethod
     def load(cls: type[A], path: str | Path, env: Any = None, **options: Any) -> A:
-        """The agent that `save` wrote, on the environment it was trained on or on `env`.
+        """The agent that `save` wrote, on the environment it was trained on, or on `env`.
 
-        On another environment than it was trained on, and on any instance, new episodes start.
+        `options` are backend and threads. On another environment, or on an instance of one, new episodes start.
         Raises AgentFileError for a file that is damaged, of another algorithm, or made for other shapes.
         """
         return cls.of_file(AgentFile.read(Path(path)), env, **options)
 
     @classmethod
     def of_file(cls: type[A], file: AgentFile, env: Any = None, **options: Any) -> A:
-        """`load`, of a file that has been read."""
+        """`load` from a file that has been read already."""
         if file.algorithm != cls.name:
             raise AgentFileError(f"{file.path}: holds a {file.algorithm} agent, expected {cls.name}")
         config, trained_on, seed, steps, updates = file.description(cls.Config)
         if env is not None and not isinstance(env, str):
             config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1), vec="auto")
-        if config.vec == "device" and options.get("backend") != "cupy":  # its parameters need no GPU
+        if config.vec == "device" and options.get("backend") != "cupy":  # the parameters need no GPU
             config = dataclasses.replace(config, vec="auto")
         if env is None:
             file.require_known_module(trained_on)
         file.require_room(config.hidden)
         agent = cls(trained_on if env is None else env, seed=seed, config=config, **options)
         agent.steps, agent.updates = steps, updates
-        restore(agent, file, in_place=env is None or env == trained_on)
+        restore(agent, file, continues=env is None or env == trained_on)
         return agent
 
 

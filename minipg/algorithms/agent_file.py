@@ -1,4 +1,4 @@
-"""An agent's file: arrays and a description, each checked before it is used."""
+"""The file of an agent: arrays and a description, all checked before use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILE_FORMAT = 2
 
 
 class Streams(NamedTuple):
-    """The agent's random numbers: a stream for each use, so that no use shifts another's numbers."""
+    """The agent's random generators, one for each use, so that the uses do not affect each other."""
 
     acting: np.random.Generator
     shuffling: np.random.Generator
@@ -32,32 +32,32 @@ class Streams(NamedTuple):
 
 
 def unknown_module(env: str) -> str | None:
-    """The module that making this environment would import and so run; None where it names none, or one in use."""
+    """The module that making this environment would import and execute; None if there is none or it is loaded."""
     module, colon, _ = env.partition(":")
     return module if colon and module not in sys.modules else None
 
 
 def words_of(stream: np.random.Generator) -> Array:
-    """The place of a stream → (6,) uint64: PCG64's four words, and the half of a word that it may hold back."""
-    place = stream.bit_generator.state
-    return np.append(stream_of(stream), np.array([place["has_uint32"], place["uinteger"]], np.uint64))
+    """The state of a generator → (6,) uint64: PCG64's four words, has_uint32 and uinteger."""
+    state = stream.bit_generator.state
+    return np.append(stream_of(stream), np.array([state["has_uint32"], state["uinteger"]], np.uint64))
 
 
 def set_stream(stream: np.random.Generator, words: Array) -> None:
-    """The inverse of `words_of`, in place. Raises OverflowError for words that no stream has."""
-    place = generator_of(words[:4]).bit_generator.state
-    stream.bit_generator.state = {**place, "has_uint32": int(words[4]), "uinteger": int(words[5])}
+    """The inverse of `words_of`, in place. Raises OverflowError for words that no generator has."""
+    state = generator_of(words[:4]).bit_generator.state
+    stream.bit_generator.state = {**state, "has_uint32": int(words[4]), "uinteger": int(words[5])}
 
 
 class AgentState(NamedTuple):
-    """All that an agent is, between two updates: arrays by name, and a description (JSON)."""
+    """The whole state of an agent between two updates: arrays by name, and a description (JSON)."""
 
     arrays: dict[str, Array]
     meta: dict[str, Any]
 
 
 class Description(NamedTuple):
-    """What a file says of its agent besides the arrays."""
+    """The settings, environment id, seed and counters in a file."""
 
     config: Any
     env: str
@@ -67,7 +67,7 @@ class Description(NamedTuple):
 
 
 class AgentFile(NamedTuple):
-    """What was read from `path`. Every method raises AgentFileError for what cannot be."""
+    """The content of the file at `path`. Every method raises AgentFileError for invalid content."""
 
     path: Path
     arrays: dict[str, Array]
@@ -75,7 +75,7 @@ class AgentFile(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> AgentFile:
-        """The file of an agent, of whichever algorithm."""
+        """Read the file of an agent of any algorithm."""
         arrays, meta = load_arrays(path)
         if meta.get("format") != FILE_FORMAT:
             raise AgentFileError(f"{path}: file format {meta.get('format')!r}, this version reads {FILE_FORMAT}")
@@ -83,11 +83,11 @@ class AgentFile(NamedTuple):
 
     @property
     def algorithm(self) -> Any:
-        """What the file calls its agent's algorithm; it may be anything."""
+        """The algorithm's name in the file, not checked."""
         return self.meta.get("algorithm")
 
     def description(self, config: type[Any]) -> Description:
-        """Settings and counters."""
+        """Settings and counters.   config: the algorithm's config class."""
         meta = self.meta
         try:
             seed, steps, updates = int(meta["seed"]), int(meta["steps"]), int(meta["updates"])
@@ -99,7 +99,7 @@ class AgentFile(NamedTuple):
             raise AgentFileError(f"{self.path}: damaged description ({error})") from error
 
     def require_known_module(self, env: str) -> None:
-        """Refuse the id of an environment that is in an `unknown_module`."""
+        """Raise unless the module of the environment is loaded already: nothing in a file is executed."""
         if (module := unknown_module(env)) is not None:
             raise AgentFileError(
                 f"{self.path}: its environment is {env}, and nothing in a file is executed; if you trust the module "
@@ -107,15 +107,15 @@ class AgentFile(NamedTuple):
             )
 
     def require_room(self, hidden: tuple[int, ...]) -> None:
-        """Refuse a description of a network that the file's parameters cannot fill, before one is made."""
-        # a bias for each unit, and the weights between hidden layers; those of the ends need the environment
+        """Raise if the file has fewer parameters than hidden layers of these widths need, before they are allocated."""
+        # the hidden layers' biases and the weights between them; the first and last layer depend on the environment
         needed, there = sum(hidden) + sum(n * m for n, m in pairwise(hidden)), self._named("theta").size
         if needed > there:
             what = f"hidden layers {hidden} have at least {needed} parameters, the file {there}"
             raise AgentFileError(f"{self.path}: theta: {what}")
 
     def array(self, name: str, like: Array, env: str) -> Array:
-        """The array of that name, of the shape and dtype that an agent on `env` has, its numbers finite."""
+        """The array `name`. Raises unless it is finite and has the shape and dtype of `like`, an agent's on `env`."""
         array = self._named(name)
         if array.shape != like.shape or array.dtype != like.dtype:
             raise AgentFileError(
@@ -128,7 +128,7 @@ class AgentFile(NamedTuple):
         return array
 
     def rows(self, name: str, width: int, most: int) -> Array:
-        """The array (K, width) of that name, K ≤ `most`."""
+        """The array `name`. Raises unless it is finite float64 of shape (K, width) with K ≤ `most`."""
         array = self._named(name)
         if array.ndim != 2 or array.shape[1] != width or len(array) > most or array.dtype != np.float64:
             raise AgentFileError(
@@ -139,7 +139,7 @@ class AgentFile(NamedTuple):
         return array
 
     def part(self, prefix: str) -> dict[str, Array]:
-        """The arrays called `prefix`.something, by that something."""
+        """The arrays named `prefix`.NAME, by NAME."""
         return {name[len(prefix) + 1 :]: array for name, array in self.arrays.items() if name.startswith(f"{prefix}.")}
 
     def _named(self, name: str) -> Array:
@@ -153,12 +153,12 @@ class AgentFile(NamedTuple):
 
 
 def agent_state(agent: Agent[Any]) -> AgentState:
-    """A copy of all that an agent is."""
+    """A copy of the agent's whole state."""
     arrays = {f"{part}.{k}": v for part, fields in _parts(agent).items() for k, v in fields.items()}
     arrays |= {f"stream.{name}": words_of(stream) for name, stream in agent.streams._asdict().items()}
     arrays["recent"] = np.array(agent._recent, np.float64).reshape(-1, 2)
     if agent._collector is not None:
-        arrays |= {f"place.{name}": array for name, array in agent._collector.place().items()}
+        arrays |= {f"place.{name}": array for name, array in agent._collector.state().items()}
     meta = {
         "format": FILE_FORMAT,
         "algorithm": agent.name,
@@ -171,8 +171,8 @@ def agent_state(agent: Agent[Any]) -> AgentState:
     return AgentState({"theta": to_host(agent.theta), **arrays}, meta)
 
 
-def restore(agent: Agent[Any], file: AgentFile, in_place: bool) -> None:
-    """Give the agent the file's arrays; `in_place`: also the state of its environments, if the file has it."""
+def restore(agent: Agent[Any], file: AgentFile, continues: bool) -> None:
+    """Set the agent's arrays from the file, and with `continues` the state of its environments, if the file has it."""
     found = {
         part: {name: file.array(f"{part}.{name}", like, agent.env_id) for name, like in fields.items()}
         for part, fields in _parts(agent).items()
@@ -190,15 +190,15 @@ def restore(agent: Agent[Any], file: AgentFile, in_place: bool) -> None:
         for name, stream in agent.streams._asdict().items():
             set_stream(stream, file.array(f"stream.{name}", words_of(stream), agent.env_id))
         place = file.part("place")
-        # environments of the device and of the host have different states: neither takes that of the other
-        if in_place and place and ("env.episode" in place) == hasattr(agent.envs, "tally"):
+        # environments on the device and on the host have different states
+        if continues and place and ("env.episode" in place) == hasattr(agent.envs, "tally"):
             agent._collector = agent._new_collector(place)
     except (ShapeError, OverflowError) as error:
         raise AgentFileError(f"{file.path}: {error}") from error
 
 
 def _parts(agent: Agent[Any]) -> dict[str, dict[str, Array]]:
-    """The arrays that learning changes, besides θ, on the host: of critic, algorithm, and statistics."""
+    """The arrays that learning changes, without θ, on the host: of the critic, the algorithm and the statistics."""
     tuples = {"value": agent.value, "state": agent.state or None}
     parts = {k: {n: np.asarray(to_host(v)) for n, v in t._asdict().items()} for k, t in tuples.items() if t is not None}
     statistics = {"obs": agent.normalizer, "reward": agent.scaler}

@@ -1,4 +1,4 @@
-"""The settings that algorithms share, and what every setting may be."""
+"""The settings that algorithms share, and the allowed values of every setting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _among(*names: str) -> tuple[Callable[[Any], bool], str]:
     return lambda x: x in names, " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-# what a field of this name has to be, in every config
+# field name → (test, the allowed values in words), in every config
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("n_steps", "episodes", "n_epochs", "minibatch_size", "cg_iters", "backtrack_iters",
@@ -56,25 +56,25 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class AgentConfig:
-    """The settings that every agent has: how much it collects, how it discounts, and its networks."""
+    """The settings of every agent: environments, discount, networks and normalisation."""
 
     num_envs: int = 8
     """Environments stepped side by side."""
     vec: str = "auto"
-    """How they are stepped: auto (compiled where there is a kernel, on the device with backend cupy), compiled, device,
+    """How they are stepped: auto (compiled if there is a kernel, on the device with backend cupy), compiled, device,
     gymnasium, process or envpool."""
     env_timeout: float = 60.0
-    """Seconds after which an environment in a process that does not answer is begun anew, its episode dropped."""
+    """Seconds without an answer after which an environment in a process is restarted and its episode dropped."""
     n_steps: int = 256
     """Steps of each environment per update."""
     gamma: float = 0.99
     """Discount γ."""
     hidden: tuple[int, ...] = (64, 64)
-    """Widths of the hidden layers, of policy and critic alike."""
+    """Widths of the hidden layers of the policy and of the critic."""
     activation: str = "tanh"
     """Of the hidden layers: tanh or relu."""
     log_std_init: float = 0.0
-    """First log σ of a Gaussian policy."""
+    """Initial log σ of a Gaussian policy."""
     state_dependent_std: bool = False
     """Let the network give log σ as well; otherwise it is the same in every state. Box actions only."""
     squash: bool = False
@@ -88,7 +88,7 @@ class AgentConfig:
         if isinstance(self.hidden, list):
             object.__setattr__(self, "hidden", tuple(self.hidden))
         require_types(self)
-        for field in dataclasses.fields(self):  # one type for each setting: kernels are compiled once, files are JSON
+        for field in dataclasses.fields(self):  # one type for each setting, so that kernels are compiled once
             value = getattr(self, field.name)
             kind = {"int": int, "float": float, "bool": bool}.get(str(field.type))
             if kind is not None:
@@ -137,4 +137,4 @@ class CriticConfig(AgentConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ActorCriticConfig(AdvantageConfig, CriticConfig):
-    """Advantages, and the critic behind them."""
+    """The settings of advantages and of the critic."""

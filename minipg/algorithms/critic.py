@@ -15,7 +15,7 @@ from minipg.value import ValueNetwork, ValueState
 
 
 class CriticFit(NamedTuple):
-    """The critic after a fit, the last epoch's loss, and ok or what went wrong."""
+    """The critic after a fit, the last epoch's loss, and `ok` or the failure."""
 
     value: ValueState
     loss: float
@@ -33,9 +33,9 @@ def fit_critic(
     clip_range: float = math.inf,
     max_grad_norm: float = math.inf,
 ) -> CriticFit:
-    """Minibatch Adam in the random order of `key`, or L-BFGS  (AC-1). A fit that is not finite leaves the old state.
+    """Minibatch Adam in the random order of `key`, or L-BFGS  (AC-1). If it is not finite, the given state is returned.
 
-    `learning_rate` (the config's by default), `clip_range` and `max_grad_norm` are of the Adam fit.
+    `learning_rate` (default: the config's), `clip_range` and `max_grad_norm` apply to Adam only.
     """
     if config.vf_epochs == 0:
         return CriticFit(state, math.nan, "ok")
@@ -56,14 +56,14 @@ def fit_critic(
 
 
 class Outcome(NamedTuple):
-    """What one update did: the metrics of its policy and of its critic, and the rows that it was made of."""
+    """The metrics of one update, of the policy and of the critic, and its rows."""
 
     info: Any
     fit: CriticFit | None = None
     samples: Samples | None = None
 
     def metrics(self, backend: Backend) -> dict[str, Any]:
-        """One row of metrics. `status` names whatever went wrong."""
+        """One row of metrics. `status` is ok, or the failures of policy and critic."""
         row: dict[str, Any] = self.info._asdict()
         if self.fit is None or self.samples is None:
             return row

@@ -1,10 +1,10 @@
-"""The trust region in its penalty form, with a dual variable  (TR-12).
+"""The trust region as a penalty with a dual variable  (TR-12).
 
-    θ ← argmax  L(θ) − λ (KL(θ) − δ)          a pass of minibatch Adam at a time
+    θ ← argmax  L(θ) − λ (KL(θ) − δ)          by one pass of minibatch Adam
     λ ← max(0, λ + α (KL(θ) − δ))             after every pass
 
-A KL beyond δ raises the penalty of the next pass, a smaller one lowers it. No second derivative and no line search is
-needed; the constraint holds on average, not at every step.
+A KL above δ raises λ, a KL below δ lowers it. No Fisher matrix and no line search is needed. The constraint holds on
+average, not after every step.
 """
 
 from __future__ import annotations
@@ -70,16 +70,16 @@ def next_multiplier(multiplier: float, kl: float, max_kl: float, rate: float) ->
 
 
 def new_dual(theta: Array, config: DualConfig) -> DualState:
-    """Before the first update."""
+    """The state before the first update."""
     return DualState(*new_adam(theta), config.dual_init)
 
 
 def dual_update(
     policy: Policy, theta: Array, state: DualState, samples: Samples, config: DualConfig, order: Array
 ) -> tuple[Array, DualState, DualInfo]:
-    """One batch's passes over θ and λ: θ′, the new state, metrics; θ and state themselves where they are not finite.
+    """All passes over a batch: θ′, the new state, metrics. If they are not finite, the given θ and state are returned.
 
-    theta (P,), order (E, B) the rows as each pass visits them.
+    theta (P,), order (E, B): the permutation of the rows in each pass.
     """
     adv = normalize(samples.adv, policy.backend) if config.normalize_advantage else samples.adv
     acted = samples.acted._replace(adv=adv)

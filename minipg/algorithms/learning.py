@@ -1,4 +1,4 @@
-"""The loop: rollout, update, metrics, until enough steps are taken."""
+"""The training loop: rollout, update, metrics, until enough steps have been taken."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from minipg.algorithms.agent import Agent
 
 _ADVICE = "Ctrl-C, twice, ends the run, or kill -9 where it does not: the last checkpoint is kept"
-_REDRAW = 0.1  # seconds between two pictures of the progress bar
+_REDRAW = 0.1  # seconds between two updates of the progress bar
 
 
 def learn(
@@ -33,31 +33,31 @@ def learn(
     every: int,
     progress: bool | Progress | None,
 ) -> None:
-    """Update the agent until it has taken `until` steps; schedules end at step `of`. See Agent.learn."""
+    """Update the agent until it has taken `until` steps in all; schedules end at step `of`. See Agent.learn."""
     if of is None and agent.updates and "linear" in vars(agent.config).values():
         share = agent.steps / until
         warnings.warn(f"linear schedules had ended and start again at {share:.0%} of a run of {until} steps: "
                       "learn(steps, of=all_steps) lets them run once", stacklevel=3)  # fmt: skip
-    with _shown(progress, f"{agent.name} {agent.env_id}", until) as display:
-        shown = display if isinstance(display, Progress) else None
-        say = shown.say if shown else lambda line: None
+    with _display(progress, f"{agent.name} {agent.env_id}", until) as display:
+        bar = display if isinstance(display, Progress) else None
+        say = bar.say if bar else lambda line: None
         with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
-            began, first, drawn, counts = working_time(), agent.steps, 0.0, Counts()
+            start, first_step, drawn, counts = working_time(), agent.steps, 0.0, Counts()
             per_update = agent.config.num_envs * agent.config.n_steps
             while agent.steps < until:
                 last = agent.steps + per_update >= until
                 due = on_update is not None and (last or (agent.updates + 1) % every == 0)
-                draws = shown is not None and (last or working_time() - drawn > _REDRAW)
+                draws = bar is not None and (last or working_time() - drawn > _REDRAW)
                 outcome, new = one_update(agent, of or until, measure=due or draws)
                 counts = counts + new if any(new) else counts
                 if not (due or draws):
                     continue
                 now = working_time()
                 row = metrics(agent, outcome, counts)
-                seconds = max(now - began, 1e-9)
-                row |= {"seconds": seconds, "steps_per_second": (agent.steps - first) / seconds}
-                if shown:
-                    shown.update(row)
+                seconds = max(now - start, 1e-9)
+                row |= {"seconds": seconds, "steps_per_second": (agent.steps - first_step) / seconds}
+                if bar:
+                    bar.update(row)
                     drawn = now
                 if due:
                     counts = Counts()
@@ -66,7 +66,7 @@ def learn(
 
 
 class Counts(NamedTuple):
-    """Episodes that ended, the sum of their returns, and steps that were lost, since the last row of metrics."""
+    """Since the last row of metrics: episodes that ended, the sum of their returns, and dropped steps."""
 
     episodes: int = 0
     returns: float = 0.0
@@ -77,11 +77,11 @@ class Counts(NamedTuple):
 
 
 def one_update(agent: Agent[Any], horizon: int, measure: bool = True) -> tuple[Outcome, Counts]:
-    """A rollout and what is learned from it. A rollout that is interrupted is dropped: the next one resets."""
+    """One rollout and one update. An interrupted rollout is discarded, and the next one resets the environments."""
     collector, agent._collector = agent._collector or agent._new_collector(), None
     batch = agent._collect(collector)
     dropped = np.count_nonzero(batch.dropped)
-    while not np.count_nonzero(batch.valid):  # only resets, as a short rollout of few environments may be
+    while not np.count_nonzero(batch.valid):  # all steps were resets: possible in a short rollout
         batch = agent._collect(collector)
         dropped += np.count_nonzero(batch.dropped)
     agent._collector = collector
@@ -112,11 +112,11 @@ def metrics(agent: Agent[Any], outcome: Outcome, counts: Counts) -> dict[str, An
 
 
 def says_stop(answer: Any) -> bool:
-    """Whether a callback's answer ends learning: False does, and nothing else."""
+    """True if a callback's return value ends learning: only False does."""
     return isinstance(answer, bool | np.bool_) and not answer
 
 
-def _shown(progress: bool | Progress | None, title: str, total: int) -> AbstractContextManager[Any]:
+def _display(progress: bool | Progress | None, title: str, total: int) -> AbstractContextManager[Any]:
     if isinstance(progress, Progress):
         return progress
     if progress is False or (progress is None and not sys.stderr.isatty()):

@@ -1,4 +1,4 @@
-"""What TRPO and NPG share: the settings of a natural gradient, and the rows of its Fisher matrix."""
+"""Shared by TRPO and NPG: the settings of the natural gradient, and the rows of the Fisher matrix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minipg.runtime.backend import fetch
 
 @dataclass(frozen=True, kw_only=True)
 class NaturalConfig(ActorCriticConfig):
-    """The settings of a natural gradient, and of the KL that it is measured in."""
+    """The settings of a natural gradient step."""
 
     max_kl: float = 0.01
     """Trust-region radius δ: the mean KL(old‖new) of an update (npg), or its upper bound (trpo)."""
@@ -25,21 +25,21 @@ class NaturalConfig(ActorCriticConfig):
     cg_iters: int = 15
     """Conjugate-gradient iterations."""
     fisher_subsample: int = 1
-    """The Fisher product uses one row in k, chosen at random."""
+    """The Fisher product uses one row in so many, chosen at random."""
 
 
 def fisher_rows(policy: Policy, theta: Array, tape: PolicyTape, every: int) -> PolicyTape:
-    """The forward pass of one row in `every`.   theta (P,), tape of B rows."""
+    """The forward pass of B/every rows, chosen at random.   theta (P,), tape of B rows."""
     if every == 1:
         return tape
     obs = tape.mlp.obs
-    # a fixed random choice: a stride might meet some of the environments only
+    # a fixed random choice, because a stride might select only some of the environments
     chosen = np.random.default_rng(0).permutation(len(obs))[: max(1, len(obs) // every)]
     return policy.forward(theta, obs[policy.backend.to_device(chosen)])
 
 
 def why_no_step(g: Array, cg: CGResult) -> str:
-    """The status of an update that has no direction."""
+    """The status of an update without a step: the reason."""
     finite, nonzero = fetch(all_finite(g), g.any())
     if not finite:
         return "gradient not finite"

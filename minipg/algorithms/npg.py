@@ -1,7 +1,7 @@
 """The natural policy gradient (Kakade 2001): a step along x = F⁻¹g, without a line search.
 
 normalized    θ + √(2δ/xᵀF x) · x     as far as the quadratic model of the KL allows  (TR-6, TR-7)
-fixed         θ + α · x               the same multiple of x every time
+fixed         θ + α · x
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class NPGConfig(NaturalConfig):
     """Every setting of NPG."""
 
     step_rule: str = "normalized"
-    """How far to go along F⁻¹g: normalized (to the KL max_kl) or fixed (learning_rate times)."""
+    """The length of the step along F⁻¹g: normalized (to a KL of max_kl) or fixed (learning_rate times F⁻¹g)."""
     learning_rate: float = 0.1
     """α of a fixed step."""
 
@@ -50,7 +50,7 @@ class NPGInfo(NamedTuple):
 
 
 def update(policy: Policy, theta: Array, samples: Samples, config: NPGConfig) -> tuple[Array, NPGInfo]:
-    """One natural step: θ′ and its metrics. Where there is no finite step, θ itself."""
+    """One natural gradient step: θ′ and its metrics. If there is no finite step, θ′ is θ itself."""
     adv = normalize(samples.adv, policy.backend) if config.normalize_advantage else samples.adv
     tape = policy.forward(theta, samples.obs)
     g = policy_gradient(policy, theta, tape, samples.act, adv)  # PG-9

@@ -1,4 +1,4 @@
-"""Steps along a gradient and their schedules, as pure functions: what comes in is not changed."""
+"""Steps along a gradient, row orders and schedules, as pure functions: arguments are not changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def new_adam(theta: Array) -> AdamState:
 def adam_step(
     backend: Backend, theta: Array, state: AdamState, g: Array, learning_rate: float, max_grad_norm: float = math.inf
 ) -> tuple[Array, AdamState]:
-    """θ′ uphill along g  (AC-3), which is shortened to `max_grad_norm` first.   all (P,)."""
+    """One step of Adam uphill along g  (AC-3), clipped to norm `max_grad_norm`: θ′ and the new state.   all (P,)."""
     kernels, clipped = backend.kernels("optimizer"), backend.xp.empty_like(g)
     theta, first, second, step = theta.copy(), state.first.copy(), state.second.copy(), state.step + 1
     kernels.clip_global_norm(g, max_grad_norm, clipped)
@@ -41,26 +41,26 @@ def adam_step(
 
 
 def new_key(rng: np.random.Generator) -> np.uint64:
-    """The key of the next random order."""
+    """The key of the next random order, for `shuffled`."""
     return rng.integers(2**64, dtype=np.uint64)
 
 
 def shuffled(backend: Backend, key: np.uint64, epochs: int, rows: int) -> Array:
-    """(E, B) the rows as each epoch visits them, in the random order that belongs to the key."""
+    """(E, B) int64: a permutation of the rows for each epoch, determined by the key."""
     order: Array = backend.xp.empty((epochs, rows), np.int64)
     backend.kernels("shuffling").shuffle(key, backend.xp.arange(rows), order)
     return order
 
 
 def scheduled(schedule: str, progress: float) -> float:
-    """The factor of a setting after `progress` (0 to 1) of all steps: constant 1, or linear from 1 to 0."""
+    """The factor of a setting after a share `progress` of all steps: 1 if constant, from 1 to 0 if linear."""
     return max(1.0 - progress, 0.0) if schedule == "linear" else 1.0
 
 
 def all_finite(*arrays: Array) -> Any:
-    """Whether every number is finite, as a flag where the arrays are.
+    """True if every number is finite, on the device if the arrays are.
 
-    Running squares that have overflowed would never let a coordinate move again.
+    Checked for running squares too: after an overflow a coordinate would never change again.
     """
     xp, finite = namespace(arrays[0]), True
     for array in arrays:
@@ -69,13 +69,13 @@ def all_finite(*arrays: Array) -> Any:
 
 
 def norm(g: Array) -> Any:
-    """‖g‖ in float64, where g (P,) is."""
+    """‖g‖ in float64, on the device if g (P,) is."""
     g = g.astype(np.float64)
     return namespace(g).sqrt(g.dot(g))
 
 
 class StepInfo(NamedTuple):
-    """Metrics of one step along the policy gradient. `status` is ok, or why θ did not change."""
+    """Metrics of one step along the policy gradient. `status` is ok, or the reason why θ did not change."""
 
     status: str
     grad_norm: float
@@ -102,12 +102,12 @@ def policy_step(
     ent_coef: float,
     step: Callable[[Array], tuple[Array, S]],
 ) -> tuple[Array, S, StepInfo]:
-    """One `step`(g) along g = E[weight ∇log π + c ∇H]  (PG-9); θ and state themselves where it is not finite.
+    """One `step`(g) along g = E[weight ∇log π + c ∇H]  (PG-9). If it is not finite, θ and state are returned.
 
     theta (P,), obs (B, O), act (B, …), weight (B,) → θ′ (P,), the optimizer's new state, metrics.
     """
     g, entropy = gradient_and_entropy(policy, theta, obs, act, weight, ent_coef)
-    with np.errstate(over="ignore", invalid="ignore"):  # numbers that are not finite are looked for next
+    with np.errstate(over="ignore", invalid="ignore"):  # checked next
         new, after = step(g)
     length, finite, entropy = fetch(norm(g), all_finite(new, after.second), entropy)
     if not math.isfinite(length):

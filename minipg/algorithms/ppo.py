@@ -1,13 +1,13 @@
-"""Proximal policy optimisation (Schulman et al. 2017), in its four forms.
+"""Proximal policy optimisation (Schulman et al. 2017), with four objectives.
 
-The batch is used several times, a shuffled minibatch at a time, and every minibatch takes one Adam step uphill on
+An update makes several epochs over the batch. Every shuffled minibatch gives one Adam step uphill on
 
     unclipped     E[r Â]                              (PP-1)
     clip          E[min(r Â, clip(r, 1 ± ε) Â)]       (PP-2)
     kl            E[r Â] − β mean KL(π_old‖π_θ)       (PP-3)
-    adaptive-kl   the same, with β held to a target   (PP-4)
+    adaptive-kl   the same, with β adapted to a target   (PP-4)
 
-plus an entropy bonus. The critic is fitted beside it, on parameters of its own.
+plus an entropy bonus. The critic has separate parameters and is fitted at the same time.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ class PPOConfig(ActorCriticConfig):
     minibatch_size: int = 64
     """Rows of a minibatch; of the critic too, unless vf_minibatch_size is given."""
     clip_range: float = 0.2
-    """ε: beyond 1 ± ε a ratio has no gradient on the side that the advantage pulls to (clip)."""
+    """ε: a ratio above 1 + ε (for Â > 0) or below 1 − ε (for Â < 0) has no gradient (clip)."""
     clip_schedule: str = "constant"
     """Of the clip range: constant, or linear down to 0 over the run."""
     kl_coef: float = 1.0
     """β: the penalty on the KL (kl), or its first value (adaptive-kl)."""
     target_kl: float = math.inf
-    """Stop the epochs before a step once a minibatch's mean KL exceeds 1.5 times this; adaptive-kl aims β at it, by
-    default at 0.01."""
+    """Stop the epochs before a step if the minibatch's mean KL exceeds 1.5 times this. adaptive-kl adapts β to it; its
+    default is 0.01."""
     ent_coef: float = 0.0
     """Weight of the entropy bonus."""
     max_grad_norm: float = 0.5
-    """Longer gradients are shortened to this norm, policy's and critic's (adam) each."""
+    """A longer gradient is scaled to this norm, the policy's and the critic's (adam) each."""
     vf_clip_range: float = math.inf
     """How far V may move from its value before the update (adam)."""
     vf_minibatch_size: int = 64
@@ -71,7 +71,7 @@ class PPOConfig(ActorCriticConfig):
                 object.__setattr__(self, "target_kl", 0.01)
 
     def terms(self, beta: float, progress: float) -> SurrogateTerms:
-        """The weights of the objective's terms, with the penalty `beta` and after a share `progress` of the run."""
+        """The weights of the objective's terms, with penalty weight `beta`, after a share `progress` of the run."""
         clip_range = self.clip_range * scheduled(self.clip_schedule, progress)
         return SurrogateTerms(
             clip_range if self.objective == "clip" else math.inf,
@@ -90,7 +90,7 @@ class PPOState(NamedTuple):
 
 
 class PPOInfo(NamedTuple):
-    """Metrics of one policy update. `status` is ok, or why it ended early."""
+    """Metrics of one policy update. `status` is ok, `target KL` if it stopped early, or `step not finite`."""
 
     status: str
     kl: float
@@ -110,10 +110,10 @@ def update(
     progress: float = 0.0,
     measure: bool = True,
 ) -> tuple[Array, PPOState, PPOInfo]:
-    """All epochs of one batch: θ′, the new state, metrics; θ and state themselves where they are not finite.
+    """All epochs over one batch: θ′, the new state, metrics. If not finite, the given θ and state are returned.
 
-    theta (P,), order (E, B) the rows as each epoch visits them, `progress` the share of the run that is over.
-    Without `measure` the metrics' kl and entropy are NaN.
+    theta (P,), order (E, B): the permutation of the rows in each epoch, `progress`: the share of the run that has
+    passed. Without `measure` the metrics' kl and entropy are NaN.
     """
     adaptive, beta = config.objective == "adaptive-kl", state.beta
     found = ascend(
@@ -124,7 +124,7 @@ def update(
     )  # fmt: skip
     if not found.finite:
         return theta, state, PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
-    if adaptive and found.steps:  # an update without a step says nothing about β
+    if adaptive and found.steps:  # without a step the KL is no evidence about β
         beta = adapted_beta(beta, found.kl, config.target_kl)  # PP-4
     wanted = len(order) * -(-order.shape[1] // config.minibatch_size)
     status = "ok" if found.steps == wanted else "target KL"

@@ -1,4 +1,4 @@
-"""Compile an agent's kernels without its environments, so that another process can do it.
+"""Compile an agent's kernels without its environments, for use in another process.
 
 One update on made-up experience calls every kernel that the algorithm's update calls.
 """
@@ -19,7 +19,7 @@ _ROWS = 256
 
 
 def without_environments(agent: Agent[Any]) -> Agent[Any]:
-    """A copy of the agent that can be pickled. With one thread, it compiles the policy's side of an update first."""
+    """A copy of the agent that can be pickled. It has one thread, so the policy's kernels are compiled first."""
     twin = object.__new__(type(agent))
     parts = {name: part for name, part in vars(agent).items() if name not in _OF_ENVIRONMENTS}
     vars(twin).update(copy.deepcopy(parts, {id(agent.backend): Backend(agent.backend.name, 1)}))
@@ -27,7 +27,7 @@ def without_environments(agent: Agent[Any]) -> Agent[Any]:
 
 
 def compile_update(agent: Agent[Any]) -> None:
-    """One update of `without_environments`, on few rows of the types that a rollout's have."""
+    """Compile the kernels of an update: one update of `without_environments` on a few random rows."""
     agent._update(_made_up(agent), 0.0)
 
 

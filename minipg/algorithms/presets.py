@@ -1,4 +1,4 @@
-"""Settings that work, by algorithm and environment. A field that is not named keeps the config's own default."""
+"""Tuned settings by algorithm and environment. A field that is not named keeps the config's default."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from minipg.errors import unknown_name
 
 _NORMALIZED: dict[str, Any] = {"normalize_obs": True, "normalize_reward": True}
 _MUJOCO: dict[str, Any] = {**_NORMALIZED, "log_std_init": -0.5}
-# a random car seldom reaches the flag: with a wide σ its pushes are as hard as they may be
+# a random policy seldom reaches the goal; a wide σ makes most actions as large as allowed
 _PUSHING: dict[str, Any] = {**_NORMALIZED, "num_envs": 4, "n_steps": 512, "log_std_init": 2.0}
 
 _TRPO_MUJOCO: dict[str, Any] = {
     **_MUJOCO, "num_envs": 2, "n_steps": 1024, "gae_lambda": 0.95, "cg_iters": 25, "damping": 0.1, "vf_epochs": 20,
 }  # fmt: skip
-# what a balanced pendulum shows hardly varies: standardised by that, one that falls is far outside
+# a balanced pendulum's observations hardly vary: standardised by them, those of a fall are extreme
 _TRPO_PENDULUM: dict[str, Any] = {**_TRPO_MUJOCO, "normalize_obs": False, "num_envs": 4}
 _TRPO_WALKER: dict[str, Any] = {**_TRPO_MUJOCO, "num_envs": 4, "vf_epochs": 10}
 _CARTPOLE: dict[str, Any] = {
@@ -100,7 +100,7 @@ _REINFORCE_MUJOCO: dict[str, Any] = {
 _REINFORCE: dict[str, dict[str, Any]] = {
     "default": {},
     "mujoco": _REINFORCE_MUJOCO,
-    # while no episode reaches the height, all are equal and only noise is learnt: slowly, and entropy outweighs it
+    # until an episode reaches the goal all returns are equal and the gradient is noise: small steps, more entropy
     "Acrobot-v1": {"ent_coef": 0.1, "learning_rate": 3e-3},
     **{f"{name}-v5": _REINFORCE_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }
@@ -116,7 +116,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def preset_for(algorithm: str, env_id: str, preset: str | None = None) -> dict[str, Any]:
-    """The fields of a named preset, or of the environment's own, or of `default`. Raises UnknownNameError."""
+    """The fields of the named preset, else of the environment's, else of `default`. Raises UnknownNameError."""
     presets = PRESETS[algorithm]
     if preset is not None and preset not in presets:
         raise unknown_name("preset", preset, presets)

@@ -1,12 +1,12 @@
 """REINFORCE (Williams 1992): whole episodes, no bootstrap, one Adam step along E[∇log π(a|s) (weight − baseline)].
 
-The weight of every action of an episode is
+The weight of an action is one of
 
-    return           R(τ) = Σ_t γᵗ r_t, the same for all of them            (PG-5)
-    reward-to-go     G_t = r_t + γ G_{t+1}, what came after the action       (PG-7)
+    return           R(τ) = Σ_t γᵗ r_t, the same for all of an episode       (PG-5)
+    reward-to-go     G_t = r_t + γ G_{t+1}, the return after the action      (PG-7)
     discounted       γᵗ G_t, the unbiased gradient of the start value        (PG-9 for J₁)
 
-and the baseline 0, the mean weight of the batch, or V(s), which is γᵗ V(s) where G_t is discounted so too  (PG-6).
+and the baseline is 0, the mean weight of the batch, or V(s); for `discounted` it is γᵗ V(s)  (PG-6).
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class REINFORCEConfig(CriticConfig):
     episodes: int = 2
     """Whole episodes of each environment per update."""
     weight: str = "reward-to-go"
-    """Of an action: return, reward-to-go or discounted."""
+    """The weight of an action: return, reward-to-go or discounted."""
     baseline: str = "value"
-    """What is subtracted from the weight: none, average or value."""
+    """The baseline subtracted from the weight: none, average or value."""
     normalize_advantage: bool = True
     """Centre weight − baseline and divide by its standard deviation; with baseline none, scale it without centring."""
     learning_rate: float = 1e-2
@@ -48,7 +48,7 @@ class REINFORCEConfig(CriticConfig):
     ent_coef: float = 0.0
     """Weight of the entropy bonus."""
     max_grad_norm: float = math.inf
-    """A longer policy gradient is shortened to this norm."""
+    """A longer policy gradient is scaled to this norm."""
 
 
 def discounts(batch: Batch, gamma: float) -> Array:
@@ -61,9 +61,9 @@ def discounts(batch: Batch, gamma: float) -> Array:
 
 
 def weights(batch: Batch, gamma: float, kind: str, backend: Backend) -> tuple[Array, Array]:
-    """The weight of every action, and G_t, what a critic is to predict.   → (T, N), (T, N).
+    """The weight of every action, and G_t, the target of a critic.   → (T, N), (T, N).
 
-    Episodes are whole, so nothing is bootstrapped, and where one was cut short its return is what it got.
+    Episodes are whole, so nothing is bootstrapped; a truncated episode counts with the rewards it had.
     """
     xp, done = backend.xp, batch.terminated | batch.truncated
     G = discounted_returns(batch.rew, xp.zeros_like(batch.rew), done, xp.zeros_like(done), gamma, backend)
@@ -78,7 +78,7 @@ def weights(batch: Batch, gamma: float, kind: str, backend: Backend) -> tuple[Ar
 
 
 def samples_of(batch: Batch, critic: ValueNetwork, value_theta: Array, config: REINFORCEConfig) -> Samples:
-    """The valid rows: obs, act, weight − baseline, G, and V(s) where it is the baseline."""
+    """The valid rows: obs, act, weight − baseline as `adv`, G as `ret`, and V(s) if it is the baseline, else 0."""
     backend = critic.mlp.backend
     keep = backend.to_device(np.flatnonzero(batch.valid))
     flat = lambda array: array.reshape(batch.rew.size, *array.shape[2:])[keep]
@@ -94,7 +94,7 @@ def samples_of(batch: Batch, critic: ValueNetwork, value_theta: Array, config: R
 def update(
     policy: Policy, theta: Array, state: AdamState, samples: Samples, config: REINFORCEConfig
 ) -> tuple[Array, AdamState, StepInfo]:
-    """One policy step: θ′, Adam's state, metrics; θ and state themselves where they are not finite."""
+    """One policy step: θ′, Adam's state, metrics. If they are not finite, the given θ and state are returned."""
     weight = samples.adv
     if config.normalize_advantage:  # centring would be a baseline
         weight = rescale(weight) if config.baseline == "none" else normalize(weight, policy.backend)
@@ -103,7 +103,7 @@ def update(
 
 
 class REINFORCE(Agent[REINFORCEConfig]):
-    """REINFORCE on a Gymnasium environment whose episodes end; `n_steps` is how many steps are taken at a time.
+    """REINFORCE on a Gymnasium environment whose episodes end; `n_steps` is the length of one rollout.
 
     agent = REINFORCE("CartPole-v1", seed=0)
     agent.learn(total_steps=500_000)

@@ -1,4 +1,4 @@
-"""Several epochs of minibatch Adam on a clipped or penalised surrogate: what PPO and TRPO's dual form share."""
+"""Several epochs of minibatch Adam on a clipped or penalised surrogate, for PPO and TRPO's dual form."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from minipg.runtime.backend import to_host
 
 
 class Ascent(NamedTuple):
-    """θ′ (P,), Adam's state, and what the epochs met."""
+    """The result of `ascend`: θ′ (P,), Adam's state, and metrics."""
 
     theta: Array
     adam: AdamState
     steps: int
-    """Adam steps that were taken."""
+    """Adam steps taken."""
     clip_fraction: float
-    """The mean share of ratios beyond the clip range."""
+    """The mean share of ratios outside 1 ± ε."""
     surrogate: float
     """Mean r Â of θ′ on all rows  (IS-3), NaN if not measured."""
     kl: float
@@ -30,7 +30,7 @@ class Ascent(NamedTuple):
     entropy: float
     """Mean entropy of θ′ on all rows  (DI-7), NaN if not measured."""
     finite: bool
-    """Whether θ′ and Adam's moments are."""
+    """True if θ′ and Adam's moments are finite."""
 
 
 def ascend(
@@ -50,9 +50,9 @@ def ascend(
 ) -> Ascent:
     """Adam uphill on mean [min(r Â, clip(r) Â) − β KL(old‖θ) + c H]  (PP-1, PP-2, PP-3, AC-3), minibatch by minibatch.
 
-    theta (P,), acted: B rows, order (E, B) the rows as the epochs visit them. With `normalize`, Â is normalised first.
-    The epochs end before a step where a minibatch's mean KL(old‖θ) exceeds `max_kl`. To `measure` θ′ costs a forward
-    pass of all rows. What comes in is not changed.
+    theta (P,), acted: B rows, order (E, B): the permutation of the rows in each epoch. `normalize`: Â is normalised
+    first. The epochs stop before a step if the minibatch's mean KL(old‖θ) exceeds `max_kl`. `measure` costs a forward
+    pass of all rows. The arguments are not changed.
     """
     backend, rows, size = policy.backend, order.shape[1], min(minibatch_size, order.shape[1])
     xp, kernels = backend.xp, backend.kernels("surrogate_epochs")
@@ -60,7 +60,7 @@ def ascend(
     act = xp.empty((size, *acted.act.shape[1:]), acted.act.dtype)
     work = xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), rows, size), theta.dtype)
     epochs = Epochs(size, Adam(float(learning_rate)), float(max_grad_norm))
-    with np.errstate(over="ignore"):  # `finite` says so
+    with np.errstate(over="ignore"):  # `finite` reports it
         kernels.ascend(
             policy.spec, acted, _floats(terms), normalize, epochs, float(max_kl), measure,
             backend.to_device(order), adam.step, theta, first, second, stats, act, work,
@@ -70,7 +70,7 @@ def ascend(
 
 
 class SurrogateGradient(NamedTuple):
-    """∇ (P,), the mean KL(old‖θ), and the share of ratios beyond the clip range."""
+    """∇L (P,), the mean KL(old‖θ), and the share of ratios outside 1 ± ε."""
 
     gradient: Array
     kl: float
@@ -80,7 +80,7 @@ class SurrogateGradient(NamedTuple):
 def surrogate_gradient(
     policy: Policy, theta: Array, acted: Acted, terms: SurrogateTerms, rows: Array
 ) -> SurrogateGradient:
-    """The gradient of the same objective in θ, over some rows  (PP-1, PP-2, PP-3).   theta (P,), rows (M,)."""
+    """The gradient in θ of the objective of `ascend` on the `rows` (M,)  (PP-1, PP-2, PP-3).   theta (P,)."""
     backend, xp = policy.backend, policy.backend.xp
     kernels, grad, means = backend.kernels("surrogate_epochs"), xp.empty_like(theta), xp.empty(2)
     logp_old = policy.distribution.log_prob(acted.params, acted.act)
@@ -92,5 +92,5 @@ def surrogate_gradient(
 
 
 def _floats(terms: SurrogateTerms) -> SurrogateTerms:
-    """For whole numbers a kernel would be compiled anew."""
+    """The terms as floats: a kernel would be compiled again for integers."""
     return SurrogateTerms(*map(float, terms))

@@ -1,11 +1,11 @@
 """Trust region policy optimisation (Schulman et al. 2015).
 
 Each update solves   max_θ E[r Â]  subject to  mean KL(π_old‖π_θ) ≤ δ   (TR-5)   in five steps: the policy gradient g,
-x ≈ F⁻¹g by conjugate gradient over Fisher–vector products, the step √(2δ/xᵀF x)·x, and a backtracking line search
-that holds it to the true objective and the true KL. The critic is fitted beside it, on parameters of its own.
+x ≈ F⁻¹g by conjugate gradient on Fisher–vector products, the step √(2δ/xᵀF x)·x, and a backtracking line search that
+checks the exact objective and KL. The critic has separate parameters and is fitted at the same time.
 
-Two variants have files of their own: `solver="dual"` (dual.py) solves the same problem by a penalty whose weight is a
-dual variable; `sampling="vine"` (vine.py) takes the rows (s, a, Â) from branches of the trajectories.
+Two variants are in other files: `solver="dual"` (dual.py) solves the same problem by a penalty weighted by a dual
+variable; `sampling="vine"` (vine.py) takes the rows (s, a, Â) from branches of the trajectories.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class TRPOConfig(NaturalConfig, vine.VineConfig, DualConfig):
     """Every setting of TRPO."""
 
     backtrack_coeff: float = 0.8
-    """Factor by which the line search shortens a rejected step."""
+    """Factor of the step after a rejected trial of the line search."""
     backtrack_iters: int = 10
-    """Steps that the line search tries before it gives up."""
+    """The most trials of the line search."""
     accept_ratio: float = 0.0
-    """Smallest improvement accepted, as a fraction of what the linear model expects."""
+    """Smallest accepted improvement, as a fraction of the linear model's gᵀΔ."""
 
 
 class TRPOInfo(NamedTuple):
-    """Metrics of one policy update. `status` is ok, or why θ did not change."""
+    """Metrics of one policy update. `status` is ok, or the reason why θ did not change."""
 
     status: str
     improvement: float
@@ -59,7 +59,7 @@ class TRPOInfo(NamedTuple):
 
 
 def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -> tuple[Array, TRPOInfo]:
-    """One trust-region step: θ′ and its metrics. Where no step is found, θ itself.
+    """One trust-region step: θ′ and its metrics. If no step is accepted, θ′ is θ itself.
 
     theta (P,); of `samples`: obs (B, O), act (B, …), adv (B,).
     """
@@ -82,7 +82,7 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
 
     def improvement_and_kl(candidate: Array) -> tuple[float, float]:
         value, kl = surrogate(candidate)
-        return value - before, kl  # r is 1 at θ, so L(θ) is the mean of Â
+        return value - before, kl  # at θ the ratio is 1, so L(θ) is the mean of Â
 
     found = line_search(  # TR-11
         improvement_and_kl,

@@ -21,18 +21,18 @@ class VineConfig(AgentConfig):
     """The settings of vine sampling."""
 
     sampling: str = "single-path"
-    """single-path (trajectories, GAE) or vine (branches from their states, whose steps count too; TR-13)."""
+    """single-path (trajectories, GAE) or vine (branches from their states; their steps count too; TR-13)."""
     vine_states: int = 128
     """States of a rollout from which branches start (vine)."""
     vine_branches: int = 4
-    """Actions tried in each: draws from the policy, or every action where there are no more (vine)."""
+    """Actions tried in each state: samples of the policy, or every action if there are no more than this (vine)."""
     vine_length: int = 50
-    """Steps of a branch, after which the critic's V is used (vine)."""
+    """Steps of a branch; after them the critic's V is used (vine)."""
 
 
 def require_snapshots(agent: Agent[Any]) -> None:
-    """Keep the agent's way to save and restore its environments. Raises ConfigError where they cannot be saved."""
-    from minipg.envs.snapshots import snapshots_of  # it loads the compiled environments
+    """Set the agent's snapshots, which save and restore its environments. Raises ConfigError if they cannot."""
+    from minipg.envs.snapshots import snapshots_of  # imported here: it loads the compiled environments
 
     agent._snapshots = snapshots_of(agent.envs)
 
@@ -44,6 +44,6 @@ def collect(agent: Agent[Any], collector: Collector) -> Batch:
 
 
 def samples_of(policy: Policy, theta: Array, branches: Branches) -> Samples:
-    """The rows of a policy's update, one a branch.   theta (P,) of the policy that acted."""
+    """The rows of a policy's update, one for each branch.   theta (P,) of the policy that acted."""
     params = policy.forward(theta, branches.obs).params
     return Samples(branches.obs, branches.act, branches.adv, branches.q, branches.q - branches.adv, params)

@@ -1,4 +1,4 @@
-"""The vanilla policy gradient: one Adam step along E[∇log π(a|s) Â]  (PG-9, PG-12), and several for the critic."""
+"""The vanilla policy gradient: one Adam step along E[∇log π(a|s) Â]  (PG-9, PG-12), and a fit of the critic."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class VPGConfig(ActorCriticConfig):
     ent_coef: float = 0.0
     """Weight of the entropy bonus."""
     max_grad_norm: float = math.inf
-    """A longer policy gradient is shortened to this norm."""
+    """A longer policy gradient is scaled to this norm."""
 
 
 def update(
     policy: Policy, theta: Array, state: AdamState, samples: Samples, config: VPGConfig
 ) -> tuple[Array, AdamState, StepInfo]:
-    """One policy step: θ′, Adam's state, metrics; θ and state themselves where they are not finite."""
+    """One policy step: θ′, Adam's state, metrics. If they are not finite, the given θ and state are returned."""
     adv = normalize(samples.adv, policy.backend) if config.normalize_advantage else samples.adv
     step = lambda g: adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
     return policy_step(policy, theta, state, samples.obs, samples.act, adv, config.ent_coef, step)

@@ -1,6 +1,6 @@
-"""What a rollout leaves behind.
+"""The result of a rollout.
 
-What is learnt from is where the backend computes; what is kept account of, and steers the shell, is on the host.
+The arrays that an update computes with are where the backend computes. Masks, returns and lengths are on the host.
 """
 
 from __future__ import annotations
@@ -23,25 +23,32 @@ class Branches(NamedTuple):
     adv: Array
     q: Array
     steps: int
-    """Environment steps of the branches."""
+    """Environment steps taken in the branches."""
+
+
+class RunningEpisodes(NamedTuple):
+    """Return and length so far of the current episode of every environment."""
+
+    returns: Array  # (N,)
+    lengths: Array  # (N,) int64
 
 
 class Batch(NamedTuple):
-    """T steps of N environments, time first. Row t of everything belongs to the state the action was taken in.
+    """T steps of N environments, time first. Row t is the transition from the state that obs[t] shows.
 
-    A truncated episode's last observation is in no row of `obs` (the environment has been reset by then), so it is
-    kept apart: `final_obs[k]` followed the flat row `final_at[k]` = t·N + n.
+    The last observation of a truncated episode is in no row of `obs`, because the environment has been reset. It is
+    in `final_obs`: `final_obs[k]` followed the flat row `final_at[k]` = t·N + n.
     """
 
     obs: Array  # (T, N, O) as the policy saw them
     act: Array  # (T, N, …) as sampled, before any clipping
-    params: Array  # (T, N, D) of the distributions they were sampled from
-    rew: Array  # (T, N) as the learner sees them: scaled, if scaling is on
-    terminated: Array  # (T, N) bool: nothing follows
-    truncated: Array  # (T, N) bool: cut short, and not terminated
-    valid: Array  # (T, N) bool, on the host: False where the environment was only resetting, or lost
-    dropped: Array  # (T, N) bool, on the host: the environment was lost in this step, with its episode; a reset follows
-    last_obs: Array  # (N, O) what follows the last row
+    params: Array  # (T, N, D) of the distributions of the actions
+    rew: Array  # (T, N), scaled if scaling is on
+    terminated: Array  # (T, N) bool: the episode ended, no value follows
+    truncated: Array  # (T, N) bool: the episode was cut, and did not terminate
+    valid: Array  # (T, N) bool, on the host: False if the environment only reset in this step, or was lost
+    dropped: Array  # (T, N) bool, on the host: the environment was lost in this step; it starts a new episode
+    last_obs: Array  # (N, O) the observations after the last row
     final_obs: Array  # (K, O)
     final_at: Array  # (K,) int64
     episode_returns: Array  # (E,) on the host: unscaled returns of the episodes that ended, in order
@@ -50,7 +57,7 @@ class Batch(NamedTuple):
 
 
 def joined(parts: Sequence[Batch]) -> Batch:
-    """Batches that followed each other, as one."""
+    """Consecutive batches, concatenated in time."""
     first, envs = np.cumsum([0, *(len(part.rew) for part in parts)]), parts[0].rew.shape[1]
     offsets = first[:-1].tolist()
     parts = [part._replace(final_at=part.final_at + start * envs) for part, start in zip(parts, offsets, strict=True)]
@@ -60,53 +67,53 @@ def joined(parts: Sequence[Batch]) -> Batch:
 
 
 def first_episodes(batch: Batch, episodes: int) -> Batch:
-    """The batch with nothing valid after the first `episodes` ends of each environment, nor any later episode counted.
+    """The batch with only the first `episodes` episodes of each environment valid and counted.
 
-    Those that others play while they wait for the slowest are short ones: their mean return would be another. Nor is
-    an episode valid that was dropped: it is not whole.
+    The further episodes that an environment plays while others finish are shorter on average and would bias the mean
+    return. The rows of a dropped episode are not valid either, because it is not whole.
     """
     done = to_host(batch.terminated | batch.truncated)
     among = np.less(np.cumsum(done, axis=0) - done, episodes)
-    ended = among[done]  # in the order of the ends
+    ended = among[done]  # in the order in which they ended
     return batch._replace(
-        valid=batch.valid & among & ~_of_dropped_episodes(batch.dropped, done),
+        valid=batch.valid & among & ~_dropped_episodes(batch.dropped, done),
         episode_returns=batch.episode_returns[ended],
         episode_lengths=batch.episode_lengths[ended],
     )
 
 
-def _of_dropped_episodes(dropped: Array, done: Array) -> Array:
-    """The rows, (T, N) bool, of episodes that a loss of their environment kept from ending."""
-    of, following = dropped.copy(), np.zeros_like(dropped[0])
-    for t in reversed(range(len(of))):
-        following = of[t] = dropped[t] | following & ~done[t]
-    return of
+def _dropped_episodes(dropped: Array, done: Array) -> Array:
+    """The rows, (T, N) bool, of episodes that did not end because their environment was lost."""
+    rows, later = dropped.copy(), np.zeros_like(dropped[0])
+    for t in reversed(range(len(rows))):
+        later = rows[t] = dropped[t] | later & ~done[t]
+    return rows
 
 
 def episode_starts(batch: Batch) -> Array:
-    """Where an episode begins, in a batch that begins with a reset.   → (T, N) bool."""
+    """True at the first step of each episode, in a batch that begins with a reset.   → (T, N) bool."""
     xp = namespace(batch.rew)
     valid = xp.asarray(batch.valid)
-    after = xp.ones_like(valid)  # an end, or a step that only reset, comes before
+    after = xp.ones_like(valid)  # the step before ended an episode or only reset
     after[1:] = batch.terminated[:-1] | batch.truncated[:-1] | ~valid[:-1]
     return after & valid
 
 
 def ended_episodes(
-    rew: Array, done: Array, valid: Array, dropped: Array, tally: tuple[Array, Array]
+    rew: Array, done: Array, valid: Array, dropped: Array, running: RunningEpisodes
 ) -> tuple[Array, Array]:
     """Returns and lengths (E,) of the episodes that ended, in order; rew and the flags are (T, N).
 
-    `tally`, return and length of every environment's episode so far (N,), goes on in place. A dropped one is forgotten.
+    `running`, the current episode of every environment, is updated in place. A dropped episode is not counted.
     """
-    (returns, lengths), gained, lasted = tally, [], []
+    (returns, lengths), ended_returns, ended_lengths = running, [], []
     ends = np.flatnonzero((done | dropped).any(axis=1)) + 1
     for a, b in pairwise([0, *ends.tolist(), len(rew)]):
         if a < b:
-            returns[:] = np.concatenate([returns[None], rew[a:b]]).cumsum(axis=0)[-1]  # in the order they were paid
+            returns[:] = np.concatenate([returns[None], rew[a:b]]).cumsum(axis=0)[-1]  # added in the order of the steps
             lengths += valid[a:b].sum(axis=0)
-            gained.append(returns[done[b - 1]])
-            lasted.append(lengths[done[b - 1]])
-            over = done[b - 1] | dropped[b - 1]
-            returns[over], lengths[over] = 0, 0
-    return np.concatenate(gained), np.concatenate(lasted)
+            ended_returns.append(returns[done[b - 1]])
+            ended_lengths.append(lengths[done[b - 1]])
+            restarted = done[b - 1] | dropped[b - 1]
+            returns[restarted], lengths[restarted] = 0, 0
+    return np.concatenate(ended_returns), np.concatenate(ended_lengths)

@@ -13,14 +13,14 @@ from minipg.envs.compiled import CompiledVectorEnv
 from minipg.kernels.cpu import act
 from minipg.kernels.cpu.classic_control.rollout import EnvState, Scale, Standardize, Trajectories, Workspace, rollout
 from minipg.policy import Policy
-from minipg.rollout.batch import Batch
+from minipg.rollout.batch import Batch, RunningEpisodes
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
 
-MANY, LONG = 8, 1024  # environments and steps: with fewer, two halves take longer than all together
+MANY, LONG = 8, 1024  # environments and steps: with fewer, two halves are slower than one call
 
 
 def compiled_rollout(envs: VectorEnv[Any, Any, Any], policy: Policy) -> CompiledRollout | None:
-    """The rollouts of these environments under this policy, where kernels step both on the host."""
+    """The rollouts of these environments under this policy; None unless both are compiled for the processor."""
     return CompiledRollout(envs, policy) if _is_compiled(envs, policy) else None
 
 
@@ -40,21 +40,21 @@ class CompiledRollout:
         self._envs, self._policy = envs, policy
         self._bound = float("inf") if envs.problem.actions else envs.problem.act_high
         self._made_for: tuple[Any, ...] = ()
-        self._nothing = np.empty(0), np.empty(0, np.int64)
+        self._no_episodes = np.empty(0), np.empty(0, np.int64)
 
     def __call__(
         self,
         theta: Array,
         obs: Array,
         noise: Array,
-        tally: tuple[Array, Array],
+        running: RunningEpisodes,
         normalizer: ObservationNormalizer | None,
         scaler: RewardScaler | None,
     ) -> tuple[Batch, bool]:
-        """len(noise) steps of every environment, and whether every number in the batch is finite.
+        """The batch of len(noise) steps of every environment, and True if every number in it is finite.
 
-        theta (P,), obs (N, O) as the policy sees it, noise (T, N, …); tally: return and length of every environment's
-        episode so far, (N,) each, which change, as the statistics do. Raises ShapeError for the θ of another policy.
+        theta (P,), obs (N, O) as the policy sees it, noise (T, N, …). `running` and the statistics change in place.
+        Raises ShapeError for the θ of another policy.
         """
         envs, policy = self._envs, self._policy
         theta = as_array("theta", theta, (policy.layout.size,), obs.dtype)
@@ -65,55 +65,55 @@ class CompiledRollout:
             self._made_for = made_for
         standardize = None if normalizer is None else Standardize(LIMIT, *normalizer.moments.arrays)
         scale = None if scaler is None else Scale(LIMIT, scaler.gamma, scaler.running, *scaler.moments.arrays)
-        place, whole, dynamics = EnvState(*envs.in_kernels(), *tally), self._whole, envs.problem.dynamics
+        state, whole, dynamics = EnvState(*envs.in_kernels(), *running), self._whole, envs.problem.dynamics
         whole.obs[0] = obs
 
-        def run(noise: Array, place: EnvState, trajectories: Trajectories, workspace: Workspace) -> None:
-            inputs = policy.spec, theta, dynamics, noise, self._bound, place, standardize, scale
+        def run(noise: Array, state: EnvState, trajectories: Trajectories, workspace: Workspace) -> None:
+            inputs = policy.spec, theta, dynamics, noise, self._bound, state, standardize, scale
             rollout(*inputs, trajectories, workspace)
 
         if len(self._workspaces) == 1:
-            run(noise, place, whole, self._workspaces[0])
+            run(noise, state, whole, self._workspaces[0])
         else:
-            self._in_halves(run, noise, place)
+            self._in_halves(run, noise, state)
         finals, ended, finite = self._counts()
         final_obs, final_at = self._finals(finals)
-        returns, lengths = self._nothing
+        returns, lengths = self._no_episodes
         if ended:
             where = whole.lengths.nonzero()
             returns, lengths = whole.returns[where], whole.lengths[where]
         batch = Batch(
-            whole.obs[:-1], *whole[1:6], self._everywhere, self._nowhere, whole.obs[-1],
+            whole.obs[:-1], *whole[1:6], self._all_true, self._all_false, whole.obs[-1],
             final_obs if normalizer is None or not finals else normalizer(final_obs), final_at, returns, lengths,
         )  # fmt: skip
         return batch, finite == len(self._workspaces)
 
-    def _in_halves(self, run: Callable[..., None], noise: Array, place: EnvState) -> None:
-        """Each half in arrays of its own: threads that write to one cache line wait for each other."""
-        columns, limit, own = self._columns, place.time_limit, self._places
-        for half, mine in zip(columns, own, strict=True):
-            for array, copy in zip(place[1:], mine, strict=True):
+    def _in_halves(self, run: Callable[..., None], noise: Array, state: EnvState) -> None:
+        """Each half in separate arrays: threads that write to one cache line wait for each other."""
+        columns, limit, states = self._columns, state.time_limit, self._states
+        for half, half_state in zip(columns, states, strict=True):
+            for array, copy in zip(state[1:], half_state, strict=True):
                 copy[:] = array[half]
         for half, trajectories in zip(columns, self._halves, strict=True):
             trajectories.obs[0] = self._whole.obs[0, half]
 
         def run_half(k: int) -> None:
-            run(noise[:, columns[k]].copy(), EnvState(limit, *own[k]), self._halves[k], self._workspaces[k])
+            run(noise[:, columns[k]].copy(), EnvState(limit, *states[k]), self._halves[k], self._workspaces[k])
 
         self._policy.backend.map(run_half, range(len(columns)))
-        for half, mine, trajectories in zip(columns, own, self._halves, strict=True):
-            for array, copy in zip(place[1:], mine, strict=True):
+        for half, half_state, trajectories in zip(columns, states, self._halves, strict=True):
+            for array, copy in zip(state[1:], half_state, strict=True):
                 array[half] = copy
             for array, part in zip(self._whole, trajectories, strict=True):
                 array[:, half] = part
 
     def _counts(self) -> list[int]:
-        """Observations after truncated episodes, episodes that ended, workspaces in which every number is finite."""
+        """The numbers of final observations, of episodes that ended, and of workspaces with only finite numbers."""
         counts = [workspace.counts.tolist() for workspace in self._workspaces]
         return counts[0] if len(counts) == 1 else [sum(column) for column in zip(*counts, strict=True)]
 
     def _finals(self, count: int) -> tuple[Array, Array]:
-        """The observations (K, O) after truncated episodes, and the flat rows (K,) that they followed."""
+        """The last observations (K, O) of truncated episodes, and the flat rows (K,) they followed."""
         first, *others = self._workspaces
         if count == 0 or not others:
             return first.final_obs[:count], first.final_at[:count]
@@ -126,7 +126,7 @@ class CompiledRollout:
         return np.concatenate(found), np.concatenate(at)
 
     def _allocate(self, steps: int, time_limit: int, shared_statistics: bool, dtype: Any) -> None:
-        """Arrays for rollouts of so many steps: for all environments, and for each half if two threads are worth it."""
+        """Allocate the arrays of a rollout: for all environments, and for each half if two threads are faster."""
         n = self._envs.num_envs
         two = n >= MANY and n * steps >= LONG and not shared_statistics
         self._columns = [slice(0, n // 2), slice(n // 2, n)] if two else [slice(0, n)]
@@ -134,9 +134,9 @@ class CompiledRollout:
         self._whole = self._trajectories(steps, n, dtype)
         self._halves = [self._trajectories(steps, size, dtype) for size in sizes] if two else []
         state = *self._envs.in_kernels()[1:], np.zeros(n), np.zeros(n, np.int64)
-        self._places = [[np.empty((size, *array.shape[1:]), array.dtype) for array in state] for size in sizes]
+        self._states = [[np.empty((size, *array.shape[1:]), array.dtype) for array in state] for size in sizes]
         self._workspaces = [self._workspace(size, size * (steps // time_limit + 1), dtype) for size in sizes]
-        self._everywhere, self._nowhere = np.ones((steps, n), bool), np.zeros((steps, n), bool)
+        self._all_true, self._all_false = np.ones((steps, n), bool), np.zeros((steps, n), bool)
 
     def _trajectories(self, steps: int, n: int, dtype: Any) -> Trajectories:
         distribution, observed = self._policy.distribution, self._policy.mlp.sizes[0]

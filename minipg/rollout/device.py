@@ -1,7 +1,7 @@
-"""Rollouts on a device: the policy and the environments are there, and so is the batch.
+"""Rollouts on a device: the policy, the environments and the batch are there.
 
-They are those of minipg/rollout/compiled.py. Two copies go to the host: the numbers of episodes that ended and of those
-that were truncated, with whether all numbers are finite; and, if any episode ended, the returns and lengths.
+The environments are those of minipg/rollout/compiled.py. Two arrays are copied to the host: the counts of ended and
+truncated episodes, with a number that is finite if all are; and, if any episode ended, the returns and lengths.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from minipg.envs.device import DeviceVectorEnv
 from minipg.kernels.cpu.classic_control.rollout import Scale, Standardize
 from minipg.kernels.gpu.classic_control.arguments import EnvState, Rollout
 from minipg.policy import Policy
-from minipg.rollout.batch import Batch
+from minipg.rollout.batch import Batch, RunningEpisodes
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
 from minipg.runtime.backend import to_host
 
 
 def on_device(envs: VectorEnv[Any, Any, Any], policy: Policy) -> DeviceRollout | None:
-    """The rollout of these environments under this policy, where both are on the device."""
+    """The rollout of these environments under this policy; None unless both are on the device."""
     known = policy.distribution.name in ("categorical", "gaussian", "squashed")
     if type(envs) is DeviceVectorEnv and not policy.backend.on_host and known:
         return DeviceRollout(envs, policy)
@@ -33,13 +33,13 @@ def on_device(envs: VectorEnv[Any, Any, Any], policy: Policy) -> DeviceRollout |
 
 @dataclass(frozen=True)
 class DeviceRollout:
-    """What the collector calls, once for the noise and once for the batch."""
+    """Rollouts of environments on a device. The collector calls `noise`, then the object itself."""
 
     envs: DeviceVectorEnv
     policy: Policy
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> Array:
-        """What `sample` turns into actions, drawn on the device from a key of `rng`'s: shape + act_shape."""
+        """The random numbers of the actions, drawn on the device from a key that `rng` draws: shape + act_shape."""
         distribution, backend = self.policy.distribution, self.policy.backend
         out: Array = backend.xp.empty(shape + distribution.act_shape, dtype)
         stream = backend.kernels("classic_control.stream")
@@ -52,14 +52,15 @@ class DeviceRollout:
         theta: Array,
         obs: Array,
         noise: Array,
-        _: tuple[Array, Array],
+        _: RunningEpisodes,
         normalizer: ObservationNormalizer | None,
         scaler: RewardScaler | None,
     ) -> tuple[Batch, bool]:
-        """len(noise) steps of every environment from `obs` (N, O) as the policy sees it.   theta (P,), noise (T, N, …).
+        """The batch of len(noise) steps of every environment, and True if every number in it is finite.
 
-        The batch, and whether all numbers in it are finite. The statistics change, and the environments keep the return
-        and the length of every episode so far (`tally`). Raises ShapeError for the θ of another policy.
+        theta (P,), obs (N, O) as the policy sees it, noise (T, N, …). The statistics are updated in place. The running
+        episodes are in the environments' `tally`, so the argument is not used. Raises ShapeError for the θ of another
+        policy.
         """
         envs, policy, problem = self.envs, self.policy, self.envs.problem
         xp, distribution, (steps, n), dtype = policy.backend.xp, policy.distribution, noise.shape[:2], obs.dtype
@@ -80,15 +81,15 @@ class DeviceRollout:
         if scaler is not None:
             scale = Scale(LIMIT, scaler.gamma, scaler.running, *scaler.moments.arrays)
         bound = math.inf if problem.actions else problem.act_high
-        kernels, place = policy.backend.kernels("classic_control.rollout"), EnvState(*envs.in_kernels(), *envs.tally())
-        kernels.rollout(problem.file, policy.spec, theta, noise, bound, place, standardize, scale, out)
+        kernels, state = policy.backend.kernels("classic_control.rollout"), EnvState(*envs.in_kernels(), *envs.tally())
+        kernels.rollout(problem.file, policy.spec, theta, noise, bound, state, standardize, scale, out)
         *numbers, total = to_host(out.counts).tolist()
         ends, cuts = map(int, numbers)
         episodes = to_host(out.episodes[:ends]) if ends else np.zeros((0, 2))
         last = out.final_obs[:cuts] if normalizer is None else normalizer(out.final_obs[:cuts])
-        everywhere, nowhere = np.ones((steps, n), bool), np.zeros((steps, n), bool)
+        all_true, all_false = np.ones((steps, n), bool), np.zeros((steps, n), bool)
         batch = Batch(
-            out.obs[:-1], *out[1:6], everywhere, nowhere, out.obs[-1], last, out.final_at[:cuts],
+            out.obs[:-1], *out[1:6], all_true, all_false, out.obs[-1], last, out.final_at[:cuts],
             episodes[:, 0].copy(), episodes[:, 1].astype(np.int64),
         )  # fmt: skip
         return batch, math.isfinite(total)

@@ -28,7 +28,7 @@ class Moments:
 
     @property
     def arrays(self) -> tuple[Array, Array, Array]:
-        """What the kernels take: count, mean, square, its own arrays."""
+        """(count, mean, square), not copied: kernels update them in place."""
         return self.count, self.mean, self.square
 
     def merge(self, x: Array) -> None:
@@ -49,7 +49,7 @@ class Moments:
 
 
 class ObservationNormalizer:
-    """(obs − mean)/σ, clipped to ±10, by statistics that grow with `update` alone."""
+    """(obs − mean)/σ, clipped to ±10. Only `update` changes the statistics."""
 
     def __init__(self, size: int, backend: Backend) -> None:
         self.moments = Moments(size, backend)
@@ -59,14 +59,14 @@ class ObservationNormalizer:
         self.moments.merge(obs)
 
     def __call__(self, obs: Array) -> Array:
-        """obs (B, O) → (B, O) of the same dtype."""
+        """The normalised observations.   obs (B, O) → (B, O) of the same dtype."""
         out = namespace(obs).empty_like(obs)
         self.moments.backend.kernels("moments").standardize(obs, *self.moments.arrays, LIMIT, out)
         return out
 
 
 class RewardScaler:
-    """r/σ(R), R the running discounted return: nothing is subtracted, so no reward changes its sign; clipped to ±10."""
+    """r/σ(R), clipped to ±10, R the running discounted return. No mean is subtracted, so rewards keep their sign."""
 
     def __init__(self, num_envs: int, gamma: float, backend: Backend) -> None:
         self.moments = Moments(1, backend)
@@ -74,9 +74,9 @@ class RewardScaler:
         self.running = backend.xp.zeros((num_envs, 1))
 
     def __call__(self, rew: Array, done: Array, valid: Array | None = None) -> Array:
-        """rew (N,), done (N,) bool → (N,); an episode's end resets its R.
+        """Update R and its statistics, then scale.   rew (N,), done (N,) bool: R restarts from 0 → (N,).
 
-        Only `valid` (N,) rows, those of the host, are counted.
+        `valid` (N,) bool, on the host: only these rows are counted.
         """
         self.running[:, 0] = self.gamma * self.running[:, 0] + rew
         if valid is None or valid.all():
@@ -88,12 +88,12 @@ class RewardScaler:
 
     @property
     def deviation(self) -> Array:
-        """σ(R) (1,) as the statistics stand; 1 where R has not varied."""
+        """The current σ(R) (1,); 1 if R has not varied."""
         xp = self.moments.backend.xp
         deviation = xp.sqrt(self.moments.square / self.moments.count)
         return xp.where(deviation > 0, deviation, 1)
 
 
 def scaled(rew: Array, deviation: Array) -> Array:
-    """rew (N,) over σ(R) (1,), of the same library, clipped → (N,)."""
+    """rew (N,) divided by σ(R) (1,) and clipped to ±LIMIT → (N,). Both arrays are of one library."""
     return namespace(rew).clip(rew / deviation.astype(rew.dtype), -LIMIT, LIMIT)

@@ -1,26 +1,26 @@
-"""Vine sampling  (TR-13): advantages from branches that leave a trajectory where it passed.
+"""Vine sampling  (TR-13): advantages from short rollouts that branch off a trajectory.
 
 In K states of a rollout, chosen uniformly, M actions are tried. Each is followed for L steps under the policy:
 
-    Q̂(s,a) = Σ_{t<L} γᵗ r_t + γᴸ V(s_L)        up to the episode's end; nothing follows a termination
+    Q̂(s,a) = Σ_{t<L} γᵗ r_t + γᴸ V(s_L)        up to the end of the episode; 0 after a termination
 
-The branches of one state have their random numbers in common: those of the policy's later actions, and those of the
-environment. What is left between them is the difference that their first actions made.
+The branches of one state use common random numbers, for the policy's later actions and in the environment. So they
+differ only by the effect of their first actions.
 
 Rows (s, a, Â), a branch each, are chosen so that the mean of r Â over them, r = π_θ(a|s)/π(a|s), is the estimate of
 (1/K) Σ_s [E_{a∼π_θ} Q(s,a) − E_{a∼π} Q(s,a)], the local objective over these states  (TR-2):
 
-    every one of |A| actions once   Â = |A| π(a|s) (Q̂(s,a) − Σ_b π(b|s) Q̂(s,b))
-        (1/|A|) Σ_a r Â = Σ_a π_θ(a|s) Q̂(s,a) − Σ_b π(b|s) Q̂(s,b): no action is left to chance.
+    each of the |A| actions once    Â = |A| π(a|s) (Q̂(s,a) − Σ_b π(b|s) Q̂(s,b))
+        (1/|A|) Σ_a r Â = Σ_a π_θ(a|s) Q̂(s,a) − Σ_b π(b|s) Q̂(s,b): exact, no action is sampled.
     M actions drawn from π          Â_m = Q̂_m − mean of the other branches' Q̂ = M/(M−1) (Q̂_m − Q̄)
         E[r(a_m) Q̂_m] = E_{π_θ} Q, and of the others r is independent with mean 1: unbiased at every θ.
 
 The self-normalised Σ r Q̂ / Σ r equals Q̄ + (M−1)/M · (mean of r Â) / (mean of r): at θ = π its gradient is (M−1)/M of
-that of the mean of r Â, the same direction; away from it only its own is biased. Every state has as many rows as any
-other, so a mean over rows of what depends on the state alone (KL, Fisher matrix) is the mean over the rollout set.
+that of the mean of r Â, the same direction; away from π it is biased. Every state has the same number of rows, so a
+mean over rows of a function of the state (KL, Fisher matrix) is the mean over the rollout set.
 
-If networks are on a device, so are the rows. What all branches show goes up, and their actions come down, once a step;
-V of their ends comes down once. What is counted in between (Q̂, discounts, who is still going) is on the host.
+If the networks are on a device, so are the rows. Every step copies the observations of all branches to the device and
+their actions back; V of the last states is copied back once. Q̂, discounts and flags are on the host.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from minipg.rollout.collector import Collector
 from minipg.rollout.normalizer import scaled
 from minipg.runtime.backend import to_host
 
-if TYPE_CHECKING:  # it brings the compiled environments, which are loaded where they are used
+if TYPE_CHECKING:  # it imports the compiled environments, which are loaded when they are used
     from minipg.envs.snapshots import Snapshots
 
 
@@ -68,9 +68,9 @@ def collect_with_branches(
     settings: VineSettings,
     rng: np.random.Generator,
 ) -> Batch:
-    """A rollout, as it would be without them, and branches from `vine_states` of its states.
+    """A rollout, not changed by the branches, and branches from `vine_states` of its states.
 
-    `value` is the critic's V, (B, O) → (B,); `rng` draws which states, and whatever is drawn in the branches.
+    `value` is the critic's V, (B, O) → (B,). `rng` chooses the states, and draws the actions in the branches.
     """
     batch, chosen, states = _rollout_set(collector, snapshots, theta, settings, rng)
     policy, distribution = collector.policy, collector.policy.distribution
@@ -78,7 +78,7 @@ def collect_with_branches(
     obs = batch.obs.reshape(batch.rew.size, -1)[up(chosen)]
     first = branching(distribution, policy.forward(theta, obs).params, settings.vine_branches, rng)
     noise = up(distribution.noise(rng, (settings.vine_length - 1, len(obs)), collector.dtype))
-    with np.errstate(over="ignore"):  # a number too large for the dtype becomes infinite, and that is looked for
+    with np.errstate(over="ignore"):  # a number too large for the dtype becomes infinite; `_finite` finds it
         follower = Follower(collector, snapshots, theta, value, settings.gamma)
         q, steps = follower.returns(states, first.act, noise)
     act = first.act.reshape(q.size, *first.act.shape[2:])
@@ -89,32 +89,32 @@ def collect_with_branches(
 def _rollout_set(
     collector: Collector, snapshots: Snapshots, theta: Array, settings: VineSettings, rng: np.random.Generator
 ) -> tuple[Batch, Array, list[Any]]:
-    """A rollout, the flat rows (K,) of it that were chosen, and the states in which those actions were taken."""
+    """A rollout, the chosen flat rows (K,) of it, and the saved environment states of these rows."""
     envs, chosen = collector.envs.num_envs, np.zeros(0, np.int64)
-    places = settings.n_steps * envs
-    while not len(chosen):  # nothing but resets was chosen, as a short rollout of few environments may be
-        at = np.sort(rng.choice(places, min(settings.vine_states, places), replace=False))
+    rows = settings.n_steps * envs
+    while not len(chosen):  # all chosen rows were resets, which can happen in a short rollout of few environments
+        at = np.sort(rng.choice(rows, min(settings.vine_states, rows), replace=False))
         saved: dict[int, Any] = {}
 
         def passing(t: int, at: Array = at, saved: dict[int, Any] = saved) -> None:
             first = t * envs
-            for place in at[np.searchsorted(at, first) : np.searchsorted(at, first + envs)].tolist():
-                saved[place] = snapshots.save(place - first)
+            for row in at[np.searchsorted(at, first) : np.searchsorted(at, first + envs)].tolist():
+                saved[row] = snapshots.save(row - first)
 
         batch = collector.collect(theta, settings.n_steps, passing)
         chosen = at[batch.valid.ravel()[at]]
-    return batch, chosen, [saved[place] for place in chosen.tolist()]
+    return batch, chosen, [saved[row] for row in chosen.tolist()]
 
 
 class Branching(NamedTuple):
-    """M first actions (M, K, …) in each of K states, and on the host π(a|s) (M, K) where they are all, else None."""
+    """M first actions (M, K, …) in each of K states; π(a|s) (M, K) on the host if they are all actions, else None."""
 
     act: Array
     probability: Array | None
 
 
 def branching(distribution: Distribution, params: Array, branches: int, rng: np.random.Generator) -> Branching:
-    """Every action once where they are no more than `branches`; as many draws elsewhere.   params (K, D)."""
+    """Every action once if there are at most `branches` actions, else `branches` samples.   params (K, D)."""
     states, xp, up = len(params), distribution.backend.xp, distribution.backend.to_device
     if distribution.name == "categorical" and distribution.size <= branches:
         act = up(np.repeat(np.arange(distribution.size)[:, None], states, axis=1))
@@ -126,7 +126,7 @@ def branching(distribution: Distribution, params: Array, branches: int, rng: np.
 
 
 def branch_advantages(q: Array, probability: Array | None) -> Array:
-    """The Â above.   q (M, K), probability (M, K) or None → (M, K)."""
+    """Â of every branch, by the equations at the top of this file.   q (M, K), probability (M, K) or None → (M, K)."""
     branches = len(q)
     if probability is not None:
         return branches * probability * (q - (probability * q).sum(axis=0))
@@ -135,7 +135,7 @@ def branch_advantages(q: Array, probability: Array | None) -> Array:
 
 @dataclass(frozen=True)
 class Follower:
-    """What a branch is followed with: π_θ, V, γ, and the statistics and spaces of the collector, as they stand."""
+    """Follows branches with π_θ, V and γ, and the current statistics and spaces of the collector."""
 
     collector: Collector
     snapshots: Snapshots
@@ -144,10 +144,10 @@ class Follower:
     gamma: float
 
     def returns(self, states: list[Any], act: Array, noise: Array) -> tuple[Array, int]:
-        """Q̂ (M, K), on the host, of the first actions act (M, K, …) in K saved states, and the steps that were taken.
+        """Q̂ (M, K), on the host, of the first actions act (M, K, …) in K saved states, and the number of steps taken.
 
-        noise (L − 1, K, …) becomes the actions that follow, in all M branches of a state alike. The environments stand
-        afterwards where they stood.
+        noise (L − 1, K, …): the random numbers of the later actions, the same in all M branches of a state. The
+        environments are restored afterwards.
         """
         branches, count = act.shape[:2]
         width = self.snapshots.width
@@ -162,40 +162,40 @@ class Follower:
         return q, steps
 
     def _followed(self, states: list[Any], act: Array, noise: Array) -> tuple[Array, int]:
-        """The same of as many branches as there are lanes, side by side.
+        """`returns` for at most as many branches as the environments step at once.
 
-        Networks see a block of K rows at a time, so that all branches of a state stand in the same row of a product of
-        the same size: what is equal stays equal to the last bit.
+        The networks compute blocks of K rows, so all branches of a state are in the same row of products of the same
+        size: equal inputs give equal bits.
         """
         branches, count = act.shape[:2]
         lanes, collector, xp = branches * count, self.collector, self.collector.policy.backend.xp
         self.snapshots.begin(states * branches)
-        shown: Array = np.zeros((lanes, collector.observations.size), collector.dtype)
+        obs: Array = np.zeros((lanes, collector.observations.size), collector.dtype)
         q, discount, going, steps = np.zeros(lanes), np.ones(lanes), np.ones(lanes, bool), 0
         for t in range(len(noise) + 1):
             if t > 0:
-                act = xp.stack([self._act(block, noise[t - 1]) for block in self._seen(shown, count)])
-            told = collector.actions.to_env(to_host(act).reshape(lanes, *act.shape[2:]))
-            raw, rew, terminated, truncated = guarded(f"at step {t} of a branch", self.snapshots.step, told, going)
+                act = xp.stack([self._act(block, noise[t - 1]) for block in self._seen(obs, count)])
+            actions = collector.actions.to_env(to_host(act).reshape(lanes, *act.shape[2:]))
+            raw, rew, terminated, truncated = guarded(f"at step {t} of a branch", self.snapshots.step, actions, going)
             steps += int(going.sum())
-            following = collector.observations.rows(raw, lanes)[going]
-            shown[going] = _finite("observation", np.array(following, collector.dtype))
+            next_obs = collector.observations.rows(raw, lanes)[going]
+            obs[going] = _finite("observation", np.array(next_obs, collector.dtype))
             q[going] += discount[going] * self._scaled(rew[going])
             discount[going] *= self.gamma
             discount[terminated] = 0
             going = going & ~(terminated | truncated)
             if not going.any():
                 break
-        after = to_host(xp.stack([self.value(block) for block in self._seen(shown, count)]))
-        return q.reshape(branches, count) + discount.reshape(branches, count) * after, steps
+        last_value = to_host(xp.stack([self.value(block) for block in self._seen(obs, count)]))
+        return q.reshape(branches, count) + discount.reshape(branches, count) * last_value, steps
 
     def _act(self, obs: Array, noise: Array) -> Array:
         policy = self.collector.policy
         return policy.distribution.sample(policy.forward(self.theta, obs).params, noise)
 
-    def _seen(self, shown: Array, count: int) -> list[Array]:
-        """What the environments show (M·K, O), as the networks see it: M blocks (K, O), where these compute."""
-        rows, normalizer = self.collector.policy.backend.to_device(shown), self.collector.normalizer
+    def _seen(self, obs: Array, count: int) -> list[Array]:
+        """The observations (M·K, O), normalised, in M blocks (K, O), where the networks compute."""
+        rows, normalizer = self.collector.policy.backend.to_device(obs), self.collector.normalizer
         rows = rows if normalizer is None else normalizer(rows)
         return [rows[first : first + count] for first in range(0, len(rows), count)]
 
@@ -205,12 +205,12 @@ class Follower:
 
     @cached_property
     def _deviation(self) -> Array | None:
-        """What rewards are divided by, on the host."""
+        """σ(R), the divisor of rewards, on the host."""
         return None if self.collector.scaler is None else to_host(self.collector.scaler.deviation)
 
 
 def _finite(what: str, values: Array) -> Array:
     if not np.isfinite(values).all():
         bad = values[~np.isfinite(values)][0]
-        raise EnvironmentFault(f"{what} {bad} in a branch: expected finite numbers; nothing was learnt from it")
+        raise EnvironmentFault(f"{what} {bad} in a branch: expected finite numbers; the agent was not updated with it")
     return values

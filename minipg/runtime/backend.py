@@ -1,14 +1,13 @@
-"""Which twin computes, where its arrays are, and how its work is spread over the cores.
+"""The backend: the twin that computes, the library of its arrays, and the threads it uses.
 
-Kernels run on one thread each. `map_rows` uses several cores, and fisher_threads.py does with the same tiles: a batch
-is cut into tiles, free threads take tiles, and the caller adds up what comes back in the order of the tiles. Neither
-the tiles nor the order depend on the number of threads, so every bit of the result is the same. Smaller blocks that fit
-a core's cache are the kernels' own (TILE in kernels/cpu/mlp.py). No threading layer of Numba or OpenMP is involved.
+A kernel runs on one thread. `map_rows` and fisher_threads.py use several: a batch is split into tiles, each free thread
+takes the next tile, and the caller adds the results in the order of the tiles. Neither the tiles nor the order depend
+on the number of threads, so every bit of the result is the same. Kernels split tiles further, to fit a core's cache
+(TILE in kernels/cpu/mlp.py). Numba's and OpenMP's threads are not used.
 
-On a GPU (`cupy`) all rows are one tile and threads play no part. Arrays stay on the device once they are there:
-`to_device` brings them up, as public functions do that are given arrays of the host, and `to_host` brings them down,
-which waits for the device. Numbers that the host decides by come down in one transfer (`fetch`). What describes shapes
-(sizes, settings) is on the host in every twin.
+On a GPU (`cupy`) all rows are one tile and no threads are used. Arrays stay on the device. `to_device` copies there, as
+public functions do with arrays of the host; `to_host` copies back, and waits for the device. `fetch` copies the numbers
+that the host needs for decisions in one transfer. Sizes and settings are on the host in every twin.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from minipg.checks import Array, namespace, require
 from minipg.errors import BackendError, unknown_name
 from minipg.runtime.threads import Job, OneBlasThread, Waiting, available_threads, pool
 
-TILE_ROWS, MOST_TILES = 512, 8  # smaller tiles are not worth waking a thread for; more leave more sums to add up
-WORTH_A_THREAD = 256  # rows of an update: with fewer, to hand work to a second thread takes longer than the work
+TILE_ROWS, MOST_TILES = 512, 8  # smaller tiles cost more to hand over than to compute; more tiles mean more sums to add
+WORTH_A_THREAD = 256  # rows of an update: with fewer, a second thread costs more than it saves
 _TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference", "cupy": "minipg.kernels.gpu"}
 
 BACKENDS = tuple(_TWINS)
@@ -46,7 +45,7 @@ def installed_backends() -> list[str]:
 
 
 def why_no_device() -> str | None:
-    """Why CuPy cannot compute here, in a line; None where a device has answered."""
+    """The reason why CuPy cannot compute here, in one line; None if a device computes."""
     try:
         cupy = _import("cupy")
     except Exception as error:
@@ -63,11 +62,11 @@ def why_no_device() -> str | None:
     except Exception as error:
         return f"no GPU can be used: {_first_line(error)}"
     try:
-        # what computes is compiled here, and multiplied by a library: both are looked for at their first use
+        # a sum needs CUDA's compiler and a product its library: both are loaded at their first use
         cupy.asnumpy(cupy.ones((1, 1), "float32") @ cupy.ones((1, 1), "float32") + 1)
     except Exception as error:
         versions = f"the driver supports CUDA up to {_version(driver)}"
-        with suppress(Exception):  # the library that would say it may be the one that is missing
+        with suppress(Exception):  # this call may need the missing library
             versions = f"CuPy is made for CUDA {_version(runtime.runtimeGetVersion())}, {versions}"
         return f"a CUDA library is missing or of another version ({versions}): {_first_line(error)}"
     return None
@@ -82,12 +81,12 @@ def _first_line(error: Exception) -> str:
 
 
 def to_host(array: Any) -> Any:
-    """An array as NumPy has it. From a device, this is the only way, and it waits for all that was asked before."""
+    """The array as a NumPy array. Copying from a device waits for all work queued before."""
     return array if (xp := namespace(array)) is np else xp.asnumpy(array)
 
 
 def fetch(*numbers: Any) -> Sequence[Any]:
-    """Numbers that are to be looked at: those of a device all in one transfer, as floats; others as they are."""
+    """The numbers as floats, copied from a device in one transfer; numbers of the host are returned unchanged."""
     if (xp := namespace(numbers[0])) is np:
         return numbers
     flat: list[float] = to_host(xp.concatenate([number.ravel().astype(np.float64) for number in numbers])).tolist()
@@ -97,7 +96,7 @@ def fetch(*numbers: Any) -> Sequence[Any]:
 def tiles_of(rows: int) -> list[slice]:
     """A batch of `rows` rows in equal tiles: of TILE_ROWS rows or more, and at most MOST_TILES.
 
-    A tape is written and read by the same tiles.
+    A tape is read with the same tiles that it was written with.
     """
     if rows < 2 * TILE_ROWS:
         return [slice(0, rows)] if rows else []
@@ -106,7 +105,7 @@ def tiles_of(rows: int) -> list[slice]:
 
 
 def choose(flag: Any, x: Any, y: Any) -> Any:
-    """x if the flag holds, else y; where only a device knows it, without asking."""
+    """x if the flag is true, else y. A flag on a device is not copied to the host."""
     return (x if flag else y) if (xp := namespace(flag)) is np else xp.where(flag, x, y)
 
 
@@ -114,7 +113,7 @@ def choose(flag: Any, x: Any, y: Any) -> Any:
 class Backend:
     """A twin of the kernels (`numba`, `numpy`, or `cupy` on a GPU) and the number of threads to spread tiles over.
 
-    Raises BackendError where there is no GPU to compute on, and says why.
+    Raises BackendError, with the reason, if `cupy` has no usable GPU.
     """
 
     name: str = "numba"
@@ -131,34 +130,34 @@ class Backend:
 
     @cached_property
     def on_host(self) -> bool:
-        """Whether numbers can be looked at without waiting for a device."""
+        """True unless arrays are on a device."""
         return self.name != "cupy"
 
     @cached_property
     def xp(self) -> Any:
-        """The library that its arrays are of: NumPy, or CuPy."""
+        """The library of its arrays: numpy or cupy."""
         return np if self.on_host else _import("cupy")
 
     def to_device(self, array: Any) -> Array:
-        """An array where this backend computes: the very one that came, if it is there already."""
+        """The array where this backend computes; the given array itself if it is there already."""
         return array if self.on_host else _import("cupy").asarray(array)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy is made of: a library cannot be copied."""
+        """The fields alone, for copies: a library cannot be copied."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def kernels(self, module: str) -> ModuleType:
-        """The kernels of one file, e.g. `kernels("mlp").forward`; a GPU inherits those of the reference."""
+        """The module of kernels of one file, e.g. `kernels("mlp").forward`."""
         twin, inherits = _TWINS[self.name], self.name == "cupy"
         found: ModuleType = _import(f"{twin}._inherit").kernels(module) if inherits else _import(f"{twin}.{module}")
         return found
 
     def map_rows(self, f: Callable[[slice], R], rows: int) -> list[R]:
-        """`f` of each tile of a batch of `rows` rows, in order."""
+        """[f(tile) for every tile of a batch of `rows` rows], on all free threads."""
         return self.map(f, tiles_of(rows) if self.on_host or not rows else [slice(0, rows)])
 
     def map(self, f: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """`[f(x) for x in items]`, taken by the free threads. Threads that are busy elsewhere are not waited for."""
+        """`[f(x) for x in items]`, on all free threads. It does not wait for threads that are busy with other work."""
         if self.threads == 1 or len(items) == 1:
             with OneBlasThread():
                 return [f(item) for item in items]
@@ -177,18 +176,18 @@ class Backend:
             jobs = [self.submit(drain) for _ in range(min(self.threads, len(items)) - 1)]
             try:
                 drain()
-            finally:  # what a helper has begun is waited for, in an interrupt too: it writes to the caller's arrays
+            finally:  # wait for started jobs, in an interrupt too: they write to the caller's arrays
                 todo.clear()
                 helpers = pool(self.threads)
-                begun = [job for job in jobs if not helpers.take_back(job)]
-                for job in begun:
+                started = [job for job in jobs if not helpers.take_back(job)]
+                for job in started:
                     job.wait(self._waiting)
-            for job in begun:
+            for job in started:
                 job.result()
         return results
 
     def both(self, f: Callable[[], T], g: Callable[[], R], rows: int = WORTH_A_THREAD) -> tuple[T, R]:
-        """`(f(), g())`, side by side where there is a second thread and so many rows are worth it."""
+        """`(f(), g())`, in parallel if there is a second thread and at least WORTH_A_THREAD rows."""
         with OneBlasThread():
             if self.threads == 1 or rows < WORTH_A_THREAD:
                 return f(), g()
@@ -202,7 +201,7 @@ class Backend:
             return first, g() if taken_back else job.result()
 
     def submit(self, f: Callable[..., R], *args: Any) -> Job[R]:
-        """`f(*args)` on one of the other threads, as soon as one is free."""
+        """Run `f(*args)` on another thread as soon as one is free; returns the job at once."""
         return pool(self.threads).submit(self._waiting, f, *args)
 
     @cached_property

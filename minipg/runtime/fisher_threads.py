@@ -11,10 +11,10 @@ from minipg.runtime.threads import Job, OneBlasThread
 
 
 class FisherThreads:
-    """v ↦ Σ Jᵀ M J v over a batch  (TR-9): the bits of `policy.fisher_product`, on the Numba twin.
+    """The function v ↦ Σ Jᵀ M J v over a batch  (TR-9), for the Numba twin. Same bits as `policy.fisher_product`.
 
-    Threads share the tiles of rows by a queue in compiled code (kernels/cpu/_fisher_threads.py). Threads that are busy
-    elsewhere are not waited for.
+    Threads take tiles of rows from a queue in compiled code (kernels/cpu/_fisher_threads.py). The caller does not wait
+    for threads that are busy with other work.
     """
 
     def __init__(self, backend: Backend, policy: Policy, theta: Array, forward: Forward) -> None:
@@ -30,13 +30,13 @@ class FisherThreads:
         self._helpers: list[Job[None] | None] = [None] * (threads - 1)
 
     def __call__(self, v: Array) -> Array:
-        """v (P,) → (P,)."""
+        """Σ Jᵀ M J v.   v (P,) → (P,)."""
         self._v[:] = as_array("v", v, self._v.shape, self._v.dtype)
         with OneBlasThread():
             try:
                 for i, helper in enumerate(self._helpers):
                     if helper is None or helper.over:
                         self._helpers[i] = self._backend.submit(self._share, False, *self._inputs, self._work[i + 1])
-            finally:  # a helper may be at work already: it is not left before all tiles are done
+            finally:  # a helper may have started, so all tiles must be done before returning
                 self._share(True, *self._inputs, self._work[0])
-        return self._sums[0] + 0  # a copy, in which zeros have no sign, as in a sum that begins with 0
+        return self._sums[0] + 0  # a copy; + 0 turns −0 into 0, as a sum that starts with 0 does

@@ -1,4 +1,4 @@
-"""The threads of a process, and how many of them BLAS may use."""
+"""The helper threads of a process, and the limit of one thread for BLAS."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 R = TypeVar("R")
-_NAP = 0.0002  # seconds
+_NAP = 0.0002  # seconds between two looks at a job that has not ended
 
 
 class Waiting(Protocol):
-    """Kernels in which a thread waits without Python's lock: kernels/cpu/_spin_wait.py."""
+    """Kernels in which a thread waits without the GIL: kernels/cpu/_spin_wait.py."""
 
     def spin_wait(self, flag: Any, value: int) -> None: ...
     def finish_and_wait(self, done: Any, posted: Any, value: int) -> None: ...
 
 
 def available_threads() -> int:
-    """The cores this process may use."""
+    """The number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Job(Generic[R]):
-    """A call that another thread makes: `over` when it has ended, with its result or its error."""
+    """A function call on another thread. Once it is `over`, `result` returns its value or raises its error."""
 
-    __slots__ = ("_arguments", "_call", "_error", "_result", "begun", "flag")
+    __slots__ = ("_arguments", "_call", "_error", "_result", "flag", "started")
 
     def __init__(self, call: Callable[..., R], arguments: tuple[Any, ...]) -> None:
-        self._call, self._arguments, self.begun = call, arguments, False
+        self._call, self._arguments, self.started = call, arguments, False
         self.flag, self._error = np.zeros(1, np.int64), None
         self._result: Any = None
 
     @property
     def over(self) -> bool:
-        """Whether the call has ended."""
+        """True if the call has ended."""
         return bool(self.flag[0])
 
     def run(self) -> None:
         """Make the call, in this thread."""
-        self.begun = True
+        self.started = True
         try:
             self._result = self._call(*self._arguments)
         except BaseException as error:
             self._error = error
-        del self._call, self._arguments  # what they hold is not kept
+        del self._call, self._arguments  # release what they refer to
 
     def wait(self, waiting: Waiting | None) -> None:
-        """Return when the call has ended: spin for as long as a thread takes to wake, then sleep."""
+        """Return when the call has ended: spin about as long as waking a thread takes, then sleep."""
         if waiting is not None and not self.flag[0]:
             waiting.spin_wait(self.flag, 0)
         while not self.flag[0]:
             time.sleep(_NAP)
 
     def result(self) -> R:
-        """The call's result, or its error raised. For a job that is over."""
+        """Return the call's value, or raise its error. The job must be over."""
         if self._error is not None:
             raise self._error
         result: R = self._result
@@ -69,20 +69,20 @@ class Job(Generic[R]):
 
 
 class Helpers:
-    """`count` threads beside the caller's, started when there is work for them.
+    """At most `count` threads in addition to the caller's. Each starts with the first job that no other can take.
 
-    A helper without work spins for a moment, in compiled code where there is some, before it sleeps: to wake a thread
-    takes longer than many a job.
+    A helper without work spins for a while (in compiled code, if there is any) before it sleeps, because waking a
+    sleeping thread takes longer than a short job.
     """
 
     def __init__(self, count: int) -> None:
         self._count, self._threads = count, 0
         self._jobs: deque[Job[Any]] = deque()
-        self._posted = np.zeros(16, np.int64)  # jobs so far; a cache line of its own
+        self._posted = np.zeros(16, np.int64)  # jobs so far, on a separate cache line
         self._awake, self._sleeping = threading.Condition(), 0
 
     def submit(self, waiting: Waiting | None, f: Callable[..., R], *args: Any) -> Job[R]:
-        """`f(*args)` by the next free helper."""
+        """Run `f(*args)` on the next free helper; returns the job at once."""
         job = Job(f, args)
         self._jobs.append(job)
         self._posted[0] += 1
@@ -95,7 +95,7 @@ class Helpers:
         return job
 
     def take_back(self, job: Job[Any]) -> bool:
-        """Take the job from the queue if no helper has it yet."""
+        """Remove the job from the queue. False if a helper has taken it already."""
         try:
             self._jobs.remove(job)
         except ValueError:
@@ -110,7 +110,7 @@ class Helpers:
                 job = self._jobs.popleft()
             except IndexError:
                 if waiting is not None:
-                    with suppress(Exception):  # a helper that cannot wait there sleeps
+                    with suppress(Exception):  # without the kernel it sleeps at once
                         waiting.finish_and_wait(done, self._posted, posted)
                 done[0] = 1
                 if self._posted[0] == posted:
@@ -130,7 +130,7 @@ _pools: dict[int, Helpers] = {}
 
 
 def pool(threads: int) -> Helpers:
-    """The helpers of a program with so many threads."""
+    """The helpers of all backends with this number of threads: `threads` − 1, at least one."""
     if threads not in _pools:
         _pools[threads] = Helpers(max(threads - 1, 1))
     return _pools[threads]
@@ -142,8 +142,8 @@ _blas_limit: Any = None
 _blas_controller: ThreadpoolController | None = None
 
 
-def _begin_anew() -> None:
-    """After a fork: threads and held locks are the parent's, so the child starts its own."""
+def _reset_after_fork() -> None:
+    """In the child of a fork: the parent's threads are gone and its locks may be held, so start with new ones."""
     global _blas_lock, _blas_depth
     _pools.clear()
     _blas_lock = threading.Lock()
@@ -153,20 +153,20 @@ def _begin_anew() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 class OneBlasThread:
-    """BLAS on one thread while inside: tiles already use the cores. May be nested.
+    """A context in which BLAS uses one thread, because tiles use the cores already. It may be nested.
 
-    A class, because it is entered several times an update, and a generator would cost three times as much.
+    A class, because it is entered several times an update and a generator would take three times as long.
     """
 
     def __enter__(self) -> None:
         global _blas_depth, _blas_limit, _blas_controller
         with _blas_lock:
             if _blas_controller is None:
-                import scipy.linalg.cython_blas  # noqa: F401  the BLAS that compiled code calls, before it is looked for
+                import scipy.linalg.cython_blas  # noqa: F401  so that the controller finds the BLAS of compiled code
 
                 _blas_controller = ThreadpoolController()
             if _blas_depth == 0:
