@@ -197,13 +197,15 @@ print(left)
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
-def test_after_an_update_on_made_up_experience_only_rollout_and_metrics_are_left_to_compile(env):
+def test_after_an_update_on_made_up_experience_only_what_no_update_calls_is_left_to_compile(env):
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     run = subprocess.run(
         [sys.executable, "-c", f"ENV = {env!r}{LEFT_TO_COMPILE}"],
         env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert ast.literal_eval(run.stdout) == {"rollout", "explained_variance"}
+    left, statistics, waiting = ast.literal_eval(run.stdout), {"merge", "standardize"}, {"spin_wait", "finish_and_wait"}
+    assert "rollout" in left
+    assert left <= {"rollout", "restart", "explained_variance"} | statistics | waiting
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
