@@ -160,7 +160,7 @@ def sources() -> str:
 @functools.cache
 def folder() -> Path:
     """The folder of the code compiled from these sources. Folders of other sources are removed after KEPT_DAYS."""
-    root = Path(config.CACHE_DIR or AppDirs("minipg", appauthor=False).user_cache_dir)
+    root = Path(getattr(config, "CACHE_DIR", "") or AppDirs("minipg", appauthor=False).user_cache_dir)
     own = root / f"kernels-{sources()[:16]}"
     with suppress(OSError):
         if not own.exists():

@@ -51,7 +51,7 @@ jit_sum = _kept(numba.njit(fastmath=_VISIBLE_NAN | {"reassoc"}, **_OPTIONS))
 jit_exact = _kept(numba.njit(fastmath=False, **_OPTIONS))
 
 
-def by_type(modules: Mapping[type, Any], exact: bool = False) -> Callable[[Any], Any]:
+def by_type(modules: Mapping[Any, Any], exact: bool = False) -> Callable[[Any], Any]:
     """Decorate a function for compiled code: the type of its first argument chooses the kernel.
 
     `modules` maps each type to a module of kernels. The compiler calls the decorated function, with that module in

@@ -73,7 +73,8 @@ class Counts(NamedTuple):
     dropped: int = 0
 
     def __add__(self, other: Counts) -> Counts:  # type: ignore[override]
-        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+        episodes, returns = self.episodes + other.episodes, self.returns + other.returns
+        return Counts(episodes, returns, self.dropped + other.dropped)
 
 
 def one_update(agent: Agent[Any], horizon: int, measure: bool = True) -> tuple[Outcome, Counts]:

@@ -65,8 +65,9 @@ def ascend(
             policy.spec, acted, _floats(terms), normalize, epochs, float(max_kl), measure,
             backend.to_device(order), adam.step, theta, first, second, stats, act, work,
         )  # fmt: skip
-    steps, *means, finite = to_host(stats).tolist()
-    return Ascent(theta, AdamState(first, second, adam.step + int(steps)), int(steps), *means, finite == 1)
+    steps, clip_fraction, surrogate, kl, entropy, finite = to_host(stats).tolist()
+    after = AdamState(first, second, adam.step + int(steps))
+    return Ascent(theta, after, int(steps), clip_fraction, surrogate, kl, entropy, finite == 1)
 
 
 class SurrogateGradient(NamedTuple):

@@ -114,11 +114,13 @@ class TRPO(Agent[TRPOConfig]):
 
     def _initial_state(self) -> DualState | tuple[()]:
         if self.config.sampling == "vine":
-            vine.require_snapshots(self)
+            self._snapshots = vine.new_snapshots(self)
         return new_dual(self.theta, self.config) if self.config.solver == "dual" else ()
 
     def _collect(self, collector: Collector) -> Batch:
-        return vine.collect(self, collector) if self.config.sampling == "vine" else super()._collect(collector)
+        if self.config.sampling == "vine":
+            return vine.collect(self, self._snapshots, collector)
+        return super()._collect(collector)
 
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config, (policy_key, critic_key) = self.config, (new_key(self.streams.shuffling) for _ in range(2))

@@ -14,6 +14,7 @@ from minipg.rollout.vine import Branches, collect_with_branches
 
 if TYPE_CHECKING:
     from minipg.algorithms.agent import Agent
+    from minipg.envs.snapshots import Snapshots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +31,17 @@ class VineConfig(AgentConfig):
     """Steps of a branch; after them the critic's V is used (vine)."""
 
 
-def require_snapshots(agent: Agent[Any]) -> None:
-    """Set the agent's snapshots, which save and restore its environments. Raises ConfigError if they cannot."""
+def new_snapshots(agent: Agent[Any]) -> Snapshots:
+    """What saves and restores the agent's environments. Raises ConfigError if they cannot be saved."""
     from minipg.envs.snapshots import snapshots_of  # imported here: it loads the compiled environments
 
-    agent._snapshots = snapshots_of(agent.envs)
+    return snapshots_of(agent.envs)
 
 
-def collect(agent: Agent[Any], collector: Collector) -> Batch:
+def collect(agent: Agent[Any], snapshots: Snapshots, collector: Collector) -> Batch:
     """A rollout, and branches from some of its states."""
     value = lambda obs: agent.critic.predict(agent.value.theta, obs)
-    return collect_with_branches(collector, agent._snapshots, agent.theta, value, agent.config, agent.streams.branching)
+    return collect_with_branches(collector, snapshots, agent.theta, value, agent.config, agent.streams.branching)
 
 
 def samples_of(policy: Policy, theta: Array, branches: Branches) -> Samples:

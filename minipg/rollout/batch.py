@@ -56,6 +56,11 @@ class Batch(NamedTuple):
     branches: Branches | None = None  # of vine sampling
 
 
+def copied(batch: Batch) -> Batch:
+    """The batch in arrays of its own."""
+    return batch._replace(**{name: getattr(batch, name).copy() for name in Batch._fields if name != "branches"})
+
+
 def joined(parts: Sequence[Batch]) -> Batch:
     """Consecutive batches, concatenated in time."""
     first, envs = np.cumsum([0, *(len(part.rew) for part in parts)]), parts[0].rew.shape[1]

@@ -12,7 +12,7 @@ from minipg.checks import Array, as_array, fitting
 from minipg.envs import ActionCodec, ObservationCodec, column, guarded
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import Policy
-from minipg.rollout.batch import Batch, RunningEpisodes, ended_episodes, first_episodes, joined
+from minipg.rollout.batch import Batch, RunningEpisodes, copied, ended_episodes, first_episodes, joined
 from minipg.rollout.normalizer import ObservationNormalizer, RewardScaler
 from minipg.runtime.backend import to_host
 from minipg.runtime.threads import OneBlasThread
@@ -121,8 +121,7 @@ class Collector:
                     "steps: whole episodes have to end; set a time limit"
                 )
             batch = self.collect(theta, n_steps)
-            # copied, because the next rollout overwrites the batch
-            parts.append(Batch(*(None if part is None else part.copy() for part in batch)))
+            parts.append(copied(batch))  # the next rollout overwrites it
             ended += to_host(parts[-1].terminated | parts[-1].truncated).sum(axis=0)
         return first_episodes(joined(parts), episodes)
 

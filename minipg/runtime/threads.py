@@ -36,7 +36,8 @@ class Job(Generic[R]):
 
     def __init__(self, call: Callable[..., R], arguments: tuple[Any, ...]) -> None:
         self._call, self._arguments, self.started = call, arguments, False
-        self.flag, self._error = np.zeros(1, np.int64), None
+        self.flag: Any = np.zeros(1, np.int64)
+        self._error: BaseException | None = None
         self._result: Any = None
 
     @property
