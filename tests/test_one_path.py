@@ -53,7 +53,8 @@ def test_an_update_that_moves_nothing_leaves_a_run_of_the_command_line_where_it_
 
 
 # enough rows that values and rollouts go to two threads
-SMALL = {"seed": 3, "num_envs": 8, "n_steps": 160, "hidden": (8,), "vf_epochs": 2, "n_epochs": 2, "schedule": "constant",
+SMALL = {"seed": 3, "num_envs": 8, "n_steps": 160, "hidden": (8,), "vf_epochs": 2, "n_epochs": 2,
+         "schedule": "constant",
          "clip_schedule": "constant"}  # fmt: skip
 
 
