@@ -71,7 +71,7 @@ class Acted(NamedTuple):
 
 
 class SurrogateTerms(NamedTuple):
-    """The weights of the surrogate's terms  (PP-1, PP-2, PP-3)."""
+    """The clip range, and the weights of the surrogate's other terms  (PP-1, PP-2, PP-3)."""
 
     clip_range: float  # ε, inf for no clip
     kl_coef: float  # β
@@ -112,4 +112,4 @@ class Steps(NamedTuple):
     final_at: Any  # (K,) int64, the flat rows t·N + n they followed
     rew: Any  # (T, N)
     terminated: Any  # (T, N) bool
-    cut: Any  # (T, N) bool: the trace ends here, the value does not
+    cut: Any  # (T, N) bool: Â of the next step is not used, V of the next state is

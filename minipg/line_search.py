@@ -10,7 +10,10 @@ from minipg.checks import Array
 
 
 def step_scale(curvature: float, max_kl: float) -> float:
-    """β = √(2δ/xᵀA x): in the quadratic model the KL of β x is δ  (TR-6, TR-7). 0 if there is no finite β."""
+    """β = √(2δ/xᵀA x)  (TR-6, TR-7), 0 if there is no finite β.
+
+    ½ (βx)ᵀA(βx) is δ. With A = F + damping·I the quadratic model of the KL alone, ½ (βx)ᵀF(βx), is below δ.
+    """
     scale = math.sqrt(2 * max_kl / curvature) if curvature > 0 else 0.0
     return scale if math.isfinite(scale) else 0.0
 

@@ -1,6 +1,7 @@
 """The decorators that compile the CPU kernels."""
 
 import functools
+import inspect
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,8 +13,8 @@ from numba.extending import intrinsic, overload
 
 # `fastmath=True` would also assume that no NaN and no infinity occurs, and hide them; these flags do not.
 _VISIBLE_NAN = {"contract", "nsz", "arcp"}
-# An inlined kernel is the same code in the process that compiles its caller and in those that load it from the cache.
-# A called kernel would be the copy that the process compiled or loaded first, and copies round differently.
+# Inlining keeps results equal to the bit: a kernel that is called, not inlined, may be one of several compilations
+# of it, which may round differently.
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy", "forceinline": True, "no_cfunc_wrapper": True}
 
 
@@ -52,21 +53,24 @@ jit_exact = _kept(numba.njit(fastmath=False, **_OPTIONS))
 
 
 def by_type(modules: Mapping[Any, Any], exact: bool = False) -> Callable[[Any], Any]:
-    """Decorate a function for compiled code: the type of its first argument chooses the kernel.
+    """Make a function for compiled code: the type of its first argument chooses the kernel.
 
-    `modules` maps each type to a module of kernels. The compiler calls the decorated function, with that module in
-    place of the first argument, and compiles the function it returns.
+    `modules` maps each type to a module of kernels. When Numba compiles a caller, it runs the decorated function once,
+    with that module as an argument before the others, and compiles the lambda that is returned.
     """
 
     def decorate(choose: Any) -> Any:
-        @functools.wraps(choose)
         def dispatched(*arguments: Any) -> Any:
             raise NotImplementedError(f"{choose.__name__} is for compiled code")
 
-        @functools.wraps(choose)
         def chosen(first: Any, *others: Any) -> Any:
-            return choose(modules[first.instance_class], *others)
+            return choose(modules[first.instance_class], first, *others)
 
+        signature = inspect.signature(choose)
+        for function in (dispatched, chosen):
+            functools.update_wrapper(function, choose)
+            own = signature.replace(parameters=list(signature.parameters.values())[1:])
+            function.__signature__ = own  # type: ignore[attr-defined]
         overload(dispatched, jit_options={"fastmath": False if exact else _VISIBLE_NAN, **_OPTIONS})(chosen)
         return dispatched
 

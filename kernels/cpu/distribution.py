@@ -14,63 +14,54 @@ FAMILIES = {
 
 
 @by_type(FAMILIES)
-def sample(family, params, noise, act):
+def sample(kernels, family, params, noise, act):
     """a ~ π, from uniforms (discrete) or normals (Gaussian).   params (B, D), noise (B, …) → act (B, …)."""
-    kernel = family.sample
-    return lambda family, params, noise, act: kernel(params, noise, *family.options, act)
+    return lambda family, params, noise, act: kernels.sample(params, noise, *family.options, act)
 
 
 @by_type(FAMILIES)
-def log_prob(family, params, act, out):
+def log_prob(kernels, family, params, act, out):
     """log π(a)  (DI-4).   params (B, D), act (B, …) → out (B,)."""
-    kernel = family.log_prob
-    return lambda family, params, act, out: kernel(params, act, *family.options, out)
+    return lambda family, params, act, out: kernels.log_prob(params, act, *family.options, out)
 
 
 @by_type(FAMILIES)
-def score(family, params, act, out):
+def score(kernels, family, params, act, out):
     """∇log π(a) in the parameters  (DI-1, DI-4).   params (B, D), act (B, …) → out (B, D)."""
-    kernel = family.score
-    return lambda family, params, act, out: kernel(params, act, *family.options, out)
+    return lambda family, params, act, out: kernels.score(params, act, *family.options, out)
 
 
 @by_type(FAMILIES)
-def kl(family, old, new, out):
+def kl(kernels, family, old, new, out):
     """KL(old‖new)  (DI-6).   old, new (B, D) → out (B,)."""
-    kernel = family.kl
-    return lambda family, old, new, out: kernel(old, new, *family.options, out)
+    return lambda family, old, new, out: kernels.kl(old, new, *family.options, out)
 
 
 @by_type(FAMILIES)
-def kl_gradient(family, old, new, out):
+def kl_gradient(kernels, family, old, new, out):
     """The gradient of KL(old‖new) in the new parameters.   old, new (B, D) → out (B, D)."""
-    kernel = family.kl_gradient
-    return lambda family, old, new, out: kernel(old, new, *family.options, out)
+    return lambda family, old, new, out: kernels.kl_gradient(old, new, *family.options, out)
 
 
 @by_type(FAMILIES)
-def entropy(family, params, out):
+def entropy(kernels, family, params, out):
     """H  (DI-7).   params (B, D) → out (B,)."""
-    kernel = family.entropy
-    return lambda family, params, out: kernel(params, *family.options, out)
+    return lambda family, params, out: kernels.entropy(params, *family.options, out)
 
 
 @by_type(FAMILIES)
-def fisher_product(family, params, v, out):
+def fisher_product(kernels, family, params, v, out):
     """M v, M the family's Fisher matrix  (DI-3, DI-5).   params, v (B, D) → out (B, D), which may be v."""
-    kernel = family.fisher_product
-    return lambda family, params, v, out: kernel(params, v, *family.options, out)
+    return lambda family, params, v, out: kernels.fisher_product(params, v, *family.options, out)
 
 
 @by_type(FAMILIES)
-def entropy_gradient(family, params, out):
+def entropy_gradient(kernels, family, params, out):
     """∇H in the parameters  (DI-7).   params (B, D) → out (B, D)."""
-    kernel = family.entropy_gradient
-    return lambda family, params, out: kernel(params, *family.options, out)
+    return lambda family, params, out: kernels.entropy_gradient(params, *family.options, out)
 
 
 @by_type(FAMILIES)
-def _score_and_log_prob(family, params, act, out, logp):
+def _score_and_log_prob(kernels, family, params, act, out, logp):
     """`score` and `log_prob` at once.   params (B, D), act (B, …) → out (B, D), logp (B,)."""
-    kernel = family._score_and_log_prob
-    return lambda family, params, act, out, logp: kernel(params, act, *family.options, out, logp)
+    return lambda family, params, act, out, logp: kernels._score_and_log_prob(params, act, *family.options, out, logp)

@@ -37,7 +37,7 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
     """Epochs of minibatch Adam on mean (V(s) − target)²  (AC-1, AC-3) → theta, first, second (P,) changed in place.
 
     obs (B, O), target, old (B,); order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before.
-    old and clip_range: value clipping, see the reference.
+    old and clip_range: value clipping, see the reference. g is minus the loss's gradient, because `adam` ascends.
     → loss (E,): each epoch's mean squared error, every minibatch's before its step; finite (1,): 1 if θ and the moments
     are finite.
     work (work_size,).

@@ -7,7 +7,7 @@ from minipg.kernels.cpu._jit import jit
 
 @jit
 def surrogate(logp, logp_old, adv, out):
-    """r Â, and its derivative in log π  (IS-3, PP-1).   logp, logp_old, adv (B,) → out (B,)."""
+    """r Â, which is also its own derivative in log π  (IS-3, PP-1).   logp, logp_old, adv (B,) → out (B,)."""
     for i in range(out.shape[0]):
         out[i] = math.exp(logp[i] - logp_old[i]) * adv[i]
 

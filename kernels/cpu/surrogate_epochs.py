@@ -109,7 +109,7 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
 def _output_gradient(
     policy, log_std, acted, logp_old, terms, rows, total, wants_kl, out, g, log_std_grad, sums, act, work
 ):
-    """The gradient of the sum over `rows`, over `total`: in the outputs → g (m, n); in log σ, added to log_std_grad."""
+    """(1/total) Σ over `rows` of the gradient of a row: in the outputs → g (m, n); in log σ, added to log_std_grad."""
     family, count, width = policy.family, rows.shape[0], acted.params.shape[1]
     lowest, highest = math.log1p(-min(terms.clip_range, 1.0)), math.log1p(terms.clip_range)
     share = out.dtype.type(1 / total)

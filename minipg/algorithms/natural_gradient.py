@@ -19,17 +19,17 @@ class NaturalConfig(ActorCriticConfig):
     """The settings of a natural gradient step."""
 
     max_kl: float = 0.01
-    """Trust-region radius δ: the mean KL(old‖new) of an update (npg), or its upper bound (trpo)."""
+    """Trust-region radius δ: the KL of a step by its quadratic model (npg), or a bound on the mean KL (trpo)."""
     damping: float = 0.1
     """Added to the diagonal of the Fisher matrix inside its product."""
     cg_iters: int = 15
     """Conjugate-gradient iterations."""
     fisher_subsample: int = 1
-    """The Fisher product uses one row in so many, chosen at random."""
+    """The Fisher product uses one row in k: a fixed random choice, the same in every update."""
 
 
 def fisher_rows(policy: Policy, theta: Array, tape: PolicyTape, every: int) -> PolicyTape:
-    """The forward pass of B/every rows, chosen at random.   theta (P,), tape of B rows."""
+    """The forward pass of one row in `every`, by a fixed random choice.   theta (P,), tape of B rows."""
     if every == 1:
         return tape
     obs = tape.mlp.obs

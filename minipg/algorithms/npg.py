@@ -56,7 +56,7 @@ def update(policy: Policy, theta: Array, samples: Samples, config: NPGConfig) ->
     g = policy_gradient(policy, theta, tape, samples.act, adv)  # PG-9
     fisher_tape = fisher_rows(policy, theta, tape, config.fisher_subsample)
     F = fisher_operator(policy, theta, fisher_tape, config.damping)  # TR-9
-    cg = conjugate_gradient(F, g, config.cg_iters)  # x ≈ F⁻¹g  (TR-10)
+    cg = conjugate_gradient(F, g, config.cg_iters)  # x ≈ A⁻¹g, A = F + damping·I  (TR-10)
     scale = step_scale(cg.curvature, config.max_kl) if config.step_rule == "normalized" else config.learning_rate
     candidate = policy.project(theta + theta.dtype.type(scale) * cg.x)
     value, kl = surrogate_and_kl(policy, samples.obs, samples.act, adv, tape.params)(candidate)

@@ -1,8 +1,9 @@
 """Trust region policy optimisation (Schulman et al. 2015).
 
-Each update solves   max_θ E[r Â]  subject to  mean KL(π_old‖π_θ) ≤ δ   (TR-5)   in five steps: the policy gradient g,
-x ≈ F⁻¹g by conjugate gradient on Fisher–vector products, the step √(2δ/xᵀF x)·x, and a backtracking line search that
-checks the exact objective and KL. The critic has separate parameters and is fitted at the same time.
+Each update solves   max_θ E[r Â]  subject to  mean KL(π_old‖π_θ) ≤ δ   (TR-5)   in four steps: the policy gradient g;
+x ≈ A⁻¹g by conjugate gradient on Fisher–vector products, A = F + damping·I; the step √(2δ/xᵀA x)·x; and a backtracking
+line search on the surrogate and the KL of the batch themselves, not on their linear and quadratic models. The critic
+has separate parameters and is fitted at the same time.
 
 Two variants are in other files: `solver="dual"` (dual.py) solves the same problem by a penalty weighted by a dual
 variable; `sampling="vine"` (vine.py) takes the rows (s, a, Â) from branches of the trajectories.
@@ -71,8 +72,8 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
     g = policy_gradient(policy, theta, tape, act, adv)  # PG-9
     fisher_tape = fisher_rows(policy, theta, tape, config.fisher_subsample)
     F = fisher_operator(policy, theta, fisher_tape, config.damping)  # TR-9
-    cg = conjugate_gradient(F, g, config.cg_iters)  # x ≈ F⁻¹g  (TR-10)
-    step = theta.dtype.type(step_scale(cg.curvature, config.max_kl)) * cg.x  # √(2δ/xᵀF x) x  (TR-7)
+    cg = conjugate_gradient(F, g, config.cg_iters)  # x ≈ A⁻¹g  (TR-10)
+    step = theta.dtype.type(step_scale(cg.curvature, config.max_kl)) * cg.x  # √(2δ/xᵀA x) x  (TR-7)
 
     surrogate = surrogate_and_kl(policy, obs, act, adv, tape.params)  # IS-3, TR-5
     entropy = policy.distribution.entropy(tape.params).mean()

@@ -16,7 +16,7 @@ from minipg.policy import Policy
 from minipg.rollout.batch import Batch, RunningEpisodes
 from minipg.rollout.normalizer import LIMIT, ObservationNormalizer, RewardScaler
 
-MANY, LONG = 8, 1024  # environments and steps: with fewer, two halves are slower than one call
+MANY, LONG = 8, 1024  # environments N, and steps N·T: with fewer, two halves are slower than one call
 
 
 def compiled_rollout(envs: VectorEnv[Any, Any, Any], policy: Policy) -> CompiledRollout | None:

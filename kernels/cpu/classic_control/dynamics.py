@@ -24,21 +24,18 @@ DYNAMICS = {
 
 
 @by_type(DYNAMICS, exact=True)
-def begin(dynamics, u, state):
+def begin(kernels, dynamics, u, state):
     """The first state of an episode.   uniforms u (K,) → state (S,)."""
-    kernel = dynamics.begin
-    return lambda dynamics, u, state: kernel(u, state)
+    return lambda dynamics, u, state: kernels.begin(u, state)
 
 
 @by_type(DYNAMICS, exact=True)
-def observe(dynamics, state, obs):
+def observe(kernels, dynamics, state, obs):
     """state (S,) → obs (O,)."""
-    kernel = dynamics.observe
-    return lambda dynamics, state, obs: kernel(state, obs)
+    return lambda dynamics, state, obs: kernels.observe(state, obs)
 
 
 @by_type(DYNAMICS, exact=True)
-def step(dynamics, state, fresh, act):
+def step(kernels, dynamics, state, fresh, act):
     """One step of state (S,) in place → reward, terminated; `fresh`: no step since `begin`."""
-    kernel = dynamics.step
-    return lambda dynamics, state, fresh, act: kernel(state, fresh, act)
+    return lambda dynamics, state, fresh, act: kernels.step(state, fresh, act)
