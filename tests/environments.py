@@ -1,4 +1,4 @@
-"""Toy environments whose every number is known, and faulty ones whose fault comes at a known step."""
+"""Toy environments with known numbers, and faulty ones that fail at a known step."""
 
 import os
 import signal
@@ -28,17 +28,17 @@ SCRIPT = (
 
 
 def observation(number, episode, time):
-    """What environment `number` shows at `time` of its `episode`."""
+    """The observation of environment `number` at `time` of its `episode`."""
     return np.array([number, episode, time], np.float64)
 
 
 def reward(number, episode, time, act):
-    """What it pays for `act` there: a sum of distinct binary fractions, so exact in floating point."""
+    """The reward of `act` there: a sum of distinct binary fractions, so exact in floating point."""
     return number + episode / 4 + time / 64 + float(np.sum(act))
 
 
 class Counting(gym.Env):
-    """Counts its episodes and steps. Episode k goes as script[k] says, round and round."""
+    """Counts its episodes and steps. Episode k ends as script[k % len(script)] says."""
 
     metadata = {"render_modes": []}  # noqa: RUF012
     observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float64)
@@ -63,7 +63,7 @@ class Counting(gym.Env):
 
 
 class Faulty(Counting):
-    """A Counting environment in whose `at`-th step something goes wrong, once."""
+    """A Counting environment that fails once, in its `at`-th step."""
 
     def __init__(self, fault, at, **options):
         super().__init__(**options)
@@ -89,7 +89,7 @@ class Faulty(Counting):
         return obs, paid, terminated, truncated, info
 
 
-# which of the five things that a step returns is wrong, and what it is
+# the index in what a step returns, and a wrong value for it
 WRONG = {
     "observation of another shape": (0, np.zeros(2)),
     "observation of words": (0, np.array(["a", "b", "c"])),
@@ -105,7 +105,7 @@ WRONG = {
     "truncated in an array": (3, np.zeros(2, bool)),
 }
 OTHER = ("none", "raises", "raises in reset", "raises SystemExit", "returns four things", "ends", "is killed", "hangs")
-MISDEEDS = [*OTHER, *WRONG, "answers half", "cannot be sent"]
+MISBEHAVIOURS = [*OTHER, *WRONG, "answers half", "cannot be sent"]
 
 
 class Unsendable(np.ndarray):
@@ -124,17 +124,17 @@ def is_socket(fd):
 
 
 class Choosing(Counting):
-    """Does wrong in its 11th step, or in the reset after its 10th: what its seed says, which is the number it shows."""
+    """Fails in its 11th step, or in the reset after its 10th. Its seed chooses how, and is the number it shows."""
 
     def __init__(self):
         super().__init__(script=(Ending(10, True, False),))
-        self.steps, self.misdeed = 0, "none"
+        self.steps, self.misbehaviour = 0, "none"
 
     def reset(self, *, seed=None, options=None):
         if seed is not None:
-            self.number, self.misdeed = seed, MISDEEDS[seed] if seed < len(MISDEEDS) else "none"
+            self.number, self.misbehaviour = seed, MISBEHAVIOURS[seed] if seed < len(MISBEHAVIOURS) else "none"
             self.steps, self.episode = 0, -1
-        if self.misdeed == "raises in reset" and self.steps == 10:
+        if self.misbehaviour == "raises in reset" and self.steps == 10:
             raise RuntimeError("the environment's own bug")
         return super().reset()
 
@@ -143,25 +143,25 @@ class Choosing(Counting):
         outcome = super().step(act)
         if self.steps != 11:
             return outcome
-        if self.misdeed == "raises":
+        if self.misbehaviour == "raises":
             raise RuntimeError("the environment's own bug")
-        if self.misdeed == "raises SystemExit":
+        if self.misbehaviour == "raises SystemExit":
             sys.exit("enough")
-        if self.misdeed == "ends":
+        if self.misbehaviour == "ends":
             os._exit(7)
-        if self.misdeed == "is killed":
+        if self.misbehaviour == "is killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.misdeed == "answers half":
+        if self.misbehaviour == "answers half":
             for fd in filter(is_socket, map(int, os.listdir("/proc/self/fd"))):
                 os.write(fd, bytes(3))
-        if self.misdeed in ("hangs", "answers half"):
+        if self.misbehaviour in ("hangs", "answers half"):
             time.sleep(3600)
-        if self.misdeed == "cannot be sent":
+        if self.misbehaviour == "cannot be sent":
             return (outcome[0].view(Unsendable), *outcome[1:])
-        if self.misdeed in WRONG:
-            at, wrong = WRONG[self.misdeed]
+        if self.misbehaviour in WRONG:
+            at, wrong = WRONG[self.misbehaviour]
             return (*outcome[:at], wrong, *outcome[at + 1 :])
-        return outcome[:4] if self.misdeed == "returns four things" else outcome
+        return outcome[:4] if self.misbehaviour == "returns four things" else outcome
 
 
 class Dying(Counting):
@@ -204,7 +204,7 @@ class Slow(Counting):
 
 
 class Uneven(Counting):
-    """A Counting environment whose episodes take one step where it is reset with an even seed, ten with an odd one."""
+    """A Counting environment with episodes of one step after a reset with an even seed, of ten after an odd one."""
 
     def reset(self, *, seed=None, options=None):
         if seed is not None:
@@ -213,7 +213,7 @@ class Uneven(Counting):
 
 
 class Spacious(gym.Env):
-    """Shows samples of any observation space and takes actions of any action space; episodes of `length` steps."""
+    """Random observations of any space, for actions of any space; episodes of `length` steps."""
 
     metadata = {"render_modes": []}  # noqa: RUF012
 
@@ -234,10 +234,10 @@ class Spacious(gym.Env):
 
 
 class Matching(gym.Env):
-    """Shows one of four contexts, each time by chance, and pays for the action that belongs to it; at most 1 a step.
+    """Shows one of four contexts by chance, and rewards the action that belongs to it with at most 1.
 
-    Of a discrete action the share of components that are right, of a real one 1 less its mean distance from the target.
-    With `mixed`, the context is one part of a Dict, beside a Tuple of other things.
+    The reward of a discrete action is the share of its components that are right, of a real one 1 minus its mean
+    distance from the target. With `mixed`, the context is one part of a Dict, beside a Tuple of other things.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012
@@ -262,7 +262,7 @@ class Matching(gym.Env):
         }
 
     def pays(self, context, act):
-        """The reward of an action there."""
+        """The reward of an action in a context."""
         difference = np.abs(np.asarray(act, float) - self.targets[context])
         return float(1 - np.mean(difference if isinstance(self.action_space, spaces.Box) else difference > 0))
 
@@ -279,14 +279,14 @@ class Matching(gym.Env):
 
 
 class NotInstalled(gym.Env):
-    """An environment that its package's absence keeps from being made; `message` is that package's own."""
+    """An environment that needs a package that is not installed; `message` is Gymnasium's about it."""
 
     def __init__(self, message):
         raise gym.error.DependencyNotInstalled(message)
 
 
 class Moved(gym.Env):
-    """An environment that is no longer where its id says, as Gymnasium's Hopper-v2."""
+    """An environment that was moved to another package, as Gymnasium's Hopper-v2 was."""
 
     def __init__(self):
         raise ImportError("the environment has been moved\nto another project")

@@ -23,7 +23,7 @@ each = pytest.mark.parametrize("name", NAMES)
 each_mode = pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 seeds = st.integers(0, 2**32 - 1)
 
-# where the states of an episode lie
+# how large the states of an episode become
 REACH = {
     "CartPole-v1": (2.6, 4, 0.25, 4), "Acrobot-v1": (np.pi, np.pi, 4 * np.pi, 9 * np.pi), "MountainCar-v0": (1.2, 0.07),
     "MountainCarContinuous-v0": (1.2, 0.07), "Pendulum-v1": (20, 8),
@@ -100,7 +100,7 @@ def test_whole_episodes_are_gymnasiums_to_the_bit(name, seed):
 
 
 def assert_close_at_reset(name, a, b):
-    """Acrobot's first observation is NumPy's cosine in single precision, whose last bit depends on the processor."""
+    """Acrobot's first observation is NumPy's cosine in single precision: its last bit depends on the processor."""
     assert a.dtype == b.dtype
     np.testing.assert_allclose(a, b, rtol=0, atol=2**-23 if name == "Acrobot-v1" else 0)
 
@@ -182,12 +182,12 @@ def test_an_environment_does_not_depend_on_how_many_there_are(name, seed):
 
 @each_mode
 @each
-def test_a_restored_state_goes_on_as_the_saved_one_did_to_the_bit(name, mode):
+def test_a_restored_state_continues_as_the_saved_one_did_to_the_bit(name, mode):
     rng = np.random.default_rng(0)
-    told = actions(name, rng, 60, 3)
+    acts = actions(name, rng, 60, 3)
 
     def play(envs, steps):
-        for act in told[steps]:
+        for act in acts[steps]:
             result = envs.step(act)
             yield result
             done = result[2] | result[3]
@@ -211,15 +211,15 @@ def test_a_restored_state_goes_on_as_the_saved_one_did_to_the_bit(name, mode):
 def test_a_single_environment_is_saved_and_restored_too(name):
     env, other, rng = CompiledEnv(name), CompiledEnv(name), np.random.default_rng(0)
     env.reset(seed=3)
-    told = actions(name, rng, 10)
+    acts = actions(name, rng, 10)
     for start in (0, 1, 5):  # the very first state is one too
         env.reset()
-        for act in told[:start]:
+        for act in acts[:start]:
             env.step(act)
         saved = env.save_state()
-        first = [*(env.step(act) for act in told), env.reset()]
+        first = [*(env.step(act) for act in acts), env.reset()]
         other.restore_state(saved)
-        for a, b in zip([*(other.step(act) for act in told), other.reset()], first, strict=True):
+        for a, b in zip([*(other.step(act) for act in acts), other.reset()], first, strict=True):
             assert data_equivalence(a, b, exact=True)
 
 
@@ -239,7 +239,7 @@ def test_the_state_of_another_vector_is_refused():
 
 @each
 @pytest.mark.filterwarnings("ignore:.*(Box observation space|symmetric and normalized)")
-def test_gymnasiums_own_checker_is_content(name):
+def test_gymnasiums_own_checker_finds_nothing(name):
     check_env(gym.make(f"minipg/{name}").unwrapped)
 
 
@@ -274,7 +274,7 @@ def test_gymnasiums_vector_wrappers_go_around_them():
     assert set(lengths) <= {8, 9, 10, 11}
 
 
-def test_seeds_are_told_and_streams_go_on_without_one():
+def test_seeds_are_reported_and_streams_continue_without_one():
     envs = compiled("Pendulum-v1", 3)
     first, _ = envs.reset(seed=[7, None, 9])
     assert envs.np_random_seed[0] == 7

@@ -1,16 +1,23 @@
-"""Environments that misbehave cost an episode or end the run by name; what was learnt before stays as it was."""
+"""A faulty environment costs an episode or ends the run with a line that names it; what was learned before is kept."""
 
 import csv
 import logging
 import os
 import re
+import subprocess
+import sys
 import time
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
-from environments import MISDEEDS, Choosing, observation, sync
+from environments import MISBEHAVIOURS, Choosing, Counting, observation, sync
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorWrapper
+from gymnasium.wrappers.vector import DictInfoToList
 
 import minipg
 from minipg import MLP, REINFORCE, TRPO, Backend, CategoricalPolicy, ValueNetwork
@@ -28,7 +35,7 @@ PATIENCE = 4.0  # seconds: a busy machine may take one for an honest answer
 
 
 class Seeded(VectorWrapper):
-    """Resets with these seeds, whatever it is told."""
+    """Resets with these seeds, whatever seed is passed."""
 
     def __init__(self, envs, *seeds):
         super().__init__(envs)
@@ -51,8 +58,8 @@ VECTORS = {
     "next step": lambda: sync([Choosing(), Choosing()], NEXT),
 }
 
-# What is said where minipg makes the vector, and where it is an instance of Gymnasium's own: that one stacks what it
-# gets, and names no environment where it cannot. Compiled environments and EnvPool's have none of these in them.
+# The message where minipg makes the vector, and where the vector is one of Gymnasium's, which stacks what it gets and
+# does not name the environment. Compiled environments and EnvPool's do none of this.
 RAISED = "raised RuntimeError at step {}: the environment's own bug"
 TABLE = {
     "raises": (f"environment 1 {RAISED} (environments.py, line", f"the environment {RAISED}"),
@@ -78,18 +85,20 @@ TABLE = {
 
 
 @pytest.mark.parametrize("vector", ["in line", "process", "same step", "next step"])
-@pytest.mark.parametrize("misdeed", TABLE)
-def test_a_misdeed_is_said_in_one_line_and_nothing_is_learnt_from_it(misdeed, vector, request):
+@pytest.mark.parametrize("misbehaviour", TABLE)
+def test_a_misbehaviour_is_reported_in_one_line_and_nothing_is_learned_from_it(misbehaviour, vector, request):
     envs = request.getfixturevalue("apart") if vector == "process" else VECTORS[vector]()
-    agent = TRPO(Seeded(envs, 0, MISDEEDS.index(misdeed)), **SMALL)
+    agent = TRPO(Seeded(envs, 0, MISBEHAVIOURS.index(misbehaviour)), **SMALL)
     after = []
-    says = TABLE[misdeed][vector in ("same step", "next step")]
+    says = TABLE[misbehaviour][vector in ("same step", "next step")]
     if says is None:  # any object is true or false to Gymnasium's vectors
         assert np.isfinite(agent.learn(64).theta).all()
         return
     with pytest.raises(EnvironmentFault) as caught:
         agent.learn(64, on_update=lambda agent, row: after.append((agent.theta.copy(), agent.value.theta.copy())))
-    step = {"raises in reset": 22 if vector == "next step" else 20}.get(misdeed, 24 if vector == "next step" else 22)
+    step = {"raises in reset": 22 if vector == "next step" else 20}.get(
+        misbehaviour, 24 if vector == "next step" else 22
+    )
     assert re.search(re.escape(says.format(step)), str(caught.value))
     assert "\n" not in str(caught.value)
     ((theta, critic),) = after
@@ -100,7 +109,7 @@ def test_a_misdeed_is_said_in_one_line_and_nothing_is_learnt_from_it(misdeed, ve
 
 
 def test_what_cannot_be_sent_from_its_process_ends_the_run_at_once(apart, caplog):
-    agent = TRPO(Seeded(apart, 0, MISDEEDS.index("cannot be sent")), **SMALL)
+    agent = TRPO(Seeded(apart, 0, MISBEHAVIOURS.index("cannot be sent")), **SMALL)
     says = "environment 1 returned what cannot be sent from its process at step 22: TypeError: a thing of this process"
     with pytest.raises(EnvironmentFault, match=re.escape(says)):
         agent.learn(64)
@@ -117,33 +126,33 @@ LOSSES = {
 }
 
 
-def collected(envs, misdeed, steps=24):
+def collected(envs, misbehaviour, steps=24):
     """A rollout of two environments, of which number 1 does this."""
     policy = CategoricalPolicy(MLP((3, 4, 3), "tanh", Backend("numpy", 1)))
     theta = policy.init(np.random.default_rng(0), np.float64)
-    seeded = Seeded(envs, 0, MISDEEDS.index(misdeed))
+    seeded = Seeded(envs, 0, MISBEHAVIOURS.index(misbehaviour))
     return Collector(seeded, policy, seed=0, rng=np.random.default_rng(1), dtype=np.float64).collect(theta, steps)
 
 
 @pytest.mark.parametrize(
-    "misdeed",
+    "misbehaviour",
     [pytest.param(m, marks=[LINUX] * (m == "answers half")) for m in LOSSES],
 )
-def test_a_lost_environment_is_begun_anew_and_its_episode_is_dropped(misdeed, apart, caplog):
+def test_a_lost_environment_is_restarted_and_its_episode_is_dropped(misbehaviour, apart, caplog):
     sound = collected(VECTORS["in line"](), "none")
-    batch = collected(apart, misdeed)
-    assert [record.message for record in caplog.records] == [LOSSES[misdeed]]
+    batch = collected(apart, misbehaviour)
+    assert [record.message for record in caplog.records] == [LOSSES[misbehaviour]]
     assert np.argwhere(batch.dropped).tolist() == [[10, 1]]  # in its 11th step
     np.testing.assert_array_equal(batch.valid, ~batch.dropped)
-    # the other environment lives as if nothing had been
+    # the other environment is not affected
     for name in ("obs", "act", "rew", "terminated", "truncated"):
         np.testing.assert_array_equal(getattr(batch, name)[:, 0], getattr(sound, name)[:, 0])
-    # the action that was lost was taken in the state before it; after it comes a new life, with a seed of its own
-    old, new = MISDEEDS.index(misdeed), batch.obs[11, 1, 0]
+    # the lost action was taken in the state before it; after it comes a new episode, with a new seed
+    old, new = MISBEHAVIOURS.index(misbehaviour), batch.obs[11, 1, 0]
     np.testing.assert_array_equal(batch.obs[10, 1], observation(old, 1, 0))
     for t in range(11, 24):
         np.testing.assert_array_equal(batch.obs[t, 1], observation(new, *divmod(t - 11, 10)))
-    assert new >= len(MISDEEDS)
+    assert new >= len(MISBEHAVIOURS)
     # its first episode ended, the second was lost after no step, the third began with it
     done = batch.terminated | batch.truncated
     assert np.flatnonzero(done[:, 1]).tolist() == [9, 20]
@@ -154,12 +163,12 @@ def test_a_lost_environment_is_begun_anew_and_its_episode_is_dropped(misdeed, ap
     np.testing.assert_array_equal(batch.episode_returns, expected)
 
 
-def test_a_loss_gives_the_same_new_life_every_time(apart):
-    lives = [collected(apart, "ends").obs[-1, 1, 0] for _ in range(2)]
-    assert lives[0] != lives[1]  # the second loss is another one than the first
+def test_a_loss_gives_the_same_new_seed_every_time(apart):
+    seeds = [collected(apart, "ends").obs[-1, 1, 0] for _ in range(2)]
+    assert seeds[0] != seeds[1]  # the second loss gives another seed than the first
     again = make_vector("test/Choosing-v0", 2, "process", PATIENCE)
     assert [collected(again, "ends").obs[-1, 1, 0] for _ in range(2)] == [
-        processes_seed(MISDEEDS.index("ends"), lost) for lost in (1, 2)
+        processes_seed(MISBEHAVIOURS.index("ends"), lost) for lost in (1, 2)
     ]
     again.close()
 
@@ -170,7 +179,7 @@ def processes_seed(seed, lost):
 
 
 def a_batch(obs, rew, **changes):
-    """A batch of one environment that never ends, as far as nothing else is said."""
+    """A batch of one environment that never ends, with these `changes`."""
     steps, never = len(rew), np.zeros((len(rew), 1), bool)
     batch = Batch(
         obs[:steps, None], np.zeros((steps, 1), np.int64), obs[:steps, None], rew[:, None], never, never, ~never, never,
@@ -197,7 +206,7 @@ def test_advantages_end_before_a_lost_step_and_are_bootstrapped_from_where_it_wa
 def test_whole_episodes_leave_out_those_that_were_dropped(apart):
     policy = CategoricalPolicy(MLP((3, 4, 3), "tanh", Backend("numpy", 1)))
     theta = policy.init(np.random.default_rng(0), np.float64)
-    seeded = Seeded(apart, 0, MISDEEDS.index("ends"))
+    seeded = Seeded(apart, 0, MISBEHAVIOURS.index("ends"))
     collect = Collector(seeded, policy, seed=0, rng=np.random.default_rng(1), dtype=np.float64)
     batch = collect.collect_episodes(theta, 2, 7)
     assert batch.dropped.sum() == 1
@@ -215,7 +224,7 @@ def test_rows_of_a_dropped_episode_are_not_valid_among_whole_ones():
     assert np.flatnonzero(first_episodes(batch, 2).valid).tolist() == [0, 1, 5, 6, 7]
 
 
-def test_an_environment_that_is_lost_again_and_again_ends_the_run(monkeypatch, caplog):
+def test_an_environment_that_is_lost_too_often_ends_the_run(monkeypatch, caplog):
     monkeypatch.setattr(processes, "_RESTARTS", 1)
     for name in ("test/DyingAtOnce-v0", "test/DyingInReset-v0"):
         agent = TRPO(name, vec="process", num_envs=1, **SMALL)
@@ -227,7 +236,7 @@ def test_an_environment_that_is_lost_again_and_again_ends_the_run(monkeypatch, c
     assert len(caplog.records) == 2
 
 
-def test_learning_goes_on_after_an_interruption_though_processes_have_answered_since(apart, monkeypatch):
+def test_learning_continues_after_an_interruption_though_processes_have_answered_since(apart, monkeypatch):
     agent = TRPO(Seeded(apart, 0, 0), **SMALL).learn(16)
 
     def interrupt(*_):
@@ -241,23 +250,121 @@ def test_learning_goes_on_after_an_interruption_though_processes_have_answered_s
     assert agent.learn(16).steps == 32
 
 
-def test_an_environment_in_line_that_does_not_answer_is_said_to(monkeypatch, caplog):
+def test_a_line_is_logged_about_an_environment_in_this_process_that_does_not_answer(monkeypatch, caplog):
     monkeypatch.setattr(guard, "_SILENCE", 0.05)
     monkeypatch.setattr("environments.time.sleep", lambda _, sleep=time.sleep: sleep(0.3))  # in place of an hour
-    TRPO(Seeded(VECTORS["in line"](), 0, MISDEEDS.index("hangs")), **SMALL).learn(32)
+    TRPO(Seeded(VECTORS["in line"](), 0, MISBEHAVIOURS.index("hangs")), **SMALL).learn(32)
     (record,) = caplog.records
     assert record.message.startswith(
         "the environments have not answered for 0.05 s at step 22; Ctrl-C, twice, ends the run"
     )
 
 
-def test_an_evaluation_says_that_its_environment_does_not_answer(monkeypatch, caplog, tmp_path):
+def test_a_line_is_logged_about_an_evaluation_that_does_not_answer(monkeypatch, caplog, tmp_path):
     monkeypatch.setattr(guard, "_SILENCE", 0.05)
     monkeypatch.setattr("environments.time.sleep", lambda _, sleep=time.sleep: sleep(0.3))  # in place of an hour
     REINFORCE("test/Slow-v0", num_envs=1, hidden=(4,), threads=1).save(tmp_path / "agent.npz")
     assert main(["evaluate", str(tmp_path / "agent.npz"), "--episodes", "1"]) == 0
     says = "the environments have not answered for 0.05 s in evaluation; Ctrl-C, or a second one, ends this"
     assert says in [record.message for record in caplog.records]
+
+
+SCRIPT = """
+from minipg import PPO
+{guard}
+    PPO("CartPole-v1", vec="process", num_envs=2, n_steps=8, hidden=(4,)).learn(16)
+    print("learned")
+"""
+
+
+@pytest.mark.parametrize("guard", ["if True:", 'if __name__ == "__main__":'])
+def test_a_script_without_a_main_guard_gets_one_line_that_names_it(guard, tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT.format(guard=guard))
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=120)
+    if "__main__" in guard:
+        assert (done.returncode, done.stdout, done.stderr) == (0, "learned\n", "")
+        return
+    assert done.returncode == 1
+    assert "learned" not in done.stdout
+    assert done.stderr.count("Traceback") == 1  # the processes print none
+    says = (
+        "minipg.errors.EnvironmentFault: vec='process' runs this script again in every process: guard what the script"
+    )
+    assert done.stderr.splitlines()[-1].startswith(says)
+    assert done.stderr.splitlines()[-1].endswith('with if __name__ == "__main__":')
+
+
+class Paying(gym.Env):
+    """Pays whatever it is made with."""
+
+    observation_space, action_space = spaces.Box(0, 1, (2,)), spaces.Discrete(2)
+
+    def __init__(self, reward):
+        self.paid = reward
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, act):
+        return np.zeros(2, np.float32), self.paid, True, False, {}
+
+
+@pytest.mark.parametrize(
+    "reward",
+    [10**30, Fraction(1, 2), Decimal("0.5"), np.float16(0.5), np.array(0.5), True, np.bool_(True), 3],
+    ids=repr,
+)
+def test_every_real_number_is_a_reward(reward):
+    envs = make_vector(Paying(reward), 1)
+    envs.reset()
+    assert envs.step(np.array([0]))[1].tolist() == [float(reward)]
+
+
+@pytest.mark.parametrize(
+    "reward,says",
+    [
+        (np.array([1.0]), r"reward array\(\[1.\]\) from .*: expected a real number, not an array of shape \(1,\)"),
+        (10**400, "reward inf from environment 0 .*: expected finite numbers"),
+        (-(10**400), "reward -inf from environment 0 .*: expected finite numbers"),
+        (Decimal("sNaN"), r"reward Decimal\('sNaN'\) from environment 0 .*: expected a real number"),
+        (1j, "reward 1j from environment 0 .*: expected a real number"), ("1", "expected a real number"),
+        ([1.0], r"not an array of shape \(1,\)"), (None, "expected a real number"),
+    ],
+    ids=lambda value: str(value)[:20],
+)  # fmt: skip
+def test_anything_else_is_refused_as_a_reward(reward, says):
+    with pytest.raises(EnvironmentFault, match=says):
+        TRPO(Paying(reward), **SMALL).learn(8)
+
+
+@pytest.mark.parametrize("mode", [SAME, NEXT])
+def test_infos_that_a_wrapper_made_a_list_are_read_alike(mode):
+    plain, listed = (TRPO(wrap(sync([Counting(), Counting()], mode)), **SMALL).learn(64)
+                     for wrap in (lambda envs: envs, DictInfoToList))  # fmt: skip
+    np.testing.assert_array_equal(listed.theta, plain.theta)
+    given = DictInfoToList(sync([Counting(), Counting()], mode))
+    assert evaluate(listed, 4, env=given) == evaluate(plain, 4, env=sync([Counting(), Counting()], mode))
+
+
+class WithInfos(VectorWrapper):
+    """Returns these infos."""
+
+    def __init__(self, envs, infos):
+        super().__init__(envs)
+        self.infos = infos
+
+    def step(self, actions):
+        return (*self.env.step(actions)[:4], self.infos)
+
+
+def test_infos_of_another_kind_are_refused():
+    assert TRPO(WithInfos(sync([Counting()], NEXT), None), **SMALL).learn(16).steps == 16
+    for infos in ("none", [{}, {}], [None], 3):
+        with pytest.raises(
+            EnvironmentFault, match=r"infos .* from the vector environment at step 1: expected a dict, or 1"
+        ):
+            TRPO(WithInfos(sync([Counting()], NEXT), infos), **SMALL).learn(16)
 
 
 def test_processes_end_with_their_vector():
@@ -276,7 +383,7 @@ def train(env, *flags):
     return main(["train", "trpo", env, *small, *flags])
 
 
-def test_dropped_episodes_are_counted_in_the_metrics_and_said(tmp_path, monkeypatch, caplog):
+def test_dropped_episodes_are_counted_in_the_metrics_and_logged(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     assert train("test/Dying-v0", "--vec", "process", "--env-timeout", "30") == 0
     rows = list(csv.DictReader(Path("run/metrics.csv").read_text().splitlines()))
@@ -296,7 +403,7 @@ def test_an_environment_that_raises_in_a_process_ends_the_run_with_status_2_and_
     assert minipg.load("run").steps == 16
 
 
-def test_an_environment_that_raises_as_it_is_closed_undoes_nothing(tmp_path, monkeypatch, caplog, capsys):
+def test_an_environment_that_raises_while_it_is_closed_undoes_nothing(tmp_path, monkeypatch, caplog, capsys):
     def close(self):
         raise RuntimeError("the environment's own bug")
 

@@ -1,4 +1,4 @@
-"""Every setting does something: changing it changes what is learnt."""
+"""Every setting does something: changing it changes what is learned."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ CHANGES = {
     "step_rule": "fixed", "episodes": 2, "weight": "return", "baseline": "average", "sampling": "vine",
     "vine_states": 9, "vine_branches": 3, "vine_length": 5,
 }  # fmt: skip
-# where a setting only counts beside another one
+# settings that matter only with another one
 BESIDE = {
     ("a2c", "normalize_advantage"): {"normalize_advantage": True},
     **{("trpo", name): {"solver": "dual"} for name in ("learning_rate", "n_epochs", "minibatch_size", "dual_init",
@@ -59,12 +59,12 @@ SMALL = {
     "a2c": A2CConfig(num_envs=2, hidden=(8,)),
     "reinforce": REINFORCEConfig(num_envs=2, hidden=(8,), episodes=1, vf_epochs=3),
 }
-# REINFORCE waits for whole episodes, however many steps it takes at a time
+# REINFORCE learns from whole episodes, however many steps a rollout has
 IDLE = {"reinforce": {"n_steps"}}
 
 
 @cache
-def learnt(algorithm="trpo", **changes):
+def learned(algorithm="trpo", **changes):
     config = dataclasses.replace(SMALL[algorithm], **changes)
     agent = ALGORITHMS[algorithm]("Pendulum-v1", config=config, threads=1).learn(1200)
     return np.concatenate([agent.theta, agent.value.theta])
@@ -75,18 +75,18 @@ def learnt(algorithm="trpo", **changes):
     [(a, f.name) for a, config in SMALL.items() for f in dataclasses.fields(config)
      if f.name in CHANGES and f.name not in IDLE.get(a, ())],
 )  # fmt: skip
-def test_changing_a_setting_changes_what_is_learnt(algorithm, name):
+def test_changing_a_setting_changes_what_is_learned(algorithm, name):
     beside = BESIDE.get((algorithm, name), {})
-    before, other = learnt(algorithm, **beside), learnt(algorithm, **{**beside, name: CHANGES[name]})
+    before, other = learned(algorithm, **beside), learned(algorithm, **{**beside, name: CHANGES[name]})
     assert other.shape != before.shape or (other != before).any()
 
 
 def test_the_penalty_of_the_lbfgs_critic_counts():
-    assert (learnt(vf_optimizer="lbfgs") != learnt(vf_optimizer="lbfgs", vf_l2=0.1)).any()
+    assert (learned(vf_optimizer="lbfgs") != learned(vf_optimizer="lbfgs", vf_l2=0.1)).any()
 
 
 def test_how_environments_are_stepped_changes_nothing():
-    np.testing.assert_array_equal(learnt(vec="gymnasium"), learnt())
+    np.testing.assert_array_equal(learned(vec="gymnasium"), learned())
 
 
 def test_the_settings_of_the_line_search_are_the_only_ones_left():

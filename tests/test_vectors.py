@@ -128,7 +128,7 @@ def test_the_classic_control_problems_are_compiled_unless_that_is_turned_off(env
     assert type(make_vector("CartPole-v0", 2)) is SyncVectorEnv
 
 
-def test_an_id_that_somebody_registered_again_is_theirs(monkeypatch):
+def test_an_id_that_is_registered_again_is_not_compiled(monkeypatch):
     own = gym.spec("CartPole-v1")
     for change in ({"entry_point": Counting}, {"kwargs": {"sutton_barto_reward": True}}, {"max_episode_steps": 9}):
         monkeypatch.setitem(gym.registry, "CartPole-v1", dataclasses.replace(own, **change))
@@ -137,22 +137,22 @@ def test_an_id_that_somebody_registered_again_is_theirs(monkeypatch):
             make_vector("CartPole-v1", 2, "compiled")
 
 
-@pytest.mark.parametrize("name", sorted(set(PROBLEMS) - {"Acrobot-v1"}))  # whose first observations may differ a bit
-def test_compiled_environments_teach_the_agent_that_gymnasiums_teach(name):
+@pytest.mark.parametrize("name", sorted(set(PROBLEMS) - {"Acrobot-v1"}))  # its first observations may differ by a bit
+def test_compiled_environments_and_gymnasiums_train_the_same_agent(name):
     agents = [TRPO(name, vec=vec, **SMALL).learn(600) for vec in ("compiled", "gymnasium")]
     assert [type(agent.envs) for agent in agents] == [CompiledVectorEnv, SyncVectorEnv]
     np.testing.assert_array_equal(*(agent.theta for agent in agents))
     assert evaluate(agents[0], 3) == evaluate(agents[1], 3)
 
 
-def test_environments_in_processes_know_the_ids_of_this_one():
+def test_environments_in_processes_need_no_registration_there():
     apart, in_line = (TRPO("test/Counting-v0", vec=vec, **SMALL).learn(64) for vec in ("process", "auto"))
     assert type(apart.envs) is ProcessVectorEnv
     apart.envs.close()
     np.testing.assert_array_equal(apart.theta, in_line.theta)
 
 
-def test_envpool_is_learnt_from_and_evaluated_in():
+def test_an_agent_learns_and_is_evaluated_in_envpool():
     pytest.importorskip("envpool")
     agents = [TRPO("CartPole-v1", vec="envpool", **SMALL, seed=seed).learn(200) for seed in (0, 0, 1)]
     thetas = [agent.theta for agent in agents]
@@ -164,13 +164,13 @@ def test_envpool_is_learnt_from_and_evaluated_in():
         make_vector("CartPol-v1", 2, "envpool")
 
 
-def test_envpool_that_is_not_installed_is_asked_for(monkeypatch):
+def test_without_envpool_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "envpool", None)
     with pytest.raises(ConfigError, match=r"envpool .* not installed .*pip install 'minipg-rl\[envpool\]'"):
         make_vector("CartPole-v1", 2, "envpool")
 
 
-def test_what_cannot_be_had_is_refused_by_name():
+def test_a_vec_that_is_not_available_is_refused_by_name():
     with pytest.raises(
         ConfigError, match="vec: expected auto, compiled, device, gymnasium, process or envpool, got 'gpu'"
     ):

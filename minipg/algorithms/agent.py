@@ -20,8 +20,8 @@ from minipg.algorithms import learning
 from minipg.algorithms.agent_file import AgentFile, AgentState, Streams, agent_state, restore
 from minipg.algorithms.critic import Outcome
 from minipg.algorithms.presets import preset_for
-from minipg.checks import Array, require
-from minipg.envs import ActionCodec, ObservationCodec, make_vector
+from minipg.checks import Array, as_int, require
+from minipg.envs import ActionCodec, ObservationCodec, make_vector, name_of, resolve
 from minipg.errors import AgentFileError, ConfigError, unknown_name
 from minipg.network import MLP
 from minipg.policy import Policy, PolicyAt, policy_for
@@ -39,9 +39,9 @@ RECENT = 100  # episodes in `mean_return`
 class Agent(Generic[ConfigT]):
     """An agent that learns on a Gymnasium environment.
 
-    env: an id, a `gymnasium.Env`, or a `VectorEnv`. `preset` names the settings to start from (default: the preset of
-    the environment's id). Keyword arguments change single settings; `config` replaces all of them. The same seed gives
-    the same bits with any number of `threads`.
+    env: an id, an EnvSpec, a function (or class) that makes environments, a `gymnasium.Env`, or a `VectorEnv`.
+    `preset` names the settings to start from (default: the preset of the environment's id). Keyword arguments change
+    single settings; `config` replaces all of them. The same seed gives the same bits with any number of `threads`.
     """
 
     name: ClassVar[str]
@@ -49,7 +49,7 @@ class Agent(Generic[ConfigT]):
 
     def __init__(
         self,
-        env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
+        env: Any,
         *,
         seed: int = 0,
         config: ConfigT | None = None,
@@ -58,21 +58,22 @@ class Agent(Generic[ConfigT]):
         threads: int | None = None,
         **settings: Any,
     ) -> None:
-        require(seed >= 0, "seed", "an integer ≥ 0", seed)
+        self.seed = as_int("seed", seed)
         self.backend = Backend(backend) if threads is None else Backend(backend, threads)
-        self.seed, self.env_id = seed, env if isinstance(env, str) else _id_of(env)
+        self.env = resolve(env)
+        self.env_id = name_of(self.env)
         if config is None:
             chosen = {**preset_for(self.name, self.env_id, preset), **_known(self.Config, settings)}
-            if not isinstance(env, str):
+            if isinstance(self.env, gym.Env | VectorEnv):
                 chosen["num_envs"] = settings.get("num_envs", 1)
             config = self.Config(**chosen).following(settings)
         elif settings or preset:
             raise ConfigError("config: pass either a whole config or single settings, not both")
-        if isinstance(env, VectorEnv):
-            config = dataclasses.replace(config, num_envs=env.num_envs)
+        if isinstance(self.env, VectorEnv):
+            config = dataclasses.replace(config, num_envs=getattr(self.env, "num_envs", 1))
         self.config: ConfigT = config
         self.envs = make_vector(
-            env, config.num_envs, config.vec, config.env_timeout, on_device=not self.backend.on_host
+            self.env, config.num_envs, config.vec, config.env_timeout, on_device=not self.backend.on_host
         )
         self.observations = ObservationCodec(self.envs.single_observation_space)
         self.actions = ActionCodec(self.envs.single_action_space, config.squash)
@@ -83,7 +84,7 @@ class Agent(Generic[ConfigT]):
             log_std_init=config.log_std_init, state_dependent_std=config.state_dependent_std,
         )  # fmt: skip
         self.critic = ValueNetwork(MLP((inputs, *config.hidden, 1), config.activation, self.backend))
-        init, *others = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5))
+        init, *others = (np.random.default_rng(child) for child in np.random.SeedSequence(self.seed).spawn(5))
         self.streams = Streams(*others)
         self.theta: Array = self.actor.init(init)
         self.value: ValueState = self.critic.init(init)
@@ -162,8 +163,8 @@ class Agent(Generic[ConfigT]):
 
     def predict(self, obs: Any, deterministic: bool = False) -> tuple[Any, None]:
         """(action, None): the action for one observation, or for a batch of them, in the form of the action space."""
-        rows, single = self.observations.read(obs)
-        rows = self.backend.to_device(np.array(rows, self.theta.dtype))
+        rows, single = self.observations.read(obs, self.theta.dtype)
+        rows = self.backend.to_device(rows)
         if self.normalizer is not None:
             rows = self.normalizer(rows)
         params, distribution = self.actor.forward(self.theta, rows).params, self.actor.distribution
@@ -207,19 +208,31 @@ class Agent(Generic[ConfigT]):
         config, trained_on, seed, steps, updates = file.description(cls.Config)
         if env is not None and not isinstance(env, str):
             config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1), vec="auto")
+        source = file.environment(trained_on) if env is None else env
         if config.vec == "device" and options.get("backend") != "cupy":  # the parameters need no GPU
             config = dataclasses.replace(config, vec="auto")
-        if env is None:
-            file.require_known_module(trained_on)
         file.require_room(config.hidden)
-        agent = cls(trained_on if env is None else env, seed=seed, config=config, **options)
+        agent = cls(source, seed=seed, config=config, **options)
+        file.require_spaces(agent.spaces, agent.env_id)
         agent.steps, agent.updates = steps, updates
-        restore(agent, file, continues=env is None or env == trained_on)
+        restore(agent, file, continues=file.made_by_id and source == trained_on)
         return agent
 
+    @property
+    def spaces(self) -> dict[str, str]:
+        """What the networks depend on in the observation and the action space, as text."""
+        return {"observation": self.observations.signature, "action": self.actions.signature}
 
-def _id_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str:
-    return env.spec.id if env.spec is not None else type(env).__name__
+    def require_spaces(self, envs: VectorEnv[Any, Any, Any]) -> None:
+        """Raise ConfigError for environments of other spaces than the agent's."""
+        others = ObservationCodec(envs.single_observation_space), ActionCodec(envs.single_action_space)
+        for (what, space), other in zip(self.spaces.items(), others, strict=True):
+            if other.signature != space:
+                raise ConfigError(f"env: expected the {what} space {space}, got {other.signature}")
+
+    def forget_episodes(self) -> None:
+        """Start new episodes in the next update, because something else has stepped the environments."""
+        self._collector = None
 
 
 def _known(config: type[Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minipg.checks import Array, require
+from minipg.envs import NotRepeatable, describe, rebuild
 from minipg.envs.problems import generator_of, stream_of
 from minipg.errors import AgentFileError, ShapeError
 from minipg.runtime.backend import to_host
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from minipg.algorithms.agent import Agent
 
 FILE_FORMAT = 2
+_BY_ID: dict[str, Any] = {"id": {}}
 
 
 class Streams(NamedTuple):
@@ -98,6 +100,33 @@ class AgentFile(NamedTuple):
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise AgentFileError(f"{self.path}: damaged description ({error})") from error
 
+    @property
+    def made_by_id(self) -> bool:
+        """Whether an id is all that the agent's environment was made from."""
+        made = self.meta.get("made", _BY_ID)
+        return isinstance(made, dict) and set(made) == set(_BY_ID)
+
+    def environment(self, env: str) -> Any:
+        """What makes the environment that the agent was trained on, named `env`. Files of old hold the name alone."""
+        if self.made_by_id:
+            self.require_known_module(env)
+        try:
+            return rebuild(env, self.meta.get("made", _BY_ID))
+        except NotRepeatable as error:
+            raise AgentFileError(
+                f"{self.path}: {env} cannot be made again: {error.reason}; pass it: load(path, env=…), or --env"
+            ) from error
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise AgentFileError(f"{self.path}: damaged description of its environment ({error!r})") from error
+
+    def require_spaces(self, spaces: dict[str, str], env: str) -> None:
+        """Refuse an environment of other spaces than the agent was trained on. Files of old do not hold them."""
+        trained = self.meta.get("spaces", spaces)
+        for what, space in spaces.items():
+            was = trained.get(what) if isinstance(trained, dict) else None
+            if was != space:
+                raise AgentFileError(f"{self.path}: trained on the {what} space {was}, and {env} has {space}")
+
     def require_known_module(self, env: str) -> None:
         """Raise unless the module of the environment is loaded already: nothing in a file is executed."""
         if (module := unknown_module(env)) is not None:
@@ -163,6 +192,8 @@ def agent_state(agent: Agent[Any]) -> AgentState:
         "format": FILE_FORMAT,
         "algorithm": agent.name,
         "env": agent.env_id,
+        "made": describe(agent.env),
+        "spaces": agent.spaces,
         "config": dataclasses.asdict(agent.config),
         "seed": agent.seed,
         "steps": agent.steps,

@@ -114,9 +114,10 @@ def name_of(env: Source) -> str:
         return env
     if isinstance(env, EnvFunction):
         return name_of(env.first)
-    if isinstance(env, SyncVectorEnv) and env.spec is None:
-        return name_of(env.envs[0])
-    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+    if env.spec is not None:
+        return env.spec.id
+    inner = env.unwrapped
+    return name_of(inner.envs[0]) if isinstance(inner, SyncVectorEnv) else type(inner).__name__
 
 
 def layers(env: Env) -> list[Env]:

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from minipg.checks import Array, as_array, fitting
-from minipg.envs import ActionCodec, ObservationCodec, column, guarded
+from minipg.envs import ActionCodec, ObservationCodec, column, guarded, infos_of
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch, RunningEpisodes, copied, ended_episodes, first_episodes, joined
@@ -222,7 +222,7 @@ class Collector:
         n = self.envs.num_envs
         rewards = column("rewards", reward, n, "biuf", "real numbers")
         ended, cut = (column("flags", flag, n, "biu", "of True or False") for flag in (terminated, truncated))
-        return self.observations.rows(raw, n), rewards, ended, cut, infos
+        return self.observations.rows(raw, n), rewards, ended, cut, infos_of(infos, n)
 
     def _guarded(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         return guarded(f"at step {self.steps}", call, *args, **options)
@@ -234,7 +234,7 @@ class Collector:
     def _final(self, infos: dict[str, Any], i: int) -> Array:
         if "final_obs" not in infos:
             raise EnvironmentFault("the vector environment resets in the same step but gives no infos['final_obs']")
-        return self._rows(self._guarded(self.observations.row, infos["final_obs"][i])[None], "final observation", i)
+        return self._rows(self._guarded(self.observations.row, infos["final_obs"][i], i)[None], "final observation", i)
 
     def _seen(self, obs: Array, resetting: Array) -> Array:
         """The observations, normalised after the statistics have counted them.

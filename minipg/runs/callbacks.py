@@ -46,7 +46,8 @@ class Evaluation:
 
     The mean return is `eval_return` in the row, which is NaN for the other updates. Training is not affected. The agent
     with the highest mean return so far is saved to `best`, if that is given. To continue earlier evaluations, pass how
-    many steps the agent has (`since`) and the return to be exceeded (`highest`). `seconds` counts their time.
+    many steps the agent has (`since`) and the return to be exceeded (`highest`). `env`: see `evaluate`. `seconds`
+    counts their time.
     """
 
     every: int
@@ -55,6 +56,7 @@ class Evaluation:
     best: Path | str | None = None
     since: int = 0
     highest: float = -math.inf
+    env: Any = None
     seconds: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
@@ -65,7 +67,8 @@ class Evaluation:
         row["eval_return"] = math.nan
         if row["steps"] // self.every > self.since // self.every:
             start = working_time()
-            row["eval_return"] = evaluate(agent, self.episodes, self.seed)["mean_return"]
+            options = {} if self.env is None else {"env": self.env}
+            row["eval_return"] = evaluate(agent, self.episodes, self.seed, **options)["mean_return"]
             self.seconds += working_time() - start
         self.since = row["steps"]
         if row["eval_return"] > self.highest:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
 from minipg.algorithms import Agent
 from minipg.checks import Array, require
-from minipg.envs import closed_after, guarded, make_vector
+from minipg.envs import closed_after, guarded, infos_of, make_vector, repeatable, resolve
 from minipg.errors import EnvironmentFault
 
 _SIDE_BY_SIDE = 8
@@ -22,18 +24,24 @@ def evaluate(
     seed: int = 0,
     deterministic: bool = True,
     max_steps: int = MAX_STEPS,
+    env: Any = None,
 ) -> dict[str, Any]:
     """Play `episodes` whole episodes. Returns mean, standard deviation, minimum and maximum of their returns.
 
-    Every environment plays a fixed share of the episodes, so that short ones do not count more often than long ones.
-    Raises EnvironmentFault for an episode that has not ended after `max_steps`.
+    The environments are new ones like that of training, or `env`, in any form that an agent takes. Every environment
+    plays a fixed share of the episodes, so that short ones do not count more often than long ones. Raises
+    EnvironmentFault for an episode that has not ended after `max_steps`, and, without `env`, for an agent whose
+    environment cannot be made again.
     """
     require_sense(episodes, seed, max_steps)
-    config = agent.config
-    envs: VectorEnv[Any, Any, Any] = make_vector(
-        agent.env_id, min(episodes, _SIDE_BY_SIDE), config.vec, config.env_timeout
-    )
-    with closed_after(envs):
+    config, given = agent.config, resolve(repeatable(agent.env) if env is None else env)
+    borrowed = isinstance(given, gym.Env | VectorEnv)
+    count, vec = (1, "auto") if borrowed else (min(episodes, _SIDE_BY_SIDE), config.vec)
+    envs: VectorEnv[Any, Any, Any] = make_vector(given, count, vec, config.env_timeout)
+    agent.require_spaces(envs)
+    if borrowed and given is agent.env:  # its episodes end here
+        agent.forget_episodes()
+    with nullcontext() if borrowed else closed_after(envs):
         return summary(agent, _returns(agent, envs, episodes, seed, deterministic, max_steps))
 
 
@@ -84,11 +92,11 @@ def _returns(
     left = np.array([episodes // n + (i < episodes % n) for i in range(n)])
     running, steps = np.zeros(n), np.zeros(n, np.int64)
     obs, _ = guarded("in evaluation", envs.reset, seed=first_seed(seed))
+    require_finite(guarded("in evaluation", agent.observations.rows, obs, n), np.zeros(n))
     while left.any():
         act, _ = agent.predict(obs, deterministic)
         obs, rew, terminated, truncated, infos = guarded("in evaluation", envs.step, act)
-        rows, _ = agent.observations.read(obs)
-        require_finite(rows, np.asarray(rew))
+        require_finite(guarded("in evaluation", agent.observations.rows, obs, n), np.asarray(rew))
         running += rew
         steps += 1
         for i in np.flatnonzero(terminated | truncated):
@@ -96,7 +104,7 @@ def _returns(
                 returns.append(running[i])
                 left[i] -= 1
             running[i], steps[i] = 0, 0
-        for i in np.flatnonzero(infos.get("minipg.dropped", False)):
+        for i in np.flatnonzero(infos_of(infos, n).get("minipg.dropped", False)):
             running[i], steps[i] = 0, 0
         if (long := np.flatnonzero((steps >= max_steps) & (left > 0))).size:
             raise endless(long[0], max_steps)

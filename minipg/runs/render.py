@@ -13,7 +13,7 @@ import numpy as np
 
 from minipg.algorithms import Agent
 from minipg.checks import Array, require
-from minipg.envs import closed_after, guarded, make_drawn
+from minipg.envs import closed_after, guarded, make_drawn, repeatable
 from minipg.envs.faults import describe
 from minipg.errors import ConfigError, EnvironmentFault, RunFolderError
 from minipg.runs.evaluate import MAX_STEPS, endless, first_seed, require_finite, require_sense, summary
@@ -57,6 +57,7 @@ def render(
     seed: int = 0,
     deterministic: bool = True,
     max_steps: int = MAX_STEPS,
+    env: Any = None,
 ) -> dict[str, Any]:
     """Play `episodes` one after the other, in a window ("human") or into the file `target`. Returns as `evaluate`.
 
@@ -65,11 +66,11 @@ def render(
     """
     require_sense(episodes, seed, max_steps)
     target = target_of(target)
-    env = make_drawn(agent.env_id, HUMAN if target == HUMAN else "rgb_array")
-    rate = float(env.metadata.get("render_fps") or 30)
+    made = make_drawn(repeatable(agent.env) if env is None else env, HUMAN if target == HUMAN else "rgb_array")
+    rate = float(made.metadata.get("render_fps") or 30)
     returns: list[float] = []
-    frames = _play(agent, env, episodes, seed, deterministic, max_steps, returns)
-    with closed_after(env):
+    frames = _play(agent, made, episodes, seed, deterministic, max_steps, returns)
+    with closed_after(made):
         if target == HUMAN:
             for _ in frames:
                 pass
@@ -91,6 +92,7 @@ def _play(
     """The frames of all episodes, from the first to the last observation; their returns are appended to `returns`."""
     for episode in range(episodes):
         obs, _ = guarded("when it was reset", env.reset, seed=None if episode else first_seed(seed))
+        require_finite(guarded("when it was reset", agent.observations.row, obs)[None], np.zeros(1))
         total, steps, ended = 0.0, 0, False
         yield guarded("when it was drawn", env.render)
         while not ended:
@@ -98,7 +100,7 @@ def _play(
                 raise endless(0, max_steps)
             act, _ = agent.predict(obs, deterministic)
             obs, rew, terminated, truncated, _ = guarded("in evaluation", env.step, act)
-            require_finite(agent.observations.read(obs)[0], np.array([rew]))
+            require_finite(guarded("in evaluation", agent.observations.row, obs)[None], np.array([rew]))
             total, steps, ended = total + float(rew), steps + 1, terminated or truncated
             yield guarded("when it was drawn", env.render)
         returns.append(total)
