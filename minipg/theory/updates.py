@@ -68,7 +68,7 @@ def the_epochs_are_adam_on_the_gradient_of_every_minibatch_PP1_PP2_PP3_AC3(case:
     work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(obs), epochs.minibatch_size), case.dtype)
     some = np.empty((epochs.minibatch_size, *act.shape[1:]), act.dtype)
     acted = Acted(obs, act, adv, tape.params)
-    kernels.ascend(policy.spec, acted, terms, normalizes, epochs, max_kl, order, 5, theta, first, second, stats,
+    kernels.ascend(policy.spec, acted, terms, normalizes, epochs, max_kl, True, order, 5, theta, first, second, stats,
                    some, work)  # fmt: skip
     means = surrogate_value(policy, x, exact, logp_old)
     pairs = (theta, x), (first, m), (second, s), (stats, [taken, beyond / max(taken, 1), *means, 1.0])
