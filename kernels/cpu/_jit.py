@@ -67,10 +67,9 @@ def by_type(modules: Mapping[Any, Any], exact: bool = False) -> Callable[[Any], 
             return choose(modules[first.instance_class], first, *others)
 
         signature = inspect.signature(choose)
+        own = signature.replace(parameters=list(signature.parameters.values())[1:])
         for function in (dispatched, chosen):
-            functools.update_wrapper(function, choose)
-            own = signature.replace(parameters=list(signature.parameters.values())[1:])
-            function.__signature__ = own  # type: ignore[attr-defined]
+            vars(functools.update_wrapper(function, choose))["__signature__"] = own
         overload(dispatched, jit_options={"fastmath": False if exact else _VISIBLE_NAN, **_OPTIONS})(chosen)
         return dispatched
 

@@ -225,10 +225,11 @@ class Agent(Generic[ConfigT]):
 
     def require_spaces(self, envs: VectorEnv[Any, Any, Any]) -> None:
         """Raise ConfigError for environments of other spaces than the agent's."""
-        others = ObservationCodec(envs.single_observation_space), ActionCodec(envs.single_action_space)
-        for (what, space), other in zip(self.spaces.items(), others, strict=True):
-            if other.signature != space:
-                raise ConfigError(f"env: expected the {what} space {space}, got {other.signature}")
+        observations, actions = ObservationCodec(envs.single_observation_space), ActionCodec(envs.single_action_space)
+        others = {"observation": observations.signature, "action": actions.signature}
+        for what, space in self.spaces.items():
+            if others[what] != space:
+                raise ConfigError(f"env: expected the {what} space {space}, got {others[what]}")
 
     def forget_episodes(self) -> None:
         """Start new episodes in the next update, because something else has stepped the environments."""
