@@ -1,6 +1,5 @@
 """Settings shared by all tests."""
 
-import re
 import signal
 
 from hypothesis import settings
@@ -11,8 +10,3 @@ settings.load_profile("minipg")
 # a shell script that starts pytest in the background makes it ignore Ctrl-C, which some tests send to themselves
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_itemcollected(item):
-    """Two processes name a case alike: without the address of an object that is part of it."""
-    item._nodeid = re.sub(r" at 0x[0-9a-f]+", "", item._nodeid)

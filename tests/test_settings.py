@@ -276,5 +276,20 @@ def test_learning_in_parts_of_one_horizon_is_learning_at_once():
     np.testing.assert_array_equal(learned(4, of=64), whole)
     with pytest.warns(UserWarning, match="linear schedules had ended and start again at 50% of a run of 32 steps"):
         assert (learned(4) != whole).any()
-    with pytest.raises(ConfigError, match="of: expected an integer ≥ 16, got 8"):
-        learned(4, of=8)
+    with pytest.raises(ConfigError, match="of: expected an integer ≥ 1, got 0"):
+        learned(4, of=0)
+
+
+def test_a_loop_of_parts_may_overshoot_the_horizon_by_its_rollouts():
+    agent = PPO("CartPole-v1", num_envs=4, n_steps=32, hidden=(4,), schedule="linear", threads=1)
+    for _ in range(10):
+        agent.learn(100, of=1000, progress=False)
+    assert agent.steps == 1280
+
+
+def test_the_last_update_has_a_row_whatever_a_row_covers():
+    for algorithm in ("reinforce", "ppo", "a2c"):
+        rows = []
+        agent = ALGORITHMS[algorithm]("CartPole-v1", num_envs=2, hidden=(4,), threads=1)
+        agent.learn(600, every=1000, on_update=lambda agent, row, rows=rows: rows.append(row), progress=False)
+        assert [row["steps"] for row in rows] == [agent.steps]

@@ -146,7 +146,7 @@ class Agent(Generic[ConfigT]):
         """
         require(total_steps >= 1, "total_steps", "an integer ≥ 1", total_steps)
         require(every >= 1, "every", "an integer ≥ 1", every)
-        require(of is None or of >= self.steps + total_steps, "of", f"an integer ≥ {self.steps + total_steps}", of)
+        require(of is None or of >= 1, "of", "an integer ≥ 1", of)
         learning.learn(self, self.steps + total_steps, of, on_update, every, progress)
         return self
 

@@ -45,11 +45,13 @@ def learn(
             start, first_step, drawn, counts = working_time(), agent.steps, 0.0, Counts()
             per_update = agent.config.num_envs * agent.config.n_steps
             while agent.steps < until:
-                last = agent.steps + per_update >= until
-                due = on_update is not None and (last or (agent.updates + 1) % every == 0)
-                draws = bar is not None and (last or working_time() - drawn > _REDRAW)
-                outcome, new = one_update(agent, of or until, measure=due or draws)
+                due = on_update is not None and (agent.updates + 1) % every == 0
+                draws = bar is not None and working_time() - drawn > _REDRAW
+                measure = due or draws or agent.steps + per_update >= until
+                outcome, new = one_update(agent, of or until, measure)
                 counts = counts + new if any(new) else counts
+                if agent.steps >= until:
+                    due, draws = on_update is not None, bar is not None
                 if not (due or draws):
                     continue
                 now = working_time()

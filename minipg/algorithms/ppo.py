@@ -40,9 +40,9 @@ class PPOConfig(ActorCriticConfig):
     schedule: str = "constant"
     """Of both learning rates: constant, or linear down to 0 over the run."""
     n_epochs: int = 10
-    """Passes over the batch; of the critic too, unless vf_epochs is given."""
+    """Passes over the batch. If it is set and vf_epochs is not (by name or flag), the critic's follow it."""
     minibatch_size: int = 64
-    """Rows of a minibatch; of the critic too, unless vf_minibatch_size is given."""
+    """Rows of a minibatch. If it is set and vf_minibatch_size is not (by name or flag), the critic's follow it."""
     clip_range: float = 0.2
     """ε: a ratio above 1 + ε (for Â > 0) or below 1 − ε (for Â < 0) has no gradient (clip)."""
     clip_schedule: str = "constant"

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minipg.checks import require
 from minipg.commands.parsing import find_modules_here, given, parse, usage, value_of
@@ -18,6 +18,9 @@ from minipg.runtime.startup import collect_garbage_again
 
 _TRAIN = "usage: minipg train ALGORITHM ENV [flags], or minipg train --resume RUN; flags: minipg train trpo --help"
 _RESUME = "usage: minipg train --resume RUN [--steps N] [--env ENV] [--backend B] [--threads N] [--jobs N] [--json]"
+
+if TYPE_CHECKING:
+    from minipg.algorithms import Agent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +113,7 @@ def _resume(args: list[str]) -> int:
     folder = RunFolder.existing(path)
     find_modules_here(options.env or "")
 
-    def show(agent: Any, plan: Plan) -> Progress:
+    def show(agent: Agent[Any], plan: Plan) -> Progress:
         collect_garbage_again()
         return Progress(f"{agent.name} {agent.env_id}", plan.steps, lasting_console(stderr=options.json))
 

@@ -100,7 +100,8 @@ class Collector:
         `passing(t)`, if given, is called before step t, when the environments may be saved.
         """
         if passing is None and self._in_one_call is not None:
-            return self._collected_in_one_call(self._in_one_call, theta, n_steps)
+            with OneBlasThread():
+                return self._collected_in_one_call(self._in_one_call, theta, n_steps)
         # a number too large for the dtype becomes infinite; `_checked` finds it
         with np.errstate(over="ignore"), OneBlasThread():
             return self._collected(theta, n_steps, passing)

@@ -25,7 +25,7 @@ import numpy as np
 
 from minipg.checks import Array, namespace, require
 from minipg.errors import BackendError, unknown_name
-from minipg.runtime.threads import Job, OneBlasThread, Waiting, available_threads, pool
+from minipg.runtime.threads import Helpers, Job, OneBlasThread, Waiting, available_threads, pool
 
 TILE_ROWS, MOST_TILES = 512, 8  # smaller tiles cost more to hand over than to compute; more tiles mean more sums to add
 WORTH_A_THREAD = 256  # rows of an update: with fewer, a second thread costs more than it saves
@@ -173,13 +173,14 @@ class Backend:
                 results[index] = f(items[index])
 
         with OneBlasThread():
-            jobs = [self.submit(drain) for _ in range(min(self.threads, len(items)) - 1)]
+            jobs: list[Job[None]] = []
             try:
+                for _ in range(min(self.threads, len(items)) - 1):
+                    jobs.append(self.submit(drain))
                 drain()
             finally:  # wait for started jobs, in an interrupt too: they write to the caller's arrays
                 todo.clear()
-                helpers = pool(self.threads)
-                started = [job for job in jobs if not helpers.take_back(job)]
+                started = [job for job in jobs if not self._helpers.take_back(job)]
                 for job in started:
                     job.wait(self._waiting)
             for job in started:
@@ -195,14 +196,18 @@ class Backend:
             try:
                 first = f()
             finally:
-                taken_back = pool(self.threads).take_back(job)
+                taken_back = self._helpers.take_back(job)
                 if not taken_back:
                     job.wait(self._waiting)
             return first, g() if taken_back else job.result()
 
     def submit(self, f: Callable[..., R], *args: Any) -> Job[R]:
         """Run `f(*args)` on another thread as soon as one is free; returns the job at once."""
-        return pool(self.threads).submit(self._waiting, f, *args)
+        return self._helpers.submit(self._waiting, f, *args)
+
+    @property
+    def _helpers(self) -> Helpers:
+        return pool(self.threads, self._waiting is not None)
 
     @cached_property
     def _waiting(self) -> Waiting | None:

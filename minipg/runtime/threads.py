@@ -32,10 +32,10 @@ def available_threads() -> int:
 class Job(Generic[R]):
     """A function call on another thread. Once it is `over`, `result` returns its value or raises its error."""
 
-    __slots__ = ("_arguments", "_call", "_error", "_result", "flag", "started")
+    __slots__ = ("_arguments", "_call", "_error", "_result", "flag")
 
     def __init__(self, call: Callable[..., R], arguments: tuple[Any, ...]) -> None:
-        self._call, self._arguments, self.started = call, arguments, False
+        self._call, self._arguments = call, arguments
         self.flag: Any = np.zeros(1, np.int64)
         self._error: BaseException | None = None
         self._result: Any = None
@@ -47,7 +47,6 @@ class Job(Generic[R]):
 
     def run(self) -> None:
         """Make the call, in this thread."""
-        self.started = True
         try:
             self._result = self._call(*self._arguments)
         except BaseException as error:
@@ -55,11 +54,21 @@ class Job(Generic[R]):
         del self._call, self._arguments  # release what they refer to
 
     def wait(self, waiting: Waiting | None) -> None:
-        """Return when the call has ended: spin about as long as waking a thread takes, then sleep."""
-        if waiting is not None and not self.flag[0]:
-            waiting.spin_wait(self.flag, 0)
+        """Return when the call has ended: spin about as long as waking a thread takes, then sleep.
+
+        An interrupt is raised only then, because the call may write to the caller's arrays.
+        """
+        interrupt = None
         while not self.flag[0]:
-            time.sleep(_NAP)
+            try:
+                if waiting is not None:
+                    waiting.spin_wait(self.flag, 0)
+                if not self.flag[0]:
+                    time.sleep(_NAP)
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
 
     def result(self) -> R:
         """Return the call's value, or raise its error. The job must be over."""
@@ -127,14 +136,14 @@ class Helpers:
             del job
 
 
-_pools: dict[int, Helpers] = {}
+_pools: dict[tuple[int, bool], Helpers] = {}
 
 
-def pool(threads: int) -> Helpers:
-    """The helpers of all backends with this number of threads: `threads` − 1, at least one."""
-    if threads not in _pools:
-        _pools[threads] = Helpers(max(threads - 1, 1))
-    return _pools[threads]
+def pool(threads: int, spins: bool) -> Helpers:
+    """The helpers, `threads` − 1 or one, of all backends with so many threads that can (not) spin in compiled code."""
+    if (threads, spins) not in _pools:
+        _pools.setdefault((threads, spins), Helpers(max(threads - 1, 1)))
+    return _pools[threads, spins]
 
 
 _blas_lock = threading.Lock()
@@ -177,6 +186,6 @@ class OneBlasThread:
     def __exit__(self, *_: object) -> None:
         global _blas_depth
         with _blas_lock:
-            _blas_depth -= 1
+            _blas_depth = max(_blas_depth - 1, 0)  # a child forked inside the context has begun at 0
             if _blas_depth == 0:
                 _blas_limit.restore_original_limits()
