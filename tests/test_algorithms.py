@@ -538,7 +538,9 @@ def test_an_update_sees_just_the_episodes_asked_for_of_every_environment(n_steps
     batches = []
     with pytest.MonkeyPatch.context() as patch:
         nothing = Outcome(StepInfo("ok", 0.0, 0.0))
-        patch.setattr(minipg.REINFORCE, "_update", lambda self, batch, progress: batches.append(batch) or nothing)
+        patch.setattr(
+            minipg.REINFORCE, "_update", lambda self, batch, progress, measure: batches.append(batch) or nothing
+        )
         minipg.REINFORCE(envs, episodes=2, n_steps=n_steps, hidden=(4,)).learn(60)
     for batch in batches:
         critic = ValueNetwork(MLP((3, 4, 1)))

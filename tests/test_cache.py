@@ -86,7 +86,7 @@ def test_a_change_of_any_kernels_file_makes_the_compiled_code_of_all_stale(tmp_p
         copies[name] = _cache.sources.__wrapped__()
     assert len(set(copies.values())) == 4
     assert copies[None] == _cache.sources()
-    for kernel in (fisher.gaussian_product, mlp.forward):
+    for kernel in (fisher.fisher_product, mlp.forward):
         assert kernel._cache._cache_file._source_stamp == _cache.sources()
 
 
@@ -94,7 +94,7 @@ def test_compiled_code_is_kept_in_the_users_cache_folder_and_never_beside_the_so
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(_cache.config, "CACHE_DIR", "")
     assert tmp_path in _cache.folder.__wrapped__().parents
-    for kernel in (fisher.gaussian_product, mlp.forward):
+    for kernel in (fisher.fisher_product, mlp.forward):
         assert Path(mlp.__file__).parent not in Path(kernel._cache.cache_path).parents
 
 

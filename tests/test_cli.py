@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import gc
 import json
 import math
@@ -285,7 +286,7 @@ def test_help_is_no_error(run, args):
 def test_help_explains_every_setting(run):
     text = "\n".join(run("train", "trpo", "--help").out)
     flags = ("steps", "seed", "preset", "backend", "threads", "out", "json")
-    for name in (*minipg.TRPOConfig.__dataclass_fields__, *flags):
+    for name in (*(field.name for field in dataclasses.fields(minipg.TRPOConfig)), *flags):
         assert f"--{name.replace('_', '-')}" in text
 
 
@@ -731,9 +732,9 @@ def test_a_ctrl_c_that_comes_in_a_finalizer_is_not_lost(run, monkeypatch):
 
     update = minipg.TRPO._update
 
-    def interrupted(agent, batch, progress):
+    def interrupted(agent, *args):
         Dying()
-        return update(agent, batch, progress)
+        return update(agent, *args)
 
     monkeypatch.setattr(minipg.TRPO, "_update", interrupted)
     assert run("train", "trpo", "CartPole-v1", "--steps", "1000000", "--n-steps", "16").status == 130

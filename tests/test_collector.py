@@ -624,7 +624,7 @@ def test_learning_on_after_an_interruption_pairs_actions_with_the_states_they_we
     with pytest.raises(KeyboardInterrupt):
         agent.learn(100, on_update=callback)
     batches, nothing = [], Outcome(StepInfo("ok", 0.0, 0.0))
-    monkeypatch.setattr(TRPO, "_update", lambda agent, batch, progress: batches.append(batch) or nothing)
+    monkeypatch.setattr(TRPO, "_update", lambda agent, batch, progress, measure: batches.append(batch) or nothing)
     agent.learn(16)
     obs = np.concatenate([batches[0].obs, batches[0].last_obs[None]])
     # within an episode time goes on by one: no step is missing and none is doubled
@@ -660,7 +660,7 @@ def test_a_rollout_in_one_call_is_the_one_that_goes_step_by_step(name, statistic
         passing = None if at_once else lambda t: None  # who looks on at every step has it go step by step
         batches = [copied(collect.collect(theta, steps, passing)) for steps in (1, 450, 700, 700)]
         moments = [array for s in (normalizer, scaler) if s is not None for array in s.moments.arrays]
-        return batches, [*collect.place().values(), *moments]
+        return batches, [*collect.state().values(), *moments]
 
     (batches, after), (expected, expected_after) = rollouts(True), rollouts(False)
     for batch, plain in zip(batches, expected, strict=True):
@@ -685,8 +685,8 @@ def test_a_rollout_of_two_groups_on_two_threads_is_the_one_that_goes_step_by_ste
         collect = Collector(envs, policy, seed=1, rng=np.random.default_rng(2), dtype=np.float64)
         passing = None if at_once else lambda t: None
         batches = [copied(collect.collect(theta, steps, passing)) for steps in (50, 50, 70)]
-        assert not at_once or len(collect._in_one_call._groups) == 2
-        return batches, list(collect.place().values())
+        assert not at_once or len(collect._in_one_call._workspaces) == 2
+        return batches, list(collect.state().values())
 
     one, two = rollouts(True, 1), rollouts(True, 2)
     for a, b in zip([*itertools.chain(*one[0]), *one[1]], [*itertools.chain(*two[0]), *two[1]], strict=True):
@@ -744,13 +744,13 @@ def test_a_rollout_in_one_call_takes_parameters_of_its_policy_alone_and_of_eithe
     np.testing.assert_array_equal(*acts)
 
 
-def test_a_place_that_was_saved_does_not_change_with_the_next_rollout():
+def test_a_state_that_was_saved_does_not_change_with_the_next_rollout():
     policy = policy_for(gaussian(1, Backend("numba", 1)), (3, 5))
     theta = policy.init(np.random.default_rng(0))
     collect = Collector(make_vector("Pendulum-v1", 3), policy, seed=1, rng=np.random.default_rng(2))
     collect.collect(theta, 4)
-    place = collect.place()
-    before = {name: array.copy() for name, array in place.items()}
+    state = collect.state()
+    before = {name: array.copy() for name, array in state.items()}
     collect.collect(theta, 4)
-    for name, array in place.items():
+    for name, array in state.items():
         np.testing.assert_array_equal(array, before[name], err_msg=name)

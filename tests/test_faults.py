@@ -265,7 +265,7 @@ def test_a_line_is_logged_about_an_evaluation_that_does_not_answer(monkeypatch, 
     monkeypatch.setattr("environments.time.sleep", lambda _, sleep=time.sleep: sleep(0.3))  # in place of an hour
     REINFORCE("test/Slow-v0", num_envs=1, hidden=(4,), threads=1).save(tmp_path / "agent.npz")
     assert main(["evaluate", str(tmp_path / "agent.npz"), "--episodes", "1"]) == 0
-    says = "the environments have not answered for 0.05 s in evaluation; Ctrl-C, or a second one, ends this"
+    says = "the environments have not answered for 0.05 s in evaluation; Ctrl-C, once or twice, ends this"
     assert says in [record.message for record in caplog.records]
 
 

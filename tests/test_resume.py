@@ -411,7 +411,7 @@ def wait_for(condition, process, seconds=60):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_whatever_ends_a_process_its_run_goes_on_to_the_same_bits(tmp_path, number):
-    flags = ["--steps", "60000", "--checkpoint-every", "4096", "--threads", "1", "--n-steps", "64"]
+    flags = ["--steps", "200000", "--checkpoint-every", "4096", "--threads", "1", "--n-steps", "64"]
     command = [sys.executable, "-m", "minipg.cli", "train"]
     subprocess.run([*command, "ppo", "CartPole-v1", *flags, "--out", "whole"], cwd=tmp_path, check=True)
     process = subprocess.Popen(

@@ -201,7 +201,7 @@ def test_every_use_of_chance_has_a_stream_of_its_own():
     lengths, nothing = [], Outcome(StepInfo("ok", 0.0, 0.0))
     for learner in (agent, other):
         rows = []
-        learner._update = lambda batch, progress, rows=rows, learner=learner: (
+        learner._update = lambda batch, progress, measure, rows=rows, learner=learner: (
             rows.append(batch.act.copy()), learner.streams.shuffling.random(learner.config.vf_epochs), nothing
         )[-1]  # fmt: skip
         learner.learn(256)
