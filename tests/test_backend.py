@@ -65,10 +65,12 @@ def blas_threads():
     return [lib["num_threads"] for lib in threadpoolctl.threadpool_info() if lib["user_api"] == "blas"]
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 def test_blas_keeps_to_one_thread_inside_and_is_as_before_afterwards():
     with OneBlasThread():
         pass
     before = blas_threads()
+    assert set(before) == {2}
     with OneBlasThread():
         assert set(blas_threads()) == {1}
         with OneBlasThread():
@@ -209,15 +211,18 @@ def test_an_unknown_backend_and_no_thread_are_named():
 
 ONE_UPDATE = """
 import hashlib, minipg
-agent = minipg.TRPO("CartPole-v1", seed=0, n_steps=64, threads=1).learn(1)
+agent = minipg.ALGORITHMS["{}"]("CartPole-v1", seed=0, n_steps=64, threads=1).learn(1)
 print(hashlib.sha256(agent.theta.tobytes() + agent.value.theta.tobytes()).hexdigest())
 """
 
 
-def test_the_process_that_compiles_computes_what_those_compute_that_find_the_code_compiled(tmp_path):
+@pytest.mark.parametrize("name", ["a2c", pytest.param("trpo", marks=pytest.mark.slow)])
+def test_code_from_the_cache_computes_the_bits_of_the_process_that_compiled_it(name, tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     first, second = (
-        subprocess.run([sys.executable, "-c", ONE_UPDATE], env=environment, capture_output=True, text=True, check=True)
+        subprocess.run(
+            [sys.executable, "-c", ONE_UPDATE.format(name)], env=environment, capture_output=True, text=True, check=True
+        )
         for _ in range(2)
     )
     assert first.stdout == second.stdout != ""

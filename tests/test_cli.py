@@ -792,8 +792,8 @@ SEEDS = ["a2c", "CartPole-v1", "--steps", "400", "--hidden", "4", "--schedule", 
 
 
 def test_several_seeds_go_on_where_they_stopped_and_begin_where_they_had_not(run):
-    assert run("train", *SEEDS, "--seeds", "0-3", "--jobs", "2", "--out", "whole", "--json").status == 0
-    part = run("train", *SEEDS, "--seeds", "0-3", "--jobs", "2", "--out", "part", "--json", "--steps", "200")
+    assert run("train", *SEEDS, "--seeds", "0-2", "--jobs", "2", "--out", "whole", "--json").status == 0
+    part = run("train", *SEEDS, "--seeds", "0-2", "--jobs", "2", "--out", "part", "--json", "--steps", "200")
     shutil.rmtree("part/seed1")  # not begun
     Path("part/seed1.json").unlink()
     Path("part/seed2/config.json").unlink()  # killed before there was a run
@@ -801,11 +801,11 @@ def test_several_seeds_go_on_where_they_stopped_and_begin_where_they_had_not(run
     assert result.status == 0, result
     account = strictly(result.out[-1])
     assert account.keys() == strictly(part.out[-1]).keys()
-    assert (account["seeds"], account["failed"], account["steps"]) == ([0, 1, 2, 3], [], 1600)
-    for seed in range(4):
+    assert (account["seeds"], account["failed"], account["steps"]) == ([0, 1, 2], [], 1200)
+    for seed in range(3):
         assert newest(f"part/seed{seed}").read_bytes() == newest(f"whole/seed{seed}").read_bytes()
     again = run("train", "--resume", "part", "--steps", "400", "--json")
-    assert again.err[0] == "part is finished: all 4 seeds have their steps; a larger --steps continues them"
+    assert again.err[0] == "part is finished: all 3 seeds have their steps; a larger --steps continues them"
     assert {**strictly(again.out[-1]), "seconds": 0} == {**account, "seconds": 0}
 
 

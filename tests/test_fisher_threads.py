@@ -1,4 +1,4 @@
-"""Threads that linger between Fisher products: the same bits, every tile once, nobody waited for who is away."""
+"""Threads that spin between Fisher products: the same bits, every tile once, and no wait for a busy thread."""
 
 import multiprocessing
 import threading
@@ -26,7 +26,7 @@ def problem(kind, rows, threads, dtype=np.float32, hidden=16):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rows", [1, TILE_ROWS, 3 * TILE_ROWS + 5, 9 * TILE_ROWS])
 @pytest.mark.parametrize("kind", [CategoricalPolicy, GaussianPolicy])
-def test_a_crew_of_any_number_gives_the_bits_of_the_plain_product_TR9(kind, rows, dtype):
+def test_any_number_of_threads_gives_the_bits_of_one_TR9(kind, rows, dtype):
     policy, theta, tape, vs = problem(kind, rows, 1, dtype)
     scale = 1e-5 if dtype is np.float32 else 1e-13
     reference = kind(MLP(policy.mlp.sizes, "tanh", Backend("numpy", 1)))
@@ -43,7 +43,7 @@ def test_a_crew_of_any_number_gives_the_bits_of_the_plain_product_TR9(kind, rows
 
 @numba.njit(nogil=True)
 def work_through(leads, board, done):
-    """What a thread does at a board, without the mathematics: it counts each tile it takes."""
+    """The work of a thread at a queue of tiles, without the mathematics: count every tile that it takes."""
     if leads:
         post(board, done.shape[0])
     while True:
@@ -69,7 +69,7 @@ def test_every_tile_is_taken_once_however_many_threads_take_tiles():
     try:
         for n in range(rounds):
             work_through(True, board, done)
-            assert (done == n + 1).all()  # when who leads returns, all is done, and nothing twice
+            assert (done == n + 1).all()  # when the leading thread returns, every tile is done, none twice
     finally:
         over.set()
         for thread in followers:
@@ -112,13 +112,15 @@ def blas_threads():
     return {lib["num_threads"] for lib in threadpoolctl.threadpool_info() if lib["user_api"] == "blas"}
 
 
-def test_blas_keeps_to_one_thread_in_a_crew_that_nobody_else_limits(monkeypatch):
+@pytest.mark.usefixtures("two_blas_threads")
+def test_blas_keeps_to_one_thread_inside_a_product(monkeypatch):
     policy, theta, tape, vs = problem(CategoricalPolicy, 3 * TILE_ROWS, 1)
-    product, met = FisherThreads(policy.backend, policy.spec, theta, tape.forward), []
+    product, seen = FisherThreads(policy.backend, policy.spec, theta, tape.forward), []
     share = product._share
-    monkeypatch.setattr(product, "_share", lambda *inputs: met.append(blas_threads()) or share(*inputs))
+    monkeypatch.setattr(product, "_share", lambda *inputs: seen.append(blas_threads()) or share(*inputs))
     product(vs[0])
-    assert met == [{1}]
+    assert seen == [{1}]
+    assert blas_threads() == {2}
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")

@@ -409,7 +409,9 @@ def wait_for(condition, process, seconds=60):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGHUP, signal.SIGKILL))]
+)
 def test_whatever_ends_a_process_its_run_goes_on_to_the_same_bits(tmp_path, number):
     flags = ["--steps", "200000", "--checkpoint-every", "4096", "--threads", "1", "--n-steps", "64"]
     command = [sys.executable, "-m", "minipg.cli", "train"]
