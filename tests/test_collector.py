@@ -675,7 +675,7 @@ def test_a_rollout_in_one_call_is_the_one_that_goes_step_by_step(name, statistic
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
-def test_a_rollout_of_two_groups_on_two_threads_is_the_one_that_goes_step_by_step(name):
+def test_a_rollout_in_two_halves_on_two_threads_is_the_one_that_goes_step_by_step(name):
     def rollouts(at_once, threads):
         envs = make_vector(name, 9)
         envs.time_limit = 20
@@ -684,7 +684,7 @@ def test_a_rollout_of_two_groups_on_two_threads_is_the_one_that_goes_step_by_ste
         theta = 3 * policy.init(np.random.default_rng(0), np.float64)
         collect = Collector(envs, policy, seed=1, rng=np.random.default_rng(2), dtype=np.float64)
         passing = None if at_once else lambda t: None
-        batches = [copied(collect.collect(theta, steps, passing)) for steps in (50, 50, 70)]
+        batches = [copied(collect.collect(theta, steps, passing)) for steps in (120, 120, 150)]
         assert not at_once or len(collect._in_one_call._workspaces) == 2
         return batches, list(collect.state().values())
 
@@ -693,7 +693,7 @@ def test_a_rollout_of_two_groups_on_two_threads_is_the_one_that_goes_step_by_ste
         np.testing.assert_array_equal(a, b)
     expected, after = rollouts(False, 1)
     for batch, plain in zip(two[0], expected, strict=True):
-        order = np.argsort(batch.final_at)  # they come group by group
+        order = np.argsort(batch.final_at)  # they come half by half
         batch = batch._replace(final_at=batch.final_at[order], final_obs=batch.final_obs[order])
         for field in set(Batch._fields) - {"branches"}:
             np.testing.assert_allclose(getattr(batch, field), getattr(plain, field), atol=1e-9, err_msg=field)
