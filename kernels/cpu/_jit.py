@@ -8,8 +8,9 @@ from typing import Any
 
 import numba
 from minipg.kernels.cpu._cache import KernelCache, by_one_process
-from numba.core import cgutils
+from numba.core import cgutils, errors, types
 from numba.extending import intrinsic, overload
+from numba.np.arrayobj import populate_array
 
 # `fastmath=True` would also assume that no NaN and no infinity occurs, and hide them; these flags do not.
 _VISIBLE_NAN = {"contract", "nsz", "arcp"}
@@ -91,3 +92,23 @@ def unowned(typing: Any, array: Any) -> Any:
         return view._getvalue()
 
     return array(array), code
+
+
+@intrinsic
+def matrix(typing: Any, array: Any, start: Any, rows: Any, columns: Any) -> Any:
+    """The numbers of an array (…,) from `start` on as a matrix (rows, columns), without a reference to their owner.
+
+    `reshape` calls a function of Numba's runtime and counts references. Nothing is checked here.
+    """
+    if array.layout != "C":
+        raise errors.NumbaTypeError("matrix: expected an array in C order")
+    kind = array.copy(ndim=2, layout="C")
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        source = context.make_array(array)(context, builder, values[0])
+        view, (first, n, m) = context.make_array(kind)(context, builder), values[1:]
+        strides = [builder.mul(m, source.itemsize), source.itemsize]
+        populate_array(view, builder.gep(source.data, [first]), [n, m], strides, source.itemsize, meminfo=None)
+        return view._getvalue()
+
+    return kind(array, types.intp, types.intp, types.intp), code

@@ -3,7 +3,7 @@
 from functools import cache
 
 from minipg.kernels.cpu import distribution, distribution_params, mlp
-from minipg.kernels.cpu._jit import jit, unowned
+from minipg.kernels.cpu._jit import jit, matrix, unowned
 
 
 @jit
@@ -12,7 +12,7 @@ def act(policy, theta, obs, noise, params, act, work):
     policy = distribution_params._unowned(policy)
     network, theta, work, rows = policy.network, unowned(theta), unowned(work), obs.shape[0]
     n, weights = network.sizes[-1], mlp.size(network.sizes)
-    out, hidden = work[: rows * n].reshape(rows, n), work[rows * n :]
+    out, hidden = matrix(work, 0, rows, n), work[rows * n :]
     mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
     distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
     distribution.sample(policy.family, params, noise, act)

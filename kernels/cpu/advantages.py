@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 from minipg.kernels.cpu import mlp, returns
-from minipg.kernels.cpu._jit import jit, part, unowned
+from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
 
 @jit
@@ -24,7 +24,7 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
     """
     critic, theta, value, work = mlp._unowned(critic), unowned(theta), unowned(value), unowned(work)
     rows, envs = steps.rew.size, steps.rew.shape[1]
-    obs = unowned(steps.obs).reshape(rows, steps.obs.shape[2])
+    obs = matrix(steps.obs, 0, rows, steps.obs.shape[2])
     _values(critic, theta, obs[start:], value[start:rows], work)
     _values(critic, theta, unowned(steps.last_obs), value[rows : rows + envs], work)
     _values(critic, theta, unowned(steps.final_obs), value[rows + envs :], work)
@@ -36,7 +36,9 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
 def _values(critic, theta, obs, value, work):
     for start in range(0, obs.shape[0], mlp.TILE):
         stop = min(start + mlp.TILE, obs.shape[0])
-        mlp.forward(theta, critic.sizes, critic.activation, obs[start:stop], value[start:stop].reshape(-1, 1), work)
+        mlp.forward(
+            theta, critic.sizes, critic.activation, obs[start:stop], matrix(value, start, stop - start, 1), work
+        )
 
 
 @jit

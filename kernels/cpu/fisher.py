@@ -3,7 +3,7 @@
 from functools import cache
 
 from minipg.kernels.cpu import distribution, distribution_params, mlp
-from minipg.kernels.cpu._jit import jit, part, unowned
+from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
 
 @jit
@@ -25,7 +25,7 @@ def _fisher_product(policy, theta, forward, v, out, work):
         stop = min(start + mlp.TILE, params.shape[0])
         m = stop - start
         x, h, y, p = obs[start:stop], hidden[start * units : stop * units], outputs[start:stop], params[start:stop]
-        g, d = rest[: m * n].reshape(m, n), rest[m * n : m * (n + width)].reshape(m, width)
+        g, d = matrix(rest, 0, m, n), matrix(rest, m * n, m, width)
         scratch = rest[m * (n + width) :]
         mlp.jvp(theta[:weights], network.sizes, network.activation, x, h, v[:weights], g, scratch)
         distribution_params.push_forward(policy.form, policy.log_std_range, y, g, v[weights:], d)

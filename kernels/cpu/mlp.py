@@ -5,7 +5,7 @@ A batch goes through the network TILE rows at a time. `hidden` holds the tiles i
 
 import numpy as np
 from minipg.kernels.arguments import Network
-from minipg.kernels.cpu._jit import jit, part, unowned
+from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 from minipg.kernels.cpu._tanh import tanh
 from numba.extending import register_jitable
 
@@ -73,14 +73,14 @@ def _forward(theta, sizes, activation, obs, out, hidden):
     h, p, k = obs, 0, 0
     for layer in range(last + 1):
         n, m = sizes[layer], sizes[layer + 1]
-        w, b = theta[p : p + n * m].reshape(n, m), theta[p + n * m : p + (n + 1) * m]
+        w, b = matrix(theta, p, n, m), theta[p + n * m : p + (n + 1) * m]
         if layer == last:
             np.dot(h, w, out)
             for i in range(rows):
                 for j in range(m):
                     out[i, j] += b[j]
         else:
-            y = hidden[k : k + rows * m].reshape(rows, m)
+            y = matrix(hidden, k, rows, m)
             np.dot(h, w, y)
             for i in range(rows):
                 for j in range(m):
@@ -105,16 +105,15 @@ def jvp(theta, sizes, activation, obs, hidden, v, out, work):
 def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
     rows, last, width = obs.shape[0], sizes.shape[0] - 2, _widest(sizes)
     third = rows * width
-    h, p, k = obs, 0, 0
-    dh = work[0:0].reshape(rows, 0) if rows == 0 else work[: rows * sizes[0]].reshape(rows, sizes[0])
+    h, dh, p, k = obs, matrix(work, 0, rows, sizes[0]), 0, 0
     for layer in range(last + 1):
         n, m = sizes[layer], sizes[layer + 1]
-        w = theta[p : p + n * m].reshape(n, m)
-        dw, db = v[p : p + n * m].reshape(n, m), v[p + n * m : p + (n + 1) * m]
+        w = matrix(theta, p, n, m)
+        dw, db = matrix(v, p, n, m), v[p + n * m : p + (n + 1) * m]
         # dh and dy alternate between two of the three work arrays; the third holds dh W
         start = (layer % 2) * third
-        dy = out if layer == last else work[start : start + rows * m].reshape(rows, m)
-        product = work[2 * third : 2 * third + rows * m].reshape(rows, m)
+        dy = out if layer == last else matrix(work, start, rows, m)
+        product = matrix(work, 2 * third, rows, m)
         np.dot(h, dw, dy)
         if layer > 0:
             np.dot(dh, w, product)
@@ -125,7 +124,7 @@ def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
                 for j in range(m):
                     dy[i, j] += product[i, j] + db[j]
         else:
-            h = hidden[k : k + rows * m].reshape(rows, m)
+            h = matrix(hidden, k, rows, m)
             for i in range(rows):
                 for j in range(m):
                     dy[i, j] = _sloped(dy[i, j] + product[i, j] + db[j], h[i, j], activation)
@@ -164,14 +163,14 @@ def _vjp(theta, sizes, activation, obs, hidden, g, out, work):
         n, m = sizes[layer], sizes[layer + 1]
         p -= (n + 1) * m
         k -= rows * n
-        w, dw = theta[p : p + n * m].reshape(n, m), out[p : p + n * m].reshape(n, m)
+        w, dw = matrix(theta, p, n, m), matrix(out, p, n, m)
         if layer == 0:
             np.dot(obs.T, g, dw)
         else:
             start = (layer % 2) * rows * width
-            h, below = hidden[k : k + rows * n].reshape(rows, n), work[start : start + rows * n].reshape(rows, n)
+            h, below = matrix(hidden, k, rows, n), matrix(work, start, rows, n)
             if n * m <= SMALL:
-                transposed = out[p : p + n * m].reshape(m, n)  # in the memory of dw, which is written later
+                transposed = matrix(out, p, m, n)  # in the memory of dw, which is written later
                 for i in range(n):
                     for j in range(m):
                         transposed[j, i] = w[i, j]
@@ -205,13 +204,13 @@ def _vjp_obs(theta, sizes, activation, hidden, g, out, work):
     for layer in range(last, -1, -1):
         n, m = sizes[layer], sizes[layer + 1]
         p -= (n + 1) * m
-        w = theta[p : p + n * m].reshape(n, m)
+        w = matrix(theta, p, n, m)
         if layer == 0:
             np.dot(g, w.T, out)
         else:
             k -= rows * n
             start = (layer % 2) * rows * width
-            h, below = hidden[k : k + rows * n].reshape(rows, n), work[start : start + rows * n].reshape(rows, n)
+            h, below = matrix(hidden, k, rows, n), matrix(work, start, rows, n)
             np.dot(g, w.T, below)
             for i in range(rows):
                 for j in range(n):

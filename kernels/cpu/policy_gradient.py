@@ -4,7 +4,7 @@ from functools import cache
 
 from minipg.kernels.arguments import Forward
 from minipg.kernels.cpu import distribution, distribution_params, mlp
-from minipg.kernels.cpu._jit import jit, part, unowned
+from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
 
 @jit
@@ -23,8 +23,8 @@ def _gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
     obs, hidden, out, params = forward
     rows, n, width, weights = out.shape[0], out.shape[1], params.shape[1], mlp.size(network.sizes)
     grad, act, weight, params = unowned(grad), unowned(act), unowned(weight), unowned(params)
-    g, rest, size = work[: rows * n].reshape(rows, n), work[rows * n :], rows * width
-    u, entropy_grad = rest[:size].reshape(rows, width), rest[size : 2 * size].reshape(rows, width)
+    g, rest, size = matrix(work, 0, rows, n), work[rows * n :], rows * width
+    u, entropy_grad = matrix(rest, 0, rows, width), matrix(rest, size, rows, width)
     distribution.score(policy.family, params, act, u)
     for i in range(rows):
         for j in range(width):
@@ -52,7 +52,7 @@ def _gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entro
     n, units, weights = network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
     width = n + theta.shape[0] - weights
     a, b, c = rows * n, rows * (n + width), rows * (n + width + units)
-    out, params, hidden, rest = work[:a].reshape(rows, n), work[a:b].reshape(rows, width), work[b:c], work[c:]
+    out, params, hidden, rest = matrix(work, 0, rows, n), matrix(work, a, rows, width), work[b:c], work[c:]
     mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
     distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
     _gradient(policy, theta, Forward(unowned(obs), hidden, out, params), act, weight, ent_coef, grad, rest)

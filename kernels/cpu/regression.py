@@ -4,7 +4,7 @@ import math
 from functools import cache
 
 from minipg.kernels.cpu import mlp, optimizer
-from minipg.kernels.cpu._jit import jit, part, unowned
+from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
 
 @jit
@@ -21,7 +21,7 @@ def _loss_and_gradient(network, theta, obs, target, grad, loss, work):
     network = mlp._unowned(network)
     rows, units, work, target = obs.shape[0], mlp._units(network.sizes), unowned(work), unowned(target)
     a, b, c = rows, 2 * rows, rows * (2 + units)
-    out, g, hidden, rest = work[:a].reshape(rows, 1), work[a:b].reshape(rows, 1), work[b:c], work[c:]
+    out, g, hidden, rest = matrix(work, 0, rows, 1), matrix(work, a, rows, 1), work[b:c], work[c:]
     mlp.forward(theta, network.sizes, network.activation, obs, out, hidden)
     squares = 0.0
     for i in range(rows):
@@ -53,7 +53,7 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
             rows = order[epoch, start : start + epochs.minibatch_size]
             m = rows.shape[0]
             a, b, c, d = m * inputs, m * (inputs + 1), m * (inputs + 2), m * (inputs + 2 + units)
-            x, out, g = rest[:a].reshape(m, inputs), rest[a:b].reshape(m, 1), rest[b:c].reshape(m, 1)
+            x, out, g = matrix(rest, 0, m, inputs), matrix(rest, a, m, 1), matrix(rest, b, m, 1)
             hidden, scratch = rest[c:d], rest[d:]
             for i in range(m):
                 for j in range(inputs):

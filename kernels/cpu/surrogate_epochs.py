@@ -5,7 +5,7 @@ from functools import cache
 
 from minipg.kernels.arguments import Acted
 from minipg.kernels.cpu import advantages, distribution, distribution_params, mlp, optimizer, surrogate, surrogate_value
-from minipg.kernels.cpu._jit import jit, part, unowned
+from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
 
 @jit
@@ -87,7 +87,7 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
         rows = chosen[start : start + mlp.TILE]
         m = rows.shape[0]
         a, b, c, d = m * inputs, m * (inputs + n), m * (inputs + 2 * n), m * (inputs + 2 * n + units)
-        x, out, g, hidden = rest[:a].reshape(m, inputs), rest[a:b].reshape(m, n), rest[b:c].reshape(m, n), rest[c:d]
+        x, out, g, hidden = matrix(rest, 0, m, inputs), matrix(rest, a, m, n), matrix(rest, b, m, n), rest[c:d]
         for i in range(m):
             for j in range(inputs):
                 x[i, j] = obs[rows[i], j]
@@ -113,9 +113,13 @@ def _output_gradient(
     family, count, width = policy.family, rows.shape[0], acted.params.shape[1]
     lowest, highest = math.log1p(-min(terms.clip_range, 1.0)), math.log1p(terms.clip_range)
     share = out.dtype.type(1 / total)
-    params, before, u, extra = work[: 4 * count * width].reshape(4, count, width)
-    logp, logp_before, adv, weight = work[4 * count * width : 4 * count * (width + 1)].reshape(4, count)
-    chosen, choices = act.reshape(count, -1), acted.act.reshape(acted.act.shape[0], -1)
+    size, rest = count * width, work[4 * count * width :]
+    params, before = matrix(work, 0, count, width), matrix(work, size, count, width)
+    u, extra = matrix(work, 2 * size, count, width), matrix(work, 3 * size, count, width)
+    logp, logp_before = rest[:count], rest[count : 2 * count]
+    adv, weight = rest[2 * count : 3 * count], rest[3 * count : 4 * count]
+    columns = act.size // count
+    chosen, choices = matrix(act, 0, count, columns), matrix(acted.act, 0, acted.adv.shape[0], columns)
     for i in range(count):
         for j in range(chosen.shape[1]):  # a row at once would take seconds to compile
             chosen[i, j] = choices[rows[i], j]

@@ -3,7 +3,7 @@
 from functools import cache
 
 from minipg.kernels.cpu import distribution, distribution_params, mlp, surrogate
-from minipg.kernels.cpu._jit import jit, part, unowned
+from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
 
 @jit
@@ -26,7 +26,7 @@ def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
         stop = min(start + mlp.TILE, obs.shape[0])
         m = stop - start
         a, b, c = m * n, m * (n + units), m * (n + units + width)
-        out, hidden, params, values = work[:a].reshape(m, n), work[a:b], work[b:c].reshape(m, width), work[c : c + m]
+        out, hidden, params, values = matrix(work, 0, m, n), work[a:b], matrix(work, b, m, width), work[c : c + m]
         mlp.forward(theta[:weights], network.sizes, network.activation, obs[start:stop], out, hidden)
         distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
         distribution.log_prob(policy.family, params, act[start:stop], values)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from minipg.kernels.cpu import distribution_params, moments
-from minipg.kernels.cpu._jit import jit_exact, unowned
+from minipg.kernels.cpu._jit import jit_exact, matrix, unowned
 from minipg.kernels.cpu.act import act as act_kernel
 from minipg.kernels.cpu.classic_control.batch import advance, restart
 
@@ -100,7 +100,7 @@ def rollout(policy, theta, dynamics, noise, bound, envs, standardize, scale, tra
     work, draws, all_envs = unowned(workspace.work), unowned(workspace.draws), unowned(workspace.all_envs)
 
     steps, n = rew.shape
-    sampled = acts.reshape(steps, n)
+    sampled = matrix(acts, 0, steps, n)
     n_finals, n_ended, checksum = 0, 0, 0.0  # a checksum is finite if every number is
     for t in range(steps):
         act_kernel(policy, theta, obs[t], noise[t], params[t], acts[t], work)
