@@ -1,23 +1,53 @@
 """What compiled code does inside its loops, read from its LLVM: counting references, allocating, atomic operations."""
 
-import re
 from typing import NamedTuple
 
 import llvmlite.binding as llvm
+import numba
 
-COSTLY = re.compile(r"NRT_|llvm\.memcpy\.element\.unordered\.atomic")  # Numba's runtime: it counts and allocates
+RUNTIME = "NRT_"  # functions of Numba's runtime, which count references and allocate
 ATOMIC = {"atomicrmw", "cmpxchg"}
+NOT_OURS = {"nopython", "boundscheck"}
 
 
 class Block(NamedTuple):
-    """A basic block: the blocks that may follow it, and the names of what it calls or does atomically."""
+    """A basic block: the blocks that may come next, the functions that it calls, and its atomic operations."""
 
-    following: list[str]
+    following: list[llvm.ValueRef]
     does: list[str]
 
 
+def compiled(function, signature, **options):
+    """The LLVM of a function of Python, compiled for these types in this process, and its name there."""
+    dispatcher = numba.njit(**{name: value for name, value in options.items() if name not in NOT_OURS})(function)
+    dispatcher.compile(signature)
+    return dispatcher.inspect_llvm(signature), dispatcher.overloads[signature].fndesc.llvm_func_name
+
+
+def costs_in_loops(code, name):
+    """What a function does inside loops that it should not: names of the runtime's functions and of atomic operations.
+
+    A block is inside a loop if it can come after itself, or if its function is called inside a loop.
+    """
+    functions = {f.name: _blocks(f) for f in llvm.parse_assembly(code).functions if not f.is_declaration}
+    costs, seen, todo = [], set(), [(name, False)]
+    while todo:
+        name, repeated = todo.pop()
+        if (name, repeated) in seen:
+            continue
+        seen.add((name, repeated))
+        blocks = functions[name]
+        for block, (_, does) in blocks.items():
+            costly = [done for done in does if done in ATOMIC or done.startswith(RUNTIME)]
+            called = [done for done in does if done in functions and done not in costly]
+            loops = bool(costly or called) and (repeated or block in _reachable(blocks, block))
+            costs += costly if loops else []
+            todo += [(done, loops) for done in called]
+    return costs
+
+
 def _blocks(function):
-    """The blocks of a function by name."""
+    """The blocks of a function."""
     blocks = {}
     for block in function.blocks:
         following, does = [], []
@@ -27,47 +57,17 @@ def _blocks(function):
                 does.append(operands[-1].name)
             elif instruction.opcode in ATOMIC:
                 does.append(instruction.opcode)
-            following += [str(operand.name) for operand in operands if str(operand.type) == "label"]
-        blocks[block.name] = Block(following, does)
+            following += [operand for operand in operands if str(operand.type) == "label"]
+        blocks[block] = Block(following, does)  # not by their names, which not all of them have
     return blocks
 
 
 def _reachable(blocks, start):
-    """The blocks that can follow the block `start`, itself among them only if it is in a loop."""
+    """All blocks that can come after this one."""
     found, todo = set(), list(blocks[start].following)
     while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo += blocks[name].following
+        block = todo.pop()
+        if block not in found:
+            found.add(block)
+            todo += blocks[block].following
     return found
-
-
-def costs_in_loops(code):
-    """What the functions of this LLVM count, allocate or do atomically in their loops, in order.
-
-    A block is in a loop if it can follow itself. What is called there is looked into, too.
-    """
-    functions = {f.name: _blocks(f) for f in llvm.parse_assembly(code).functions if not f.is_declaration}
-    costs, seen = [], set()
-
-    def look(name, everywhere):
-        if (name, everywhere) in seen or name not in functions:
-            return
-        seen.add((name, everywhere))
-        blocks = functions[name]
-        for label, block in blocks.items():
-            looping = None
-            for done in block.does:
-                costly = done in ATOMIC or COSTLY.match(done)
-                if not costly and done not in functions:
-                    continue
-                if looping is None:
-                    looping = everywhere or label in _reachable(blocks, label)
-                if costly and looping:
-                    costs.append(done)
-                elif not costly:
-                    look(done, looping)
-
-    look(next(iter(functions)), False)
-    return costs

@@ -433,6 +433,14 @@ SLIPS = {
     ("entropy summed, not averaged", "entropy[0] / rows", "entropy[0]", "theory AC3"),
     ("loss summed, not averaged", "loss[0] / rows", "loss[0]", "theory AC3"),
 ],
+"kernels/cpu/mlp.py": [
+    ("references are counted at every layer", "w, b = matrix(theta, p, n, m), theta", "w, b = theta[p : p + n * m].reshape(n, m), theta",
+     "compiled_code counts"),
+],
+"kernels/cpu/regression.py": [
+    ("references are counted at every minibatch", "    obs, target, old, order = unowned(obs), unowned(target), unowned(old), unowned(order)\n",
+     "", "compiled_code counts"),
+],
 "kernels/cpu/_jit.py": [
     ("exact only where no fast kernel came first", "fastmath=False, ", "", "kernels exact_kernel"),
 ],
@@ -445,7 +453,7 @@ SLIPS = {
     ("discounted return never reset", "discounted[i, 0] = 0", "pass", "collector step_by_step"),
     ("last observation is the first of the next episode", "final_obs[n_finals, j] = raw_obs[i, j]",
      "final_obs[n_finals, j] = obs[t, i, j]", "collector step_by_step"),
-    ("statistics without the last step", "moments.merge(next_obs, standardize", "moments.merge(obs[t], standardize",
+    ("statistics without the last step", "moments.merge(next_obs, obs_count", "moments.merge(obs[t], obs_count",
      "collector step_by_step"),
     ("a truncation that also terminated", "cuts[i] = cuts[i] and not ends[i]", "pass",
      "collector step_by_step"),

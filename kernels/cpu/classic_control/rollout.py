@@ -98,6 +98,12 @@ def rollout(policy, theta, dynamics, noise, bound, envs, standardize, scale, tra
     action, reward, counts = unowned(workspace.action), unowned(workspace.reward), unowned(workspace.counts)
     final_obs, final_at, noise = unowned(workspace.final_obs), unowned(workspace.final_at), unowned(noise)
     work, draws, all_envs = unowned(workspace.work), unowned(workspace.draws), unowned(workspace.all_envs)
+    if standardize is not None:
+        obs_count, obs_mean = unowned(standardize.count), unowned(standardize.mean)
+        obs_square = unowned(standardize.square)
+    if scale is not None:
+        discounted, scale_count = unowned(scale.discounted), unowned(scale.count)
+        scale_mean, scale_square = unowned(scale.mean), unowned(scale.square)
 
     steps, n = rew.shape
     sampled = matrix(acts, 0, steps, n)
@@ -112,9 +118,9 @@ def rollout(policy, theta, dynamics, noise, bound, envs, standardize, scale, tra
         deviation = 1.0
         if scale is not None:
             for i in range(n):
-                scale.discounted[i, 0] = scale.gamma * scale.discounted[i, 0] + reward[i]
-            moments.merge(scale.discounted, scale.count, scale.mean, scale.square)
-            deviation = math.sqrt(scale.square[0] / scale.count[0])
+                discounted[i, 0] = scale.gamma * discounted[i, 0] + reward[i]
+            moments.merge(discounted, scale_count, scale_mean, scale_square)
+            deviation = math.sqrt(scale_square[0] / scale_count[0])
         for i in range(n):
             returns[i] += reward[i]
             lengths[i] += 1
@@ -129,7 +135,7 @@ def rollout(policy, theta, dynamics, noise, bound, envs, standardize, scale, tra
                 ended_return[t, i], ended_length[t, i] = returns[i], lengths[i]
                 returns[i], lengths[i] = 0, 0
                 if scale is not None:
-                    scale.discounted[i, 0] = 0
+                    discounted[i, 0] = 0
                 cuts[i] = cuts[i] and not ends[i]
                 if cuts[i]:
                     for j in range(raw_obs.shape[1]):
@@ -143,10 +149,8 @@ def rollout(policy, theta, dynamics, noise, bound, envs, standardize, scale, tra
             for j in range(raw_obs.shape[1]):
                 next_obs[i, j] = raw_obs[i, j]
         if standardize is not None:
-            moments.merge(next_obs, standardize.count, standardize.mean, standardize.square)
-            moments.standardize(
-                next_obs, standardize.count, standardize.mean, standardize.square, standardize.limit, next_obs
-            )
+            moments.merge(next_obs, obs_count, obs_mean, obs_square)
+            moments.standardize(next_obs, obs_count, obs_mean, obs_square, standardize.limit, next_obs)
         for i in range(n):
             for j in range(raw_obs.shape[1]):
                 checksum += next_obs[i, j]
