@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from minipg.checks import Array
 from minipg.kernels.arguments import Adam, RMSProp
 from minipg.network import MLP
+from minipg.runtime.backend import Backend
 from minipg.theory.case import Case, Law, error_ratio, slope_error_ratio
 from minipg.value import ValueNetwork, ValueState
 
@@ -129,6 +133,48 @@ def a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3(case: Case) -> float
     return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
 
 
+def fitted(
+    backend: Backend, dtype: Any, sizes: tuple[int, ...], state: ValueState, obs: Array, target: Array
+) -> list[Array]:
+    """θ, the running squares and the metrics of a critic's step, then its state, losses and flag after a fit."""
+    critic, obs, target = ValueNetwork(MLP(sizes, "tanh", backend)), obs.astype(dtype), target.astype(dtype)
+    state = ValueState(*(array.astype(dtype) for array in state[:3]), state.step)
+    theta, second, stats, kernels = (
+        state.theta.copy(),
+        state.second.copy(),
+        np.empty(2),
+        backend.kernels("actor_critic"),
+    )
+    work = np.empty(kernels.work_size(sizes, len(theta), len(obs)), dtype)
+    kernels.critic_step(critic.mlp.spec, obs, target, RMSProp(0.01, 0.9, 0.1), 0.5, theta, second, stats, work)
+    rows = np.arange(len(obs))
+    fit = critic.fit_adam(state, obs, target, np.stack([rows, rows[::-1]]), 3, 1e-2, epsilon=0.1, max_grad_norm=0.5)
+    return [theta, second, stats, *fit.state[:3], fit.losses, fit.finite]
+
+
+def a_critics_update_that_is_not_finite_says_so_AC1(case: Case) -> float:
+    """With a target or a running square that is not finite, the flags of a step and of a fit are 0; else they are 1."""
+    sizes = case.count(4), case.count(5), 1
+    theta, rows = case.normal(MLP(sizes).layout.size), case.count(9)
+    state = ValueState(theta, case.normal(len(theta), scale=0.1), case.normal(len(theta)) ** 2, 5)
+    obs, target = case.normal(rows, sizes[0]), case.normal(rows)
+    sound = fitted(case.backend, case.dtype, sizes, state, obs, target)
+    (target if case.one_of(True, False) else state.second)[-1] = case.one_of(np.nan, np.inf)
+    with np.errstate(all="ignore"):
+        unsound = fitted(case.backend, case.dtype, sizes, state, obs, target)
+    flags = [found[at][-1] for found in (sound, unsound) for at in (2, -1)]
+    return 0.0 if flags == [1, 1, 0, 0] else np.inf
+
+
+def one_number_that_is_not_finite_is_found_wherever_it_is(case: Case) -> float:
+    """`is_finite` is true of the largest numbers, and false where one is NaN or infinite."""
+    array, kernels = case.normal(case.count(12)), case.backend.kernels("optimizer")
+    array[case.rng.integers(len(array))] = np.finfo(case.dtype).max
+    sound = bool(kernels.is_finite(array))
+    array[case.rng.integers(len(array))] = case.one_of(np.nan, np.inf, -np.inf)
+    return 0.0 if sound and not kernels.is_finite(array) else np.inf
+
+
 def moments_merged_in_parts_are_those_of_the_whole(case: Case) -> float:
     """Chan's merge: count, mean and sum of squared deviations do not depend on how the rows are split."""
     rows, more = case.count(9), case.count(9)
@@ -153,5 +199,7 @@ LAWS: tuple[Law, ...] = (
     the_critics_gradient_is_that_of_the_mean_squared_error_AC1,
     a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3,
     a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3,
+    a_critics_update_that_is_not_finite_says_so_AC1,
+    one_number_that_is_not_finite_is_found_wherever_it_is,
     moments_merged_in_parts_are_those_of_the_whole,
 )

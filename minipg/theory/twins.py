@@ -9,14 +9,16 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.distribution import Distribution
-from minipg.kernels.arguments import Adam, RMSProp
+from minipg.kernels.arguments import Adam, RMSProp, Steps
 from minipg.network import ACTIVATIONS, MLP
 from minipg.policy import policy_for
 from minipg.returns import advantages, discounted_returns, gae, td_errors
 from minipg.runtime.backend import Backend
+from minipg.theory import fits, updates
 from minipg.theory.case import Case, Law, error_ratio
 from minipg.theory.distributions import FAMILIES
-from minipg.theory.policies import KINDS
+from minipg.theory.policies import KINDS, draw
+from minipg.value import ValueState
 
 _REFERENCE = Backend("numpy", 1)
 
@@ -147,6 +149,49 @@ def twins_agree_on_the_optimizers_AC3(case: Case) -> float:
     return _same(case, compute, 100.0)
 
 
+def twins_agree_on_what_a_rollout_is_worth_PG12_AC1(case: Case) -> float:
+    """Values, advantages and targets of a rollout; normalised advantages and the explained variance."""
+    shape, sizes = (case.count(12), case.count(3)), (case.count(4), case.count(5), 1)
+    end = case.rng.choice(3, size=shape, p=[0.7, 0.15, 0.15])
+    at, theta = np.flatnonzero(end == 2), case.normal(MLP(sizes).layout.size)
+    parts = case.normal(*shape, sizes[0]), case.normal(shape[1], sizes[0]), case.normal(len(at), sizes[0])
+    rew, adv = case.normal(*shape), case.normal(1 + case.count(9))
+
+    def compute(backend: Backend, dtype: Any) -> list[Array]:
+        kernels, x, y = backend.kernels("advantages"), theta.astype(dtype), adv.astype(dtype)
+        obs = [array.astype(dtype) for array in parts]
+        steps = Steps(*obs, at, rew.astype(dtype), end == 1, end == 2)
+        value, gains, targets = np.empty(rew.size + shape[1] + len(at), dtype), *np.empty((2, *shape), dtype)
+        work = np.empty(kernels.work_size(sizes, len(x), rew.size), dtype)
+        spec, normalized, explained = MLP(sizes, "tanh", backend).spec, np.empty_like(y), np.empty(1)
+        kernels.estimate(spec, x, steps, 0, 0.97, 0.9, value, gains, targets, work)
+        kernels.normalize(y, normalized)
+        kernels.explained_variance(y, y[::-1].copy(), explained)
+        return [value, gains, targets, normalized, explained]
+
+    spread = 1 + float(np.abs(adv).max() / adv.std())
+    return _same(case, compute, 12 * spread**2 * (1 + float(np.abs(theta).sum())))
+
+
+def twins_agree_on_the_updates_of_a_policy_PG9_PP2_AC3(case: Case) -> float:
+    """A step of RMSProp, and epochs of Adam on the surrogate."""
+    drawn = draw(case)
+    first, second = case.normal(len(drawn.theta), scale=0.1), (case.normal(len(drawn.theta)) ** 2).astype(case.dtype)
+    weight = (1 + float(np.abs(drawn.adv).max())) * (1 + float(np.abs(drawn.adv).max() / drawn.adv.std()))
+    compute = lambda backend, dtype: updates.updated(backend, dtype, drawn, first, second)
+    return _same(case, compute, weight * updates.step_size(drawn, drawn.adv))
+
+
+def twins_agree_on_the_updates_of_a_critic_AC1_AC3(case: Case) -> float:
+    """A step of RMSProp, and epochs of Adam on the squared error."""
+    sizes = case.count(4), case.count(5), 1
+    theta, obs = case.normal(MLP(sizes).layout.size), case.normal(case.count(9), sizes[0])
+    state = ValueState(theta, case.normal(len(theta), scale=0.1), case.normal(len(theta)) ** 2, 5)
+    target = case.normal(len(obs))
+    compute = lambda backend, dtype: fits.fitted(backend, dtype, sizes, state, obs, target)
+    return _same(case, compute, float((1 + np.abs(theta).sum() * (1 + np.abs(obs).max())) ** 2))
+
+
 LAWS: tuple[Law, ...] = (
     twins_agree_on_the_network_TR9,
     twins_agree_on_the_distributions_DI1_DI7,
@@ -155,4 +200,7 @@ LAWS: tuple[Law, ...] = (
     twins_agree_on_returns_PG7_PG12,
     twins_agree_on_the_surrogates_IS3_PP2,
     twins_agree_on_the_optimizers_AC3,
+    twins_agree_on_what_a_rollout_is_worth_PG12_AC1,
+    twins_agree_on_the_updates_of_a_policy_PG9_PP2_AC3,
+    twins_agree_on_the_updates_of_a_critic_AC1_AC3,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from minipg.algorithms.surrogate import surrogate_gradient
 from minipg.checks import Array
 from minipg.kernels.arguments import Acted, Adam, Epochs, RMSProp, SurrogateTerms
 from minipg.objective import policy_gradient, surrogate_value
+from minipg.runtime.backend import Backend
 from minipg.theory.case import Case, Law, error_ratio
 from minipg.theory.policies import Draw, amplification, draw
 
@@ -31,7 +33,7 @@ def a_policy_step_is_rmsprop_along_the_policy_gradient_PG9_AC3(case: Case) -> fl
     work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(obs)), case.dtype)
     acted = Acted(obs, act, adv, tape.params)
     kernels.policy_step(policy.spec, acted, c, normalizes, rmsprop, max_norm, theta, second, stats, work)
-    size = _size(drawn, weight)
+    size = step_size(drawn, weight)
     pairs = (theta, expected), (second, s), (stats, [norm, entropy, 1.0])
     return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
 
@@ -64,7 +66,7 @@ def the_epochs_are_adam_on_the_gradient_of_every_minibatch_PP1_PP2_PP3_AC3(case:
         m, s, step = 0.8 * m + 0.2 * g, 0.9 * s + 0.1 * g * g, 5 + taken
         x = policy.project(x + 0.01 * m / (1 - 0.8**step) / (np.sqrt(s / (1 - 0.9**step)) + 0.1))
     kernels, stats = case.backend.kernels("surrogate_epochs"), np.empty(6)
-    size = _size(drawn, weight)
+    size = step_size(drawn, weight)
     work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(obs), epochs.minibatch_size), case.dtype)
     some = np.empty((epochs.minibatch_size, *act.shape[1:]), act.dtype)
     acted = Acted(obs, act, adv, tape.params)
@@ -73,6 +75,40 @@ def the_epochs_are_adam_on_the_gradient_of_every_minibatch_PP1_PP2_PP3_AC3(case:
     means = surrogate_value(policy, x, exact, logp_old)
     pairs = (theta, x), (first, m), (second, s), (stats, [taken, beyond / max(taken, 1), *means, 1.0])
     return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
+
+
+def updated(backend: Backend, dtype: Any, drawn: Draw, first: Array, second: Array) -> list[Array]:
+    """θ, the running squares and the metrics of a step, then θ, Adam's moments and the metrics of the epochs."""
+    policy, theta, _, obs, act, adv, tape = drawn
+    acts = act if policy.distribution.discrete else act.astype(dtype)
+    acted = Acted(obs.astype(dtype), acts, adv.astype(dtype), tape.params.astype(dtype))
+    x, s, step_stats = theta.astype(dtype), second.astype(dtype), np.empty(3)
+    kernels = backend.kernels("actor_critic")
+    work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(obs)), dtype)
+    kernels.policy_step(policy.spec, acted, 0.1, True, RMSProp(0.01, 0.9, 0.1), 0.5, x, s, step_stats, work)
+
+    y, m, v, stats = theta.astype(dtype), first.astype(dtype), second.astype(dtype), np.empty(6)
+    kernels, rows = backend.kernels("surrogate_epochs"), np.arange(len(obs))
+    epochs, order = Epochs(3, Adam(0.01, 0.8, 0.9, 0.1), 0.5), np.stack([rows, rows[::-1]])
+    work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(obs), 3), dtype)
+    terms, some = SurrogateTerms(0.2, 1.0, 0.1), np.empty((3, *acts.shape[1:]), acts.dtype)
+    kernels.ascend(policy.spec, acted, terms, False, epochs, math.inf, True, order, 5, y, m, v, stats, some, work)
+    return [x, s, step_stats, y, m, v, stats]
+
+
+def a_policys_update_that_is_not_finite_says_so_AC3(case: Case) -> float:
+    """With an advantage or a running square that is not finite, the last of the metrics is 0; else it is 1."""
+    drawn = draw(case)
+    first, second = case.normal(len(drawn.theta), scale=0.1), (case.normal(len(drawn.theta)) ** 2).astype(case.dtype)
+    sound = updated(case.backend, case.dtype, drawn, first, second)
+    if case.one_of(True, False):
+        drawn.adv[0] = np.nan
+    else:
+        second[-1] = case.one_of(np.nan, np.inf)
+    with np.errstate(all="ignore"):
+        unsound = updated(case.backend, case.dtype, drawn, first, second)
+    flags = [found[at][-1] for found in (sound, unsound) for at in (2, 6)]
+    return 0.0 if flags == [1, 1, 0, 0] else math.inf
 
 
 def _acts(act: Array) -> Array:
@@ -84,7 +120,7 @@ def _normalized(adv: Array) -> Array:
     return (adv - adv.mean()) / adv.std()
 
 
-def _size(drawn: Draw, weight: Array) -> float:
+def step_size(drawn: Draw, weight: Array) -> float:
     """A bound on how much a step amplifies rounding of the batch and of the parameters."""
     reach = (1 + np.abs(drawn.obs).max()) * (1 + np.abs(drawn.theta).max()) ** 2 * len(drawn.theta)
     return amplification(drawn.policy.distribution, drawn.tape.params) ** 2 * reach * (1 + float(np.abs(weight).max()))
@@ -93,4 +129,5 @@ def _size(drawn: Draw, weight: Array) -> float:
 LAWS: tuple[Law, ...] = (
     a_policy_step_is_rmsprop_along_the_policy_gradient_PG9_AC3,
     the_epochs_are_adam_on_the_gradient_of_every_minibatch_PP1_PP2_PP3_AC3,
+    a_policys_update_that_is_not_finite_says_so_AC3,
 )
