@@ -252,19 +252,20 @@ def relimited(limit):
 REFUSED = {
     "an unregistered one": (Counting, "Counting was not made by gymnasium.make"),
     "one inside a time limit": (lambda: gym.wrappers.TimeLimit(CartPoleEnv(), 9), "CartPoleEnv was not made by"),
-    "a changed attribute": (lambda: changed(gym.make("CartPole-v1"), gravity=1.6), "(gravity is 1.6 and was 9.8)"),
+    "a changed attribute": (lambda: changed(gym.make("CartPole-v1"), gravity=1.6), "gravity is 1.6, in a new one 9.8"),
     "a changed array": (lambda: changed(gym.make("test/Sized-v0", weights=np.ones(2)), weights=np.zeros(2)),
-                        "weights is array([0., 0.]) and was array([1., 1.])"),
-    "a changed time limit": (lambda: relimited(7), "_max_episode_steps is 7 and was 500"),
-    "a maze drawn by chance": (lambda: gym.make("test/Maze-v0"), "test/Maze-v0 was changed after it was made (wal"),
-    "a random lake": (lambda: gym.make("FrozenLake-v1", desc=None, map_name=None), "FrozenLake-v1 was changed after"),
+                        "weights is array([0., 0.]), in a new one array([1., 1.])"),
+    "a changed time limit": (lambda: relimited(7), "_max_episode_steps is 7, in a new one 500"),
+    "a maze drawn by chance": (lambda: gym.make("test/Maze-v0"), "this test/Maze-v0 differs from a new one (walls"),
+    "a random lake": (lambda: gym.make("FrozenLake-v1", desc=None, map_name=None), "FrozenLake-v1 differs from"),
     "unrecorded arguments": (lambda: Scaled(gym.make("CartPole-v1")), "Scaled does not record its arguments"),
     "statistics": (lambda: gym.wrappers.NormalizeObservation(gym.make("CartPole-v1")), "NormalizeObservation has stat"),
     "a vector wrapper": (lambda: gym.wrappers.vector.ClipReward(SyncVectorEnv([lake]), 0, 1), "wrapper ClipReward"),
     "a vector of two kinds": (lambda: SyncVectorEnv([lake, partial(gym.make, "FrozenLake-v1")]), "the vector differ"),
-    "a vector, one changed": (lambda: SyncVectorEnv([lake, lambda: changed(lake(), P={})]), "was changed after"),
+    "a vector, one changed": (lambda: SyncVectorEnv([lake, lambda: changed(lake(), P={})]), "differs from a new"),
+    "a changed vector": (lambda: changed(gym.make_vec("CartPole-v1", num_envs=3), gravity=1.6), "(gravity is 1.6, in"),
     "a vector in processes": (lambda: AsyncVectorEnv([lake]), "AsyncVectorEnv does not record how"),
-    "one that calls itself another": (lambda: changed(Counting(), spec=gym.spec("CartPole-v1")), "(it is Counting, "),
+    "one that calls itself another": (lambda: changed(Counting(), spec=gym.spec("CartPole-v1")), "(it is Counting, a"),
 }  # fmt: skip
 
 
@@ -297,7 +298,7 @@ def test_state_that_steps_and_resets_change_is_no_change():
     env.step(0)
     assert evaluate(agent, 2)["mean_return"] == 3
     env.unwrapped.level = 2
-    with pytest.raises(NotRepeatable, match="level is 2 and was 1"):
+    with pytest.raises(NotRepeatable, match="level is 2, in a new one 1"):
         evaluate(agent, 2)
 
 
@@ -333,6 +334,27 @@ def test_an_evaluation_plays_on_what_it_is_given():
         assert (result["episodes"], np.isfinite(result["mean_return"])) == (4, True)
     with pytest.raises(ConfigError, match=r"env: expected the observation space Box\(\(3,\), float\), got Discrete"):
         evaluate(agent, 1, env=lake())
+
+
+def test_an_environment_that_was_drawn_or_closed_is_made_again(monkeypatch):
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = gym.make("CartPole-v1", render_mode="human", max_episode_steps=4)
+    agent = PPO(env, **SMALL).learn(16)
+    env.render()
+    assert evaluate(agent, 2)["mean_return"] == 4
+    env.close()
+    assert evaluate(agent, 2)["mean_return"] == 4
+    assert env.unwrapped.isopen is False
+
+
+def test_a_file_is_loaded_onto_a_function_or_a_specification_with_its_own_number_of_environments(tmp_path):
+    path = tmp_path / "agent.npz"
+    PPO("CartPole-v1", num_envs=3, vec="compiled", **SMALL).save(path)
+    for env in (partial(gym.make, "CartPole-v1"), gym.make("CartPole-v1", max_episode_steps=7).spec, CartPoleEnv):
+        loaded = minipg.load(path, env)
+        assert (loaded.envs.num_envs, loaded.config.vec) == (3, "auto")
+    assert minipg.load(path, gym.make("CartPole-v1")).envs.num_envs == 1
 
 
 def test_an_evaluation_on_the_training_environment_begins_new_episodes_and_leaves_it_open(monkeypatch):

@@ -206,9 +206,11 @@ class Agent(Generic[ConfigT]):
         if file.algorithm != cls.name:
             raise AgentFileError(f"{file.path}: holds a {file.algorithm} agent, expected {cls.name}")
         config, trained_on, seed, steps, updates = file.description(cls.Config)
-        if env is not None and not isinstance(env, str):
-            config = dataclasses.replace(config, num_envs=getattr(env, "num_envs", 1), vec="auto")
-        source = file.environment(trained_on) if env is None else env
+        source = resolve(file.environment(trained_on) if env is None else env)
+        if isinstance(source, gym.Env | VectorEnv):
+            config = dataclasses.replace(config, num_envs=getattr(source, "num_envs", 1), vec="auto")
+        elif env is not None and not isinstance(env, str) and config.vec != "process":
+            config = dataclasses.replace(config, vec="auto")
         if config.vec == "device" and options.get("backend") != "cupy":  # the parameters need no GPU
             config = dataclasses.replace(config, vec="auto")
         file.require_room(config.hidden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -9,8 +10,18 @@ from gymnasium.vector import VectorEnv
 
 from minipg.envs.altered import altered
 from minipg.envs.faults import describe as message_of
-from minipg.envs.make import make_env
-from minipg.envs.recipe import EnvFunction, Maker, NotRepeatable, Recipe, Source, recipe_of, recipe_of_vector
+from minipg.envs.make import make_env, make_vector
+from minipg.envs.recipe import (
+    Env,
+    EnvFunction,
+    Maker,
+    NotRepeatable,
+    Recipe,
+    Source,
+    Vector,
+    recipe_of,
+    recipe_of_vector,
+)
 from minipg.envs.recipe_file import (
     describe_id,
     describe_recipe,
@@ -35,19 +46,15 @@ def repeatable(env: Source) -> Maker:
     return env
 
 
-def _compared(recipe: Recipe, envs: list[gym.Env[Any, Any]]) -> Recipe:
+def _compared(recipe: Recipe, envs: Sequence[Env | Vector]) -> Recipe:
     if not envs:
         return recipe
     try:
-        fresh = make_env(recipe)
+        fresh = make_vector(recipe, envs[0].num_envs) if isinstance(envs[0], VectorEnv) else make_env(recipe)
     except EnvironmentFault as error:
         raise NotRepeatable(f"{recipe.spec.id} could not be made again ({message_of(error)})") from error
-    try:
-        difference = altered(envs, fresh)
-    finally:
-        fresh.close()
-    if difference:
-        raise NotRepeatable(f"{recipe.spec.id} was changed after it was made ({difference})")
+    if difference := altered(envs, fresh):
+        raise NotRepeatable(f"this {recipe.spec.id} differs from a new one ({difference})")
     return recipe
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -120,9 +120,9 @@ def name_of(env: Source) -> str:
     return name_of(inner.envs[0]) if isinstance(inner, SyncVectorEnv) else type(inner).__name__
 
 
-def layers(env: Env) -> list[Env]:
+def layers(env: Env | Vector) -> list[Env | Vector]:
     """The wrappers of an environment and the environment itself, from the outside in, without those that only watch."""
-    found = []
+    found: list[Env | Vector] = []
     while isinstance(env, gym.Wrapper):
         if not isinstance(env, Checked) and not is_watching(type(env)):
             found.append(env)
@@ -148,15 +148,20 @@ def recipe_of(env: Env) -> Recipe:
     return Recipe(spec, tuple(chain))
 
 
-def recipe_of_vector(envs: Vector) -> tuple[Recipe, list[Env]]:
-    """The recipe of the environments in a vector, and those of them that can be seen. Raises NotRepeatable."""
+def recipe_of_vector(envs: Vector) -> tuple[Recipe, Sequence[Env | Vector]]:
+    """The recipe of the environments in a vector, and what of it a new one can be compared with: them, or the vector.
+
+    Raises NotRepeatable.
+    """
     while isinstance(envs, VectorWrapper):
         if not _is_gymnasiums(type(envs), _WATCHING_VECTORS):
             raise NotRepeatable(f"the vector wrapper {type(envs).__name__} does not record how it was made")
         envs = envs.env
     seen = list(envs.envs) if type(envs) is SyncVectorEnv else []
     if envs.spec is not None and "vectorization_mode" in envs.spec.kwargs:
-        return _of_make_vec(envs.spec), seen
+        recipe = _of_make_vec(envs.spec)
+        # compiled environments have no attributes that anyone would change
+        return recipe, [envs] if recipe.vector and not type(envs).__module__.startswith("minipg.") else seen
     if not seen:
         raise NotRepeatable(f"{type(envs).__name__} does not record how its environments were made")
     first, *others = [recipe_of(env) for env in seen]
@@ -180,7 +185,7 @@ def _of_make_vec(spec: EnvSpec) -> Recipe:
     return Recipe(spec, tuple((wrapper, {}) for wrapper in wrappers or ()), mode == "vector_entry_point")
 
 
-def _arguments(wrapper: Env) -> dict[str, Any]:
+def _arguments(wrapper: Env | Vector) -> dict[str, Any]:
     """The arguments of a wrapper besides env."""
     kind = type(wrapper)
     if _is_gymnasiums(kind, _LEARNING):
