@@ -110,6 +110,22 @@ def test_environments_that_cannot_say_where_they_stand_begin_new_episodes(tmp_pa
     assert loaded.learn(72).steps == agent.steps + 72
 
 
+@pytest.mark.parametrize("load", [minipg.load, TRPO.load])
+@pytest.mark.parametrize(
+    "name,value,says",
+    [("learning_rate", 1e-4, "learning_rate: load keeps the settings and the seed of the file"),
+     ("seed", 5, "seed: load keeps"), ("config", None, "config: load keeps"), ("preset", "default", "preset: load keeps"),
+     ("no_such", 5, "unknown option 'no_such'"), ("thread", 1, "unknown option 'thread'; did you mean threads?")],
+    ids=str,
+)  # fmt: skip
+def test_an_option_that_load_does_not_take_is_refused_by_its_name(tmp_path, load, name, value, says):
+    TRPO("CartPole-v1", **SMALL).save(tmp_path / "agent.npz")
+    with pytest.raises(MinipgError, match=says):
+        load(tmp_path / "agent.npz", **{name: value})
+    with pytest.raises(MinipgError, match=says):
+        load(tmp_path / "agent.npz", Counting(), **{name: value})
+
+
 def test_an_agent_put_on_another_environment_begins_new_episodes(tmp_path):
     TRPO("CartPole-v1", **SMALL).learn(72).save(tmp_path / "agent.npz")
     assert not minipg.load(tmp_path / "agent.npz", env="minipg/CartPole-v1").mid_episode

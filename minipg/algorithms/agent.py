@@ -17,7 +17,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from minipg.algorithms import learning
-from minipg.algorithms.agent_file import AgentFile, AgentState, Streams, agent_state, restore
+from minipg.algorithms.agent_file import AgentFile, AgentState, Streams, agent_state, require_load_options, restore
 from minipg.algorithms.critic import Outcome
 from minipg.algorithms.presets import preset_for
 from minipg.checks import Array, as_int, require
@@ -205,6 +205,7 @@ class Agent(Generic[ConfigT]):
         """`load` from a file that has been read already."""
         if file.algorithm != cls.name:
             raise AgentFileError(f"{file.path}: holds a {file.algorithm} agent, expected {cls.name}")
+        require_load_options(cls.Config, options)
         config, trained_on, seed, steps, updates = file.description(cls.Config)
         source = resolve(file.environment(trained_on) if env is None else env)
         if isinstance(source, gym.Env | VectorEnv):

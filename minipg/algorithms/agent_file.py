@@ -13,7 +13,7 @@ import numpy as np
 from minipg.checks import Array, require
 from minipg.envs import NotRepeatable, describe, rebuild
 from minipg.envs.problems import generator_of, stream_of
-from minipg.errors import AgentFileError, ShapeError
+from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
 from minipg.runtime.backend import to_host
 from minipg.runtime.storage import load_arrays
 
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 
 FILE_FORMAT = 2
 _BY_ID: dict[str, Any] = {"id": {}}
+
+
+_LOAD_OPTIONS = ("env", "backend", "threads")
+
+
+def require_load_options(config: type[Any], options: dict[str, Any]) -> None:
+    """Refuse options of `load` that would make another agent than the file's, and unknown ones."""
+    settings = {field.name for field in dataclasses.fields(config)} | {"config", "preset", "seed"}
+    for name in options:
+        if name in settings:
+            raise ConfigError(f"{name}: load keeps the settings and the seed of the file")
+        if name not in _LOAD_OPTIONS:
+            raise unknown_name("option", name, _LOAD_OPTIONS)
 
 
 class Streams(NamedTuple):
