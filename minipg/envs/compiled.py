@@ -181,7 +181,7 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         return tuple(self._drawing.draw(state, torque) for state, torque in zip(self._state, torques, strict=True))
 
     def in_kernels(self) -> tuple[int, Array, Array, Array, Array, Array]:
-        """The environments' own arrays, which a rollout in one call changes: the fields of its `Place`."""
+        """The environments' own arrays, which a rollout in one call changes: the fields of its `EnvState`."""
         return self.time_limit, self._state, self._elapsed, self._stream, self._obs, self._done
 
     def save_state(self) -> dict[str, Array]:
