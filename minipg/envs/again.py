@@ -50,7 +50,9 @@ def _compared(recipe: Recipe, envs: Sequence[Env | Vector]) -> Recipe:
     if not envs:
         return recipe
     try:
-        fresh = make_vector(recipe, envs[0].num_envs) if isinstance(envs[0], VectorEnv) else make_env(recipe)
+        fresh = (
+            make_vector(recipe, envs[0].num_envs, "gymnasium") if isinstance(envs[0], VectorEnv) else make_env(recipe)
+        )
     except EnvironmentFault as error:
         raise NotRepeatable(f"{recipe.spec.id} could not be made again ({message_of(error)})") from error
     if difference := altered(envs, fresh):
