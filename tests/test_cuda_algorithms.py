@@ -72,7 +72,7 @@ def test_orders_of_many_rows_are_drawn_on_the_device(backend, monkeypatch):
     monkeypatch.setattr("minipg.kernels.gpu.shuffling._MANY", 64)
     agent = PPO("CartPole-v1", seed=3, backend=backend, vec="compiled", num_envs=8, n_steps=16, hidden=(8,), n_epochs=2)
     fake_cupy.log.update(up=0, down=0)
-    order = shuffled(agent.backend, np.uint64(5), 2, 100)
+    order = shuffled(agent.backend, np.random.default_rng(5), 2, 100)
     assert fake_cupy.log == {"up": 0, "down": 0}
     assert isinstance(order, np.ndarray) == (backend == "numpy")
     np.testing.assert_array_equal(np.sort(to_host(order), axis=1), [np.arange(100)] * 2)

@@ -114,8 +114,9 @@ def test_environments_that_cannot_say_where_they_stand_begin_new_episodes(tmp_pa
 @pytest.mark.parametrize(
     "name,value,says",
     [("learning_rate", 1e-4, "learning_rate: load keeps the settings and the seed of the file"),
-     ("seed", 5, "seed: load keeps"), ("config", None, "config: load keeps"), ("preset", "default", "preset: load keeps"),
-     ("no_such", 5, "unknown option 'no_such'"), ("thread", 1, "unknown option 'thread'; did you mean threads?")],
+     ("seed", 5, "seed: load keeps"), ("config", None, "config: load keeps"),
+     ("preset", "default", "preset: load keeps"), ("no_such", 5, "unknown option 'no_such'"),
+     ("thread", 1, "unknown option 'thread'; did you mean threads?")],
     ids=str,
 )  # fmt: skip
 def test_an_option_that_load_does_not_take_is_refused_by_its_name(tmp_path, load, name, value, says):

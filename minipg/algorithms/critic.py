@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minipg.algorithms.advantages import Samples, explained_variance
 from minipg.algorithms.config import CriticConfig
-from minipg.algorithms.optimizers import shuffled
+from minipg.checks import Array
 from minipg.runtime.backend import Backend, fetch
 from minipg.value import ValueNetwork, ValueState
 
@@ -27,13 +25,15 @@ def fit_critic(
     state: ValueState,
     samples: Samples,
     config: CriticConfig,
-    key: np.uint64,
+    order: Array,
     *,
     learning_rate: float | None = None,
     clip_range: float = math.inf,
     max_grad_norm: float = math.inf,
 ) -> CriticFit:
-    """Minibatch Adam in the random order of `key`, or L-BFGS  (AC-1). If it is not finite, the given state is returned.
+    """Minibatch Adam, or L-BFGS, on E[(V(s) − ret)²]  (AC-1). If it is not finite, the given state is returned.
+
+    order (vf_epochs, B): the rows as Adam's epochs visit them.
 
     `learning_rate` (default: the config's), `clip_range` and `max_grad_norm` apply to Adam only.
     """
@@ -44,7 +44,6 @@ def fit_critic(
         fit = critic.fit_lbfgs(state, obs, ret, config.vf_epochs, config.vf_l2)
     else:
         rate = config.vf_learning_rate if learning_rate is None else learning_rate
-        order = shuffled(critic.mlp.backend, key, config.vf_epochs, len(obs))
         fit = critic.fit_adam(
             state, obs, ret, order, config.vf_minibatch_size, rate,
             old=samples.value, clip_range=clip_range, max_grad_norm=max_grad_norm,

@@ -16,7 +16,7 @@ from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.critic import Outcome, fit_critic
 from minipg.algorithms.natural_gradient import NaturalConfig, fisher_rows, why_no_step
-from minipg.algorithms.optimizers import all_finite, new_key, norm
+from minipg.algorithms.optimizers import all_finite, norm, shuffled
 from minipg.checks import Array
 from minipg.conjugate_gradient import conjugate_gradient
 from minipg.fisher import fisher_operator
@@ -90,11 +90,12 @@ class NPG(Agent[NPGConfig]):
     Config = NPGConfig
 
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
-        config, key = self.config, new_key(self.streams.shuffling)
+        config = self.config
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
+        order = shuffled(self.backend, self.streams.shuffling, config.vf_epochs, len(samples.obs))
         (self.theta, info), fit = self.backend.both(
             lambda: update(self.actor, self.theta, samples, config),
-            lambda: fit_critic(self.critic, self.value, samples, config, key),
+            lambda: fit_critic(self.critic, self.value, samples, config, order),
         )
         self.value = fit.value
         return Outcome(info, fit, samples)

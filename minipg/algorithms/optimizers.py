@@ -40,15 +40,10 @@ def adam_step(
     return theta, AdamState(first, second, step)
 
 
-def new_key(rng: np.random.Generator) -> np.uint64:
-    """The key of the next random order, for `shuffled`."""
-    return rng.integers(2**64, dtype=np.uint64)
-
-
-def shuffled(backend: Backend, key: np.uint64, epochs: int, rows: int) -> Array:
-    """(E, B) int64: a permutation of the rows for each epoch, determined by the key."""
+def shuffled(backend: Backend, rng: np.random.Generator, epochs: int, rows: int) -> Array:
+    """(E, B) int64: a random permutation of the rows for each epoch."""
     order: Array = backend.xp.empty((epochs, rows), np.int64)
-    backend.kernels("shuffling").shuffle(key, backend.xp.arange(rows), order)
+    backend.kernels("shuffling").shuffle(rng.integers(2**64, dtype=np.uint64), backend.xp.arange(rows), order)
     return order
 
 

@@ -20,7 +20,7 @@ from minipg.algorithms.advantages import Samples, estimate_advantages
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import Outcome, fit_critic
-from minipg.algorithms.optimizers import AdamState, new_adam, new_key, scheduled, shuffled
+from minipg.algorithms.optimizers import AdamState, new_adam, scheduled, shuffled
 from minipg.algorithms.surrogate import ascend
 from minipg.checks import Array, require
 from minipg.kernels.arguments import SurrogateTerms
@@ -147,17 +147,16 @@ class PPO(Agent[PPOConfig]):
         return PPOState(*new_adam(self.theta), self.config.kl_coef)
 
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
-        config, (policy_key, critic_key) = self.config, (new_key(self.streams.shuffling) for _ in range(2))
+        config = self.config
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
-
-        def update_policy() -> tuple[Array, PPOState, PPOInfo]:
-            order = shuffled(self.backend, policy_key, config.n_epochs, len(samples.obs))
-            return update(self.actor, self.theta, self.state, samples, config, order, progress, measure)
-
+        order, vf_order = (
+            shuffled(self.backend, self.streams.shuffling, epochs, len(samples.obs))
+            for epochs in (config.n_epochs, config.vf_epochs)
+        )
         (self.theta, self.state, info), fit = self.backend.both(
-            update_policy,
+            lambda: update(self.actor, self.theta, self.state, samples, config, order, progress, measure),
             lambda: fit_critic(
-                self.critic, self.value, samples, config, critic_key,
+                self.critic, self.value, samples, config, vf_order,
                 learning_rate=config.vf_learning_rate * scheduled(config.schedule, progress),
                 clip_range=config.vf_clip_range, max_grad_norm=config.max_grad_norm,
             ),

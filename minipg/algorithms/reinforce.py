@@ -20,7 +20,7 @@ from minipg.algorithms.advantages import Samples, normalize, rescale
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import CriticConfig
 from minipg.algorithms.critic import Outcome, fit_critic
-from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, new_adam, new_key, policy_step
+from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, new_adam, policy_step, shuffled
 from minipg.checks import Array, namespace
 from minipg.policy import Policy
 from minipg.returns import discounted_returns
@@ -125,6 +125,7 @@ class REINFORCE(Agent[REINFORCEConfig]):
         self.theta, self.state, info = update(self.actor, self.theta, state, samples, config)
         if config.baseline != "value":
             return Outcome(info)
-        fit = fit_critic(self.critic, self.value, samples, config, new_key(self.streams.shuffling))
+        order = shuffled(self.backend, self.streams.shuffling, config.vf_epochs, len(samples.obs))
+        fit = fit_critic(self.critic, self.value, samples, config, order)
         self.value = fit.value
         return Outcome(info, fit, samples)

@@ -22,7 +22,7 @@ from minipg.algorithms.agent import Agent
 from minipg.algorithms.critic import Outcome, fit_critic
 from minipg.algorithms.dual import DualConfig, DualState, dual_update, new_dual
 from minipg.algorithms.natural_gradient import NaturalConfig, fisher_rows, why_no_step
-from minipg.algorithms.optimizers import new_key, norm, shuffled
+from minipg.algorithms.optimizers import norm, shuffled
 from minipg.checks import Array
 from minipg.conjugate_gradient import conjugate_gradient
 from minipg.fisher import fisher_operator
@@ -124,19 +124,20 @@ class TRPO(Agent[TRPOConfig]):
         return super()._collect(collector)
 
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
-        config, (policy_key, critic_key) = self.config, (new_key(self.streams.shuffling) for _ in range(2))
+        config = self.config
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
         rows = samples if batch.branches is None else vine.samples_of(self.actor, self.theta, batch.branches)
+        vf_order = shuffled(self.backend, self.streams.shuffling, config.vf_epochs, len(samples.obs))
 
         def update_policy() -> tuple[Array, Any, Any]:
             if config.solver == "dual":
-                order = shuffled(self.backend, policy_key, config.n_epochs, len(rows.obs))
+                order = shuffled(self.backend, self.streams.shuffling, config.n_epochs, len(rows.obs))
                 return dual_update(self.actor, self.theta, self.state, rows, config, order)
             theta, info = update(self.actor, self.theta, rows, config)
             return theta, self.state, info
 
         (self.theta, self.state, info), fit = self.backend.both(
-            update_policy, lambda: fit_critic(self.critic, self.value, samples, config, critic_key)
+            update_policy, lambda: fit_critic(self.critic, self.value, samples, config, vf_order)
         )
         self.value = fit.value
         return Outcome(info, fit, samples)

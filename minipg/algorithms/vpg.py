@@ -9,7 +9,7 @@ from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import Outcome, fit_critic
-from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, new_adam, new_key, policy_step
+from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, new_adam, policy_step, shuffled
 from minipg.checks import Array
 from minipg.policy import Policy
 from minipg.rollout import Batch
@@ -51,11 +51,12 @@ class VPG(Agent[VPGConfig]):
         return new_adam(self.theta)
 
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
-        config, key = self.config, new_key(self.streams.shuffling)
+        config = self.config
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
+        order = shuffled(self.backend, self.streams.shuffling, config.vf_epochs, len(samples.obs))
         (self.theta, self.state, info), fit = self.backend.both(
             lambda: update(self.actor, self.theta, self.state, samples, config),
-            lambda: fit_critic(self.critic, self.value, samples, config, key),
+            lambda: fit_critic(self.critic, self.value, samples, config, order),
         )
         self.value = fit.value
         return Outcome(info, fit, samples)
