@@ -458,7 +458,7 @@ def test_a_jvp_that_is_not_linear_has_no_adjoint():
 
 
 def test_a_jvp_that_is_not_finite_is_named():
-    with pytest.raises(CheckInputError, match=r"<lambda>|f in x is nan at \[0\]"):
+    with pytest.raises(CheckInputError, match=r"<lambda>|f in output is nan at \[0\]"):
         check_adjoint(lambda x, v: v * np.nan, lambda x, u: u, np.ones(3))
 
 
@@ -528,7 +528,7 @@ square, twice = (lambda x: (x**2).sum()), (lambda x: 2 * x)
     [
         (square, twice, np.array([1, 2]), "x is int64"),
         (square, twice, np.array([1.0, np.nan]), "x contains nan"),
-        (lambda x: np.log(-x).sum(), twice, np.ones(2), "returns nan at the point"),
+        (lambda x: np.log(-x).sum(), twice, np.ones(2), "returns nan at x"),
         (square, lambda x: x * np.nan, np.ones(2), r"nan at \[0\]"),
         (
             square,
@@ -543,7 +543,7 @@ square, twice = (lambda x: (x**2).sum()), (lambda x: 2 * x)
         (lambda x: x.sum() + np.random.default_rng().random(), twice, np.ones(2), "not deterministic"),
         (square, lambda x: 2 * x + np.random.default_rng().random(), np.ones(2), "two results for the same arguments"),
         (square, StaleCache(), np.ones(2), "a stale cache"),
-        (lambda a, b: (a * b).sum(), lambda a, b: b, (np.ones(2), np.ones(2)), "1 arrays, the arguments have 2"),
+        (lambda a, b: (a * b).sum(), lambda a, b: b, (np.ones(2), np.ones(2)), "has 1 arrays, expected 2"),
     ],
 )
 def test_what_cannot_be_checked_is_named(f, df, x, message):

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import Structure, copies, flat, leaves_like, name_of, split_like
+from minipg.gradient_check.arguments import Structure, copies, flat, name_of, require_floats, split_like
 from minipg.gradient_check.comparison import MAX_COORDINATES, Report
-from minipg.gradient_check.errors import CheckInputError, GradientError
-from minipg.gradient_check.function import FunctionAtPoint
+from minipg.gradient_check.errors import CheckInputError, GradientError, quiet
 from minipg.gradient_check.numeric import second_derivative
 from minipg.gradient_check.rounding import rounding_error, rounding_error_of_linear
 
 
+@quiet
 def check_adjoint(
     jvp: Callable[..., Any], vjp: Callable[..., Any], x: Any, *, seed: int = 0, rounds: int = 4
 ) -> Report:
@@ -24,15 +24,26 @@ def check_adjoint(
     u and v are random; if J has at most 64 rows and columns, they also run over all unit vectors. No differences are
     taken. Raises GradientError, CheckInputError.
     """
-    point = FunctionAtPoint(lambda *_: np.zeros(()), x, "the adjoint")
-    structure, leaves, count = point.structure, point.leaves, len(point.leaves)
-    out, outputs = Structure.of(structure.call(jvp, copies(leaves), structure.build(copies(leaves))))
+    return adjoint_report(jvp, vjp, x, seed, rounds)
+
+
+def adjoint_report(
+    jvp: Callable[..., Any], vjp: Callable[..., Any], x: Any, seed: int, rounds: int = 4, symmetric: bool = False
+) -> Report:
+    """As `check_adjoint`. `symmetric`: J is a Hessian, whose products have the structure of x."""
+    structure, leaves = Structure.of(x, jvp, more=1)
+    require_floats(structure, leaves)
+    count = len(leaves)
+    out, outputs = structure, leaves
+    if not symmetric:
+        out, outputs = Structure.of(structure.call(jvp, copies(leaves), structure.build(copies(leaves))), name="output")
+    epsilon = max((float(np.finfo(leaf.dtype).eps) for leaf in leaves if leaf.size), default=float(np.finfo(float).eps))
     columns, rows = _LinearMap(leaves, leaves), _LinearMap(leaves, outputs)
     forward = lambda both: flat(
-        leaves_like(out, outputs, structure.call(jvp, both[:count], structure.build(both[count:])), name_of(jvp))
+        out.leaves_of(structure.call(jvp, both[:count], structure.build(both[count:])), outputs, name_of(jvp))
     )
     backward = lambda both: flat(
-        leaves_like(structure, leaves, structure.call(vjp, both[:count], out.build(both[count:])), name_of(vjp))
+        structure.leaves_of(structure.call(vjp, both[:count], out.build(both[count:])), leaves, name_of(vjp))
     )
     rng, worst, resolution = np.random.default_rng(seed), 0.0, 0.0
     batches = [(rows.random(rng, rounds), columns.random(rng, rounds, leaves))]
@@ -42,12 +53,15 @@ def check_adjoint(
         (u, pulled, backward_noise), (v, pushed, forward_noise) = rows.images(backward, us), columns.images(forward, vs)
         left, right = u @ pushed.T, pulled @ v.T
         size = np.abs(u) @ np.abs(pushed).T + np.abs(pulled) @ np.abs(v).T
-        allowed = 64 * point.epsilon_in * np.sqrt(rows.size + columns.size) * size
+        allowed = 64 * epsilon * np.sqrt(rows.size + columns.size) * size
         allowed += np.abs(u) @ forward_noise.T + backward_noise @ np.abs(v).T
-        allowed += 64 * float(np.finfo(np.float32 if point.epsilon_in > 1e-10 else np.float64).tiny)
+        allowed += 64 * float(np.finfo(np.float32 if epsilon > 1e-10 else np.float64).tiny)
         excess = np.abs(left - right) / allowed
-        worst, resolution = max(worst, float(excess.max(initial=0))), _resolution(u, v, pushed, allowed)
-        if worst > 1:
+        worst, resolution = (
+            max(worst, float(np.nan_to_num(excess, nan=np.inf).max(initial=0))),
+            _resolution(u, v, pushed, allowed),
+        )
+        if not worst <= 1:
             i, j = np.unravel_index(int(excess.argmax()), excess.shape)
             analytic, numeric = float(right[i, j]), float(left[i, j])
             raise GradientError(
@@ -95,6 +109,7 @@ def _resolution(u: Array, v: Array, pushed: Array, allowed: Array) -> float:
     return smallest / largest if largest else 0.0
 
 
+@quiet
 def check_fisher(
     product: Callable[[Array], Array],
     theta: Array,
@@ -141,7 +156,15 @@ def check_fisher(
 
 
 def _along(f: Callable[[Array], Any], x: Array, direction: Array) -> Callable[[float], float]:
-    return lambda t: float(f(x + t * direction))
+    def along(t: float) -> float:
+        try:
+            return float(f(x + t * direction))
+        except Exception:  # outside its domain, f may raise anything
+            if t == 0:
+                raise
+            return float("nan")
+
+    return along
 
 
 def _ratio_guess(got: float, expected: float) -> str:
