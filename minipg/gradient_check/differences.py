@@ -81,19 +81,22 @@ def assess(samples: Samples, epsilon: Array, floor: Array | float, shift: float)
     difference = np.abs(value - other)
     agree = difference <= 2 * (error + other_error)
     one_sided = _at(bend, step)
-    over_kink = ~agree & (one_sided > 0.5 * difference)
+    kinked = one_sided > 0.5 * difference
+    apart = ~kinked & (difference > other_error / 4)
     # noise that the short steps do not show may be a kink
     other_error = other_error + np.where(_at(most > 8 * least, step), difference, 0)
     value = np.where(agree & (other_error < error), other, value)
     error = np.where(
-        agree, np.minimum(error, other_error), np.where(over_kink, error, difference + error + other_error)
+        agree,
+        np.minimum(np.where(apart, np.maximum(error, difference), error), other_error),
+        np.where(kinked, error, difference + error + other_error),
     )
     # arguments rounded inside φ have the slope of a neighbouring place
     error = error + unseen + shift * one_sided / steps[step]
     coarse = np.maximum(1e-4 * size[-1], 8 * rounding[-1])  # smaller jumps are rounding
     jump = _jump(np.maximum(np.abs(right - centre), np.abs(left - centre)), coarse, usable)
     kink = _kink(bend, quotient, h, least, usable) & ~jump
-    noise = np.where(over_kink, least, most)[0]
+    noise = np.where(kinked & ~agree, least, most)[0]
     return Derivative(
         np.where(np.isfinite(value), value, 0), error, noise, steps[step], kink, jump, np.zeros(kink.shape, bool)
     )

@@ -102,7 +102,7 @@ class FunctionAtPoint:
                 return found
         zero = all(not leaf[d != 0].any() for leaf, d in zip(self.leaves, direction, strict=True))
         narrow = 0.0 if zero else scale
-        found = derivative(phi, scale, self.epsilon_in, self.epsilon_out, longest, self.floor, self.value, narrow)
+        found = derivative(phi, scale, self.epsilon_in, self.epsilon_out, longest, self.floor, narrow)
         return self._confirmed(found, phi)
 
     def _confirmed(self, found: Derivative, phi: Callable[[float], Array]) -> Derivative:

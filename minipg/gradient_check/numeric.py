@@ -12,8 +12,10 @@ In float32 the steps are few, and all are taken at once.
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from minipg.gradient_check.stretches import Tangent, stretch
 _RATIO = 4.0
 _SHORTEST = 2.0**-46  # of the scale, in float64: 64 units in the last place
 _FEW = 0, 4, 8, 11, 13, 15, 17, 19, 21  # of these steps, from 2⁻⁴⁶ to 2⁻⁴ of the scale
+_FAR = 2.0**2, 2.0**16, 2.0**32  # φ may be straight as far as this
 _SHARP = 1e-7  # a relative error this small needs no further steps
 _SINGLE = float(np.finfo(np.float32).eps)
 
@@ -35,52 +38,51 @@ def derivative(
     epsilon_out: float,
     longest: float = 1.0,
     floor: Array | float = 0.0,
-    centre: Array | None = None,
     narrow: float | None = None,
 ) -> Derivative:
     """The derivative at 0 of φ: t ↦ (M,) float64, which may be NaN outside its domain.
 
     `scale`: the |t| at which the arguments have moved by their own size. `epsilon_in`, `epsilon_out`: the spacing of
     the floats of the arguments and of φ, relative to their size. `longest`: no step is longer than this or scale.
-    `floor` (M,): noise that is known beforehand. `centre` (M,): φ(0), if known.
+    `floor` (M,): noise that is known beforehand.
     `narrow`: the size beside which stairs are narrow (default: scale), 0 if the arguments are 0 and have none.
     """
+    phi = functools.cache(phi)
     shortest = scale * _SHORTEST * epsilon_in / np.finfo(np.float64).eps
-    count = int(np.ceil(np.log(max(scale, longest) / shortest) / np.log(_RATIO))) + 1
-    number = np.arange(count)
+    number = np.arange(int(np.ceil(np.log(max(scale, longest) / shortest) / np.log(_RATIO))) + 1)
     # powers of 4 alone would repeat every rounding; four more bits still leave x + h exact for short x
     steps = shortest * _RATIO**number * (1 + 5 * number % 8 / 16)
-    few = [k for k in _FEW if k < count - 2] if epsilon_in < 1e-10 else []
+    # too short and too long for quotients, but not for stairs
+    short, far = steps[0] / np.array([16, 8]), [t for t in (16 * steps[-1], *_FAR) if t >= 16 * steps[-1]]
+    few = [k for k in _FEW if k < len(steps) - 2] if epsilon_in < 1e-10 else []
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        centre = phi(0.0) if centre is None else centre
-        values, shift = np.full((2, count, *centre.shape), np.nan), 2 * epsilon_in * scale
+        centre, shift = phi(0.0), 2 * epsilon_in * scale
 
-        def sample(fresh: Sequence[int], chosen: Sequence[int]) -> tuple[Samples, Array]:
-            """The samples of the chosen steps, some of which are fresh, and the spacing of φ's floats (M,)."""
-            for k in fresh:
-                values[:, k] = phi(float(steps[k])), phi(-float(steps[k]))
-            samples = Samples(steps[chosen], centre, values[0, chosen], values[1, chosen])
-            return samples, np.where(_single(phi, samples, scale), _SINGLE, epsilon_out)
+        def at(*steps: Any) -> Samples:
+            h = np.concatenate(steps)
+            return Samples(h, centre, *(np.stack([phi(sign * float(t)) for t in h]) for sign in (1, -1)))
 
-        def tangent(samples: Samples, epsilon: Array, found: Derivative) -> Tangent:
+        def tangent(samples: Samples) -> Tangent:
             return Tangent(phi, samples, found, epsilon, epsilon * np.abs(centre) + floor + tiny(epsilon))
 
         if few:
-            samples, epsilon = sample(few, few)
+            samples = at(steps[few])
+            epsilon = np.where(_single(phi, samples, scale), _SINGLE, epsilon_out)
             found = assess(samples, epsilon, floor, shift)
             if _sharp(found, samples, scale, epsilon_out):
-                line = tangent(samples, epsilon, found)
-                if (~line.flat & line.smooth() | line.straight()).all():
+                line = tangent(samples)
+                if line.smooth().all() or (line.smooth() | tangent(at(steps[few], far)).straight()).all():
                     return found
-        samples, epsilon = sample([k for k in range(count) if k not in few], range(count))
+        samples = at(steps)
+        epsilon = np.where(_single(phi, samples, scale), _SINGLE, epsilon_out)
         found = assess(samples, epsilon, floor, shift)
         noisy = epsilon_in > 1e-10 and (found.noise > 4 * epsilon * np.abs(centre)).any()
-        line = tangent(_with_shorter(phi, samples) if noisy else samples, epsilon, found)
-        ends = stretch(line, scale if narrow is None else narrow, found.kink | found.jump)
+        line = tangent(at(short, steps, far) if noisy else at(steps, far))
+        ends = stretch(line, scale if narrow is None else narrow, float(steps[-1]), found.kink | found.jump)
         if ends.noise.any():
             found = assess(samples, epsilon, floor + ends.noise, shift)
-        flat = ends.flat & (ends.width > 0) & (ends.wide | (ends.doubt < found.error))
+        flat = line.flat & (ends.width > 0) & (ends.wide | (ends.doubt < found.error))
         return found._replace(
             value=np.where(flat, 0, found.value),
             error=np.where(flat, ends.doubt, found.error + np.where(ends.wide, ends.doubt, 0)),
@@ -97,14 +99,6 @@ def _sharp(found: Derivative, samples: Samples, scale: float, epsilon: float) ->
     enough = np.maximum(_SHARP * np.maximum(np.abs(found.value), bend), 2**20 * epsilon * np.abs(centre) / scale)
     constant = ((right == centre) & (left == centre)).all(axis=0)
     return bool((constant | (~found.kink & ~found.jump & (found.error <= enough))).all())
-
-
-def _with_shorter(phi: Callable[[float], Array], samples: Samples) -> Samples:
-    """Two shorter steps in front, too short for quotients: stairs in float32 may be no wider."""
-    short = samples.steps[0] / np.array([16, 8])
-    right, left = (np.stack([phi(sign * float(t)) for t in short]) for sign in (1, -1))
-    join = lambda new, old: np.concatenate([new, old])
-    return Samples(join(short, samples.steps), samples.centre, join(right, samples.right), join(left, samples.left))
 
 
 def _single(phi: Callable[[float], Array], samples: Samples, scale: float) -> Array:
