@@ -232,8 +232,9 @@ def special_families(form):
             for name, (f, df, _, low, high) in {**RAISING, **NEARLY_ONE}.items()
             if name != "strict entropy"
         },
+        # at a smaller z, 1 − z is rounded to 1 wherever the logarithm of z exists, and hides a term of the slope
         "strict entropy": Family(
-            form(*RAISING["strict entropy"][:2], clearance=lambda z: float(z.min() > 0)), -0.9, 0.9
+            form(*RAISING["strict entropy"][:2], clearance=lambda z: float(z.min() > 2**-50)), -0.9, 0.9
         ),
     }
 

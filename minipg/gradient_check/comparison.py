@@ -38,6 +38,30 @@ class Report(NamedTuple):
     notes: tuple[str, ...]
 
 
+class Compared(NamedTuple):
+    """One directional derivative: analytic (M,), numeric, and the tolerance (M,) for their difference."""
+
+    analytic: Array
+    numeric: Derivative
+    allowed: Array
+
+    @property
+    def broken(self) -> Array:
+        """True for outputs that have no derivative."""
+        return self.numeric.kink | self.numeric.jump
+
+    @property
+    def excess(self) -> Array:
+        """The difference beyond the tolerance; −∞ where nothing can be said."""
+        difference = np.abs(self.analytic - self.numeric.value) - self.allowed
+        return np.where(np.isfinite(self.allowed) & ~self.broken, difference, -np.inf)
+
+    @property
+    def wrong(self) -> bool:
+        """True if any output differs by more than the tolerance."""
+        return bool((self.excess > 0).any())
+
+
 class Comparison:
     """Compares directional derivatives: analytic against numeric. Raises GradientError at the first mistake.
 
@@ -55,80 +79,72 @@ class Comparison:
         notes: tuple[str, ...] = (),
     ) -> None:
         self.function, self.analytic, self.what, self.snippet = function, analytic, what, snippet
-        self.rng = np.random.default_rng(seed)
-        self.kinks: list[str] = []
-        self.notes = list(notes)
+        self.rng, self.kinks, self.notes = np.random.default_rng(seed), dict[str, None](), list(notes)
         self.jumps = self.blind = self.single = False
         self.directions, self.worst, self.allowed, self.largest, self.noise = 0, 0.0, 0.0, 0.0, 0.0
+        self.at_entry = functools.cache(self._at_entry)
 
     def run(self, gradient: list[Array] | None = None) -> Report:
         """Compare along all coordinates of a small x, or along random directions and notable entries of a large x.
 
         The extremes of `gradient`, or else of x, are among the notable entries.
         """
-        function = self.function
-        entries = list(function.entries())[: MAX_COORDINATES + 1]
-        if len(entries) > MAX_COORDINATES:
-            directions = list(function.random_directions(self.rng, _DIRECTIONS))
-            if len(function.leaves) > 1:  # and each array by itself
-                for number, array in enumerate(function.leaves):
-                    if array.size:
-                        alone = next(function.random_directions(self.rng, 1))
-                        directions.append([d if i == number else 0 * d for i, d in enumerate(alone)])
+        leaves = self.function.leaves
+        size = sum(leaf.size for leaf in leaves)
+        if size > MAX_COORDINATES:
+            directions = list(self.function.random_directions(self.rng, _DIRECTIONS))
+            if len(leaves) > 1:  # and each array by itself
+                for number in range(len(leaves)):
+                    alone = next(self.function.random_directions(self.rng, 1))
+                    directions.append([d if i == number else 0 * d for i, d in enumerate(alone)])
             for direction in directions:
-                if self._differs(direction):
+                if self.along(direction).wrong:
                     self._fail(self._locate(direction), direction)
-            entries = self._notable(gradient or function.leaves)
+        entries = self._notable(gradient or leaves) if size > MAX_COORDINATES else map(self._entry, range(size))
         for entry in entries:
-            if self._differs(function.unit(*entry), function.place(*entry)):
-                self._fail(entry, function.unit(*entry))
+            if self.at_entry(entry).wrong:
+                self._fail(entry)
         return self._report()
 
-    def compare(self, direction: Direction) -> tuple[Array, Derivative, Array]:
-        """The analytic derivative (M,), the numeric one, and the tolerance (M,) for their difference."""
+    def along(self, direction: Direction, place: str = "a direction") -> Compared:
+        """Compare along a direction, and keep what the report needs."""
         numeric = self.function.along(direction)
         analytic, noise = self.analytic(direction)
-        return analytic, numeric, SAFETY * numeric.error + noise
-
-    def _differs(self, direction: Direction, place: str = "a direction") -> bool:
-        analytic, numeric, allowed = self.compare(direction)
+        found = Compared(analytic, numeric, SAFETY * numeric.error + noise)
         self.directions += 1
-        broken = numeric.kink | numeric.jump
-        if broken.any():
-            self.kinks.append(place)
+        if found.broken.any():
+            self.kinks[place] = None
             self.jumps |= bool(numeric.jump.any())
-        sure = np.isfinite(allowed) & ~broken
-        self.blind |= bool((~sure & ~broken).any())
-        if not sure.any():
-            return False
-        difference, allowed = np.abs(analytic - numeric.value)[sure], allowed[sure]
-        self.worst = max(self.worst, float((difference / np.maximum(allowed, 1e-300)).max()))
-        self.allowed = max(self.allowed, float(allowed.max()))
-        self.largest = max(self.largest, float(np.abs(analytic[sure]).max()))
-        size = np.abs(self.function.value)
-        relative = numeric.noise[size > 0] / size[size > 0]
-        self.noise, self.single = float(np.median(relative)) if relative.size else 0.0, bool(numeric.single.any())
-        return bool((difference > allowed).any())
+        sure = np.isfinite(found.allowed) & ~found.broken
+        self.blind |= bool((~sure & ~found.broken).any())
+        if sure.any():
+            difference, allowed = np.abs(analytic - numeric.value)[sure], found.allowed[sure]
+            self.worst = max(self.worst, float((difference / np.maximum(allowed, 1e-300)).max()))
+            self.allowed = max(self.allowed, float(allowed.max()))
+            self.largest = max(self.largest, float(np.abs(analytic[sure]).max()))
+            size = np.abs(self.function.value)
+            self.noise = float(np.median(numeric.noise[size > 0] / size[size > 0])) if size.any() else 0.0
+            self.single = bool(numeric.single.any())
+        return found
+
+    def _at_entry(self, entry: Entry) -> Compared:
+        return self.along(self.function.unit(*entry), self.function.place(*entry))
 
     def _report(self) -> Report:
+        name, failure = self.function.name, self.function.failure
         if self.single:
-            self.notes.append(f"{self.function.name} computes in float32: all its values are float32 numbers")
+            self.notes.append(f"{name} computes in float32: all its values are float32 numbers")
         elif self.function.epsilon_in < 1e-10 and self.noise > 1e-9:
-            self.notes.append(f"the noise of {self.function.name} is {self.noise:.0e} of its value")
+            self.notes.append(f"the noise of {name} is {self.noise:.0e} of its value")
         if self.blind:
-            self.notes.append(
-                "no step in some direction stays in the domain"
-                + f": {self.function.failure}" * bool(self.function.failure)
-            )
+            self.notes.append("no step in some direction stays in the domain" + f": {failure}" * bool(failure))
         resolution = self.allowed / self.largest if self.largest else 0.0
         if resolution >= 1:
-            self.notes.append(
-                f"differences cannot decide: {self.function.name} moves by stairs, or its noise is too large"
-            )
-        broken = "not continuous here" if self.jumps else "not differentiable here"
+            self.notes.append(f"differences cannot decide: {name} moves by stairs, or its noise is too large")
+        status = "not continuous here" if self.jumps else "not differentiable here" if self.kinks else "passed"
         return Report(
-            broken if self.kinks else "passed", self.directions, self.worst,
-            float("inf") if self.blind else resolution, tuple(self.kinks), tuple(self.notes),
+            status, self.directions, self.worst, float("inf") if self.blind else resolution, tuple(self.kinks),
+            tuple(self.notes),
         )  # fmt: skip
 
     def _locate(self, direction: Direction) -> Entry | None:
@@ -139,25 +155,27 @@ class Comparison:
             for half in (places[: len(places) // 2], places[len(places) // 2 :]):
                 kept = np.zeros_like(vector)
                 kept[half] = vector[half]
-                if self._differs(split_like(kept, self.function.leaves)):
+                if self.along(split_like(kept, self.function.leaves)).wrong:
                     places = half
                     break
             else:
                 return None
         entry = self._entry(int(places[0]))
-        return entry if self._differs(self.function.unit(*entry)) else None
+        return entry if self.at_entry(entry).wrong else None
 
     def _entry(self, position: int) -> Entry:
-        for number, leaf in enumerate(self.function.leaves):
-            if position < leaf.size:
-                return number, tuple(int(i) for i in np.unravel_index(position, leaf.shape))
-            position -= leaf.size
-        raise IndexError(position)
+        """The entry at a position in the vector of all numbers."""
+        ends = np.cumsum([leaf.size for leaf in self.function.leaves])
+        number = int(np.searchsorted(ends, position, "right"))
+        leaf = self.function.leaves[number]
+        inside = np.unravel_index(position - int(ends[number]) + leaf.size, leaf.shape)
+        return number, tuple(int(i) for i in inside)
 
-    def _fail(self, entry: Entry | None, direction: Direction) -> None:
+    def _fail(self, entry: Entry | None, direction: Direction | None = None) -> None:
+        """Raise the GradientError of a wrong entry, or of a direction in which no entry is wrong by itself."""
         function, what = self.function, f"the {self.what}"
-        analytic, numeric, allowed = self.compare(function.unit(*entry) if entry else direction)
-        output = int(np.argmax(np.where(np.isfinite(allowed), np.abs(analytic - numeric.value) - allowed, -np.inf)))
+        analytic, numeric, _ = found = self.at_entry(entry) if entry else self.along(direction or [])
+        output = int(np.argmax(found.excess))
         if function.value.size > 1:
             what += f", output {output},"
         error = functools.partial(
@@ -175,17 +193,13 @@ class Comparison:
 
     def _cause(self, entry: Entry, output: int) -> str:
         """The likely cause, from the entries of one argument: all of a small one, a sample of a large one."""
-        leaf, shape = entry[0], self.function.leaves[entry[0]].shape
-        size = self.function.leaves[leaf].size
-        whole = size <= MAX_COORDINATES
-        sample = np.append(np.ravel_multi_index(entry[1], shape) if shape else 0, self.rng.integers(0, size, 11))
-        indices = list(np.ndindex(shape)) if whole else list(zip(*np.unravel_index(sample, shape), strict=True))
-        rows = [self.compare(self.function.unit(leaf, index)) for index in indices]
-        analytic, numeric, allowed = (
-            np.array([row[output] for row in column]).reshape(shape if whole else -1)
-            for column in ([r[0] for r in rows], [r[1].value for r in rows], [r[2] for r in rows])
-        )
-        arrays = [*self.function.leaves, *self.function.outputs]
+        (leaf, index), arrays = entry, [*self.function.leaves, *self.function.outputs]
+        shape = arrays[leaf].shape
+        whole = arrays[leaf].size <= MAX_COORDINATES
+        drawn = zip(*(self.rng.integers(0, n, 11).tolist() for n in shape), strict=True)
+        found = [self.at_entry((leaf, i)) for i in (np.ndindex(shape) if whole else [index, *drawn])]
+        rows = np.array([(f.analytic[output], f.numeric.value[output], f.allowed[output]) for f in found], float)
+        analytic, numeric, allowed = rows.T.reshape(3, *shape if whole else [-1])
         sizes = [n for array in arrays for n in array.shape]
         return likely_cause(analytic, numeric, np.where(np.isfinite(allowed), allowed, np.inf), sizes, whole)
 

@@ -153,12 +153,6 @@ class FunctionAtPoint:
         direction[leaf][index] = 1.0
         return direction
 
-    def entries(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """Every entry as (leaf, index)."""
-        for number, leaf in enumerate(self.leaves):
-            for index in np.ndindex(leaf.shape):
-                yield number, index
-
     def random_directions(self, rng: np.random.Generator, count: int) -> Iterator[Direction]:
         """Random directions over all entries, in proportion to each entry's size and to its array's in alternation."""
         for number in range(count):

@@ -1,8 +1,8 @@
 """How far a function follows its tangent, and how it leaves it: kinks, plateaus, stairs, and hidden rounding.
 
-Short steps see the tangent alone. On a plateau their slope 0 is right. It is not if the function moves by stairs because
-a part of it is rounded: to float32, say, or 1 + x² at a tiny x. The end of the stretch over which φ follows its tangent
-distinguishes the two:
+Short steps see the tangent alone. On a plateau their slope 0 is right. It is not if the function moves by stairs
+because a part of it is rounded: to float32, say, or 1 + x² at a tiny x. The end of the stretch over which φ follows its
+tangent distinguishes the two:
 
 - past a kink or the edge of a plateau, φ changes continuously: the change just beyond is as small as one likes;
 - a stair ends with a jump, whose height q is noise. Narrow stairs, of a few spacings of float32, are rounding: q is
@@ -55,8 +55,9 @@ class Tangent:
         self.phi, self.samples, self.noise = phi, samples, noise
         still = (samples.right == samples.centre) & (samples.left == samples.centre)
         self.flat = np.asarray(still[:2].all(axis=0))
-        self.slope, self._error, self._epsilon = (np.where(self.flat, 0, a) for a in (found.value, found.error, epsilon))
-        self._rough = np.where(self.flat, 0, np.maximum(noise, found.noise))
+        level = lambda values: np.where(self.flat, 0, values)
+        self.slope, self._error, self._epsilon = level(found.value), level(found.error), level(epsilon)
+        self._rough = level(np.maximum(noise, found.noise))
         t = samples.steps[:, None]
         self.residuals = self._residual(t, samples.right), self._residual(-t, samples.left)
 
@@ -113,7 +114,7 @@ def _edge(change: Change, sign: int, low: float, high: float, height: float, eno
     """
     unchanged, last = 0, (high, height)
     while enough < height and unchanged < 12 and high - low > 2.0**-50 * high:
-        t = float(np.sqrt(low * high)) if high > 16 * low else (low + high) / 2
+        t = float(np.sqrt(low) * np.sqrt(high)) if high > 16 * low else (low + high) / 2
         if last[1] > height:
             zero = high - height * (last[0] - high) / (last[1] - height)
             near = zero + (high - zero) / 2**10
