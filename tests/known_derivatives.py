@@ -234,7 +234,9 @@ def special_families(form):
         },
         # at a smaller z, 1 − z is rounded to 1 wherever the logarithm of z exists, and hides a term of the slope
         "strict entropy": Family(
-            form(*RAISING["strict entropy"][:2], clearance=lambda z: float(z.min() > 2**-50)), -0.9, 0.9
+            form(*RAISING["strict entropy"][:2], clearance=lambda z: float(z.min() > 256 * np.finfo(z.dtype).eps)),
+            -0.9,
+            0.9,
         ),
     }
 

@@ -213,11 +213,6 @@ def split_like(vector: Array, leaves: list[Array]) -> list[Array]:
     return [part.reshape(leaf.shape) for part, leaf in zip(np.split(vector, cuts), leaves, strict=True)]
 
 
-def inner(a: list[Array], b: list[Array]) -> float:
-    """Σ a·b over all leaves, in float64."""
-    return float(sum((x.astype(float) * y).sum() for x, y in zip(a, b, strict=True)))
-
-
 def name_of(f: Any) -> str:
     """The name of f in messages."""
     f = getattr(f, "func", f)  # of a functools.partial

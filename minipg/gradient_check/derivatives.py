@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import Structure, flat, inner, name_of, split_like
+from minipg.gradient_check.arguments import flat, name_of, split_like
 from minipg.gradient_check.comparison import Comparison, Entry, Report
 from minipg.gradient_check.errors import CheckInputError, quiet
 from minipg.gradient_check.function import Direction, FunctionAtPoint
 from minipg.gradient_check.identities import adjoint_report
 from minipg.gradient_check.reproduction import snippet
 from minipg.gradient_check.rounding import evaluate_repeatedly, rounding_error
-from minipg.parameters import Layout
 
 
 @quiet
-def check_gradient(
-    f: Callable[..., Any], gradient: Callable[..., Any], x: Any, *, layout: Layout | None = None, seed: int = 0
-) -> Report:
+def check_gradient(f: Callable[..., Any], gradient: Callable[..., Any], x: Any, *, seed: int = 0) -> Report:
     """Check that gradient(x), which has x's structure and shapes, is the gradient of the number f(x).
 
     Up to 64 numbers are checked one by one. More are checked along random directions; if one of them is wrong, it is
-    halved until the wrong entry is found. With a `layout`, x is one flat vector, and messages name the arrays inside
-    it, e.g. W1[2, 0]. Raises GradientError, CheckInputError.
+    halved until the wrong entry is found. Raises GradientError, CheckInputError.
     """
-    structure, leaves = Structure.of(x, f)
-    if layout is None:
-        function, of_x = FunctionAtPoint(f, x), gradient
-    else:
-        flatten = lambda arrays: layout.flatten(arrays, leaves[0].dtype.type)
-        function = FunctionAtPoint(lambda arrays: f(flatten(arrays)), layout.views(np.array(x)), name_of(f))
-        of_x = lambda arrays: layout.views(np.asarray(gradient(flatten(arrays))))
+    function = FunctionAtPoint(f, x)
     if function.value.size != 1:
         shape = function.outputs[0].shape if len(function.outputs) == 1 else function.value.shape
         raise CheckInputError(f"{function.name} returns shape {shape}: a gradient is that of one number; use check_vjp")
-
-    def reproduction(entry: Entry, step: float) -> str:
-        if layout is not None:
-            inside = [np.zeros(leaf.shape) for leaf in function.leaves]
-            inside[entry[0]][entry[1]] = 1
-            entry = 0, (int(flat(inside).argmax()),)
-        return snippet(f, gradient, structure, leaves, entry, step)
-
-    return _compare_gradient(function, of_x, "gradient", name_of(gradient), seed, reproduction)
+    reproduction = functools.partial(snippet, f, gradient, function.structure, function.leaves)
+    return _compare_gradient(function, gradient, "gradient", name_of(gradient), seed, reproduction)
 
 
 @quiet
@@ -135,10 +119,10 @@ def _compare_gradient(
 
     value = evaluate_repeatedly(at, function.leaves, name)
     noise = rounding_error(at, function.leaves, value, max(notes.values(), default=0.0))
-    slope, noises = split_like(value, function.leaves), split_like(noise, function.leaves)
 
     def analytic(direction: Direction) -> tuple[Array, Array]:
-        return np.array([inner(slope, direction)]), np.array([inner(noises, [np.abs(d) for d in direction])])
+        v = flat(direction)
+        return np.array([value @ v]), np.array([noise @ np.abs(v)])
 
-    what = f"{kind} of {function.name}"
-    return Comparison(function, analytic, what, seed, reproduction, tuple(notes)).run(slope)
+    comparison = Comparison(function, analytic, f"{kind} of {function.name}", seed, reproduction, tuple(notes))
+    return comparison.run(split_like(value, function.leaves))

@@ -29,8 +29,8 @@ class FunctionAtPoint:
     integers or complex numbers, or is not finite at x.
     """
 
-    def __init__(self, f: Callable[..., Any], x: Any, name: str = "") -> None:
-        self.f, self.name = f, name or name_of(f)
+    def __init__(self, f: Callable[..., Any], x: Any) -> None:
+        self.f, self.name = f, name_of(f)
         self.structure, self.leaves = Structure.of(x, f)
         require_floats(self.structure, self.leaves)
         result = self.structure.call(f, copies(self.leaves))

@@ -10,6 +10,7 @@ import numpy as np
 from minipg.checks import Array
 from minipg.gradient_check.arguments import Structure, copies, flat, name_of, require_floats, split_like
 from minipg.gradient_check.comparison import MAX_COORDINATES, Report
+from minipg.gradient_check.diagnosis import likely_cause
 from minipg.gradient_check.errors import CheckInputError, GradientError, quiet
 from minipg.gradient_check.numeric import second_derivative
 from minipg.gradient_check.rounding import rounding_error, rounding_error_of_linear
@@ -66,7 +67,7 @@ def adjoint_report(
             analytic, numeric = float(right[i, j]), float(left[i, j])
             raise GradientError(
                 f"⟨u, {name_of(jvp)} v⟩ = ⟨{name_of(vjp)} u, v⟩ does not hold", analytic=analytic, numeric=numeric,
-                error=float(allowed[i, j]), guess=_ratio_guess(analytic, numeric), x=x,
+                error=float(allowed[i, j]), guess=_cause(analytic, numeric), x=x,
             )  # fmt: skip
     return Report("passed", sum(u.shape[0] * v.shape[0] for u, v in batches), worst, resolution, (), ())
 
@@ -132,8 +133,8 @@ def check_fisher(
         nonlocal worst
         worst = max(worst, abs(got - expected) / max(allowed, 1e-300))
         if not abs(got - expected) <= allowed:
-            guess = _ratio_guess(got, expected)
-            raise GradientError(headline, analytic=got, numeric=expected, error=allowed, guess=guess, x=theta)
+            cause = _cause(got, expected)
+            raise GradientError(headline, analytic=got, numeric=expected, error=allowed, guess=cause, x=theta)
 
     for _ in range(rounds):
         u, v = rng.standard_normal((2, len(theta)))
@@ -167,7 +168,5 @@ def _along(f: Callable[[Array], Any], x: Array, direction: Array) -> Callable[[f
     return along
 
 
-def _ratio_guess(got: float, expected: float) -> str:
-    ratio = got / expected if expected else float("inf")
-    known = {-1.0: "a wrong sign", 2.0: "a factor of 2", 0.5: "a factor of 1/2"}
-    return next((text for value, text in known.items() if abs(ratio / value - 1) < 1e-6), "")
+def _cause(got: float, expected: float) -> str:
+    return likely_cause(np.array([got]), np.array([expected]), np.zeros(1), (), whole=False)
