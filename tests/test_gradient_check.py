@@ -223,6 +223,11 @@ ALARMS = [
     ),
     Case("jvp", "outer", "float32", 10.0, 86258072.7211393, (-0.75, 0.5, -1.931278056528538e-45), 912, "array"),
     Case("hessian_product", "logsumexp", "float32", 1.0, 1.0, (0.6514871100699371, -1.0, -0.5), 1930, "tuple"),
+    Case("gradient", "root of 1 + x² less 1", "float32", 68610713.61540897, 1e-7, (1e-12,), 17973, "array"),
+    Case("jvp", "log of 1 + x²", "float32", 16164518.562156714, 10.0, (2.517228502458196e-08,), 47899, "dict"),
+    Case("vjp", "log of 1 + exp", "float64", 1e-4, 1e-4, (-1.0, -1.0), 1, "array"),
+    Case("vjp", "x + log of cosh", "float32", 1.0, 4.0, (-0.0001, -0.7791094250829858), 768, "dict"),
+    Case("hessian_product", "Rosenbrock", "float64", 1.0, 1.0, (-1e-300, -1e-300), 8, "array"),
 ]
 
 

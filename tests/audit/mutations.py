@@ -752,6 +752,45 @@ SLIPS = {
     ("wrappers forgotten", "parts.append(_attributes(env, \"env\"))", "pass", "vine bit"),
     ("environments left in a branch", "            self.begin(states)\n", "            pass\n", "vine bit"),
 ],
+"minipg/gradient_check/arguments.py": [
+    ("dicts by position", "return [named[key] for key in keys]", "return list(named.values())", "gradient_check_inputs matched_by_name"),
+],
+"minipg/gradient_check/comparison.py": [
+    ("the entry that is left is wrong unasked", "return entry if self.at_entry(entry).wrong else None", "return entry", "gradient_check_inputs no_entry_is_named"),
+    ("an unresolved output counts as right", "self.blind |= bool((~sure & ~found.broken).any())", "pass", "gradient_check_inputs no_step_is_usable"),
+],
+"minipg/gradient_check/complex_step.py": [
+    ("whatever takes complex numbers is analytic", "if not (agree & np.isfinite(exact)).all():", "if not np.isfinite(exact).all():", "gradient_check kink"),
+],
+"minipg/gradient_check/derivatives.py": [
+    ("u without f's structure", "function.out.build([part.copy() for part in parts])", "parts[0].copy()", "gradient_check_inputs any_structure"),
+],
+"minipg/gradient_check/diagnosis.py": [
+    ("a wrong sign unseen", "if matches(-a):", "if matches(a):", "gradient_check_inputs from_one_number"),
+],
+"minipg/gradient_check/differences.py": [
+    ("hidden rounding costs nothing", "np.where(apart, np.maximum(error, difference), error)", "error", "gradient_check false_alarms_once"),
+    ("one noise, that of the shortest steps", "_best(quotient, h, trusted, most)", "_best(quotient, h, trusted, least)", "gradient_check false_alarms or error_estimate"),
+],
+"minipg/gradient_check/errors.py": [
+    ("warnings leak", 'warnings.simplefilter("ignore", RuntimeWarning)', "pass", "gradient_check_inputs no_warning_leaves"),
+],
+"minipg/gradient_check/function.py": [
+    ("0 where f raises", "return np.full(self.value.shape, np.nan)", "return np.zeros(self.value.shape)", "gradient_check_inputs raises_outside"),
+    ("tiny steps see everything", "np.where(tiny, np.fmax(found.error, np.fmin(*apart)), found.error)", "found.error", "gradient_check_inputs tiny_arguments"),
+],
+"minipg/gradient_check/numeric.py": [
+    ("straight as far as 4", "_FAR = 2.0**2, 2.0**16, 2.0**32", "_FAR = (2.0**2,)", "gradient_check false_alarms_once"),
+    ("plateaus are not flat", "value=np.where(flat, 0, found.value),", "value=found.value,", "gradient_check_inputs forgotten_branch"),
+],
+"minipg/gradient_check/rounding.py": [
+    ("no second look at the same array", "same &= np.array_equal(g(given), g(moved), equal_nan=True)", "g(given), g(moved)", "gradient_check_inputs stale_cache"),
+],
+"minipg/gradient_check/stretches.py": [
+    ("wide stairs decide", "(height if stairs else 3 * noise) / width", "3 * noise / width", "gradient_check_inputs cannot_decide or tiny_arguments"),
+    ("every jump is a stair", "stairs = _may_be_stairs(change, edges, height, noise)", "stairs = True", "gradient_check_inputs forgotten_branch"),
+    ("narrow stairs are no noise", "return height / width, height, False", "return 0.0, 0.0, False", "gradient_check error_estimate or single"),
+],
 "minipg/theory/finite_mdp.py": [
     ("softmax Jacobian without centring", "np.eye(actions) - p[:, None, :]", "np.eye(actions)", "finite_mdp DI1"),
     ("visits: P not transposed", "mdp.gamma * P.T, mdp.start", "mdp.gamma * P, mdp.start", "finite_mdp visits_are"),
