@@ -184,6 +184,11 @@ def test_tiny_arguments_cause_no_false_alarm(name, kind):
             assert check_gradient(f, gradient, np.array(x, kind)).status == "passed"
 
 
+@pytest.mark.parametrize("tiny", [1e-300, 1e-30, 1e-20, 1e-17, 1e-16, 1e-12, 1e-9])
+def test_a_tiny_probability_causes_no_false_alarm(tiny):
+    assert check_gradient(entropy, lambda p: np.log((1 - p) / p), np.array([tiny])).status == "passed"
+
+
 def test_a_plateau_at_a_tiny_argument_is_one():
     with pytest.raises(GradientError):
         check_gradient(lambda x: np.maximum(x - 1, 0).sum(), np.ones_like, np.array([1e-30]))
@@ -453,9 +458,15 @@ def test_the_snippet_reproduces_mistakes_in_any_structure(x, capsys):
 def test_no_warning_leaves_the_checker():
     f, gradient = (lambda x: np.log(x).sum() + np.exp(1 / x).sum()), (lambda x: 1 / x - np.exp(1 / x) / x**2)
     x = np.array([0.01, 1.0])
+
+    def with_a_warning(x):
+        warnings.warn("far outside", RuntimeWarning, stacklevel=1)
+        return gradient(x)
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert check_gradient(f, gradient, x).status == "passed"
+        assert check_gradient(f, with_a_warning, x).status == "passed"
         assert check_jvp(np.log, lambda x, v: v / x, x).status == "passed"
         assert check_vjp(np.log, lambda x, u: u / x, x).status == "passed"
         assert check_adjoint(lambda x, v: v / x, lambda x, u: u / x, x).status == "passed"

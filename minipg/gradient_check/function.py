@@ -117,7 +117,7 @@ class FunctionAtPoint:
         t = 16 * _TINY * self.epsilon_in * unit
         with np.errstate(all="ignore"):
             apart = [np.abs((phi(sign * t) - self.value) / (sign * t) - found.value) for sign in (1.0, -1.0)]
-        return found._replace(error=np.where(tiny, np.fmax(found.error, np.fmin(*apart)), found.error))
+        return found._replace(error=np.where(tiny, found.error + np.nan_to_num(np.fmin(*apart)), found.error))
 
     def _moved(self, direction: Direction, t: Any) -> list[Array]:
         """The arguments at x + t·direction, in their own dtypes unless t is complex."""

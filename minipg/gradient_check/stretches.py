@@ -91,7 +91,8 @@ def stretch(tangent: Tangent, scale: float, reach: float, skip: Array) -> Stretc
     `scale` as in `derivative`. `reach`: a change as small as noise may have its slope within this distance.
     """
     steps = tangent.samples.steps
-    found = Stretch(*(np.zeros(skip.shape) for _ in range(3)), np.zeros(skip.shape, bool))
+    zeros = np.zeros(skip.shape)
+    found = Stretch(zeros, zeros.copy(), zeros.copy(), zeros > 0)
     follows = [np.logical_and.accumulate(residual == 0, axis=0).sum(axis=0) for residual in tangent.residuals]
     outputs = np.flatnonzero(~tangent.smooth() & ~skip & (np.minimum(*follows) >= 2))
     for number, m in enumerate(outputs):

@@ -3,7 +3,8 @@
     python tests/audit/against_jax.py [--count 40] [--size 20] [--seed 0] [--ways numpy real jax]
 
 Each is checked twice: with the true gradient, and with one entry off by a thousandth. Prints the false verdicts, and
-the medians of the evaluations of f and the seconds a check takes, for f in NumPy, in NumPy without complex numbers, and in JAX.
+the medians of the evaluations of f and the seconds a check takes, for f in NumPy, in NumPy without complex numbers, and
+in JAX.
 """
 
 import argparse
