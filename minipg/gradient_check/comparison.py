@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import split_like
+from minipg.gradient_check.arguments import flat, split_like
 from minipg.gradient_check.diagnosis import likely_cause
 from minipg.gradient_check.differences import Derivative
 from minipg.gradient_check.errors import GradientError
@@ -82,28 +82,27 @@ class Comparison:
         self.rng, self.kinks, self.notes = np.random.default_rng(seed), dict[str, None](), list(notes)
         self.jumps = self.blind = self.single = False
         self.directions, self.worst, self.allowed, self.largest, self.noise = 0, 0.0, 0.0, 0.0, 0.0
-        self.at_entry = functools.cache(self._at_entry)
+        self.at = functools.cache(self._at)
 
-    def run(self, gradient: list[Array] | None = None) -> Report:
+    def run(self, gradient: Array | None = None) -> Report:
         """Compare along all coordinates of a small x, or along random directions and notable entries of a large x.
 
         The extremes of `gradient`, or else of x, are among the notable entries.
         """
-        leaves = self.function.leaves
-        size = sum(leaf.size for leaf in leaves)
-        if size > MAX_COORDINATES:
-            directions = list(self.function.random_directions(self.rng, _DIRECTIONS))
-            if len(leaves) > 1:  # and each array by itself
-                for number in range(len(leaves)):
-                    alone = next(self.function.random_directions(self.rng, 1))
-                    directions.append([d if i == number else 0 * d for i, d in enumerate(alone)])
+        function, positions = self.function, range(self.function.size)
+        if function.size > MAX_COORDINATES:
+            directions = list(function.random_directions(self.rng, _DIRECTIONS))
+            if len(function.leaves) > 1:  # and each array by itself
+                owner = np.repeat(np.arange(len(function.leaves)), [leaf.size for leaf in function.leaves])
+                alone = function.random_directions(self.rng, len(function.leaves))
+                directions += [np.where(owner == number, v, 0) for number, v in enumerate(alone)]
             for direction in directions:
                 if self.along(direction).wrong:
                     self._fail(self._locate(direction), direction)
-        entries = self._notable(gradient or leaves) if size > MAX_COORDINATES else map(self._entry, range(size))
-        for entry in entries:
-            if self.at_entry(entry).wrong:
-                self._fail(entry)
+            positions = self._notable(flat(function.leaves) if gradient is None else gradient)
+        for position in positions:
+            if self.at(position).wrong:
+                self._fail(position)
         return self._report()
 
     def along(self, direction: Direction, place: str = "a direction") -> Compared:
@@ -127,8 +126,8 @@ class Comparison:
             self.single = bool(numeric.single.any())
         return found
 
-    def _at_entry(self, entry: Entry) -> Compared:
-        return self.along(self.function.unit(*entry), self.function.place(*entry))
+    def _at(self, position: int) -> Compared:
+        return self.along(self.function.unit(position), self.function.place(position))
 
     def _report(self) -> Report:
         name, failure = self.function.name, self.function.failure
@@ -147,69 +146,60 @@ class Comparison:
             tuple(self.notes),
         )  # fmt: skip
 
-    def _locate(self, direction: Direction) -> Entry | None:
+    def _locate(self, direction: Direction) -> int | None:
         """Halve a direction with a wrong derivative down to one wrong entry; None if the parts are right."""
-        vector = np.concatenate([d.ravel() for d in direction])
-        places = np.flatnonzero(vector)
+        places = np.flatnonzero(direction)
         while len(places) > 1:
             for half in (places[: len(places) // 2], places[len(places) // 2 :]):
-                kept = np.zeros_like(vector)
-                kept[half] = vector[half]
-                if self.along(split_like(kept, self.function.leaves)).wrong:
+                kept = np.zeros_like(direction)
+                kept[half] = direction[half]
+                if self.along(kept).wrong:
                     places = half
                     break
             else:
                 return None
-        entry = self._entry(int(places[0]))
-        return entry if self.at_entry(entry).wrong else None
+        position = int(places[0])
+        return position if self.at(position).wrong else None
 
-    def _entry(self, position: int) -> Entry:
-        """The entry at a position in the vector of all numbers."""
-        ends = np.cumsum([leaf.size for leaf in self.function.leaves])
-        number = int(np.searchsorted(ends, position, "right"))
-        leaf = self.function.leaves[number]
-        inside = np.unravel_index(position - int(ends[number]) + leaf.size, leaf.shape)
-        return number, tuple(int(i) for i in inside)
-
-    def _fail(self, entry: Entry | None, direction: Direction | None = None) -> None:
+    def _fail(self, position: int | None, direction: Direction | None = None) -> None:
         """Raise the GradientError of a wrong entry, or of a direction in which no entry is wrong by itself."""
         function, what = self.function, f"the {self.what}"
-        analytic, numeric, _ = found = self.at_entry(entry) if entry else self.along(direction or [])
+        found = self.along(np.asarray(direction)) if position is None else self.at(position)
         output = int(np.argmax(found.excess))
         if function.value.size > 1:
             what += f", output {output},"
         error = functools.partial(
-            GradientError, analytic=float(analytic[output]), numeric=float(numeric.value[output]),
-            error=float(numeric.error[output]), x=function.structure.build(function.leaves),
+            GradientError, analytic=float(found.analytic[output]), numeric=float(found.numeric.value[output]),
+            error=float(found.numeric.error[output]), x=function.structure.build(function.leaves),
         )  # fmt: skip
-        if entry is None:
+        if position is None:
             cause = "a small mistake in many entries: none is wrong by more than the differences show"
             raise error(f"{what} is wrong along a direction", guess=cause)
-        cause = "; ".join(filter(None, [self._cause(entry, output), *self.notes]))
+        leaf, index = function.entry(position)
+        snippet = self.snippet((leaf, index), float(found.numeric.step[output])) if self.snippet else ""
+        cause = "; ".join(filter(None, [self._cause(position, leaf, output), *self.notes]))
         raise error(
-            f"{what} is wrong at {function.place(*entry)}", argument=function.structure.names[entry[0]], index=entry[1],
-            guess=cause, snippet=self.snippet(entry, float(numeric.step[output])) if self.snippet else "",
+            f"{what} is wrong at {function.place(position)}", argument=function.structure.names[leaf], index=index,
+            guess=cause, snippet=snippet,
         )  # fmt: skip
 
-    def _cause(self, entry: Entry, output: int) -> str:
+    def _cause(self, position: int, leaf: int, output: int) -> str:
         """The likely cause, from the entries of one argument: all of a small one, a sample of a large one."""
-        (leaf, index), arrays = entry, [*self.function.leaves, *self.function.outputs]
-        shape = arrays[leaf].shape
-        whole = arrays[leaf].size <= MAX_COORDINATES
-        drawn = zip(*(self.rng.integers(0, n, 11).tolist() for n in shape), strict=True)
-        found = [self.at_entry((leaf, i)) for i in (np.ndindex(shape) if whole else [index, *drawn])]
+        function, array = self.function, self.function.leaves[leaf]
+        whole, start = array.size <= MAX_COORDINATES, int(function.starts[leaf])
+        sample = [position, *self.rng.integers(start, start + array.size, 11).tolist()]
+        found = [self.at(k) for k in (range(start, start + array.size) if whole else sample)]
         rows = np.array([(f.analytic[output], f.numeric.value[output], f.allowed[output]) for f in found], float)
-        analytic, numeric, allowed = rows.T.reshape(3, *shape if whole else [-1])
-        sizes = [n for array in arrays for n in array.shape]
+        analytic, numeric, allowed = rows.T.reshape(3, *array.shape if whole else [-1])
+        sizes = [n for part in (*function.leaves, *function.outputs) for n in part.shape]
         return likely_cause(analytic, numeric, np.where(np.isfinite(allowed), allowed, np.inf), sizes, whole)
 
-    def _notable(self, arrays: list[Array]) -> list[Entry]:
-        """Entries of large arrays to check one by one: corners, extremes and a few at random."""
-        found: list[Entry] = []
-        for number, array in enumerate(arrays):
-            if array.size:
-                size = np.abs(array.ravel())
-                extremes = {0, array.size - 1, int(size.argmax()), int(size.argmin())}
-                positions = sorted(extremes | set(self.rng.integers(0, array.size, 3).tolist()))
-                found += [(number, tuple(int(i) for i in np.unravel_index(p, array.shape))) for p in positions]
+    def _notable(self, vector: Array) -> list[int]:
+        """Positions in large arrays to check one by one: corners, extremes and a few at random."""
+        found: list[int] = []
+        for start, part in zip(self.function.starts, split_like(vector, self.function.leaves), strict=True):
+            if part.size:
+                size = np.abs(part.ravel())
+                extremes = {0, size.size - 1, int(size.argmax()), int(size.argmin())}
+                found += [int(start) + k for k in sorted(extremes | set(self.rng.integers(0, size.size, 3).tolist()))]
         return [found[i] for i in self.rng.permutation(len(found))[:_NOTABLE]]

@@ -91,7 +91,8 @@ def _jvp_report(f: Callable[..., Any], jvp: Callable[..., Any], x: Any, seed: in
     def analytic(direction: Direction) -> tuple[Array, Array]:
         nonlocal count
         count += 1
-        v = [np.asarray(d, leaf.dtype) for d, leaf in zip(direction, function.leaves, strict=True)]
+        parts = zip(split_like(direction, function.leaves), function.leaves, strict=True)
+        v = [np.asarray(part, leaf.dtype) for part, leaf in parts]
         both = [*function.leaves, *v]
         value = evaluate_repeatedly(product, both, name) if count == 1 else product(both)
         return value, rounding_error(product, both, value)
@@ -121,8 +122,6 @@ def _compare_gradient(
     noise = rounding_error(at, function.leaves, value, max(notes.values(), default=0.0))
 
     def analytic(direction: Direction) -> tuple[Array, Array]:
-        v = flat(direction)
-        return np.array([value @ v]), np.array([noise @ np.abs(v)])
+        return np.array([value @ direction]), np.array([noise @ np.abs(direction)])
 
-    comparison = Comparison(function, analytic, f"{kind} of {function.name}", seed, reproduction, tuple(notes))
-    return comparison.run(split_like(value, function.leaves))
+    return Comparison(function, analytic, f"{kind} of {function.name}", seed, reproduction, tuple(notes)).run(value)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import Structure, copies, name_of, require_floats
+from minipg.gradient_check.arguments import Structure, copies, flat, name_of, require_floats, split_like
 from minipg.gradient_check.complex_step import complex_derivative
 from minipg.gradient_check.differences import Derivative
 from minipg.gradient_check.errors import CheckInputError, entry_name
@@ -19,7 +19,7 @@ from minipg.gradient_check.rounding import evaluate_repeatedly
 _LONGEST = 4.0  # the longest step, as a multiple of the arguments' size
 _TINY = 256  # spacings of floats at 1: shorter steps are tiny
 SAFETY = 4.0  # a difference counts as a mistake beyond this multiple of its error estimate
-Direction = list[Array]
+Direction = Array  # (n,): a change of all numbers of x, in one vector
 
 
 class FunctionAtPoint:
@@ -33,6 +33,8 @@ class FunctionAtPoint:
         self.f, self.name = f, name_of(f)
         self.structure, self.leaves = Structure.of(x, f)
         require_floats(self.structure, self.leaves)
+        ends = np.cumsum([0, *(leaf.size for leaf in self.leaves)])
+        self.starts, self.size = ends[:-1], int(ends[-1])
         result = self.structure.call(f, copies(self.leaves))
         self.out, self.outputs = Structure.of(result, name="output")
         self.value = evaluate_repeatedly(self._evaluate, self.leaves, self.name)
@@ -100,8 +102,7 @@ class FunctionAtPoint:
                 self._complex, found = False, None
             if found is not None:
                 return found
-        zero = all(not leaf[d != 0].any() for leaf, d in zip(self.leaves, direction, strict=True))
-        narrow = 0.0 if zero else scale
+        narrow = scale if flat(self.leaves)[direction != 0].any() else 0.0
         found = derivative(phi, scale, self.epsilon_in, self.epsilon_out, longest, self.floor, narrow)
         return self._confirmed(found, phi)
 
@@ -121,9 +122,10 @@ class FunctionAtPoint:
 
     def _moved(self, direction: Direction, t: Any) -> list[Array]:
         """The arguments at x + t·direction, in their own dtypes unless t is complex."""
+        moved = [leaf + t * d for leaf, d in zip(self.leaves, split_like(direction, self.leaves), strict=True)]
         if isinstance(t, complex):
-            return [leaf + t * d for leaf, d in zip(self.leaves, direction, strict=True)]
-        return [np.asarray(leaf + t * d, leaf.dtype, order="K") for leaf, d in zip(self.leaves, direction, strict=True)]
+            return moved
+        return [np.asarray(part, leaf.dtype, order="K") for part, leaf in zip(moved, self.leaves, strict=True)]
 
     def _scale(self, direction: Direction) -> tuple[float, float]:
         """The step at which the entries have moved by their own size (geometric mean), and the longest step to take.
@@ -133,7 +135,7 @@ class FunctionAtPoint:
         factor in float32 because a step from 0 has no rounding error.
         """
         rates, longest, wide = [], 0.0, float(np.finfo(np.float64).eps) / self.epsilon_in
-        for leaf, d in zip(self.leaves, direction, strict=True):
+        for leaf, d in zip(self.leaves, split_like(direction, self.leaves), strict=True):
             moving = d != 0
             if moving.any():
                 size, speed = np.abs(leaf.astype(float)), np.abs(d[moving])
@@ -147,23 +149,28 @@ class FunctionAtPoint:
         scale = max(scale, 1e-24 * longest, least)
         return scale, max(scale, longest)
 
-    def unit(self, leaf: int, index: tuple[int, ...]) -> Direction:
-        """The unit direction of one entry."""
-        direction = [np.zeros(part.shape) for part in self.leaves]
-        direction[leaf][index] = 1.0
+    def unit(self, position: int) -> Direction:
+        """The unit direction of one number of x."""
+        direction = np.zeros(self.size)
+        direction[position] = 1.0
         return direction
 
     def random_directions(self, rng: np.random.Generator, count: int) -> Iterator[Direction]:
-        """Random directions over all entries, in proportion to each entry's size and to its array's in alternation."""
+        """Random directions over all numbers, in proportion to each one's size and to its array's in alternation."""
         for number in range(count):
-            direction = []
-            for leaf in self.leaves:
-                size = np.abs(leaf.astype(float))
-                typical = (float(np.sqrt((size * size).mean())) if leaf.size else 1.0) or 1.0
-                own = np.where(size > 0, size, typical) if number % 2 == 0 else typical
-                direction.append(rng.standard_normal(leaf.shape) * own)
-            yield direction
+            sizes = [np.abs(leaf.astype(float)).ravel() for leaf in self.leaves]
+            typical = [
+                np.full(size.shape, float(np.sqrt((size * size).mean() if size.size else 1)) or 1.0) for size in sizes
+            ]
+            size, of_array = np.concatenate(sizes), np.concatenate(typical)
+            yield rng.standard_normal(self.size) * np.where((size > 0) & (number % 2 == 0), size, of_array)
 
-    def place(self, leaf: int, index: tuple[int, ...]) -> str:
-        """The entry in Python's notation, e.g. W[2, 0]."""
+    def entry(self, position: int) -> tuple[int, tuple[int, ...]]:
+        """The number of the array that holds a position, and the index in that array."""
+        leaf = int(np.searchsorted(self.starts, position, "right")) - 1
+        return leaf, tuple(int(i) for i in np.unravel_index(position - self.starts[leaf], self.leaves[leaf].shape))
+
+    def place(self, position: int) -> str:
+        """A position in Python's notation, e.g. W[2, 0]."""
+        leaf, index = self.entry(position)
         return entry_name(self.structure.names[leaf], index)
