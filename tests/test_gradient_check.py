@@ -227,6 +227,7 @@ ALARMS = [
     Case("jvp", "log of 1 + x²", "float32", 16164518.562156714, 10.0, (2.517228502458196e-08,), 47899, "dict"),
     Case("vjp", "log of 1 + exp", "float64", 1e-4, 1e-4, (-1.0, -1.0), 1, "array"),
     Case("vjp", "x + log of cosh", "float32", 1.0, 4.0, (-0.0001, -0.7791094250829858), 768, "dict"),
+    Case("hessian_product", "exp", "float32", 1e-08, 1e5, (0.0, -1.17549435e-38), 623, "dict"),
     Case("hessian_product", "Rosenbrock", "float64", 1.0, 1.0, (-1e-300, -1e-300), 8, "array"),
 ]
 

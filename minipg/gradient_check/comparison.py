@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -89,7 +89,8 @@ class Comparison:
 
         The extremes of `gradient`, or else of x, are among the notable entries.
         """
-        function, positions = self.function, range(self.function.size)
+        function = self.function
+        positions: Iterable[int] = range(function.size)
         if function.size > MAX_COORDINATES:
             directions = list(function.random_directions(self.rng, _DIRECTIONS))
             if len(function.leaves) > 1:  # and each array by itself

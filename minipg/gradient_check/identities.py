@@ -82,8 +82,10 @@ class _LinearMap:
         """Vectors (count, size) with entries of ±0.5 to ±1.5; every second one is multiplied by |point|."""
         v = rng.choice([-1, 1], (count, self.size)) * rng.uniform(0.5, 1.5, (count, self.size))
         if point is not None:
+            # numbers near the end of the floats' range lose digits
+            least = max((float(np.finfo(part.dtype).tiny / np.finfo(part.dtype).eps) for part in point), default=0.0)
             size = np.abs(flat(point))
-            v[1::2] *= np.where(size > 0, size, size.max(initial=0) or 1)
+            v[1::2] *= np.where(size > least, size, size.max() if (size > least).any() else 1)
         return v
 
     def images(self, g: Callable[[list[Array]], Array], vectors: Array) -> tuple[Array, Array, Array]:
