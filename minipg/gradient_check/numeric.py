@@ -26,7 +26,7 @@ from minipg.gradient_check.stretches import Tangent, stretch
 _RATIO = 4.0
 _SHORTEST = 2.0**-46  # of the scale, in float64: 64 units in the last place
 _FEW = 0, 4, 8, 11, 13, 15, 17, 19, 21  # of these steps, from 2⁻⁴⁶ to 2⁻⁴ of the scale
-_FAR = 2.0**2, 2.0**16, 2.0**32  # φ may be straight as far as this
+_FAR = 2.0**-30, 2.0**-14, 2.0**2, 2.0**16, 2.0**32  # φ may be straight as far as this, or end before
 _SHARP = 1e-7  # a relative error this small needs no further steps
 _SINGLE = float(np.finfo(np.float32).eps)
 
