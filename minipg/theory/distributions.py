@@ -12,7 +12,7 @@ from minipg.checks import Array
 from minipg.distribution import Distribution, bernoulli, categorical, gaussian, multicategorical, squashed
 from minipg.gradient_check.numeric import second_derivative
 from minipg.runtime.backend import Backend
-from minipg.theory.case import ROUNDING, Case, Law, error_ratio, slope_error_ratio
+from minipg.theory.case import ROUNDING, Case, error_ratio, slope_error_ratio
 
 # from a number of actions or dimensions ≥ 1 and a backend
 FAMILIES: dict[str, Callable[[int, Backend], Distribution]] = {
@@ -251,22 +251,3 @@ def the_classifier_view_PG10(case: Case) -> float:
         error_ratio(case, gradient, G[:, None] * (p - one_hot), size),
         slope_error_ratio(case, slope, cross_entropy, z, v, (size * (1 + np.abs(v))).sum(1)),
     )
-
-
-LAWS: tuple[Law, ...] = (
-    score_is_the_derivative_of_log_prob_DI1_DI4,
-    score_has_mean_zero_DI2,
-    fisher_is_the_covariance_of_the_score_DI3_DI5_DI8,
-    fisher_is_the_hessian_of_the_kl_DI8,
-    fisher_is_symmetric_and_positive_semidefinite_DI3_DI5,
-    kl_is_the_expected_log_ratio_from_old_to_new_DI6,
-    kl_and_its_gradient_are_zero_for_equal_parameters_DI8,
-    kl_gradient_is_its_derivative_in_the_new_parameters_DI6,
-    entropy_is_the_expected_surprise_DI7,
-    entropy_gradient_is_its_derivative_DI7,
-    importance_weights_give_the_mean_and_variance_under_the_other_distribution_IS1_IS2,
-    results_of_a_row_do_not_depend_on_other_rows,
-    adding_a_constant_to_the_logits_changes_nothing_DI3,
-    extreme_parameters_give_finite_numbers,
-    the_classifier_view_PG10,
-)

@@ -10,7 +10,7 @@ from minipg.checks import Array
 from minipg.kernels.arguments import Adam, RMSProp
 from minipg.network import MLP
 from minipg.runtime.backend import Backend, to_host
-from minipg.theory.case import Case, Law, error_ratio, slope_error_ratio
+from minipg.theory.case import Case, error_ratio, slope_error_ratio
 from minipg.value import ValueNetwork, ValueState
 
 
@@ -189,17 +189,3 @@ def moments_merged_in_parts_are_those_of_the_whole(case: Case) -> float:
         error_ratio(case, state[1], whole.mean(0), size),
         error_ratio(case, state[2], ((whole - whole.mean(0)) ** 2).sum(0), size**2 * len(x)),
     )
-
-
-LAWS: tuple[Law, ...] = (
-    momentum_adds_up_past_gradients_AC3,
-    rmsprop_divides_by_the_root_of_the_running_square_AC3,
-    adam_follows_bias_corrected_moments_AC3,
-    the_global_norm_is_clipped_only_from_above_AC3,
-    the_critics_gradient_is_that_of_the_mean_squared_error_AC1,
-    a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3,
-    a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3,
-    a_critics_update_that_is_not_finite_says_so_AC1,
-    one_number_that_is_not_finite_is_found_wherever_it_is,
-    moments_merged_in_parts_are_those_of_the_whole,
-)

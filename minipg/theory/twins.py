@@ -15,7 +15,7 @@ from minipg.policy import policy_for
 from minipg.returns import advantages, discounted_returns, gae, td_errors
 from minipg.runtime.backend import Backend
 from minipg.theory import fits, updates
-from minipg.theory.case import Case, Law, error_ratio
+from minipg.theory.case import Case, error_ratio
 from minipg.theory.distributions import FAMILIES
 from minipg.theory.policies import KINDS, draw
 from minipg.value import ValueState
@@ -190,17 +190,3 @@ def twins_agree_on_the_updates_of_a_critic_AC1_AC3(case: Case) -> float:
     target = case.normal(len(obs))
     compute = lambda backend, dtype: fits.fitted(backend, dtype, sizes, state, obs, target)
     return _same(case, compute, float((1 + np.abs(theta).sum() * (1 + np.abs(obs).max())) ** 2))
-
-
-LAWS: tuple[Law, ...] = (
-    twins_agree_on_the_network_TR9,
-    twins_agree_on_the_distributions_DI1_DI7,
-    twins_draw_the_same_actions_from_the_same_noise,
-    twins_agree_on_the_fisher_products_TR9,
-    twins_agree_on_returns_PG7_PG12,
-    twins_agree_on_the_surrogates_IS3_PP2,
-    twins_agree_on_the_optimizers_AC3,
-    twins_agree_on_what_a_rollout_is_worth_PG12_AC1,
-    twins_agree_on_the_updates_of_a_policy_PG9_PP2_AC3,
-    twins_agree_on_the_updates_of_a_critic_AC1_AC3,
-)
