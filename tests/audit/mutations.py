@@ -353,6 +353,8 @@ SLIPS = {
     ("Adam's step counted from 0", "state.second.copy(), state.step + 1", "state.second.copy(), max(state.step, 1)",
      "algorithms adam_counts"),
     ("gradient never shortened", "kernels.adam(clipped,", "kernels.adam(g,", "algorithms adam_counts"),
+    ("descent", "theta, adam, g, learning_rate", "theta, adam, -g, learning_rate", "algorithms vpg_takes"),
+    ("entropy bonus forgotten", "rows.adv, ent_coef)", "rows.adv, 0.0)", "algorithms vpg_takes"),
     ("schedule upwards", "max(1.0 - progress, 0.0)", "min(progress, 1.0)", "algorithms schedule"),
 ],
 "minipg/algorithms/ppo.py": [
@@ -636,11 +638,6 @@ SLIPS = {
      "algorithms gradient_that_is_not_finite"),
     ("a critic that is not finite is kept", "    if not finite:\n        return CriticFit",
      "    if False:\n        return CriticFit", "algorithms gradient_that_is_not_finite"),
-],
-"minipg/algorithms/vpg.py": [
-    ("descent", "theta, state, g, config.learning_rate", "theta, state, -g, config.learning_rate",
-     "algorithms vpg_takes"),
-    ("entropy bonus forgotten", "adv, config.ent_coef, step)", "adv, 0.0, step)", "algorithms vpg_takes"),
 ],
 "minipg/algorithms/npg.py": [
     ("plain gradient for the natural one", "type(scale) * cg.x)", "type(scale) * g)", "algorithms npg_step"),
