@@ -44,7 +44,7 @@ def measure(names: Iterable[str], bench: Bench, lines: list[Line]) -> bool:
     chosen, say = list(names), bench.say
     for index, name in enumerate(chosen, start=1):
         at = f"[{index}/{len(chosen)}] {name}  "
-        bench.say = partial(_beside, say, at)
+        bench.say = lambda line, at=at: say(at + line)
         try:
             for line in ROWS[name](bench):
                 lines.append(line)
@@ -57,7 +57,3 @@ def measure(names: Iterable[str], bench: Bench, lines: list[Line]) -> bool:
         if bench.stopped:
             return False
     return True
-
-
-def _beside(say: Callable[[str], None], at: str, line: str) -> None:
-    say(at + line)
