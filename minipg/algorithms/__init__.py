@@ -20,22 +20,9 @@ ALGORITHMS: dict[str, type[Agent[Any]]] = {
 }
 
 __all__ = [
-    "A2C",
-    "ALGORITHMS",
-    "NPG",
-    "PPO",
-    "REINFORCE",
-    "TRPO",
-    "VPG",
-    "A2CConfig",
-    "Agent",
-    "NPGConfig",
-    "PPOConfig",
-    "REINFORCEConfig",
-    "TRPOConfig",
-    "VPGConfig",
-    "load",
-]
+    "A2C", "ALGORITHMS", "NPG", "PPO", "REINFORCE", "TRPO", "VPG", "A2CConfig", "Agent", "NPGConfig", "PPOConfig",
+    "REINFORCEConfig", "TRPOConfig", "VPGConfig", "load",
+]  # fmt: skip
 
 
 def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:
