@@ -160,7 +160,7 @@ def twins_agree_on_what_a_rollout_is_worth_PG12_AC1(case: Case) -> float:
     def compute(backend: Backend, dtype: Any) -> list[Array]:
         kernels, x, y = backend.kernels("advantages"), theta.astype(dtype), adv.astype(dtype)
         obs = [array.astype(dtype) for array in parts]
-        steps = Steps(*obs, at, rew.astype(dtype), end == 1, end == 2)
+        steps = Steps(obs[0], obs[1], obs[2], at, rew.astype(dtype), end == 1, end == 2)
         value, gains, targets = np.empty(rew.size + shape[1] + len(at), dtype), *np.empty((2, *shape), dtype)
         work = np.empty(kernels.work_size(sizes, len(x), rew.size), dtype)
         spec, normalized, explained = MLP(sizes, "tanh", backend).spec, np.empty_like(y), np.empty(1)
