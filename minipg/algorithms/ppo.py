@@ -133,12 +133,7 @@ def update(
 
 
 class PPO(Agent[PPOConfig]):
-    """Proximal policy optimisation on a Gymnasium environment.
-
-    agent = PPO("CartPole-v1", seed=0)
-    agent.learn(total_steps=100_000)
-    action, _ = agent.predict(obs, deterministic=True)
-    """
+    """Proximal policy optimisation on a Gymnasium environment. See `Agent`."""
 
     name = "ppo"
     Config = PPOConfig

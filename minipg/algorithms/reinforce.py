@@ -103,12 +103,7 @@ def update(
 
 
 class REINFORCE(Agent[REINFORCEConfig]):
-    """REINFORCE on a Gymnasium environment whose episodes end; `n_steps` is the length of one rollout.
-
-    agent = REINFORCE("CartPole-v1", seed=0)
-    agent.learn(total_steps=500_000)
-    action, _ = agent.predict(obs, deterministic=True)
-    """
+    """REINFORCE on a Gymnasium environment whose episodes end; `n_steps` is the length of one rollout."""
 
     name = "reinforce"
     Config = REINFORCEConfig

@@ -97,12 +97,7 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
 
 
 class TRPO(Agent[TRPOConfig]):
-    """Trust region policy optimisation on a Gymnasium environment.
-
-    agent = TRPO("CartPole-v1", seed=0)
-    agent.learn(total_steps=100_000)
-    action, _ = agent.predict(obs, deterministic=True)
-    """
+    """Trust region policy optimisation on a Gymnasium environment. See `Agent`."""
 
     name = "trpo"
     Config = TRPOConfig

@@ -37,12 +37,7 @@ def update(
 
 
 class VPG(Agent[VPGConfig]):
-    """The vanilla policy gradient on a Gymnasium environment.
-
-    agent = VPG("CartPole-v1", seed=0)
-    agent.learn(total_steps=100_000)
-    action, _ = agent.predict(obs, deterministic=True)
-    """
+    """The vanilla policy gradient on a Gymnasium environment. See `Agent`."""
 
     name = "vpg"
     Config = VPGConfig
