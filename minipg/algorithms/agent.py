@@ -155,15 +155,11 @@ class Agent(Generic[ConfigT]):
         return self
 
     def _new_collector(self, state: dict[str, Array] | None = None) -> Collector:
+        seed = int(np.random.SeedSequence((self.seed, self.updates)).generate_state(1)[0] >> 1)
         return Collector(
-            self.envs,
-            self.actor,
-            seed=int(np.random.SeedSequence((self.seed, self.updates)).generate_state(1)[0] >> 1),
-            rng=self.streams.acting,
-            normalizer=self.normalizer,
-            scaler=self.scaler,
+            self.envs, self.actor, seed=seed, rng=self.streams.acting, normalizer=self.normalizer, scaler=self.scaler,
             state=state,
-        )
+        )  # fmt: skip
 
     def predict(self, obs: Any, deterministic: bool = False) -> tuple[Any, None]:
         """(action, None): the action for one observation, or for a batch of them, in the form of the action space."""
