@@ -22,7 +22,9 @@ _ITEMS = 1000  # of a list or dict
 _OPAQUE = (gym.Env, gym.vector.VectorEnv, ModuleType, type)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic, gym.Space)
 # attributes of an environment that say nothing of how it behaves, or are looked at by themselves
-_SKIPPED = {"env", "envs", "spec", "render_mode", "_np_random", "_np_random_seed", "_cached_spec", "_saved_kwargs"}
+_SKIPPED = {
+    "env", "envs", "spec", "render_mode", "isopen", "_np_random", "_np_random_seed", "_cached_spec", "_saved_kwargs",
+}  # fmt: skip
 
 
 def altered(envs: Sequence[Env | Vector], fresh: Env | Vector) -> str:
