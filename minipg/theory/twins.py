@@ -26,9 +26,8 @@ _REFERENCE = Backend("numpy", 1)
 def _same(case: Case, compute: Callable[[Backend, Any], list[Array]], amplified: float = 1.0) -> float:
     """The error of the case's backend against the reference, relative to the largest number of each array."""
     pairs = zip(compute(case.backend, case.dtype), compute(_REFERENCE, np.float64), strict=True)
-    return max(
-        error_ratio(case, got, expected, amplified * (1 + np.abs(expected).max(initial=0))) for got, expected in pairs
-    )
+    size = lambda expected: amplified * (1 + np.abs(expected).max(initial=0))
+    return max(error_ratio(case, got, expected, size(expected)) for got, expected in pairs)
 
 
 def twins_agree_on_the_network_TR9(case: Case) -> float:
