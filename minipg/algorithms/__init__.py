@@ -15,27 +15,12 @@ from minipg.algorithms.trpo import TRPO, TRPOConfig
 from minipg.algorithms.vpg import VPG, VPGConfig
 from minipg.errors import AgentFileError
 
-ALGORITHMS: dict[str, type[Agent[Any]]] = {
-    algorithm.name: algorithm for algorithm in (REINFORCE, VPG, A2C, NPG, TRPO, PPO)
-}
+ALGORITHMS: dict[str, type[Agent[Any]]] = {one.name: one for one in (REINFORCE, VPG, A2C, NPG, TRPO, PPO)}
 
 __all__ = [
-    "A2C",
-    "ALGORITHMS",
-    "NPG",
-    "PPO",
-    "REINFORCE",
-    "TRPO",
-    "VPG",
-    "A2CConfig",
-    "Agent",
-    "NPGConfig",
-    "PPOConfig",
-    "REINFORCEConfig",
-    "TRPOConfig",
-    "VPGConfig",
-    "load",
-]
+    "A2C", "ALGORITHMS", "NPG", "PPO", "REINFORCE", "TRPO", "VPG", "A2CConfig", "Agent", "NPGConfig", "PPOConfig",
+    "REINFORCEConfig", "TRPOConfig", "VPGConfig", "load",
+]  # fmt: skip
 
 
 def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:

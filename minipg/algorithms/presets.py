@@ -106,13 +106,8 @@ _REINFORCE: dict[str, dict[str, Any]] = {
 }
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "reinforce": _REINFORCE,
-    "vpg": {"default": {}},
-    "a2c": _A2C,
-    "npg": _NPG,
-    "trpo": _TRPO,
-    "ppo": _PPO,
-}
+    "reinforce": _REINFORCE, "vpg": {"default": {}}, "a2c": _A2C, "npg": _NPG, "trpo": _TRPO, "ppo": _PPO,
+}  # fmt: skip
 
 
 def preset_for(algorithm: str, env_id: str, preset: str | None = None) -> dict[str, Any]:

@@ -353,6 +353,8 @@ SLIPS = {
     ("Adam's step counted from 0", "state.second.copy(), state.step + 1", "state.second.copy(), max(state.step, 1)",
      "algorithms adam_counts"),
     ("gradient never shortened", "kernels.adam(clipped,", "kernels.adam(g,", "algorithms adam_counts"),
+    ("descent", "theta, adam, g, learning_rate", "theta, adam, -g, learning_rate", "algorithms vpg_takes"),
+    ("entropy bonus forgotten", "rows.adv, ent_coef)", "rows.adv, 0.0)", "algorithms vpg_takes"),
     ("schedule upwards", "max(1.0 - progress, 0.0)", "min(progress, 1.0)", "algorithms schedule"),
 ],
 "minipg/algorithms/ppo.py": [
@@ -590,7 +592,7 @@ SLIPS = {
      "again as_many_numbers"),
 ],
 "minipg/envs/recipe.py": [
-    ("wrappers inside out", "for wrapper in reversed(wrappers)]", "for wrapper in wrappers]", "again more_environments"),
+    ("wrappers inside out", "for layer in reversed(wrappers)]", "for layer in wrappers]", "again more_environments"),
     ("time limit forgotten", "spec, chain = replace(spec, max_episode_steps=chain[0][1][\"max_episode_steps\"]), chain[1:]",
      "chain = chain[1:]", "again more_environments"),
     ("statistics of a wrapper begin anew", "    if _is_gymnasiums(kind, _LEARNING):\n", "    if False:\n", "again cannot_be_made"),
@@ -636,11 +638,6 @@ SLIPS = {
      "algorithms gradient_that_is_not_finite"),
     ("a critic that is not finite is kept", "    if not finite:\n        return CriticFit",
      "    if False:\n        return CriticFit", "algorithms gradient_that_is_not_finite"),
-],
-"minipg/algorithms/vpg.py": [
-    ("descent", "theta, state, g, config.learning_rate", "theta, state, -g, config.learning_rate",
-     "algorithms vpg_takes"),
-    ("entropy bonus forgotten", "adv, config.ent_coef, step)", "adv, 0.0, step)", "algorithms vpg_takes"),
 ],
 "minipg/algorithms/npg.py": [
     ("plain gradient for the natural one", "type(scale) * cg.x)", "type(scale) * g)", "algorithms npg_step"),
@@ -718,10 +715,10 @@ SLIPS = {
      "vine TR13"),
     ("truncated branches go on", "going = going & ~(terminated | truncated)", "going = going & ~terminated",
      "vine TR13"),
-    ("no common random numbers in actions", "[self._act(block, noise[t - 1]) for block in self._seen(obs, count)]",
-     "[self._act(block, np.roll(noise[t - 1], m, 0)) for m, block in enumerate(self._seen(obs, count))]",
+    ("no common random numbers in actions", "sample(one, noise[t - 1]) for one in params]",
+     "sample(one, np.roll(noise[t - 1], m, 0)) for m, one in enumerate(params)]",
      "vine TR13"),
-    ("noise of the step before", "noise[t - 1]) for block", "noise[max(t - 2, 0)]) for block", "vine TR13"),
+    ("noise of the step before", "noise[t - 1]) for one", "noise[max(t - 2, 0)]) for one", "vine TR13"),
     ("states of another environment", "saved[row] = snapshots.save(row - first)",
      "saved[row] = snapshots.save(envs - 1 - (row - first))", "vine TR13"),
     ("states that only reset", "at[batch.valid.ravel()[at]]", "at", "vine TR13"),
