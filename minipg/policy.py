@@ -47,7 +47,8 @@ class NetworkPolicy:
     mlp: MLP
     distribution: Distribution
     form: ClassVar[int] = 0
-    """How outputs become parameters: 0, 1 or 2 in kernels/*/distribution_params.py."""
+    """How outputs become parameters (kernels/*/distribution_params.py). 0: the outputs are the parameters. 1: the
+    outputs are μ, and log σ is the tail of θ. 2: the outputs are (μ, z), and log σ is computed from z."""
 
     def __post_init__(self) -> None:
         outputs = self.mlp.sizes[-1]

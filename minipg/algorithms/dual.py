@@ -55,7 +55,7 @@ class DualConfig(ActorCriticConfig):
 
 
 class DualInfo(NamedTuple):
-    """Metrics of one policy update, after its last pass."""
+    """Metrics of one policy update, after its last pass; `entropy` is before the first."""
 
     status: str
     improvement: float

@@ -15,7 +15,7 @@ from minipg.errors import MinipgError, RunFolderError
 from minipg.runs.callbacks import OnUpdate, in_turn, score, stop_at
 from minipg.runs.checkpoints import Checkpoints
 from minipg.runs.folder import RunFolder
-from minipg.runs.keeper import Keeper, updates_a_row
+from minipg.runs.keeper import Keeper, updates_per_row
 from minipg.runs.metrics import read_columns
 from minipg.runs.plan import Plan
 from minipg.runs.precompile import compiling_in_two_processes, import_kernels
@@ -107,7 +107,7 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
             if not ended:
                 import_kernels(agent)
                 with compiling_in_two_processes(agent):
-                    every, on_update = updates_a_row(agent), in_turn(*callbacks)
+                    every, on_update = updates_per_row(agent), in_turn(*callbacks)
                     left, whole = plan.steps - first, plan.steps
                     agent.learn(left, of=whole, on_update=on_update, every=every, progress=display)
             keeper.take(agent)
