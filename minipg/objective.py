@@ -28,7 +28,7 @@ def policy_gradient(
     kernels = policy.backend.kernels("policy_gradient")
 
     def on_tile(rows: slice) -> Array:
-        forward, grad = tape.tile(rows).forward, xp.empty_like(theta)
+        forward, grad = tape.tile(rows).forward_pass, xp.empty_like(theta)
         work = xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(forward.obs)), theta.dtype)
         kernels.gradient(policy.spec, theta, forward, act[rows], weight[rows], float(ent_coef), grad, work)
         return grad

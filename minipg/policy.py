@@ -35,9 +35,9 @@ class PolicyTape(NamedTuple):
         return PolicyTape(self.mlp.tile(rows), self.params[rows])
 
     @property
-    def forward(self) -> arguments.Forward:
+    def forward_pass(self) -> arguments.ForwardPass:
         """The forward pass as an argument of kernels."""
-        return arguments.Forward(*self.mlp, self.params)
+        return arguments.ForwardPass(*self.mlp, self.params)
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class NetworkPolicy:
         return self.mlp.layout
 
     @cached_property
-    def spec(self) -> arguments.Policy:
+    def spec(self) -> arguments.PolicySpec:
         """The policy as an argument of kernels."""
-        return arguments.Policy(self.mlp.spec, self.distribution.family, self.form, LOG_STD_RANGE)
+        return arguments.PolicySpec(self.mlp.spec, self.distribution.family, self.form, LOG_STD_RANGE)
 
     def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
         """θ (P,) of a nearly uniform policy: the last layer is small."""
@@ -127,7 +127,7 @@ class NetworkPolicy:
         v = as_array("v", v, theta.shape, theta.dtype, xp)
 
         def on_tile(rows: slice) -> Array:
-            forward, out = tape.tile(rows).forward, xp.empty_like(theta)
+            forward, out = tape.tile(rows).forward_pass, xp.empty_like(theta)
             work = xp.empty(kernels.work_size(self.mlp.sizes, len(theta), len(forward.obs)), theta.dtype)
             kernels.fisher_product(self.spec, theta, forward, v, out, work)
             return out

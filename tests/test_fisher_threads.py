@@ -115,7 +115,7 @@ def blas_threads():
 @pytest.mark.usefixtures("two_blas_threads")
 def test_blas_keeps_to_one_thread_inside_a_product(monkeypatch):
     policy, theta, tape, vs = problem(CategoricalPolicy, 3 * TILE_ROWS, 1)
-    product, seen = FisherThreads(policy.backend, policy.spec, theta, tape.forward), []
+    product, seen = FisherThreads(policy.backend, policy.spec, theta, tape.forward_pass), []
     share = product._share
     monkeypatch.setattr(product, "_share", lambda *inputs: seen.append(blas_threads()) or share(*inputs))
     product(vs[0])
