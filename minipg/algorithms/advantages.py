@@ -13,7 +13,7 @@ from minipg.rollout import Batch
 from minipg.runtime.backend import Backend, choose, to_host
 from minipg.value import ValueNetwork
 
-ROWS = 512  # rows of a thread: with fewer, a second thread costs more than it saves
+ROWS = 512  # rows per thread: with fewer, a second thread costs more than it saves
 
 
 class Samples(NamedTuple):

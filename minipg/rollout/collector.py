@@ -1,4 +1,4 @@
-"""The collector: it steps the environments and returns one Batch a rollout."""
+"""The collector: it steps the environments and returns one Batch per rollout."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ if hasattr(os, "register_at_fork"):
 class OneBlasThread:
     """A context in which BLAS uses one thread, because tiles use the cores already. It may be nested.
 
-    A class, because it is entered several times an update and a generator would take three times as long.
+    A class, because it is entered several times per update, and a generator would take three times as long.
     """
 
     def __enter__(self) -> None:
