@@ -15,7 +15,7 @@ import minipg
 from minipg import MLP, Backend, ValueNetwork, conjugate_gradient
 from minipg.algorithms import ALGORITHMS
 from minipg.algorithms.optimizers import new_adam
-from minipg.algorithms.surrogate import ascend, surrogate_gradient
+from minipg.algorithms.surrogate_epochs import ascend, surrogate_gradient
 from minipg.checks import namespace
 from minipg.cli import main
 from minipg.conjugate_gradient import masked_conjugate_gradient

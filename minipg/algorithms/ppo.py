@@ -22,7 +22,7 @@ from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import Outcome, fit_critic
 from minipg.algorithms.optimizers import AdamState, new_adam, scheduled, shuffled
-from minipg.algorithms.surrogate import ascend
+from minipg.algorithms.surrogate_epochs import ascend
 from minipg.checks import Array, require
 from minipg.kernels.arguments import SurrogateTerms
 from minipg.objective import adapted_beta

@@ -379,7 +379,7 @@ SLIPS = {
     ("advantages never normalised", "normalize=config.normalize_advantage", "normalize=False",
      "settings changing_a_setting"),
 ],
-"minipg/algorithms/surrogate.py": [
+"minipg/algorithms/surrogate_epochs.py": [
     ("Adam begins anew", "backend.to_device(order), adam.step,", "backend.to_device(order), 0,", "algorithms AC3"),
     ("Adam's steps miscounted", "adam.step + int(steps))", "adam.step + 1)", "algorithms two_epochs"),
     ("θ changed in place", "theta, first, second, stats = theta.copy(),", "theta, first, second, stats = theta,",
