@@ -87,8 +87,9 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
 
     found = line_search(  # TR-11
         improvement_and_kl, theta, step, max_kl=config.max_kl, expected=expected, accept_ratio=config.accept_ratio,
-        backtrack_coeff=config.backtrack_coeff, project=policy.project,
+        backtrack_coeff=config.backtrack_coeff,
         backtrack_iters=config.backtrack_iters if nonzero else 0,  # no step: nothing to try
+        project=policy.project,
     )  # fmt: skip
     status = "ok" if found.accepted else "line search" if nonzero else why_no_step(g, cg)
     return found.theta, TRPOInfo(
