@@ -83,8 +83,9 @@ def require_types(config: Any) -> None:
         if several and isinstance(value, list | np.ndarray):
             value = tuple(value)
         expected = declared
-        if callable(value) and hasattr(config, "schedule"):  # stable-baselines3 takes such a learning rate
-            expected += "; schedule='linear' lowers rates over the run"
+        schedule = next((s for s in ("schedule", "vf_schedule") if hasattr(config, s)), None)
+        if callable(value) and schedule:  # stable-baselines3 takes such a learning rate
+            expected += f"; {schedule}='linear' lowers rates over the run"
         values, kind = (value, "int") if several else ((value,), declared)
         fits = isinstance(values, tuple) and all(
             isinstance(v, _KINDS[kind]) and (kind == "bool" or not isinstance(v, bool)) for v in values

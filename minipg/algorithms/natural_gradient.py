@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minipg.algorithms.config import ActorCriticConfig
-from minipg.algorithms.optimizers import all_finite
+from minipg.algorithms.optimizers import all_finite, scheduled
 from minipg.checks import Array
 from minipg.conjugate_gradient import CGResult
 from minipg.policy import Policy, PolicyTape
@@ -26,6 +26,12 @@ class NaturalConfig(ActorCriticConfig):
     """Conjugate-gradient iterations."""
     fisher_subsample: int = 1
     """k: the Fisher product uses one row of every k, a fixed random choice, the same in every update."""
+    vf_schedule: str = "constant"
+    """Of the critic's learning rate (adam): constant, or linear down to 0 over the run."""
+
+    def vf_rate(self, progress: float) -> float:
+        """The critic's learning rate after a share `progress` of the run."""
+        return self.vf_learning_rate * scheduled(self.vf_schedule, progress)
 
 
 def fisher_rows(policy: Policy, theta: Array, tape: PolicyTape, every: int) -> PolicyTape:

@@ -85,7 +85,7 @@ class NPG(Agent[NPGConfig]):
         order = shuffled(self.backend, self.streams.shuffling, config.vf_epochs, len(samples.obs))
         (self.theta, info), fit = self.backend.both(
             lambda: update(self.actor, self.theta, samples, config),
-            lambda: fit_critic(self.critic, self.value, samples, config, order),
+            lambda: fit_critic(self.critic, self.value, samples, config, order, learning_rate=config.vf_rate(progress)),
         )
         self.value = fit.value
         return Outcome(info, fit, samples)

@@ -128,7 +128,10 @@ class TRPO(Agent[TRPOConfig]):
             return theta, self.state, info
 
         (self.theta, self.state, info), fit = self.backend.both(
-            update_policy, lambda: fit_critic(self.critic, self.value, samples, config, vf_order)
+            update_policy,
+            lambda: fit_critic(
+                self.critic, self.value, samples, config, vf_order, learning_rate=config.vf_rate(progress)
+            ),
         )
         self.value = fit.value
         return Outcome(info, fit, samples)
