@@ -9,9 +9,11 @@ from difflib import SequenceMatcher
 _NEAR = 0.5  # the least similarity, from 0 to 1, for a known name to be suggested
 _FEW = 12  # up to so many known names are listed in full
 
-# the name of a setting in stable-baselines3, CleanRL or papers → its name here
+# a name in stable-baselines3, CleanRL, Spinning Up or papers → the names here, of which one kind of thing has some;
+# empty where nothing here is like it
 _ELSEWHERE = {
-    "lr": ("learning_rate",), "total_timesteps": ("total_steps", "steps"), "timesteps": ("total_steps", "steps"),
+    "lr": ("learning_rate", "vf_learning_rate"), "total_timesteps": ("total_steps", "steps"),
+    "timesteps": ("total_steps", "steps"),
     "n_envs": ("num_envs",), "num_steps": ("n_steps",), "net_arch": ("hidden",), "activation_fn": ("activation",),
     "ent_coeff": ("ent_coef",), "entropy_coef": ("ent_coef",), "lam": ("gae_lambda",), "lambda": ("gae_lambda",),
     "discount": ("gamma",), "clip_coef": ("clip_range",), "clip_range_vf": ("vf_clip_range",),
@@ -19,7 +21,12 @@ _ELSEWHERE = {
     "norm_adv": ("normalize_advantage",), "anneal_lr": ("schedule",), "lr_schedule": ("schedule",),
     "target_kl": ("max_kl",), "delta": ("max_kl",), "cg_damping": ("damping",), "cg_max_steps": ("cg_iters",),
     "line_search_shrinking_factor": ("backtrack_coeff",), "line_search_max_iter": ("backtrack_iters",),
-    "n_critic_updates": ("vf_epochs",), "device": ("backend",), "tensorboard_log": ("tensorboard",),
+    "n_critic_updates": ("vf_epochs",), "sub_sampling_factor": ("fisher_subsample",), "device": ("backend",),
+    "pi_lr": ("learning_rate",), "vf_lr": ("vf_learning_rate",), "hidden_sizes": ("hidden",),
+    "schedule": ("vf_schedule",), "policy": ("hidden", "activation"), "policy_kwargs": ("hidden", "activation"),
+    "tensorboard_log": ("tensorboard", "learn(on_update=TensorBoard(folder))"), "callback": ("on_update",),
+    "verbose": ("progress", "learn(progress=True)"), "progress_bar": ("progress",), "log_interval": ("every",),
+    "reset_num_timesteps": ("of",), "sac": (), "td3": (), "ddpg": (), "dqn": (),
 }  # fmt: skip
 
 
@@ -67,8 +74,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
 def _near(name: str, names: list[str]) -> list[str]:
     plain = _plain(name)
     same = [known for known in names if _plain(known) == plain]
-    same += [known for known in names if _plain(known) in _ELSEWHERE.get(plain, ())]
-    if same:
+    same += [known for known in names if known.removeprefix("--").replace("-", "_") in _ELSEWHERE.get(plain, ())]
+    if same or plain in _ELSEWHERE:
         return same
 
     def likeness(known: str) -> tuple[float, float]:

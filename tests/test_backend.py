@@ -205,7 +205,7 @@ def test_many_python_threads_may_compute_at_once():
 def test_an_unknown_backend_and_no_thread_are_named():
     with pytest.raises(MinipgError, match="unknown backend 'nunba'; did you mean numba"):
         Backend("nunba")
-    with pytest.raises(MinipgError, match="threads: expected at least 1, got 0"):
+    with pytest.raises(MinipgError, match="threads: expected an integer ≥ 1, got 0"):
         Backend("numba", 0)
 
 

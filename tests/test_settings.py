@@ -24,10 +24,12 @@ from minipg import (
     VPGConfig,
 )
 from minipg.algorithms.advantages import Samples
+from minipg.algorithms.config import WITHOUT_EFFECT
 from minipg.algorithms.trpo import update
 from minipg.cli import main
-from minipg.errors import ConfigError, unknown_name
+from minipg.errors import ConfigError, MinipgError, unknown_name
 from minipg.objective import surrogate_and_kl
+from minipg.runs import evaluate
 from minipg.runtime import backend as backend_module
 
 BASE = TRPOConfig(num_envs=2, n_steps=200, hidden=(8,), vf_epochs=3, vf_minibatch_size=64, max_kl=0.05,
@@ -41,7 +43,7 @@ CHANGES = {
     "max_grad_norm": 0.01, "vf_clip_range": 0.01, "objective": "unclipped", "rms_decay": 0.5, "rms_epsilon": 1.0,
     "state_dependent_std": True, "squash": True, "solver": "dual", "dual_init": 5.0, "dual_learning_rate": 500.0,
     "step_rule": "fixed", "episodes": 2, "weight": "return", "baseline": "average", "sampling": "vine",
-    "vine_states": 9, "vine_branches": 3, "vine_length": 5,
+    "vine_states": 9, "vine_branches": 3, "vine_length": 5, "vf_schedule": "linear",
 }  # fmt: skip
 # settings that matter only with another one
 BESIDE = {
@@ -142,11 +144,75 @@ def test_a_function_for_a_rate_is_answered_with_the_schedule_there_is():
     "name,known,near",
     [("lr", ("learning_rate", "vf_l2"), "learning_rate"), ("--lr", ("--learning-rate", "--vf-l2"), "--learning-rate"),
      ("--total-timesteps", ("--steps", "--n-steps"), "--steps"), ("PPO", ("npg", "ppo", "trpo"), "ppo"),
-     ("batch_size", ("minibatch_size", "n_steps"), "minibatch_size"), ("cartpole-v1", ("CartPole-v1",), "CartPole-v1")],
+     ("batch_size", ("minibatch_size", "n_steps"), "minibatch_size"), ("cartpole-v1", ("CartPole-v1",), "CartPole-v1"),
+     ("total_timesteps", ("total_steps", "of"), "total_steps"), ("schedule", ("vf_schedule", "max_kl"), "vf_schedule"),
+     ("tensorboard_log", ("learn(on_update=TensorBoard(folder))", "vf_l2"), "learn(on_update=TensorBoard(folder))")],
     ids=str,
 )  # fmt: skip
 def test_the_name_another_library_has_for_a_thing_is_answered_with_ours(name, known, near):
     assert str(unknown_name("thing", name, known)) == f"unknown thing {name!r}; did you mean {near}?"
+
+
+def test_what_is_not_here_is_answered_with_what_is_and_never_with_something_else():
+    assert str(unknown_name("algorithm", "sac", ("a2c", "ppo"))).endswith("'sac'; expected a2c, ppo")
+    assert str(unknown_name("setting", "verbose", ("vf_epochs", *map(str, range(99))))).endswith("'verbose'")
+
+
+@pytest.mark.parametrize(
+    "call,says",
+    [(lambda: PPO("MlpPolicy", "CartPole-v1"), "env: expected the environment alone, got 'MlpPolicy', 'CartPole-v1'"),
+     (lambda: PPO("CartPole-v1", verbose=1), r"unknown setting 'verbose'; did you mean learn\(progress=True\)"),
+     (lambda: PPO("CartPole-v1", device="cpu"), "unknown setting 'device'; did you mean backend"),
+     (lambda: PPO("CartPole-v1").learn(total_timesteps=9), "option 'total_timesteps'; did you mean total_steps"),
+     (lambda: PPO("CartPole-v1").learn(9, callback=None), "unknown option 'callback'; did you mean on_update"),
+     (lambda: PPO("CartPole-v1").learn(), "total_steps: expected an integer ≥ 1, got 0"),
+     (lambda: PPO("CartPole-v1").learn("9"), "total_steps: expected an integer ≥ 1, got '9'"),
+     (lambda: evaluate(PPO("CartPole-v1"), "9"), "episodes: expected an integer ≥ 1, got '9'"),
+     (lambda: PPO("CartPole-v1", config={"n_steps": 8}), "config: expected a PPOConfig, got {'n_steps': 8}"),
+     (lambda: PPO("CartPole-v1", config=TRPOConfig()), "config: expected a PPOConfig, got TRPOConfig"),
+     (lambda: PPO("CartPole-v1", threads="2"), "threads: expected an integer ≥ 1, got '2'"),
+     (lambda: PPO("CartPole-v1", threads=1.5), "threads: expected an integer ≥ 1, got 1.5")],
+    ids=range(12),
+)  # fmt: skip
+def test_what_people_are_used_to_elsewhere_is_answered_with_what_there_is_here(call, says):
+    with pytest.raises(MinipgError, match=says):
+        call()
+
+
+@pytest.mark.parametrize(
+    "algorithm,settings,says",
+    [("trpo", {"solver": "dual", "cg_iters": 5, "damping": 1.0}, ["cg_iters", "damping"]),
+     ("trpo", {"learning_rate": 0.1, "vine_length": 9}, ["learning_rate", "vine_length"]),
+     ("ppo", {"kl_coef": 2.0, "env_timeout": 9.0}, ["env_timeout", "kl_coef"]),
+     ("npg", {"step_rule": "fixed", "max_kl": 0.1, "learning_rate": 0.2}, ["max_kl"]),
+     ("reinforce", {"baseline": "average", "vf_epochs": 3}, ["vf_epochs"]),
+     ("ppo", {"vf_optimizer": "lbfgs", "vf_l2": 0.1, "vf_clip_range": 1.0}, ["vf_clip_range"]),
+     ("trpo", {"solver": "dual"}, [])],
+    ids=range(7),
+)  # fmt: skip
+def test_a_setting_that_another_one_makes_idle_is_named(algorithm, settings, says, caplog, capsys, tmp_path):
+    ALGORITHMS[algorithm]("CartPole-v1", **settings)
+    named = [record.message.partition(" has no effect with ")[0] for record in caplog.records]
+    assert sorted(named) == says
+    caplog.clear()
+    flags = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    assert main(["train", algorithm, "CartPole-v1", "--out", str(tmp_path / "run"), "--steps", "1", *flags]) == 0
+    assert sorted(record.message.partition(" has no effect with ")[0] for record in caplog.records) == says
+
+
+IDLE_CHANGES = {**CHANGES, "vf_l2": 0.5, "backtrack_coeff": 0.5, "backtrack_iters": 1, "accept_ratio": 0.9,
+                "env_timeout": 9.0}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "algorithm,beside,idle",
+    [(algorithm, beside, names) for beside, names in WITHOUT_EFFECT.items() for algorithm, config in SMALL.items()
+     if hasattr(config, beside[0]) and beside[0] != "vec"],
+)  # fmt: skip
+def test_what_is_said_to_have_no_effect_has_none(algorithm, beside, idle):
+    setting = dict([beside])
+    changes = {name: IDLE_CHANGES[name] for name in idle if hasattr(SMALL[algorithm], name)}
+    np.testing.assert_array_equal(learned(algorithm, **setting, **changes), learned(algorithm, **setting))
 
 
 def test_two_environments_are_not_alike_because_both_have_a_version():

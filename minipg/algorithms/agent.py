@@ -34,6 +34,9 @@ from minipg.value import ValueNetwork, ValueState
 ConfigT = TypeVar("ConfigT", bound=Any)
 A = TypeVar("A", bound="Agent[Any]")
 RECENT = 100  # episodes in `mean_return`
+# what an agent or `learn` takes besides settings
+_OTHERS = ("seed", "config", "preset", "backend", "threads", "learn(progress=True)",
+           "learn(on_update=TensorBoard(folder))")  # fmt: skip
 
 
 class Agent(Generic[ConfigT]):
@@ -54,7 +57,7 @@ class Agent(Generic[ConfigT]):
     def __init__(
         self,
         env: Any,
-        *,
+        *others: Any,
         seed: int = 0,
         config: ConfigT | None = None,
         preset: str | None = None,
@@ -62,6 +65,9 @@ class Agent(Generic[ConfigT]):
         threads: int | None = None,
         **settings: Any,
     ) -> None:
+        if others:  # as PPO("MlpPolicy", "CartPole-v1") in stable-baselines3
+            shown = ", ".join(map(repr, (env, *others)))
+            raise ConfigError(f"env: expected the environment alone, got {shown}; hidden=(64, 64) gives the network")
         self.seed = as_int("seed", seed)
         self.backend = Backend(backend) if threads is None else Backend(backend, threads)
         self.env = resolve(env)
@@ -73,6 +79,7 @@ class Agent(Generic[ConfigT]):
             config = self.Config(**chosen).following(settings)
         elif settings or preset:
             raise ConfigError("config: pass either a whole config or single settings, not both")
+        require(isinstance(config, self.Config), "config", f"a {self.Config.__name__}", config)
         if isinstance(self.env, VectorEnv):
             config = dataclasses.replace(config, num_envs=getattr(self.env, "num_envs", 1))
         self.config: ConfigT = config
@@ -132,12 +139,13 @@ class Agent(Generic[ConfigT]):
 
     def learn(
         self: A,
-        total_steps: int,
+        total_steps: int = 0,
         *,
         of: int | None = None,
         on_update: Callable[[A, dict[str, Any]], Any] | None = None,
         every: int = 1,
         progress: bool | Progress | None = None,
+        **unknown: Any,
     ) -> A:
         """Learn for `total_steps` more environment steps (whole rollouts), and return the agent.
 
@@ -148,9 +156,10 @@ class Agent(Generic[ConfigT]):
         ends. `progress`: None shows a bar on a terminal only, True plain lines elsewhere too, False
         nothing.
         """
-        require(total_steps >= 1, "total_steps", "an integer ≥ 1", total_steps)
-        require(every >= 1, "every", "an integer ≥ 1", every)
-        require(of is None or of >= 1, "of", "an integer ≥ 1", of)
+        for name in unknown:
+            raise unknown_name("option", name, ("total_steps", "of", "on_update", "every", "progress"))
+        for name, value in {"total_steps": total_steps, "every": every, "of": 1 if of is None else of}.items():
+            require(isinstance(value, int | float | np.integer) and value >= 1, name, "an integer ≥ 1", value)
         learning.learn(self, self.steps + total_steps, of, on_update, every, progress)
         return self
 
@@ -242,5 +251,5 @@ def _known(config: type[Any], settings: dict[str, Any]) -> dict[str, Any]:
     names = [field.name for field in dataclasses.fields(config)]
     for name in settings:
         if name not in names:
-            raise unknown_name("setting", name, names)
+            raise unknown_name("setting", name, [*names, *_OTHERS])
     return settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from minipg.checks import require, require_types
 from minipg.envs import VECTORS
 
 C = TypeVar("C", bound="AgentConfig")
+_warn = logging.getLogger("minipg").warning
 _AT_LEAST_ONE = (lambda x: x >= 1, "an integer ≥ 1")
 _UNIT = (lambda x: 0 <= x <= 1, "a number from 0 to 1")
 _POSITIVE = (lambda x: 0 < x < math.inf, "a finite number > 0")
@@ -41,6 +43,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "activation": _among("tanh", "relu"),
     "vf_optimizer": _among("adam", "lbfgs"),
     "schedule": _among("constant", "linear"),
+    "vf_schedule": _among("constant", "linear"),
     "clip_schedule": _among("constant", "linear"),
     "objective": _among("unclipped", "clip", "kl", "adaptive-kl"),
     "weight": _among("return", "reward-to-go", "discounted"),
@@ -50,6 +53,27 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sampling": _among("single-path", "vine"),
     "vec": _among(*VECTORS),
     "log_std_init": (lambda x: -20 <= x <= 2, "a number from -20 to 2"),
+}  # fmt: skip
+
+_CRITIC = ("vf_optimizer", "vf_learning_rate", "vf_epochs", "vf_minibatch_size", "vf_l2")
+# field name and value → the settings that have no effect beside it
+WITHOUT_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
+    ("solver", "dual"): ("damping", "cg_iters", "fisher_subsample", "backtrack_coeff", "backtrack_iters",
+                         "accept_ratio"),
+    ("solver", "conjugate-gradient"): ("learning_rate", "n_epochs", "minibatch_size", "dual_init",
+                                       "dual_learning_rate"),
+    ("sampling", "single-path"): ("vine_states", "vine_branches", "vine_length"),
+    ("step_rule", "normalized"): ("learning_rate",),
+    ("step_rule", "fixed"): ("max_kl",),
+    ("objective", "unclipped"): ("clip_range", "clip_schedule", "kl_coef"),
+    ("objective", "clip"): ("kl_coef",),
+    ("objective", "kl"): ("clip_range", "clip_schedule"),
+    ("objective", "adaptive-kl"): ("clip_range", "clip_schedule"),
+    ("baseline", "none"): _CRITIC,
+    ("baseline", "average"): _CRITIC,
+    ("vf_optimizer", "adam"): ("vf_l2",),
+    ("vf_optimizer", "lbfgs"): ("vf_learning_rate", "vf_schedule", "vf_minibatch_size", "vf_clip_range"),
+    **{("vec", name): ("env_timeout",) for name in VECTORS if name != "process"},
 }  # fmt: skip
 
 
@@ -100,7 +124,14 @@ class AgentConfig:
     """Settings that take the value of another one where that is given and they are not."""
 
     def following(self: C, given: Collection[str]) -> C:
-        """The same with FOLLOWERS applied, where the settings called `given` were set by the user."""
+        """The same with FOLLOWERS applied, where the settings called `given` were set by the user.
+
+        A line is logged for each of them that has no effect.
+        """
+        for (name, value), idle in WITHOUT_EFFECT.items():
+            for other in idle:
+                if other in given and hasattr(self, other) and getattr(self, name, None) == value:
+                    _warn(f"{other} has no effect with {name}={value}")
         followers = {name: other for name, other in self.FOLLOWERS.items() if other in given and name not in given}
         return dataclasses.replace(self, **{name: getattr(self, other) for name, other in followers.items()})
 

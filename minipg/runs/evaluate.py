@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from minipg.algorithms import Agent
-from minipg.checks import Array, require
+from minipg.checks import Array, as_int
 from minipg.envs import closed_after, guarded, infos_of, make_vector, repeatable, resolve
 from minipg.errors import EnvironmentFault
 
@@ -47,9 +47,9 @@ def evaluate(
 
 def require_sense(episodes: int, seed: int, max_steps: int) -> None:
     """Raise ConfigError unless these are possible for an evaluation."""
-    require(episodes >= 1, "episodes", "an integer ≥ 1", episodes)
-    require(seed >= 0, "seed", "an integer ≥ 0", seed)
-    require(max_steps >= 1, "max_steps", "an integer ≥ 1", max_steps)
+    as_int("episodes", episodes, 1)
+    as_int("seed", seed)
+    as_int("max_steps", max_steps, 1)
 
 
 def first_seed(seed: int) -> int:

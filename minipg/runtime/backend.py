@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minipg.checks import Array, namespace, require
+from minipg.checks import Array, as_int, namespace
 from minipg.errors import BackendError, unknown_name
 from minipg.runtime.threads import Helpers, Job, OneBlasThread, Waiting, available_threads, pool
 
@@ -122,7 +122,7 @@ class Backend:
     def __post_init__(self) -> None:
         if self.name not in _TWINS:
             raise unknown_name("backend", self.name, _TWINS)
-        require(self.threads >= 1, "threads", "at least 1", self.threads)
+        object.__setattr__(self, "threads", as_int("threads", self.threads, 1))
         if not self.on_host:
             if (reason := why_no_device()) is not None:
                 raise BackendError(f"backend {self.name}: {reason}")
