@@ -234,6 +234,28 @@ def test_what_is_drawn_is_the_environment_it_was_trained_on(tmp_path, monkeypatc
         assert render(agent, str(tmp_path / "film.gif"))["mean_return"] == 4
 
 
+@pytest.mark.parametrize(
+    "make,steps,right",
+    [(lake, 6000, 1.0), (lambda: Mirrored(gym.make("CartPole-v1", max_episode_steps=100)), 20_000, 100.0),
+     (lambda: gym.make("CartPole-v1", max_episode_steps=50), 10_000, 50.0)],
+    ids=["a lake that is not slippery", "an observation wrapper", "a shorter time limit"],
+)  # fmt: skip
+def test_training_evaluation_loading_learning_on_and_drawing_are_on_one_environment(
+    make, steps, right, tmp_path, monkeypatch
+):
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    agent = PPO(make(), seed=0, n_steps=128, schedule="constant", clip_schedule="constant").learn(steps)
+    assert evaluate(agent, 20)["min_return"] == right  # which no plain environment of this id gives 20 times
+    agent.save(tmp_path / "agent.npz")
+    loaded = minipg.load(tmp_path / "agent.npz")
+    assert evaluate(loaded, 20)["min_return"] == right
+    loaded.learn(1000)
+    assert np.mean([episode for episode, _ in list(loaded._recent)[-2:]]) >= 0.8 * right
+    loaded.save(tmp_path / "again.npz")
+    assert render(minipg.load(tmp_path / "again.npz"), str(tmp_path / "film.gif"))["mean_return"] == right
+
+
 # ---- what cannot be made again -------------------------------------------------------------------------------------
 
 

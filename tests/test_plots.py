@@ -2,6 +2,7 @@
 
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,18 @@ def test_there_is_a_panel_for_every_environment_and_a_line_in_its_own_colour_for
         "A": {"trpo (2)": COLOURS["trpo"], "ppo (1)": COLOURS["ppo"]},
         "B": {"ppo (1)": COLOURS["ppo"], "own (1)": "#000000"},
     }
+
+
+def test_the_name_of_an_environment_fits_above_its_panel_whatever_its_length(tmp_path, figures):
+    for number in range(3):
+        env = f"some_package.environments:AnEnvironmentWithQuiteALongNameForATest-v{number}"
+        write_run(tmp_path / str(number), curve([100, 400], [1, 2]), "ppo", env, 0)
+    assert main(["plot", str(tmp_path), "-o", str(tmp_path / "x.png")]) == 0
+    figures[0].draw_without_rendering()
+    titles = [axes.title.get_window_extent() for axes in figures[0].axes]
+    assert titles[0].x0 >= 0
+    assert all(left.x1 < right.x0 for left, right in pairwise(titles))
+    assert titles[-1].x1 <= figures[0].bbox.x1
 
 
 def test_runs_of_different_settings_in_one_line_are_said(tmp_path, figures, capsys):

@@ -85,7 +85,7 @@ def draw_curve(columns: dict[str, Array], title: str, path: Path) -> None:
         draw.line((_FINER * points).ravel().tolist(), BLUE, 2 * _FINER, joint="curve")
 
     middle = (x.start + x.end) / 2
-    text(middle, 12, title, "mt")
+    text(middle, 3, title, "mt")
     text(middle, y.start + 32, "environment steps", "mt")
     text(x.start, y.end - 8, "mean return of an episode", "lb")
     draw.ellipse(_finer(x.start, y.start + 66, x.start + 8, y.start + 74), SKY_BLUE)

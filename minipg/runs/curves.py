@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from minipg.runs.metrics import read_columns
 from minipg.runs.pictures import BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILLION, label_steps, legend_below, picture
 
 COLOURS = {"reinforce": GREY, "vpg": SKY_BLUE, "a2c": ORANGE, "npg": GREEN, "trpo": BLUE, "ppo": VERMILLION}
+_WIDTH = 45  # letters of a title across a panel
 _POINTS, _RESAMPLES, _INTERVAL = 200, 1000, (2.5, 97.5)
 
 
@@ -95,7 +97,7 @@ def draw_curves(curves: Sequence[Curve], path: Path) -> None:
     with picture(path, len(envs), columns=3, size=(5.4, 4.3)) as (figure, panels):
         for panel, env in zip(panels, envs, strict=True):
             _draw_panel(panel, [curve for curve in curves if curve.env == env])
-            panel.set_title(env)
+            panel.set_title(textwrap.fill(env, _WIDTH))
         title = "Interquartile mean over seeds (their number)\nband: 95 % bootstrap interval"
         figure.suptitle(title if len(envs) == 1 else title.replace("\n", ", "), fontsize=13)
 
