@@ -237,7 +237,7 @@ def test_what_is_drawn_is_the_environment_it_was_trained_on(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "make,steps,right",
     [(lake, 6000, 1.0), (lambda: Mirrored(gym.make("CartPole-v1", max_episode_steps=100)), 20_000, 100.0),
-     (lambda: gym.make("CartPole-v1", max_episode_steps=50), 10_000, 50.0)],
+     (lambda: gym.make("CartPole-v1", max_episode_steps=50), 20_000, 50.0)],
     ids=["a lake that is not slippery", "an observation wrapper", "a shorter time limit"],
 )  # fmt: skip
 def test_training_evaluation_loading_learning_on_and_drawing_are_on_one_environment(
