@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import config
+from numba.core import event
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.compiler_lock import global_compiler_lock
 from numba.misc.appdirs import AppDirs
@@ -143,7 +144,8 @@ def by_one_process(dispatcher: Any, cache: KernelCache) -> Callable[[Any], Any]:
         # with the compiler's lock held, this kernel is part of another one: waiting here could be a deadlock
         if global_compiler_lock.is_locked() or cache.holds(signature, dispatcher.targetctx):
             return compile(signature)
-        with cache.alone():
+        # waiting for another process counts as time of the compiler
+        with event.trigger_event("numba:compiler_lock"), cache.alone():
             return compile(signature)
 
     return compiled_once
