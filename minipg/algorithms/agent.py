@@ -57,7 +57,7 @@ class Agent(Generic[ConfigT]):
     def __init__(
         self,
         env: Any,
-        *others: Any,
+        *more: Any,
         seed: int = 0,
         config: ConfigT | None = None,
         preset: str | None = None,
@@ -65,8 +65,8 @@ class Agent(Generic[ConfigT]):
         threads: int | None = None,
         **settings: Any,
     ) -> None:
-        if others:  # as PPO("MlpPolicy", "CartPole-v1") in stable-baselines3
-            shown = ", ".join(map(repr, (env, *others)))
+        if more:  # as PPO("MlpPolicy", "CartPole-v1") in stable-baselines3
+            shown = ", ".join(map(repr, (env, *more)))
             raise ConfigError(f"env: expected the environment alone, got {shown}; hidden=(64, 64) gives the network")
         self.seed = as_int("seed", seed)
         self.backend = Backend(backend) if threads is None else Backend(backend, threads)

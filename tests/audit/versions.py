@@ -22,9 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 # the tests that depend on the versions of Python and of the packages most
 QUICK = [
-    "again", "algorithms", "cache", "cli", "collector", "compiled", "compiled_code", "distributions", "faults", "files",
-    "layering", "network", "old_files", "plots", "precompile", "recorder", "render", "settings", "spaces", "vectors",
-    "watch",
+    "again", "cache", "cli", "collector", "compiled", "faults", "files", "layering", "old_files", "plots", "precompile",
+    "recorder", "render", "settings", "spaces", "vectors", "watch",
 ]  # fmt: skip
 
 
