@@ -73,6 +73,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="an empty folder to work in; by default a temporary one")
     options = parser.parse_args()
     folder = (options.folder or Path(tempfile.mkdtemp())).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
     source = source_distribution(folder)
     tried = [] if options.lowest else [(python, []) for python in options.pythons]
     failed = False
