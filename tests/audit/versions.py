@@ -51,7 +51,7 @@ def works(python: str, constraints: list[str], source: Path, folder: Path) -> bo
     run = folder / "bin/python"
     commands: list[list[str | Path]] = [
         [python, "-m", "venv", folder],
-        [run, "-m", "pip", "install", "--quiet", "-c", folder / "constraints.txt", f"{source}[test]"],
+        [run, "-m", "pip", "install", "--quiet", "-c", folder / "constraints.txt", "-e", f"{source}[test]"],
         [run, "-m", "pip", "list"],
         [run, "-m", "minipg", "train", "trpo", "CartPole-v1", "--steps", "20000", "--out", folder / "run"],
         [run, "-m", "pytest", *(f"tests/test_{name}.py" for name in QUICK)],
