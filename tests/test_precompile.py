@@ -192,7 +192,7 @@ for name in ("a2c", "ppo", "trpo"):  # none of them has an update whose kernels 
     compile_update(pickle.loads(pickle.dumps(without_environments(agent))))
     compiled = signatures()
     agent.learn(1, progress=False)
-    left |= {kernel for _, kernel, _ in signatures() - compiled}
+    left |= {"rollout" if ".classic_control." in module else kernel for module, kernel, _ in signatures() - compiled}
 print(left)
 """
 
@@ -206,7 +206,8 @@ def test_after_an_update_on_made_up_experience_only_what_no_update_calls_is_left
     )  # fmt: skip
     left, statistics, waiting = ast.literal_eval(run.stdout), {"merge", "standardize"}, {"spin_wait", "finish_and_wait"}
     assert "rollout" in left
-    assert left <= {"rollout", "restart", "explained_variance"} | statistics | waiting
+    # a rollout that is not in the cache yet compiles its parts, and `act`, in this process
+    assert left <= {"rollout", "act", "explained_variance"} | statistics | waiting
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
