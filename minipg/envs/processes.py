@@ -23,6 +23,7 @@ from minipg.checks import Array
 from minipg.envs.faults import Checked, Misbehaviour, describe
 from minipg.envs.messages import packed, receive, send
 from minipg.errors import EnvironmentFault
+from minipg.runtime.modules import outside_working_folder
 
 _START_TIMEOUT = 300.0  # seconds to make an environment: it may import a simulator
 _GRACE = 1.0  # seconds for the rest of an answer whose first bytes have come
@@ -134,7 +135,8 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
             ours, theirs = socket.socketpair()
             process = self._context.Process(target=_serve, args=(n, self._make, theirs), daemon=True)
             try:
-                process.start()
+                with outside_working_folder():  # what starts first, Python's own server, would import from there
+                    process.start()
             except (ConnectionError, EOFError, FileNotFoundError) as error:
                 # the server that forks them has ended: newer Pythons import an unguarded script there
                 raise EnvironmentFault(_GUARD) from error

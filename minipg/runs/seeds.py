@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipg.errors import ConfigError
+from minipg.runtime.modules import python_command
 from minipg.runtime.signals import signals_deferred
 
 _MOST = 10_000
+_MINIPG = "sys.argv[0] = 'minipg'; from minipg.cli import run_module; run_module()"
 _END_WITH_PARENT: Callable[[], Any] | None = None
 if sys.platform == "linux":
     # PR_SET_PDEATHSIG: when the parent ends in any way, the run receives SIGTERM, saves its state and ends
@@ -116,7 +118,7 @@ def _ends(
 
 
 def _start(args: Sequence[str], folder: Path, seed: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "minipg", "train", *args, "--json"]
+    command = python_command(_MINIPG, "train", *args, "--json")
     with path_of(folder, seed, ".json").open("wb") as out, path_of(folder, seed, ".log").open("wb") as log:
         # in a session of its own, so that Ctrl-C in a terminal reaches this process alone, which sends it on once
         return subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True, preexec_fn=_END_WITH_PARENT)

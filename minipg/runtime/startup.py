@@ -8,6 +8,8 @@ import sys
 from pathlib import PurePath
 from types import TracebackType
 
+from minipg.runtime.modules import outside_working_folder
+
 _MODULES = {"minipg", "minipg.cli"}
 
 
@@ -32,6 +34,15 @@ def collect_garbage_again() -> None:
         gc.enable()
 
 
+def ignore_numbas_file() -> None:
+    """Keep Numba from reading .numba_config.yaml in the working folder, which could name a cache of compiled code."""
+    with outside_working_folder():
+        from numba.core import config
+    config._config_fname = os.devnull
+
+
 if is_command():
     sys.excepthook = _one_line
+    if os.path.lexists(".numba_config.yaml"):
+        ignore_numbas_file()
     gc.disable()  # collecting garbage takes a fifth of the import time, and imports leave hardly any
