@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from minipg.checks import require
 from minipg.envs.faults import Checked, describe, require_spaces
 from minipg.envs.guard import missing_extra
+from minipg.envs.imports import made
 from minipg.envs.recipe import Env, EnvFunction, Maker, NotRepeatable, Recipe, Vector, name_of, recipe_of, resolve
 from minipg.envs.recipe_file import with_ale
 from minipg.envs.register import compiled_name
@@ -70,7 +71,7 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
     if vec == "process":
         return _in_processes(env, num_envs, timeout)
     if isinstance(env, Recipe) and env.vector:
-        return _usable(_reported(name_of(env), partial(gym.make_vec, env.spec, num_envs=num_envs)))
+        return _usable(_reported(name_of(env), partial(made, env.spec, gym.make_vec, num_envs=num_envs)))
     return _in_this_process(env, num_envs)
 
 
@@ -152,7 +153,7 @@ def make_env(env: Maker, **options: Any) -> Env:
     if isinstance(env, str):
         if env.startswith("ALE/"):
             _reported(env, with_ale)
-        return _reported(env, partial(gym.make, env, disable_env_checker=True, **options))
+        return _reported(env, partial(made, env, disable_env_checker=True, **options))
     return _reported(name_of(env), partial(env.make if isinstance(env, Recipe) else env, **options))
 
 

@@ -19,6 +19,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from minipg.envs.recipe import NotRepeatable, Recipe, is_watching
 from minipg.envs.values import shown
+from minipg.runtime.modules import installed_only
 
 _SPEC = ("max_episode_steps", "order_enforce")
 
@@ -70,7 +71,8 @@ def registered_as(env_id: str) -> EnvSpec:
 
 def with_ale() -> None:
     """Register the environments of the installed ale_py. Raises ModuleNotFoundError."""
-    import ale_py  # it registers them as it is imported
+    with installed_only():
+        import ale_py  # it registers them as it is imported
 
     gym.register_envs(ale_py)
 
@@ -104,7 +106,8 @@ def found(reference: str) -> Any:
     module, _, name = reference.partition(":")
     try:
         if module.partition(".")[0] == "gymnasium":
-            import_module(module)
+            with installed_only():
+                import_module(module)
         return attrgetter(name)(sys.modules[module])
     except (KeyError, AttributeError, ImportError):
         return None

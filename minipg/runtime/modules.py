@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.machinery import PathFinder
 
 _SAFE = "-P" if sys.version_info >= (3, 11) else "-I"  # nothing is put in front of the path
+_lock, _depth = threading.Lock(), 0
+_apart: list[tuple[int, str]] = []  # entries of sys.path that `installed_only` has taken out
 
 
 def python_command(code: str, *args: str) -> list[str]:
@@ -37,15 +40,21 @@ def outside_working_folder() -> Iterator[None]:
 
 @contextmanager
 def installed_only() -> Iterator[None]:
-    """Within, modules are not searched for in the working folder, although it may be on the path."""
-    apart = [(place, entry) for place, entry in enumerate(sys.path) if _is_working_folder(entry)]
-    for place, _ in reversed(apart):
-        del sys.path[place]
+    """Within, in all threads, modules are not searched for in the working folder, although it may be on the path."""
+    global _depth
+    with _lock:
+        if _depth == 0:
+            _apart[:] = [(place, entry) for place, entry in enumerate(sys.path) if _is_working_folder(entry)]
+            sys.path[:] = [entry for entry in sys.path if not _is_working_folder(entry)]
+        _depth += 1
     try:
         yield
     finally:
-        for place, entry in apart:
-            sys.path.insert(place, entry)
+        with _lock:
+            _depth -= 1
+            if _depth == 0:
+                for place, entry in _apart:
+                    sys.path.insert(place, entry)
 
 
 def imports_for(module: str) -> AbstractContextManager[None]:
