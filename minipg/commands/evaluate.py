@@ -45,11 +45,11 @@ def run(args: list[str]) -> int:
     with silence_noticed("Ctrl-C, once or twice, ends this"):
         if options.render is None:
             episodes = 20 if options.episodes is None else options.episodes
-            result = evaluate(load(run, options.env), episodes, *alike)
+            result = evaluate(load(run, options.env, playing=True), episodes, *alike)
         else:
             target = target_of(options.render)  # refuses a wrong one before an environment is made
             episodes = 1 if options.episodes is None else options.episodes
-            result = render(load(run, options.env), target, episodes, *alike)
+            result = render(load(run, options.env, playing=True), target, episodes, *alike)
     if options.json:
         print(json.dumps(result))
     else:

@@ -27,10 +27,18 @@ def find_runs(path: Path) -> list[Path]:
 
 
 def _walk(path: Path) -> Iterator[Path]:
-    for folder, below, files in os.walk(path):
-        if _SIGNS & set(files):
-            below.clear()
-            yield Path(folder)
+    waiting = [path]
+    while waiting:  # os.walk calls itself for every folder in a folder
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+        except OSError:  # it is not ours to read, or its path is too long
+            continue
+        if any(name in found and not found[name] for name in _SIGNS):
+            yield folder
+        else:
+            waiting += [folder / name for name, is_folder in found.items() if is_folder]
 
 
 class Listed(NamedTuple):

@@ -13,8 +13,8 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.errors import ConfigError
+from minipg.runtime.files import write_whole
 from minipg.runtime.modules import outside_working_folder
-from minipg.runtime.storage import write_whole
 
 # Okabe and Ito's colours, which can be told apart with any form of colour blindness
 BLUE, ORANGE, GREEN, VERMILLION, SKY_BLUE, PURPLE, GREY = (
