@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from minipg.commands.parsing import find_modules_here, parse, usage
 from minipg.runs.evaluate import MAX_STEPS
+from minipg.runtime.progress import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ def run(args: list[str]) -> int:
     else:
         count = "1 episode" if episodes == 1 else f"{episodes} episodes"
         print(
-            f"{result['env']}: mean return {result['mean_return']:.1f} ± {result['std_return']:.1f} "
+            f"{printable(result['env'], 100)}: mean return {result['mean_return']:.1f} ± {result['std_return']:.1f} "
             f"(min {result['min_return']:.1f}, max {result['max_return']:.1f}) over {count}"
         )
     return 0

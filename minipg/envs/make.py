@@ -165,13 +165,13 @@ def _reported(name: str, make: Any) -> Any:
         for warning in caught:  # if it could not be made, the error says enough
             warnings.warn(warning.message, stacklevel=2)
         return made
-    except MinipgError:
+    except (MinipgError, KeyboardInterrupt):
         raise
     except gym.error.DependencyNotInstalled as error:
         raise missing_extra(f"environment {name}", describe(error)) from error
     except gym.error.UnregisteredEnv as error:
         raise unknown_name("environment", name, gym.registry) from error
-    except Exception as error:  # an environment may raise anything
+    except BaseException as error:  # an environment may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name == "ale_py":
             raise missing_extra(f"environment {name}", "atari") from error
         raise EnvironmentFault(f"environment {name}: {describe(error)}") from error

@@ -236,7 +236,7 @@ def _serve(number: int, make: Callable[[], gym.Env[Any, Any]], pipe: socket.sock
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     try:
         env = Checked(make(), number)
-    except Exception as error:  # an environment may raise anything
+    except BaseException as error:  # an environment may raise anything
         what = f"environment {number} raised {type(error).__name__} while it was made in a process of its own"
         send(pipe, packed(Misbehaviour(what, describe(error))))
         return

@@ -82,7 +82,9 @@ class EnvFunction:
     def _made(self, **options: Any) -> Env:
         try:
             env = self.function(**options)
-        except (Exception, SystemExit) as error:  # a function may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a function may raise anything
             raise EnvironmentFault(f"{self.name}() raised {type(error).__name__}: {describe(error)}") from error
         if not isinstance(env, gym.Env):
             hint = "; pass the vector environment itself" if isinstance(env, VectorEnv) else ""

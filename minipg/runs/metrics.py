@@ -135,6 +135,11 @@ def read_columns(path: Path, *names: str) -> dict[str, Array]:
     return {name: column for name, column in columns.items() if not np.isnan(column).all()}
 
 
+def rounded(value: float) -> str:
+    """A return with one decimal; a huge one in powers of ten."""
+    return f"{value:.1f}" if abs(value) < 1e9 else f"{value:.3g}"
+
+
 def number(text: str) -> float:
     """A number, or NaN for anything else."""
     try:

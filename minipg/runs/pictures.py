@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -48,7 +49,8 @@ def picture(path: Path, count: int, columns: int, size: tuple[float, float]) -> 
     rows = -(-count // columns)
     columns = -(-count // rows)
     own = {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
-    with matplotlib.rc_context({**own, **_LOOK}):
+    with matplotlib.rc_context({**own, **_LOOK}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that the font has not
         figure: Any = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
         panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
