@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,7 +96,10 @@ class MetricsReader:
         return fields if len(fields) == len(self._head) else []
 
     def _size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        if not os.path.lexists(self.path):
+            return 0
+        with _opened(self.path) as file:
+            return file.seek(0, os.SEEK_END)
 
     def _lines(self) -> Iterator[str]:
         size = self._size()
