@@ -24,12 +24,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import hostile_ways
+import matplotlib
 from minipg.kernels.cpu import _cache
 
 SECONDS, BYTES = 20, 1e9
 _ONE = ["--num-envs", "1", "--n-steps", "16", "--hidden", "4", "--vf-epochs", "1", "--threads", "1"]
 _RUN = ["train", "trpo", "CartPole-v1", *_ONE, "--steps", "16", "--json"]
-_LOAD = "import sys; sys.path.insert(0, ''); import minipg; minipg.load(sys.argv[1])"
+# a program that has imported what it needs, and has the working folder on its path, as a session of Python has
+_LOAD = """
+import sys, minipg
+minipg.PPO("CartPole-v1", hidden=(4,), threads=1)
+sys.path.insert(0, "")
+minipg.load(sys.argv[1])
+"""
 # what every Python process imports first: it notes the code of the received folder that is executed
 _HOOK = """
 import os, sys
@@ -62,18 +69,18 @@ def commands(run: Path, seeds: bool) -> dict[str, list[str]]:
         "watch": ["watch", str(run)],
         "plot": ["plot", str(run)],
         "evaluate": ["evaluate", str(run), "--episodes", "1", "--max-steps", "500"],
-        "load": ["-c", _LOAD, str(run)],
+        "load": ["-P", "-c", _LOAD, str(run)],
         "resume": resume,
     }
 
 
 def call(args: list[str], place: Path, received: Path, scratch: Path) -> Ended:
     """Run a command of minipg, or Python, in the folder `place`."""
-    program = [sys.executable] if args[0] == "-c" else [str(Path(sys.executable).with_name("minipg"))]
+    program = [sys.executable] if args[0] == "-P" else [str(Path(sys.executable).with_name("minipg"))]
     environment = {
         **os.environ, "HOSTILE_FOLDER": str(received), "HOSTILE_LOG": str(scratch / "executed"), "COLUMNS": "200",
         "PYTHONPATH": str(scratch / "hook"), "HOME": str(scratch / "outside"), "OPENBLAS_NUM_THREADS": "1",
-        "NUMBA_CACHE_DIR": str(_cache.folder().parent), "MPLCONFIGDIR": str(scratch / "mpl"), "TMPDIR": str(scratch / "tmp"),
+        "NUMBA_CACHE_DIR": str(_cache.folder().parent), "MPLCONFIGDIR": matplotlib.get_cachedir(), "TMPDIR": str(scratch / "tmp"),
     }  # fmt: skip
     with (scratch / "out").open("wb+") as out, (scratch / "err").open("wb+") as err:
         start = time.monotonic()
