@@ -80,7 +80,8 @@ def call(args: list[str], place: Path, received: Path, scratch: Path) -> Ended:
     environment = {
         **os.environ, "HOSTILE_FOLDER": str(received), "HOSTILE_LOG": str(scratch / "executed"), "COLUMNS": "200",
         "PYTHONPATH": str(scratch / "hook"), "HOME": str(scratch / "outside"), "OPENBLAS_NUM_THREADS": "1",
-        "NUMBA_CACHE_DIR": str(_cache.folder().parent), "MPLCONFIGDIR": matplotlib.get_cachedir(), "TMPDIR": str(scratch / "tmp"),
+        "NUMBA_CACHE_DIR": str(_cache.folder().parent), "MPLCONFIGDIR": matplotlib.get_cachedir(),
+        "TMPDIR": str(scratch / "tmp"),
     }  # fmt: skip
     with (scratch / "out").open("wb+") as out, (scratch / "err").open("wb+") as err:
         start = time.monotonic()

@@ -1,5 +1,7 @@
 """The ways in which hostile_folders.py makes a folder hostile: a name, and a function that changes the folder."""
 
+# ruff: noqa: E501  the tables are read by their columns
+
 from __future__ import annotations
 
 import copy
