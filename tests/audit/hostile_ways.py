@@ -24,11 +24,15 @@ ESCAPES = "\x1b]0;owned\x07\x1b[2J\r\b\u202eevil\n"
 
 
 class Way(NamedTuple):
-    """`make(folder, outside)` changes the folder of a run, or of several seeds."""
+    """`make(folder, outside)` changes the folder of a run, or of several seeds.
+
+    `fresh`: it matters what a program imports as it starts.
+    """
 
     name: str
     make: Callable[[Path, Path], Any]
     seeds: bool = False
+    fresh: bool = False
 
 
 # ---- modules and settings that Python or a library might read --------------------------------------------------------
@@ -318,8 +322,8 @@ SEEDS: dict[str, Callable[[Path, Path], Any]] = {
 }  # fmt: skip
 
 WAYS = [
-    *(Way(f"module {name}", _trap(name)) for name in MODULES),
-    *(Way(f"settings {name}", _settings(name)) for name in SETTINGS),
+    *(Way(f"module {name}", _trap(name), fresh=True) for name in MODULES),
+    *(Way(f"settings {name}", _settings(name), fresh=True) for name in SETTINGS),
     *(Way(f"link {name} to {what}", _link(name, target)) for name in FILES for what, target in TARGETS.items()),
     *(Way(f"{kind} {name}", _special(name, kind)) for name in FILES[:5] for kind in ("pipe", "folder", "socket")),
     *(Way(f"sparse {name}", _special(name, "sparse")) for name in FILES[:4]),
