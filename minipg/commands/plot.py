@@ -50,15 +50,18 @@ def run(args: list[str]) -> int:
         print(output)
         return 0
     curves: list[Curve] = []
+    skipped: list[RunFolderError] = []  # found in a folder, not asked for
     for run in every:
         try:
             curves.append(curve_of(RunFolder.existing(run)))
         except RunFolderError as error:
             if run in named:
                 raise
-            print_error(f"skipped: {error}")  # found in a folder, not asked for
+            skipped.append(error)
     if not curves:
-        raise RunFolderError("nothing to draw: no episode has ended yet in any of these runs")
+        raise RunFolderError(f"nothing to draw in any of {len(every)} runs, such as {skipped[0]}")
+    for error in skipped:
+        print_error(f"skipped: {error}")
     for line in mixed(curves):
         print_error(f"{line}: one line is the mean over runs of different settings")
     folder_of_runs = options.runs[0] if len(options.runs) == 1 else Path()

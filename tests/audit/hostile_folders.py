@@ -112,6 +112,7 @@ def call(args: list[str], place: Path, received: Path, scratch: Path, fresh: boo
 def _forked(args: list[str], place: Path, environment: dict[str, str], out: int, err: int) -> NoReturn:
     status = 1
     try:
+        sys.setrecursionlimit(1000)
         os.dup2(out, 1)
         os.dup2(err, 2)
         os.chdir(place)
@@ -241,6 +242,7 @@ def main() -> int:
     import ctypes
 
     ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: processes that are left become children of this one
+    sys.setrecursionlimit(10_000)  # to remove folders in folders
     counts: dict[str, int] = {}
     failures = 0
     with tempfile.TemporaryDirectory(prefix="minipg-hostile-") as folder:
