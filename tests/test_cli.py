@@ -578,7 +578,7 @@ def test_a_disk_that_is_full_is_one_line(run, monkeypatch, file):
         return refuse
 
     monkeypatch.setattr(os, "replace", unless_full(os.replace))
-    monkeypatch.setattr(Path, "open", unless_full(Path.open))
+    monkeypatch.setattr(os, "open", unless_full(os.open))
     result = run(*small("test/Counting-v0"))
     assert result.status == 2
     assert len(result.err) == 1

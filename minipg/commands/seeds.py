@@ -32,29 +32,28 @@ class Seeds:
     jobs: int
 
     @classmethod
-    def read(cls, folder: Path) -> Seeds:
+    def read(cls, folder: Path, flags_of_train: Any) -> Seeds:
         """Read seeds.json. Raises RunFolderError if it is damaged, or is more than runs of this folder."""
         try:
             saved = read_json(folder / _FILE)
             flags, seeds = [str(flag) for flag in saved["flags"]], seeds_of(",".join(map(str, saved["seeds"])))
             plan = cls(str(saved["algorithm"]), str(saved["env"]), flags, seeds, int(saved["jobs"]))
-            plan.require_runs()
+            plan.require_runs(flags_of_train)
             return plan
         except (OSError, ValueError, TypeError, KeyError, RecursionError, MinipgError) as error:
             reason = getattr(error, "strerror", None) or (error if isinstance(error, MinipgError) else repr(error))
             raise RunFolderError(f"{folder / _FILE}: damaged ({reason})") from error
 
-    def require_runs(self) -> None:
+    def require_runs(self, flags_of_train: Any) -> None:
         """Raise ValueError or MinipgError if a command would be anything but a training into the folder of its seed."""
         from minipg.algorithms import ALGORITHMS
-        from minipg.commands.train import TrainFlags
         from minipg.runs import Plan
 
         words = [self.algorithm, self.env, *self.flags]
         if any("\0" in word or not os.fsencode(word) for word in words) or {"-h", "--help"} & {*words}:
             raise ValueError("its flags cannot be")
         config = ALGORITHMS[self.algorithm].Config()
-        own, *_ = parse((TrainFlags(), Plan(), config), self.flags, "minipg train")
+        own, *_ = parse((flags_of_train, Plan(), config), self.flags, "minipg train")
         if self.env.startswith("-") or {"out", "seed", "seeds", "jobs", "json", "no_json"} & given(self.flags):
             raise ValueError("its flags are not those of every seed")
         require(own.jobs is None and self.jobs >= 1, "jobs", "an integer ≥ 1", self.jobs)
@@ -90,12 +89,15 @@ def train_seeds(algorithm: str, env: str, flags: list[str], run: Any) -> int:
         return _train(folder, plan, commands, jobs, run.threads, run.json)
 
 
-def resume_seeds(path: Path, options: Any) -> int:
-    """`minipg train --resume FOLDER` of such a folder: start or continue every run that is not finished."""
+def resume_seeds(path: Path, options: Any, flags_of_train: Any) -> int:
+    """`minipg train --resume FOLDER` of such a folder: start or continue every run that is not finished.
+
+    `options` has the parsed flags; `flags_of_train` are those of `minipg train` that are no settings.
+    """
     from minipg.runs import RunFolder
     from minipg.runtime.threads import available_threads
 
-    folder, plan = RunFolder(path), Seeds.read(path)
+    folder, plan = RunFolder(path), Seeds.read(path, flags_of_train)
     if options.env is None and unknown_module(plan.env) is not None:
         raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its environment, --env {plan.env}")
     if options.env is not None:

@@ -107,7 +107,7 @@ def _resume(args: list[str]) -> int:
     (options,) = parse((ResumeFlags(),), flags, f"minipg train --resume {run or 'RUN'}")
     path = Path(run or "")
     if is_of_seeds(path):
-        return resume_seeds(path, options)
+        return resume_seeds(path, options, TrainFlags())
     require(options.jobs is None, "jobs", "none: it is one run", options.jobs)
     folder = RunFolder.existing(path)
     find_modules_here(options.env or "")

@@ -20,6 +20,7 @@ from minipg.runtime.files import open_regular, write_whole
 
 _META = "meta.json"
 _DIGEST = 64  # hexadecimal digits
+_HEADER = 30  # bytes before an array, at least
 _ZIP = b"PK\x03\x04"
 _MOST, _MOST_META = 1 << 30, 1 << 24  # bytes of a file, and of its description
 
@@ -70,7 +71,7 @@ def _arrays(path: Path, file: BinaryIO) -> dict[str, Array]:
         raise AgentFileError(f"{path}: damaged, cut short, or not a minipg agent file (its checksum is not right)")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-        ends = [entry.header_offset + entry.file_size + zipfile.sizeFileHeader for entry in entries]
+        ends = [entry.header_offset + entry.file_size + _HEADER for entry in entries]
         if any(end > entry.header_offset for end, entry in zip(ends, entries[1:], strict=False)):
             raise ValueError("its arrays overlap")
         return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in entries}

@@ -651,7 +651,7 @@ SLIPS = {
 "minipg/commands/seeds.py": [
     ("what is in a seed's place is removed", "if run.is_file() or {*run.rglob(\"*\")} - {*left, checkpoints}:", "if False:",
      "cli left_alone"),
-    ("a file's flags are believed", "            plan.require_runs()\n", "", "cli own_folders"),
+    ("a file's flags are believed", "            plan.require_runs(flags_of_train)\n", "", "cli own_folders"),
 ],
 "minipg/envs/device.py": [
     ("a reset begins the seed's first episodes again", "if seed is not None:\n            self._seed = int(seed)\n",
