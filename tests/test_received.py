@@ -407,11 +407,9 @@ def test_the_name_of_a_folder_is_spelled_and_cut(tmp_path, capsys, name):
 
 @pytest.mark.parametrize("value", ["1e308", "-1e308", "1e300", "inf", "1e-320", "9" * 400])
 def test_returns_of_any_size_are_drawn_and_shown(run, capsys, value):
-    rows = curve([16, 32, 48], [value, 0, -1])
-    text = "\n".join([",".join(rows[0]), *(",".join(str(x) for x in row.values()) for row in rows)]) + "\n"
-    for row in rows:
-        row["batch_return"] = value
-    (run / "metrics.csv").write_text(text)
+    shutil.rmtree(run)
+    rows = curve([16, 32, 48], [0, 0, -1])
+    write_run(run, [row | {"batch_return": value} for row in rows[:1]] + [rows[1] | {"mean_return": value}, rows[2]])
     for command in ("plot", "watch", "list"):
         assert main(COMMANDS[command]) == 0, capsys.readouterr()
     write_run(Path("other"), curve([100], [7]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from minipg.checks import require
 from minipg.envs.faults import Checked, describe, require_spaces
-from minipg.envs.guard import missing_extra
+from minipg.envs.guard import closed_after, missing_extra
 from minipg.envs.imports import made
 from minipg.envs.recipe import Env, EnvFunction, Maker, NotRepeatable, Recipe, Vector, name_of, recipe_of, resolve
 from minipg.envs.recipe_file import with_ale
@@ -95,10 +96,8 @@ def _in_processes(env: Maker, num_envs: int, timeout: float) -> Vector:
         make: Any = Recipe(like.spec).make  # a process may lack the registration
     else:
         make = env.function if isinstance(env, EnvFunction) else env.make
-    envs = ProcessVectorEnv(make, like.observation_space, like.action_space, num_envs, timeout)
-    if like is not getattr(env, "first", None):
-        like.close()
-    return envs
+    with nullcontext() if like is getattr(env, "first", None) else closed_after(like):
+        return ProcessVectorEnv(make, like.observation_space, like.action_space, num_envs, timeout)
 
 
 def _usable(envs: Vector) -> Vector:
@@ -140,8 +139,8 @@ def make_drawn(env: Any, render_mode: str) -> Env:
         require(env.render_mode == render_mode, "env", f"one made with render_mode={render_mode!r}", env)
         return env
     like = make_env(env)
-    modes = like.metadata.get("render_modes") or []  # its wrappers may have a say in them
-    like.close()
+    with closed_after(like):
+        modes = like.metadata.get("render_modes") or []  # its wrappers may have a say in them
     if render_mode not in modes:
         what = f"it has only {', '.join(map(str, modes))}" if modes else "it cannot be drawn"
         raise EnvironmentFault(f"environment {name_of(env)} has no render mode {render_mode}: {what}")

@@ -22,7 +22,7 @@ from minipg.envs.recipe import NotRepeatable, Recipe, is_watching
 from minipg.envs.values import shown
 from minipg.runtime.modules import installed_only
 
-_MOST = 1 << 26  # bytes of an array
+_MOST, _MOST_WRAPPERS = 1 << 26, 64  # bytes of an array, and wrappers that a file may name
 _SPEC = ("max_episode_steps", "order_enforce")
 
 
@@ -50,6 +50,8 @@ def read_recipe(description: dict[str, Any]) -> Recipe:
     """The inverse of `describe_recipe`. Raises NotRepeatable for what is not here, others for a damaged description."""
     registered = registered_as(description["id"])
     wrappers = tuple((_wrapper(entry), _sane(_arguments(arguments))) for entry, arguments in description["wrappers"])
+    if len(wrappers) > _MOST_WRAPPERS:
+        raise NotRepeatable(f"it has {len(wrappers)} wrappers")
     changes = {name: description[name] for name in _SPEC}
     spec = replace(registered, kwargs=_arguments(description["kwargs"]), additional_wrappers=(), **changes)
     return Recipe(spec, wrappers, bool(description["vector"]))
