@@ -199,7 +199,7 @@ def flip_cached_bits(folder: Path, count: int, seed: int = 3) -> str:
     """Flip one bit of the kernels' cache before a run: the run ends with the right bits, and mends the cache."""
     chance, cache = random.Random(seed), folder / "cache"
     kept = cache / _cache.folder().name
-    shutil.copytree(_cache.folder(), kept)
+    shutil.copytree(_cache.folder(), kept) if _cache.folder().exists() else kept.mkdir(parents=True)
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     train = [
         sys.executable,
