@@ -60,8 +60,8 @@ def run(args: list[str]) -> int:
             skipped.append(error)
     if not curves:
         raise RunFolderError(f"nothing to draw in any of {len(every)} runs, such as {skipped[0]}")
-    for error in skipped:
-        print_error(f"skipped: {error}")
+    for reason in skipped:
+        print_error(f"skipped: {reason}")
     for line in mixed(curves):
         print_error(f"{line}: one line is the mean over runs of different settings")
     folder_of_runs = options.runs[0] if len(options.runs) == 1 else Path()

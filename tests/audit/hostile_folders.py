@@ -4,8 +4,9 @@
 
 Each way changes a copy of a sound run, or of a folder of seeds. Each command is run in a process of its own, in an
 empty working folder and in the received one; where modules are laid, as a program that has imported nothing. It has to
-end within 20 s and 1 GB, with status 0, or with status 2 and one line. Whatever it prints is printable. No file outside is changed, no module of the folder is executed, no process
-is left. A promise that is broken is printed; the exit status is then 1.
+end within 20 s and 1 GB, with status 0, or with status 2 and one line. Whatever it prints is printable. No file outside
+is changed, no module of the folder is executed, no process is left. A promise that is broken is printed; the exit
+status is then 1.
 """
 
 from __future__ import annotations
