@@ -6,7 +6,6 @@ Errors are one line on standard error with status 2.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import gc
 import io
 import os
@@ -14,7 +13,8 @@ import sys
 from collections.abc import Sequence
 
 from minipg.commands import COMMANDS, run_command
-from minipg.errors import MinipgError, unknown_name
+from minipg.errors import ConfigError, MinipgError, unknown_name
+from minipg.runtime.progress import print_error
 from minipg.runtime.signals import signals_raised
 from minipg.runtime.startup import collect_garbage_again
 
@@ -46,12 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # for terminals that have no Greek letters
-    if not args or args[0] in ("-h", "--help", "help"):
-        print(USAGE, end="")
-        return 0 if args else 2
     try:
         with signals_raised():
-            return _run(args)
+            status = _run(args)
+            sys.stdout.flush()
+            return status
     except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for the flush at exit
         return 0
@@ -79,12 +78,14 @@ def _collect_once() -> None:
 
 def _failed(line: str, status: int) -> int:
     """Print one line on standard error, and return the status."""
-    with contextlib.suppress(OSError):  # a terminal that was closed
-        print("minipg: " + line.replace("\n", "\\n"), file=sys.stderr)
+    print_error(line)
     return status
 
 
 def _run(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0 if args else 2
     if args[0] == "--version":
         from minipg import __version__
 
@@ -92,9 +93,19 @@ def _run(args: list[str]) -> int:
         return 0
     if args[0] not in COMMANDS:
         raise unknown_name("command", args[0], COMMANDS)
+    _require_compiler()
     if args[0] != "train":  # train turns it on later, after more imports
         collect_garbage_again()
     return run_command(args[0], args[1:])
+
+
+def _require_compiler() -> None:
+    """Raise ConfigError for variables with which Numba does not compile, or cannot be imported."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        raise ConfigError("NUMBA_DISABLE_JIT: expected it unset, as kernels have to be compiled")
+    threads = os.environ.get("NUMBA_NUM_THREADS", "1")
+    if threads.lstrip("+-").isdigit() and int(threads) < 1:
+        raise ConfigError(f"NUMBA_NUM_THREADS: expected an integer ≥ 1, got {threads}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def double(x):
 
 
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
-@pytest.mark.parametrize("damage", ["empty", "cut", "other", "unwritable"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "other", "unwritable", *range(0, 100, 7)])
 def test_a_kernel_whose_cache_file_is_damaged_is_compiled_again_and_cached(tmp_path, suffix, damage, monkeypatch):
     monkeypatch.setattr(_cache, "folder", lambda: tmp_path / "cache")
     script = tmp_path / "script.py"
@@ -40,11 +40,36 @@ def test_a_kernel_whose_cache_file_is_damaged_is_compiled_again_and_cached(tmp_p
         file.unlink()
         file.mkdir()
     else:
-        file.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "other": b"theta = 0\n"}[damage])
+        bit = damage if isinstance(damage, int) else 0  # at this hundredth of the file
+        place = len(content) * bit // 100
+        flipped = content[:place] + bytes([content[place] ^ 1 << bit % 8]) + content[place + 1 :]
+        others = {"empty": b"", "cut": content[: len(content) // 2], "other": b"theta = 0\n"}
+        file.write_bytes(others.get(damage, flipped))
     assert compilations() == 1
     assert compilations() == (damage == "unwritable")
     if damage != "unwritable":
         assert len(file.read_bytes()) > 0.9 * len(content)
+
+
+def test_code_whose_loading_has_ended_a_process_is_compiled_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(_cache, "folder", lambda: tmp_path / "cache")
+    script = tmp_path / "script.py"
+    script.write_text(KERNEL)
+
+    def compilations():
+        double = runpy.run_path(str(script))["double"]
+        assert double(21) == 42
+        return sum(double.stats.cache_misses.values())
+
+    assert (compilations(), compilations()) == (1, 0)
+    (file,) = (tmp_path / "cache").rglob("*.nbi")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for left, expected in ((str(ended.pid), 1), ("?", 1), ("", 0), (str(os.getppid()), 0)):
+        file.with_suffix(".loading").write_text(left)
+        assert compilations() == expected
+        assert compilations() == 0
+    assert not list((tmp_path / "cache").rglob("*.loading"))
 
 
 WITHOUT_A_PLACE = """
@@ -92,14 +117,14 @@ def test_a_change_of_any_kernels_file_makes_the_compiled_code_of_all_stale(tmp_p
 
 def test_compiled_code_is_kept_in_the_users_cache_folder_and_never_beside_the_sources(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(_cache.config, "CACHE_DIR", "")
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     assert tmp_path in _cache.folder.__wrapped__().parents
     for kernel in (fisher.fisher_product, mlp.forward):
         assert Path(mlp.__file__).parent not in Path(kernel._cache.cache_path).parents
 
 
 def test_code_of_sources_that_are_no_longer_used_is_removed_after_some_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(_cache.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     for name, days in (("kernels-old", 40), ("kernels-new", 10), ("something else", 40)):
         (tmp_path / name / "cpu").mkdir(parents=True)
         (tmp_path / name / "cpu" / "code.nbc").touch()

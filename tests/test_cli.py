@@ -27,8 +27,9 @@ from minipg import TRPO, cli
 from minipg.cli import main
 from minipg.errors import EnvironmentFault
 from minipg.runs import Checkpoints, Plan, RunFolder, train
+from minipg.runtime.files import write_json
 from minipg.runtime.progress import Progress
-from minipg.runtime.storage import load_arrays, save_arrays, write_json
+from minipg.runtime.storage import load_arrays, save_arrays
 
 SMALL = ["--num-envs", "1", "--n-steps", "16", "--hidden", "4", "--vf-epochs", "1", "--threads", "1"]
 
@@ -577,7 +578,7 @@ def test_a_disk_that_is_full_is_one_line(run, monkeypatch, file):
         return refuse
 
     monkeypatch.setattr(os, "replace", unless_full(os.replace))
-    monkeypatch.setattr(Path, "open", unless_full(Path.open))
+    monkeypatch.setattr(os, "open", unless_full(os.open))
     result = run(*small("test/Counting-v0"))
     assert result.status == 2
     assert len(result.err) == 1
@@ -796,7 +797,8 @@ def test_several_seeds_go_on_where_they_stopped_and_begin_where_they_had_not(run
     part = run("train", *SEEDS, "--seeds", "0-2", "--jobs", "2", "--out", "part", "--json", "--steps", "200")
     shutil.rmtree("part/seed1")  # not begun
     Path("part/seed1.json").unlink()
-    Path("part/seed2/config.json").unlink()  # killed before there was a run
+    for path in [path for path in Path("part/seed2").rglob("*") if path.is_file() and path.stem != "0" * 12]:
+        path.unlink()  # killed before there was a run
     result = run("train", "--resume", "part", "--steps", "400", "--json")
     assert result.status == 0, result
     account = strictly(result.out[-1])
@@ -813,6 +815,34 @@ def test_several_seeds_go_on_where_they_stopped_and_begin_where_they_had_not(run
 def test_a_folder_of_seeds_that_is_damaged_is_refused(run, damage):
     Path("many").mkdir()
     Path("many/seeds.json").write_text(damage)
+    refused(run, "train", "--resume", "many", says="seeds.json: damaged")
+
+
+@pytest.mark.parametrize("other", ["notes.txt", "metrics.csv", "checkpoints/best.npz", "a/b", ""])
+def test_what_is_in_the_place_of_a_seeds_run_is_left_alone_and_named(run, other):
+    assert run("train", *SEEDS, "--seeds", "0-1", "--jobs", "2", "--out", "many", "--steps", "40").status == 0
+    shutil.rmtree("many/seed0")
+    path = Path("many/seed0", other)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("precious")
+    refused(run, "train", "--resume", "many", says="many/seed0: holds no run (no config.json), but other files")
+
+
+FALSE = [
+    {"flags": ["--out", "elsewhere"]}, {"flags": ["--seeds", "0-9"]}, {"flags": ["--help"]}, {"flags": ["-h"]},
+    {"flags": ["--seed=1"]}, {"flags": ["elsewhere"]}, {"flags": ["--preset", "\0"]}, {"flags": ["--preset", "\ud800"]},
+    {"algorithm": "--resume", "env": "elsewhere"}, {"env": "--help"}, {"jobs": 0}, {"seeds": [0, 0]}, {"seeds": [-1]},
+    {"seeds": ["0-9999"] * 10_000}, {"flags": ["--resume", "elsewhere"]}, {"flags": ["--json"]},
+    {"flags": ["--tensorboard"]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("false", FALSE, ids=lambda false: str(false)[:40])
+def test_a_folder_of_seeds_starts_trainings_into_its_own_folders_alone(run, false, monkeypatch):
+    monkeypatch.setattr("minipg.runs.tensorboard.find_spec", lambda name: None)
+    Path("many").mkdir()
+    asked = {"algorithm": "a2c", "env": "CartPole-v1", "flags": SEEDS[2:], "seeds": [0], "jobs": 1, **false}
+    Path("many/seeds.json").write_text(json.dumps(asked))
     refused(run, "train", "--resume", "many", says="seeds.json: damaged")
 
 

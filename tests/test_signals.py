@@ -74,15 +74,25 @@ def start(*args, path, cwd):
 @pytest.mark.parametrize(
     "module", ["numpy", "gymnasium", "scipy", "tyro", "rich", "numba", "minipg_environment", "matplotlib"]
 )
-def test_ctrl_c_while_a_command_imports_is_one_line_and_status_130(tmp_path, module):
-    (tmp_path / f"{module}.py").write_text("import signal, time\nsignal.raise_signal(signal.SIGINT)\ntime.sleep(60)\n")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_a_command_imports_is_one_line_and_its_own_status(tmp_path, module, number):
+    (tmp_path / f"{module}.py").write_text(f"import signal, time\nsignal.raise_signal({int(number)})\ntime.sleep(60)\n")
     write_run(tmp_path / "run", curve([100, 200], [1, 2]))
     plot, trained = ["plot", "run"], ["train", "trpo", "CartPole-v1", *SMALL, "--steps", "16", "--out", "new"]
     trained[2] = "minipg_environment:X-v0" if module == "minipg_environment" else trained[2]
     commands = {"matplotlib": plot, "tyro": ["train", "trpo", "--help"]}
     process = start(*commands.get(module, trained), path=tmp_path, cwd=tmp_path)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "minipg: interrupted\n")
+    assert (process.returncode, err) == (128 + number, "minipg: interrupted\n")
+
+
+@pytest.mark.skipif(not Path("/usr/bin/nohup").exists(), reason="needs nohup")
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
+    code = "import sys, signal; sys.argv = ['minipg']; import minipg; print(signal.getsignal(signal.SIGHUP).name)"
+    done = subprocess.run(
+        ["nohup", sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.stdout == "SIG_IGN\n"
 
 
 def test_a_program_that_imports_minipg_keeps_its_own_ctrl_c(tmp_path):

@@ -251,7 +251,7 @@ def test_a_callback_that_returns_false_ends_learning():
         ({"max_kl": float("nan")}, "max_kl"),
         ({"hidden": (0,)}, "hidden: expected layer widths"),
         ({"gamma": 1.5}, "gamma: expected a number from 0 to 1"),
-        ({"n_steps": 0}, "n_steps: expected an integer ≥ 1"),
+        ({"n_steps": 0}, "n_steps: expected an integer from 1 to 2147483647"),
         ({"activation": "gelu"}, "activation: expected tanh or relu"),
         ({"max_kll": 0.1}, "unknown setting 'max_kll'; did you mean max_kl"),
         ({"preset": "CartPole"}, "unknown preset 'CartPole'; did you mean CartPole-v1"),

@@ -7,6 +7,9 @@ because pip removes only the files it has installed.
 
 import functools
 import hashlib
+import io
+import os
+import pickle
 import shutil
 import time
 import zlib
@@ -15,7 +18,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from numba import config
 from numba.core import event
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.compiler_lock import global_compiler_lock
@@ -55,10 +57,11 @@ class _Impl(CompileResultCacheImpl):
 
 
 class _Files(IndexDataCacheFile):
-    """Numba's index and code files, but the code is written before the index names it.
+    """Numba's index and code files, but the code is written before the index names it, and each ends in a checksum.
 
     A code file is named after its signature and sources. So neither a process that is killed between the two writes,
     nor one that saves at the same time, leaves an index that names the wrong code. Code of older sources is removed.
+    The checksum is compared before code is loaded: a bit that was flipped in it could end the process.
     """
 
     def save(self, key: Any, data: Any) -> None:
@@ -73,12 +76,48 @@ class _Files(IndexDataCacheFile):
         if not known:
             self._remove_all_but(set(named.values()))
 
+    @contextmanager
+    def _open_for_write(self, filepath: str) -> Iterator[io.BytesIO]:
+        content = io.BytesIO()
+        yield content
+        with super()._open_for_write(filepath) as file:
+            file.write(content.getvalue() + _checksum(content.getvalue()))
+
+    def _load_index(self) -> dict[Any, str]:
+        path = Path(self._index_path)
+        return super()._load_index() if path.exists() and _sound(path.read_bytes()) else {}
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        if not _sound(content):
+            raise ValueError(f"{name} is damaged")
+        return pickle.loads(content)  # which ends before the checksum
+
     def _remove_all_but(self, names: set[str]) -> None:
         base = self._index_name.removesuffix("nbi")
         for path in Path(self._cache_path).iterdir():
             if path.name.startswith(base) and path.name.endswith(".nbc") and path.name not in names:
                 with suppress(OSError):
                     path.unlink()
+
+
+def _checksum(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(4, "big")
+
+
+def _sound(content: bytes) -> bool:
+    return content[-4:] == _checksum(content[:-4])
+
+
+def _left_behind(loading: Path) -> bool:
+    """True if the process that has left this file ended while it loaded code: that code may have ended it."""
+    try:
+        os.kill(int(loading.read_text() or os.getpid()), 0)
+    except (FileNotFoundError, PermissionError):  # there is no such file, or it is another user's process
+        return False
+    except (ProcessLookupError, ValueError, OverflowError):
+        return True
+    return False
 
 
 class KernelCache(FunctionCache):
@@ -95,12 +134,20 @@ class KernelCache(FunctionCache):
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, sources())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        loading = Path(self._cache_path) / f"{self._impl.filename_base}.loading"
         try:
+            if _left_behind(loading):
+                self.flush()
+            with suppress(OSError):
+                loading.write_text(str(os.getpid()))
             return super().load_overload(sig, target_context)
         except Exception:  # a truncated pickle may raise anything
             with suppress(OSError):
                 self.flush()
             return None
+        finally:
+            with suppress(OSError):
+                loading.unlink(missing_ok=True)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):
@@ -162,7 +209,8 @@ def sources() -> str:
 @functools.cache
 def folder() -> Path:
     """The folder of the code compiled from these sources. Folders of other sources are removed after KEPT_DAYS."""
-    root = Path(getattr(config, "CACHE_DIR", "") or AppDirs("minipg", appauthor=False).user_cache_dir)
+    # from the environment alone: Numba's own setting may be that of a file in the working folder
+    root = Path(os.environ.get("NUMBA_CACHE_DIR") or AppDirs("minipg", appauthor=False).user_cache_dir)
     own = root / f"kernels-{sources()[:16]}"
     with suppress(OSError):
         if not own.exists():

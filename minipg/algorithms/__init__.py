@@ -23,9 +23,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:
-    """The agent in an agent file, of any algorithm. `options` as for `Agent.load`. Raises AgentFileError."""
+def load(path: str | Path, env: Any = None, playing: bool = False, **options: Any) -> Agent[Any]:
+    """The agent in an agent file, of any algorithm. `options` as for `Agent.load`. Raises AgentFileError.
+
+    `playing`: with one environment, however many it was trained on.
+    """
     file = AgentFile.read(Path(path))
+    file = file.for_playing() if playing else file
     if not isinstance(file.algorithm, str) or file.algorithm not in ALGORITHMS:
         raise AgentFileError(f"{path}: holds an agent of unknown algorithm {file.algorithm!r}")
     return ALGORITHMS[file.algorithm].of_file(file, env, **options)

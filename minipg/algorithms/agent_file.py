@@ -96,6 +96,12 @@ class AgentFile(NamedTuple):
             raise AgentFileError(f"{path}: file format {meta.get('format')!r}, this version reads {FILE_FORMAT}")
         return cls(path, arrays, meta)
 
+    def for_playing(self) -> AgentFile:
+        """The agent with a single environment, in no episode: playing makes those that it needs itself."""
+        config, arrays = self.meta.get("config"), {k: v for k, v in self.arrays.items() if not k.startswith("place.")}
+        meta = {**self.meta, "config": {**config, "num_envs": 1}} if isinstance(config, dict) else self.meta
+        return AgentFile(self.path, arrays, meta)
+
     @property
     def algorithm(self) -> Any:
         """The algorithm's name in the file, not checked."""

@@ -14,7 +14,7 @@ from minipg.envs import VECTORS
 
 C = TypeVar("C", bound="AgentConfig")
 _warn = logging.getLogger("minipg").warning
-_AT_LEAST_ONE = (lambda x: x >= 1, "an integer ≥ 1")
+_AT_LEAST_ONE = (lambda x: 1 <= x < 2**31, f"an integer from 1 to {2**31 - 1}")
 _UNIT = (lambda x: 0 <= x <= 1, "a number from 0 to 1")
 _POSITIVE = (lambda x: 0 < x < math.inf, "a finite number > 0")
 _NOT_NEGATIVE = (lambda x: 0 <= x < math.inf, "a finite number ≥ 0")

@@ -43,6 +43,7 @@ def learn(
         bar = display if isinstance(display, Progress) else None
         say = bar.say if bar else lambda line: None
         with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
+            getattr(agent.envs, "start", lambda: None)()  # processes that take seconds to start
             start, first_step, drawn, counts = working_time(), agent.steps, 0.0, Counts()
             per_update = agent.config.num_envs * agent.config.n_steps
             while agent.steps < until:

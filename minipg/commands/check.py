@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from dataclasses import dataclass
 
 from minipg.commands.parsing import parse
 from minipg.errors import ConfigError
+from minipg.runtime.progress import print_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,5 +51,5 @@ def run(args: list[str]) -> int:
         print(f"{len(verdicts) - len(failed)} of {len(verdicts)} held in {seconds:.1f} s")
     for verdict in failed:
         where = f"{verdict.backend} {verdict.dtype}"
-        print(f"minipg: {verdict.law} does not hold on {where}: {verdict.failure}", file=sys.stderr)
+        print_error(f"{verdict.law} does not hold on {where}: {verdict.failure}")
     return 1 if failed else 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from minipg.commands.parsing import find_modules_here, parse, usage
 from minipg.runs.evaluate import MAX_STEPS
+from minipg.runtime.progress import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +46,17 @@ def run(args: list[str]) -> int:
     with silence_noticed("Ctrl-C, once or twice, ends this"):
         if options.render is None:
             episodes = 20 if options.episodes is None else options.episodes
-            result = evaluate(load(run, options.env), episodes, *alike)
+            result = evaluate(load(run, options.env, playing=True), episodes, *alike)
         else:
             target = target_of(options.render)  # refuses a wrong one before an environment is made
             episodes = 1 if options.episodes is None else options.episodes
-            result = render(load(run, options.env), target, episodes, *alike)
+            result = render(load(run, options.env, playing=True), target, episodes, *alike)
     if options.json:
         print(json.dumps(result))
     else:
         count = "1 episode" if episodes == 1 else f"{episodes} episodes"
         print(
-            f"{result['env']}: mean return {result['mean_return']:.1f} ± {result['std_return']:.1f} "
+            f"{printable(result['env'], 100)}: mean return {result['mean_return']:.1f} ± {result['std_return']:.1f} "
             f"(min {result['min_return']:.1f}, max {result['max_return']:.1f}) over {count}"
         )
     return 0

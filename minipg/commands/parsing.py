@@ -6,6 +6,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,8 +28,9 @@ def usage(line: str, asked: bool) -> int:
 
 
 def find_modules_here(env: str) -> None:
-    """Let Python find the module of an id module:Name in the working folder too, as `python -m minipg` does."""
-    if ":" in env and not {"", os.getcwd()} & {*sys.path}:
+    """Let Python find the module of an id module:Name in the working folder too, if it is nowhere else."""
+    module, colon, _ = env.partition(":")
+    if colon and module not in sys.modules and PathFinder.find_spec(module.partition(".")[0]) is None:
         sys.path.append(os.getcwd())
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from minipg.commands.parsing import parse, usage
 from minipg.errors import RunFolderError
+from minipg.runtime.progress import print_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +50,20 @@ def run(args: list[str]) -> int:
         print(output)
         return 0
     curves: list[Curve] = []
+    skipped: list[RunFolderError] = []  # found in a folder, not asked for
     for run in every:
         try:
             curves.append(curve_of(RunFolder.existing(run)))
         except RunFolderError as error:
             if run in named:
                 raise
-            print(f"minipg: skipped: {error}", file=sys.stderr)  # found in a folder, not asked for
+            skipped.append(error)
     if not curves:
-        raise RunFolderError("nothing to draw: no episode has ended yet in any of these runs")
+        raise RunFolderError(f"nothing to draw in any of {len(every)} runs, such as {skipped[0]}")
+    for reason in skipped:
+        print_error(f"skipped: {reason}")
     for line in mixed(curves):
-        print(f"minipg: {line}: one line is the mean over runs of different settings", file=sys.stderr)
+        print_error(f"{line}: one line is the mean over runs of different settings")
     folder_of_runs = options.runs[0] if len(options.runs) == 1 else Path()
     output = options.output or folder_of_runs / "curves.png"
     draw_curves(curves, output)

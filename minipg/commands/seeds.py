@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
+import os
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 
 from minipg.algorithms.agent_file import unknown_module
 from minipg.checks import require
-from minipg.commands.parsing import value_of, without
-from minipg.errors import ConfigError, RunFolderError
+from minipg.commands.parsing import given, parse, value_of, without
+from minipg.errors import ConfigError, MinipgError, RunFolderError
+from minipg.runs.seeds import path_of, run_seeds, seeds_of, summary_of
+from minipg.runtime.files import read_json, require_no_link, write_json
 from minipg.runtime.progress import lasting_console, print_line
-from minipg.runtime.storage import write_json
 
 _FILE = "seeds.json"
 
@@ -31,14 +32,31 @@ class Seeds:
     jobs: int
 
     @classmethod
-    def read(cls, folder: Path) -> Seeds:
-        """Read seeds.json. Raises RunFolderError if it is damaged."""
+    def read(cls, folder: Path, flags_of_train: Any) -> Seeds:
+        """Read seeds.json. Raises RunFolderError if it is damaged, or is more than runs of this folder."""
         try:
-            saved = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-            flags, seeds = [str(flag) for flag in saved["flags"]], [int(seed) for seed in saved["seeds"]]
-            return cls(str(saved["algorithm"]), str(saved["env"]), flags, seeds, int(saved["jobs"]))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise RunFolderError(f"{folder / _FILE}: damaged ({error!r})") from error
+            saved = read_json(folder / _FILE)
+            flags, seeds = [str(flag) for flag in saved["flags"]], seeds_of(",".join(map(str, saved["seeds"])))
+            plan = cls(str(saved["algorithm"]), str(saved["env"]), flags, seeds, int(saved["jobs"]))
+            plan.require_runs(flags_of_train)
+            return plan
+        except (OSError, ValueError, TypeError, KeyError, RecursionError, MinipgError) as error:
+            reason = getattr(error, "strerror", None) or (error if isinstance(error, MinipgError) else repr(error))
+            raise RunFolderError(f"{folder / _FILE}: damaged ({reason})") from error
+
+    def require_runs(self, flags_of_train: Any) -> None:
+        """Raise ValueError or MinipgError if a command would be anything but a training into the folder of its seed."""
+        from minipg.algorithms import ALGORITHMS
+        from minipg.runs import Plan
+
+        words = [self.algorithm, self.env, *self.flags]
+        if any("\0" in word or not os.fsencode(word) for word in words) or {"-h", "--help"} & {*words}:
+            raise ValueError("its flags cannot be")
+        config = ALGORITHMS[self.algorithm].Config()
+        own, *_ = parse((flags_of_train, Plan(), config), self.flags, "minipg train")
+        if self.env.startswith("-") or {"out", "seed", "seeds", "jobs", "json", "no_json"} & given(self.flags):
+            raise ValueError("its flags are not those of every seed")
+        require(own.jobs is None and self.jobs >= 1, "jobs", "an integer ≥ 1", self.jobs)
 
     def command(self, seed: int, run: Path) -> list[str]:
         """The arguments of `minipg train` for one seed."""
@@ -53,7 +71,6 @@ def is_of_seeds(folder: Path) -> bool:
 def train_seeds(algorithm: str, env: str, flags: list[str], run: Any) -> int:
     """`minipg train ALGORITHM ENV --seeds ... [flags]`; `run` has the parsed flags. Returns the exit status."""
     from minipg.runs import RunFolder
-    from minipg.runs.seeds import path_of, seeds_of
     from minipg.runtime.backend import Backend
     from minipg.runtime.threads import available_threads
 
@@ -72,16 +89,21 @@ def train_seeds(algorithm: str, env: str, flags: list[str], run: Any) -> int:
         return _train(folder, plan, commands, jobs, run.threads, run.json)
 
 
-def resume_seeds(path: Path, options: Any) -> int:
-    """`minipg train --resume FOLDER` of such a folder: start or continue every run that is not finished."""
-    from minipg.runs import RunFolder
+def resume_seeds(path: Path, options: Any, flags_of_train: Any) -> int:
+    """`minipg train --resume FOLDER` of such a folder: start or continue every run that is not finished.
 
-    folder, plan = RunFolder(path), Seeds.read(path)
+    `options` has the parsed flags; `flags_of_train` are those of `minipg train` that are no settings.
+    """
+    from minipg.runs import RunFolder
+    from minipg.runtime.threads import available_threads
+
+    folder, plan = RunFolder(path), Seeds.read(path, flags_of_train)
     if options.env is None and unknown_module(plan.env) is not None:
         raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its environment, --env {plan.env}")
     if options.env is not None:
         plan = replace(plan, env=options.env)
-    jobs = plan.jobs if options.jobs is None else options.jobs
+    # the file may ask for thousands of processes
+    jobs = min(plan.jobs, available_threads()) if options.jobs is None else options.jobs
     require(jobs >= 1, "jobs", "an integer ≥ 1", jobs)
     with folder.locked():
         commands = {seed: _rest(plan, seed, folder.shown, options) for seed in plan.seeds}
@@ -91,13 +113,13 @@ def resume_seeds(path: Path, options: Any) -> int:
 def _rest(plan: Seeds, seed: int, folder: Path, options: Any) -> list[str]:
     """The arguments of `minipg train` that finish the run of one seed; none if it is finished."""
     from minipg.runs import RunFolder
-    from minipg.runs.seeds import path_of, summary_of
 
     path, changes = path_of(folder, seed), [] if options.steps is None else ["--steps", str(options.steps)]
     changes += [] if options.backend is None else ["--backend", options.backend]
     run = RunFolder(path)
-    if not (run.path / "config.json").is_file():  # it was not started, or killed before it was a run
-        shutil.rmtree(run.path, ignore_errors=True)
+    require_no_link(run.path)
+    if not (run.path / "config.json").is_file():
+        _clear(run.path)
         return [*plan.command(seed, path), *changes]
     total = run.config().get("steps") if options.steps is None else options.steps
     if isinstance(total, int) and summary_of(folder, seed).get("steps", -1) >= total:
@@ -106,13 +128,30 @@ def _rest(plan: Seeds, seed: int, folder: Path, options: Any) -> list[str]:
     return ["--resume", str(path), *changes, *(["--env", plan.env] if named else [])]
 
 
+def _clear(run: Path) -> None:
+    """Remove what is left of a run that was killed before it had a config.json.
+
+    Raises RunFolderError if there is anything else in its folder, or another thing in its place.
+    """
+    from minipg.runs import Checkpoints
+
+    checkpoints = Checkpoints(run).folder
+    left = [run / ".lock", *run.glob(".config.json.*"), *checkpoints.glob(".*.npz.*"), checkpoints / f"{0:012d}.npz"]
+    if run.is_file() or {*run.rglob("*")} - {*left, checkpoints}:
+        raise RunFolderError(f"{run}: holds no run (no config.json), but other files: move it away to start this seed")
+    for path in left:
+        path.unlink(missing_ok=True)
+    for folder in (checkpoints, run):
+        with contextlib.suppress(FileNotFoundError):
+            folder.rmdir()
+
+
 def _train(
     folder: Any, plan: Seeds, commands: dict[int, list[str]], jobs: int, threads: int | None, as_json: bool
 ) -> int:
     """Run the commands, print a line for each and a summary, and draw the curves. Returns the exit status."""
     from minipg.runs import RunFolder
     from minipg.runs.curves import curve_of, draw_curves
-    from minipg.runs.seeds import run_seeds
     from minipg.runtime.threads import available_threads
 
     share = str(max(1, available_threads() // jobs) if threads is None else threads)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from minipg.commands.parsing import find_modules_here, given, parse, usage, valu
 from minipg.commands.seeds import is_of_seeds, resume_seeds, train_seeds
 from minipg.errors import unknown_name
 from minipg.runs import Plan, RunFolder, resume, train
-from minipg.runtime.progress import Progress, lasting_console
+from minipg.runtime.progress import Progress, lasting_console, print_error, printable
 from minipg.runtime.startup import collect_garbage_again
 
 _TRAIN = "usage: minipg train ALGORITHM ENV [flags], or minipg train --resume RUN; flags: minipg train trpo --help"
@@ -108,7 +107,7 @@ def _resume(args: list[str]) -> int:
     (options,) = parse((ResumeFlags(),), flags, f"minipg train --resume {run or 'RUN'}")
     path = Path(run or "")
     if is_of_seeds(path):
-        return resume_seeds(path, options)
+        return resume_seeds(path, options, TrainFlags())
     require(options.jobs is None, "jobs", "none: it is one run", options.jobs)
     folder = RunFolder.existing(path)
     find_modules_here(options.env or "")
@@ -126,13 +125,13 @@ def _print_summary(summary: dict[str, Any], folder: RunFolder, as_json: bool) ->
     """Print the summary of a run. Returns the exit status: 128 and the number of the signal that ended it, or 0."""
     number, trained, mean = summary.pop("signal"), summary.pop("trained"), summary["mean_return"]
     if number:
-        print(f"minipg: interrupted; {folder.command('train --resume', summary['env'])} continues", file=sys.stderr)
+        print_error(f"interrupted; {folder.command('train --resume', summary['env'])} continues")
     if as_json:
         print(json.dumps(summary))
     elif trained:
         print(
             f"{summary['steps']:,} steps in {summary['seconds']:.1f} s ({summary['steps_per_second']:,.0f} steps/s), "
             + ("no episode ended" if mean is None else f"mean return of the last 100 episodes {mean:.1f}")
-            + f"\n{folder.command('evaluate', summary['env'])}"
+            + f"\n{printable(folder.command('evaluate', summary['env']))}"
         )
     return 128 + number if number else 0

@@ -18,6 +18,7 @@ from gymnasium import spaces
 from minipg.checks import Array
 from minipg.envs.values import Outside, as_numpy, numbers, parts, shown
 from minipg.errors import EnvironmentFault
+from minipg.runtime.progress import printable
 
 
 class Misbehaviour(EnvironmentFault):
@@ -32,8 +33,8 @@ class Misbehaviour(EnvironmentFault):
 
 
 def describe(error: BaseException) -> str:
-    """An error's message in one line; the name of its type where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """An error's message in one printable line; the name of its type where it has none."""
+    return printable(" ".join(str(error).split()) or type(error).__name__)
 
 
 class Checked(gym.Wrapper[Any, Any, Any, Any]):
@@ -69,7 +70,9 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
         """What the environment's reset or step returned: a tuple of `count`, with an observation of its space."""
         try:
             returned = getattr(self.env, method)(*args, **options)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             at = traceback.extract_tb(error.__traceback__)[-1]
             detail = f"{describe(error)} ({Path(at.filename).name}, line {at.lineno})"
             raise Misbehaviour(f"environment {self.number} raised {type(error).__name__}", detail) from error

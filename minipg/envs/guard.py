@@ -32,7 +32,7 @@ _call = _NONE  # the call in progress
 def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """`call(*args)` into environments. An exception becomes an EnvironmentFault that says what was raised, and `when`.
 
-    SystemExit counts as an exception.
+    Only an interrupt is none of the environment's exceptions.
     """
     global _call
     _call = _Call(time.monotonic(), when)
@@ -44,7 +44,9 @@ def guarded(when: str, call: Callable[..., Any], *args: Any, **options: Any) -> 
         raise
     except DependencyNotInstalled as error:  # some import their packages when they first draw
         raise missing_extra("the environment", describe(error)) from error
-    except (Exception, SystemExit) as error:  # an environment may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an environment may raise anything
         raise EnvironmentFault(f"the environment raised {type(error).__name__} {when}: {describe(error)}") from error
     finally:
         _call = _NONE
@@ -79,7 +81,9 @@ def closed_after(envs: Any) -> Iterator[None]:
     finally:
         try:
             envs.close()
-        except Exception as error:  # an environment may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # an environment may raise anything
             what = f"the environment raised {type(error).__name__} as it was closed: {describe(error)}"
             logging.getLogger("minipg").warning(what)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from minipg.checks import require
 from minipg.envs.faults import Checked, describe, require_spaces
-from minipg.envs.guard import missing_extra
+from minipg.envs.guard import closed_after, missing_extra
+from minipg.envs.imports import made
 from minipg.envs.recipe import Env, EnvFunction, Maker, NotRepeatable, Recipe, Vector, name_of, recipe_of, resolve
 from minipg.envs.recipe_file import with_ale
 from minipg.envs.register import compiled_name
@@ -70,7 +72,7 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
     if vec == "process":
         return _in_processes(env, num_envs, timeout)
     if isinstance(env, Recipe) and env.vector:
-        return _usable(_reported(name_of(env), partial(gym.make_vec, env.spec, num_envs=num_envs)))
+        return _usable(_reported(name_of(env), partial(made, env.spec, gym.make_vec, num_envs=num_envs)))
     return _in_this_process(env, num_envs)
 
 
@@ -94,10 +96,8 @@ def _in_processes(env: Maker, num_envs: int, timeout: float) -> Vector:
         make: Any = Recipe(like.spec).make  # a process may lack the registration
     else:
         make = env.function if isinstance(env, EnvFunction) else env.make
-    envs = ProcessVectorEnv(make, like.observation_space, like.action_space, num_envs, timeout)
-    if like is not getattr(env, "first", None):
-        like.close()
-    return envs
+    with nullcontext() if like is getattr(env, "first", None) else closed_after(like):
+        return ProcessVectorEnv(make, like.observation_space, like.action_space, num_envs, timeout)
 
 
 def _usable(envs: Vector) -> Vector:
@@ -139,8 +139,8 @@ def make_drawn(env: Any, render_mode: str) -> Env:
         require(env.render_mode == render_mode, "env", f"one made with render_mode={render_mode!r}", env)
         return env
     like = make_env(env)
-    modes = like.metadata.get("render_modes") or []  # its wrappers may have a say in them
-    like.close()
+    with closed_after(like):
+        modes = like.metadata.get("render_modes") or []  # its wrappers may have a say in them
     if render_mode not in modes:
         what = f"it has only {', '.join(map(str, modes))}" if modes else "it cannot be drawn"
         raise EnvironmentFault(f"environment {name_of(env)} has no render mode {render_mode}: {what}")
@@ -152,7 +152,7 @@ def make_env(env: Maker, **options: Any) -> Env:
     if isinstance(env, str):
         if env.startswith("ALE/"):
             _reported(env, with_ale)
-        return _reported(env, partial(gym.make, env, disable_env_checker=True, **options))
+        return _reported(env, partial(made, env, disable_env_checker=True, **options))
     return _reported(name_of(env), partial(env.make if isinstance(env, Recipe) else env, **options))
 
 
@@ -164,13 +164,13 @@ def _reported(name: str, make: Any) -> Any:
         for warning in caught:  # if it could not be made, the error says enough
             warnings.warn(warning.message, stacklevel=2)
         return made
-    except MinipgError:
+    except (MinipgError, KeyboardInterrupt):
         raise
     except gym.error.DependencyNotInstalled as error:
         raise missing_extra(f"environment {name}", describe(error)) from error
     except gym.error.UnregisteredEnv as error:
         raise unknown_name("environment", name, gym.registry) from error
-    except Exception as error:  # an environment may raise anything
+    except BaseException as error:  # an environment may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name == "ale_py":
             raise missing_extra(f"environment {name}", "atari") from error
         raise EnvironmentFault(f"environment {name}: {describe(error)}") from error

@@ -11,6 +11,7 @@ from gymnasium.vector.utils import batch_space
 
 from minipg.checks import Array
 from minipg.errors import ConfigError, EnvironmentFault, unknown_name
+from minipg.runtime.modules import installed_only
 
 
 class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
@@ -26,7 +27,8 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
 
     def __init__(self, env_id: str, num_envs: int, **options: Any) -> None:
         try:
-            import envpool
+            with installed_only():
+                import envpool
         except ModuleNotFoundError as error:
             hint = "pip install 'minipg-rl[envpool]'"
             raise ConfigError(f"vec: envpool needs a package that is not installed ({error.name}): {hint}") from error

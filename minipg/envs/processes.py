@@ -23,6 +23,7 @@ from minipg.checks import Array
 from minipg.envs.faults import Checked, Misbehaviour, describe
 from minipg.envs.messages import packed, receive, send
 from minipg.errors import EnvironmentFault
+from minipg.runtime.modules import outside_working_folder
 
 _START_TIMEOUT = 300.0  # seconds to make an environment: it may import a simulator
 _GRACE = 1.0  # seconds for the rest of an answer whose first bytes have come
@@ -76,16 +77,21 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         self._busy: set[int] = set()  # numbers of those that have not answered the last call, and may be gone
         self._seeds: list[int | None] = [None] * num_envs
         self._lost, self._in_a_row = [0] * num_envs, [0] * num_envs
-        try:
-            self._start(range(num_envs))
-        except BaseException:
-            self.close_extras()
-            raise
+
+    def start(self) -> None:
+        """Start the processes, unless they run already. An agent that is loaded may never need them."""
+        if any(process is None for process in self._processes):
+            try:
+                self._start(range(self.num_envs))
+            except BaseException:
+                self.close_extras()
+                raise
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """The first observations (N, …) of new episodes, and no infos."""
+        """The first observations (N, …) of new episodes, and no infos. The first reset starts the processes."""
+        self.start()
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + n for n in range(self.num_envs)]
         seeds: list[int | None] = [None] * self.num_envs if seed is None else list(seed)
@@ -100,7 +106,7 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
 
     def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """obs (N, …), rew (N,), terminated (N,), truncated (N,), infos: final_obs and minipg.dropped, where any."""
-        if self._busy:
+        if self._busy or None in self._processes:
             raise ResetNeeded("call reset after a step that was interrupted")
         answers = self._ask({n: ("step", act) for n, act in enumerate(iterate(self.action_space, actions))})
         lost = {n: answer for n, answer in answers.items() if isinstance(answer, _Lost)}
@@ -134,7 +140,8 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
             ours, theirs = socket.socketpair()
             process = self._context.Process(target=_serve, args=(n, self._make, theirs), daemon=True)
             try:
-                process.start()
+                with outside_working_folder():  # what starts first, Python's own server, would import from there
+                    process.start()
             except (ConnectionError, EOFError, FileNotFoundError) as error:
                 # the server that forks them has ended: newer Pythons import an unguarded script there
                 raise EnvironmentFault(_GUARD) from error
@@ -229,7 +236,7 @@ def _serve(number: int, make: Callable[[], gym.Env[Any, Any]], pipe: socket.sock
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     try:
         env = Checked(make(), number)
-    except Exception as error:  # an environment may raise anything
+    except BaseException as error:  # an environment may raise anything
         what = f"environment {number} raised {type(error).__name__} while it was made in a process of its own"
         send(pipe, packed(Misbehaviour(what, describe(error))))
         return

@@ -13,8 +13,10 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 
 from minipg.envs.faults import Checked, describe
+from minipg.envs.imports import made
 from minipg.envs.values import equal, shown
 from minipg.errors import ConfigError, EnvironmentFault
+from minipg.runtime.modules import imports_for
 
 Env: TypeAlias = gym.Env[Any, Any]
 Vector: TypeAlias = VectorEnv[Any, Any, Any]
@@ -47,9 +49,10 @@ class Recipe:
 
     def make(self, **options: Any) -> Env:
         """A new environment; `options` as for `gymnasium.make`. Raises whatever the environment raises."""
-        env = gym.make(self.spec, disable_env_checker=True, **options)
+        env: Env = made(self.spec, disable_env_checker=True, **options)
         for wrapper, arguments in self.wrappers:
-            env = wrapper(env, **arguments)
+            with imports_for(getattr(wrapper, "__module__", "")):
+                env = wrapper(env, **arguments)
         return env
 
 
@@ -79,7 +82,9 @@ class EnvFunction:
     def _made(self, **options: Any) -> Env:
         try:
             env = self.function(**options)
-        except (Exception, SystemExit) as error:  # a function may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a function may raise anything
             raise EnvironmentFault(f"{self.name}() raised {type(error).__name__}: {describe(error)}") from error
         if not isinstance(env, gym.Env):
             hint = "; pass the vector environment itself" if isinstance(env, VectorEnv) else ""

@@ -6,6 +6,7 @@ plain data. Its wrappers have to be subclasses of gymnasium.Wrapper, in Gymnasiu
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,9 @@ from gymnasium.envs.registration import EnvSpec
 
 from minipg.envs.recipe import NotRepeatable, Recipe, is_watching
 from minipg.envs.values import shown
+from minipg.runtime.modules import installed_only
 
+_MOST, _MOST_WRAPPERS = 1 << 26, 64  # bytes of an array, and wrappers that a file may name
 _SPEC = ("max_episode_steps", "order_enforce")
 
 
@@ -46,7 +49,9 @@ def describe_recipe(recipe: Recipe) -> dict[str, Any]:
 def read_recipe(description: dict[str, Any]) -> Recipe:
     """The inverse of `describe_recipe`. Raises NotRepeatable for what is not here, others for a damaged description."""
     registered = registered_as(description["id"])
-    wrappers = tuple((_wrapper(entry), _arguments(arguments)) for entry, arguments in description["wrappers"])
+    wrappers = tuple((_wrapper(entry), _sane(_arguments(arguments))) for entry, arguments in description["wrappers"])
+    if len(wrappers) > _MOST_WRAPPERS:
+        raise NotRepeatable(f"it has {len(wrappers)} wrappers")
     changes = {name: description[name] for name in _SPEC}
     spec = replace(registered, kwargs=_arguments(description["kwargs"]), additional_wrappers=(), **changes)
     return Recipe(spec, wrappers, bool(description["vector"]))
@@ -56,6 +61,15 @@ def _arguments(encoded: Any) -> dict[str, Any]:
     arguments = decode(encoded)
     if not isinstance(arguments, dict) or not all(isinstance(name, str) for name in arguments):
         raise ValueError(f"{shown(arguments)} for arguments by name")
+    return arguments
+
+
+def _sane(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a wrapper that may come from a file: a stack of 10⁹ observations fills any memory."""
+    for name, value in arguments.items():
+        sizes = [abs(part) for part in (value if isinstance(value, tuple | list) else [value]) if type(part) is int]
+        if name != "max_episode_steps" and (max(sizes, default=0) > 2**16 or math.prod(sizes) > 2**24):
+            raise NotRepeatable(f"its wrapper's {name}={shown(value)} is too large to be believed")
     return arguments
 
 
@@ -70,7 +84,8 @@ def registered_as(env_id: str) -> EnvSpec:
 
 def with_ale() -> None:
     """Register the environments of the installed ale_py. Raises ModuleNotFoundError."""
-    import ale_py  # it registers them as it is imported
+    with installed_only():
+        import ale_py  # it registers them as it is imported
 
     gym.register_envs(ale_py)
 
@@ -104,7 +119,8 @@ def found(reference: str) -> Any:
     module, _, name = reference.partition(":")
     try:
         if module.partition(".")[0] == "gymnasium":
-            import_module(module)
+            with installed_only():
+                import_module(module)
         return attrgetter(name)(sys.modules[module])
     except (KeyError, AttributeError, ImportError):
         return None
@@ -148,11 +164,18 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "set": lambda items: set(map(decode, items)),
     "frozenset": lambda items: frozenset(map(decode, items)),
     "dict": lambda items: {decode(key): decode(item) for key, item in items},
-    "array": lambda array: np.array(array[2], np.dtype(array[0])).reshape(array[1]),
-    "scalar": lambda array: np.array(array[2], np.dtype(array[0]))[0],
+    "array": lambda array: _decoded(*array),
+    "scalar": lambda array: _decoded(array[0], [1], array[2])[0],
     "dtype": np.dtype,
     "type": lambda name: np.dtype(name).type,
 }
+
+
+def _decoded(dtype: str, shape: list[int], values: list[Any]) -> Any:
+    kind = np.dtype(dtype)
+    if kind.kind not in "biufU" or kind.itemsize * len(values) > _MOST:
+        raise ValueError(f"an array of {len(values)} × {kind}")
+    return np.array(values, kind).reshape(shape)
 
 
 def decode(value: Any) -> Any:

@@ -18,6 +18,7 @@ from minipg.runtime.backend import to_host
 from minipg.runtime.threads import OneBlasThread
 
 _ENDLESS = 100_000  # steps: a longer episode is taken not to end
+_LARGEST_REWARD = 1e12
 
 
 class Collector:
@@ -208,6 +209,12 @@ class Collector:
     def _scaled(self, rew: Array, done: Array, valid: Array, dropped: Array) -> Array:
         """The rewards (T, N), divided by the running deviation if there is a scaler, where the backend computes."""
         if self.scaler is None:
+            if (largest := np.abs(rew).max()) > _LARGEST_REWARD:
+                raise EnvironmentFault(
+                    f"reward of size {largest:g} before step {self.steps}: expected at most {_LARGEST_REWARD:g}, as "
+                    "squares of returns have to be finite (normalize_reward takes any reward); "
+                    "the agent was not updated with it"
+                )
             return self._to_device(rew.astype(self.dtype))
         rew, ends = self._to_device(rew), done | self._to_device(dropped)
         scaled: Array = self.policy.backend.xp.empty(rew.shape, self.dtype)

@@ -13,7 +13,8 @@ from minipg import algorithms
 from minipg.algorithms import Agent
 from minipg.algorithms.agent_file import AgentState
 from minipg.errors import AgentFileError, RunFolderError
-from minipg.runtime.storage import cannot_write, load_arrays, save_arrays
+from minipg.runtime.files import cannot_write, require_no_link
+from minipg.runtime.storage import load_arrays, save_arrays
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Checkpoints:
 
     @property
     def folder(self) -> Path:
-        """The folder of the checkpoints."""
-        return self.run / "checkpoints"
+        """The folder of the checkpoints. Raises RunFolderError if it is a link to another folder."""
+        require_no_link(folder := self.run / "checkpoints")
+        return folder
 
     @property
     def best(self) -> Path:
@@ -45,6 +47,7 @@ class Checkpoints:
         """The checkpoint with the most steps. Raises RunFolderError if there is none."""
         if not (files := self.files()):
             raise RunFolderError(f"{self.run}: no checkpoint in it")
+        require_no_link(files[0])
         return files[0]
 
     def write(self, state: AgentState) -> None:
@@ -80,8 +83,9 @@ class Checkpoints:
         damaged: list[Path] = []
         for path in self.files():
             try:
+                require_no_link(path)
                 agent = algorithms.load(path, **options)
-            except AgentFileError as error:
+            except (AgentFileError, RunFolderError) as error:
                 reasons.append(str(error))
                 damaged.append(path)
                 continue
@@ -92,16 +96,17 @@ class Checkpoints:
 
     def tidy(self) -> None:
         """Remove temporary files of a process that was killed while it wrote."""
-        names = (".config.json.*", ".metrics.csv.*", ".curve.png.*", "checkpoints/.*.npz.*")
-        for path in [path for name in names for path in self.run.glob(name)]:
-            path.unlink(missing_ok=True)
+        names = (".config.json.*", ".metrics.csv.*", ".curve.png.*")
+        for path in [*(path for name in names for path in self.run.glob(name)), *self.folder.glob(".*.npz.*")]:
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
 
 
 def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:
     """Load an agent of any algorithm from an agent file, or from the newest checkpoint of a run folder.
 
-    It is made on the environment that it was trained on, or on `env`. Raises AgentFileError, or RunFolderError for a
-    folder without a checkpoint.
+    It is made on the environment that it was trained on, or on `env`; with `playing`, on one, however many it learned
+    from. Raises AgentFileError, or RunFolderError for a folder without a checkpoint.
     """
     path = Path(path)
     return algorithms.load(Checkpoints(path).newest() if path.is_dir() else path, env, **options)

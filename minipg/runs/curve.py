@@ -10,7 +10,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.runs.pictures import BLUE, SKY_BLUE, thinned
-from minipg.runtime.storage import write_whole
+from minipg.runtime.files import write_whole
 
 _SIZE, _MARGINS = (840, 504), (80, 44, 24, 92)  # pixels: width, height; left, top, right, bottom
 _FINER = 2  # drawn so many times larger, then averaged: lines have no steps

@@ -15,6 +15,7 @@ from minipg.errors import RunFolderError
 from minipg.runs.folder import RunFolder
 from minipg.runs.metrics import read_columns
 from minipg.runs.pictures import BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILLION, label_steps, legend_below, picture
+from minipg.runtime.progress import printable
 
 COLOURS = {"reinforce": GREY, "vpg": SKY_BLUE, "a2c": ORANGE, "npg": GREEN, "trpo": BLUE, "ppo": VERMILLION}
 _WIDTH = 45  # letters of a title across a panel
@@ -54,7 +55,8 @@ def curve_of(folder: RunFolder) -> Curve:
     steps, returns = columns["steps"][ended], columns["mean_return"][ended]
     try:
         settings = json.dumps(config["config"], sort_keys=True)
-        return Curve(str(config["algorithm"]), str(config["env"]), int(config["seed"]), steps, returns, settings)
+        algorithm, env = printable(config["algorithm"], 40), printable(config["env"], 60)
+        return Curve(algorithm, env, int(config["seed"]), steps, returns, settings)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise RunFolderError(f"{folder.shown / 'config.json'}: damaged ({error!r})") from error
 

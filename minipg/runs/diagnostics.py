@@ -14,6 +14,7 @@ from minipg.errors import RunFolderError
 from minipg.runs.folder import RunFolder
 from minipg.runs.metrics import read_columns
 from minipg.runs.pictures import BLUE, OKABE_ITO, SKY_BLUE, VERMILLION, label_steps, legend_below, picture, thinned
+from minipg.runtime.progress import printable
 
 Columns = dict[str, Array]
 
@@ -30,7 +31,8 @@ def draw_diagnostics(folder: RunFolder, path: Path) -> None:
         for panel, draw in zip(axes, panels.values(), strict=True):
             draw(panel)
             label_steps(panel)
-        figure.suptitle(f"{config.get('algorithm')} on {config.get('env')}, seed {config.get('seed')}", fontsize=15)
+        title = f"{config.get('algorithm')} on {config.get('env')}, seed {config.get('seed')}"
+        figure.suptitle(printable(title, 100), fontsize=15)
 
 
 def panels_of(columns: Columns, settings: dict[str, Any]) -> dict[str, Callable[[Any], None]]:

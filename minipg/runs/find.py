@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from minipg.errors import MinipgError, RunFolderError
 from minipg.runs.folder import RunFolder
-from minipg.runs.metrics import MetricsReader, number
+from minipg.runs.metrics import MetricsReader, number, rounded
+from minipg.runtime.progress import printable
 
 _SIGNS = {"config.json", "metrics.csv"}
 
@@ -27,10 +28,18 @@ def find_runs(path: Path) -> list[Path]:
 
 
 def _walk(path: Path) -> Iterator[Path]:
-    for folder, below, files in os.walk(path):
-        if _SIGNS & set(files):
-            below.clear()
-            yield Path(folder)
+    waiting = [path]
+    while waiting:  # os.walk calls itself for every folder in a folder
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+        except OSError:  # it is not ours to read, or its path is too long
+            continue
+        if any(name in found and not found[name] for name in _SIGNS):
+            yield folder
+        else:
+            waiting += [folder / name for name, is_folder in found.items() if is_folder]
 
 
 class Listed(NamedTuple):
@@ -65,7 +74,7 @@ def _listed(path: Path) -> Listed:
     done, mean = number(last.get("steps", "0")), number(last.get("mean_return", ""))
     return Listed(
         path, written, str(algorithm), str(env), str(seed),
-        f"{done:,.0f}/{total:,}", "–" if mean != mean else f"{mean:.1f}",
+        f"{min(done, 1e15):,.0f}/{min(total, 10**15):,}", "–" if mean != mean else rounded(mean),
     )  # fmt: skip
 
 
@@ -76,7 +85,8 @@ def table_of(runs: list[Listed]) -> str:
     for run in runs:
         facts = run.algorithm, run.env, run.seed, run.steps, run.mean_return
         cells = ("damaged", "", "", "", "") if run.damage else facts
-        rows.append((str(run.path), *cells, age(now - run.written), run.damage))
+        line = (run.path, *cells, age(now - run.written), run.damage)
+        rows.append(tuple(printable(cell, 200) for cell in line))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = [str.ljust] * 3 + [str.rjust] * 4 + [str.ljust]
     return "\n".join(

@@ -6,7 +6,6 @@ metrics.csv has a row for every update; of A2C, one for as many updates as take 
 from __future__ import annotations
 
 import contextlib
-import json
 import platform
 import re
 import shlex
@@ -18,7 +17,7 @@ from typing import Any
 
 from minipg.errors import RunFolderError
 from minipg.runs.metrics import MetricsReader
-from minipg.runtime.storage import cannot_write, write_json
+from minipg.runtime.files import cannot_write, open_appending, read_json, write_json
 
 try:
     import fcntl
@@ -98,9 +97,10 @@ class RunFolder:
         """Read what `write_config` wrote. Raises RunFolderError if that is impossible."""
         path = self.path / "config.json"
         try:
-            config = json.loads(path.read_text(encoding="utf-8"))
+            config = read_json(path)
         except (OSError, ValueError, RecursionError) as error:
-            raise RunFolderError(f"{path}: cannot be read ({error})") from error
+            reason = getattr(error, "strerror", None) or error
+            raise RunFolderError(f"{path}: cannot be read ({reason})") from error
         if not isinstance(config, dict):
             raise RunFolderError(f"{path}: expected an object, got {type(config).__name__}")
         return config
@@ -123,7 +123,7 @@ class RunFolder:
         """Within, no other process can train in this folder. Raises RunFolderError if one does already."""
         path = self.path / ".lock"
         try:
-            file = path.open("a")
+            file = open_appending(path)
         except OSError as error:
             raise cannot_write(path, error) from error
         with file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,12 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.errors import RunFolderError
+from minipg.runtime.files import open_regular
 
 _BLOCK = 1 << 20  # bytes read at once
 _TAIL = 1 << 16  # bytes in which there is always a whole line
+LONGEST_LINE, MOST_TABLE = 1 << 16, 1 << 31  # bytes of a line, and of a table
+_LARGEST = 1e100  # of a number to be drawn
 
 
 class MetricsReader:
@@ -34,7 +38,10 @@ class MetricsReader:
             yield dict(zip(self._head, fields, strict=True))
 
     def columns(self, *names: str) -> dict[str, Array]:
-        """The columns `names` (by default all) of the new rows as numbers; other texts, and infinities, are NaN."""
+        """The columns `names` (by default all) of the new rows as numbers; other texts, and infinities, are NaN.
+
+        Numbers of more than 10¹⁰⁰ are 10¹⁰⁰: sums and differences of them are finite.
+        """
         columns: dict[str, array[float]] = {}
         chosen: list[tuple[int, array[float]]] = []
         for fields in self._rows():
@@ -44,7 +51,10 @@ class MetricsReader:
             for place, column in chosen:
                 column.append(number(fields[place]))
         numbers = {name: np.array(column) for name, column in columns.items()}
-        return {name: np.where(np.isfinite(column), column, np.nan) for name, column in numbers.items()}
+        return {
+            name: np.where(np.isfinite(column), np.clip(column, -_LARGEST, _LARGEST), np.nan)
+            for name, column in numbers.items()
+        }
 
     def skip(self, samples: int) -> list[dict[str, str]]:
         """About `samples` rows, evenly spread over the table, and the last one. The next reading begins after it.
@@ -56,14 +66,14 @@ class MetricsReader:
             rows = list(self.read())
             return rows[:: -max(1, len(rows) // samples)][::-1]
         with _opened(self.path) as file:
-            self._head = file.readline().decode(errors="replace").rstrip("\r\n").split(",")
+            self._head = _line(file).split(",")
             rows = []
             for place in np.linspace(file.tell(), size - _TAIL, samples).astype(int).tolist():
                 file.seek(place - 1)
-                file.readline()  # to the end of the line that the place is in
-                rows += filter(None, [self._row(file.readline().decode(errors="replace").rstrip("\r\n"))])
+                _line(file)  # to the end of the line that the place is in
+                rows += filter(None, [self._row(_line(file))])
             file.seek(size - _TAIL)
-            file.readline()
+            _line(file)
             self._offset = file.tell()
         return [*rows, *list(self.read())[-1:]]
 
@@ -79,11 +89,17 @@ class MetricsReader:
         return dict(zip(self._head, fields, strict=True)) if fields else {}
 
     def _fields(self, line: str) -> list[str]:
-        fields = next(csv.reader([line])) if '"' in line else line.split(",")
+        try:
+            fields = next(csv.reader([line])) if '"' in line else line.split(",")
+        except csv.Error:
+            return []
         return fields if len(fields) == len(self._head) else []
 
     def _size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        if not os.path.lexists(self.path):
+            return 0
+        with _opened(self.path) as file:
+            return file.seek(0, os.SEEK_END)
 
     def _lines(self) -> Iterator[str]:
         size = self._size()
@@ -96,6 +112,8 @@ class MetricsReader:
             torn = b""
             while block := file.read(_BLOCK):
                 *whole, torn = (torn + block).split(b"\n")
+                if len(torn) > LONGEST_LINE:
+                    raise RunFolderError(f"{self.path}: damaged (it has a line of more than {LONGEST_LINE:,} bytes)")
                 for line in whole:
                     self._offset += len(line) + 1
                     yield line.decode(errors="replace").rstrip("\r")
@@ -103,9 +121,14 @@ class MetricsReader:
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
+        return open_regular(path, MOST_TABLE)
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _line(file: BinaryIO) -> str:
+    """The next line, or as much of it as a line may have."""
+    return file.readline(LONGEST_LINE).decode(errors="replace").rstrip("\r\n")
 
 
 def read_columns(path: Path, *names: str) -> dict[str, Array]:
@@ -114,6 +137,11 @@ def read_columns(path: Path, *names: str) -> dict[str, Array]:
     known = ~np.isnan(columns.get("steps", np.empty(0)))
     columns = {name: column[known] for name, column in columns.items()}
     return {name: column for name, column in columns.items() if not np.isnan(column).all()}
+
+
+def rounded(value: float) -> str:
+    """A return with one decimal; a huge one in powers of ten."""
+    return f"{value:.1f}" if abs(value) < 1e9 else f"{value:.3g}"
 
 
 def number(text: str) -> float:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.errors import ConfigError
-from minipg.runtime.storage import write_whole
+from minipg.runtime.files import write_whole
+from minipg.runtime.modules import outside_working_folder
 
 # Okabe and Ito's colours, which can be told apart with any form of colour blindness
 BLUE, ORANGE, GREEN, VERMILLION, SKY_BLUE, PURPLE, GREY = (
@@ -39,12 +43,14 @@ def picture(path: Path, count: int, columns: int, size: tuple[float, float]) -> 
 
     Every panel has `size` in inches; rows have at most `columns` panels. Raises RunFolderError if writing fails.
     """
-    import matplotlib
+    matplotlib = _matplotlib()
     from matplotlib.figure import Figure
 
     rows = -(-count // columns)
     columns = -(-count // rows)
-    with matplotlib.rc_context(_LOOK):
+    own = {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
+    with matplotlib.rc_context({**own, **_LOOK}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that the font has not
         figure: Any = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
         panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
@@ -52,6 +58,17 @@ def picture(path: Path, count: int, columns: int, size: tuple[float, float]) -> 
             panel.remove()
         yield figure, panels[:count]
         write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:], dpi=120))
+
+
+def _matplotlib() -> Any:
+    """Matplotlib, without the settings in the working folder and without a backend, which `picture` does not need."""
+    with outside_working_folder():
+        backend = os.environ.pop("MPLBACKEND", None)
+        try:
+            return import_module("matplotlib")
+        finally:
+            if backend is not None:
+                os.environ["MPLBACKEND"] = backend
 
 
 def label_steps(axes: Any) -> None:

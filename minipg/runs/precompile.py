@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import subprocess
 import sys
@@ -16,14 +15,9 @@ from typing import Any
 from minipg.algorithms import Agent
 from minipg.algorithms.precompile import compile_update, without_environments
 from minipg.runtime.compiling import when_compiling
+from minipg.runtime.modules import python_command
 
-# with the path of this process; without `-I`, Python would look for modules in the working folder first
-_SECOND = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from minipg.runs.precompile import compile_pickled
-compile_pickled()
-"""
+_SECOND = "from minipg.runs.precompile import compile_pickled; compile_pickled()"
 
 
 def import_kernels(agent: Agent[Any]) -> None:
@@ -48,15 +42,13 @@ def compiling_in_two_processes(agent: Agent[Any]) -> Iterator[None]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
-        places = json.dumps([path for path in sys.path if isinstance(path, str)])
         # if this fails, compiling takes longer, and that is all
         with suppress(Exception), tempfile.TemporaryFile() as pickled:
             pickle.dump(without_environments(agent), pickled)
             pickled.seek(0)
             # in a session of its own, so that Ctrl-C in a terminal does not reach it
-            started.append(subprocess.Popen([sys.executable, "-I", "-c", _SECOND, places], stdin=pickled,
-                                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                            start_new_session=True))  # fmt: skip
+            started.append(subprocess.Popen(python_command(_SECOND), stdin=pickled, stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL, start_new_session=True))  # fmt: skip
 
     two = agent.backend.name == "numba" and agent.backend.threads > 1
     try:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 import os
 import time
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from minipg.errors import RunFolderError
-from minipg.runs.metrics import number
-from minipg.runtime.storage import cannot_write, write_whole
+from minipg.runs.metrics import LONGEST_LINE, MOST_TABLE, number
+from minipg.runtime.files import cannot_write, open_appending, open_regular, write_whole
 
 _FLUSH_EVERY = 0.5  # seconds
 _LAST = ("seconds", "mean_return")
@@ -20,8 +23,8 @@ _LAST = ("seconds", "mean_return")
 class Recorder:
     """The table of a run, open for appending.
 
-    Rows of updates after `updates` are dropped first; `last` has figures of the last row that is kept. Appended rows
-    are in the file within half a second, or after `sync`.
+    Rows of updates after `updates`, and lines that are damaged, are dropped first; `last` has figures of the last row
+    that is kept. Appended rows are in the file within half a second, or after `sync`.
     """
 
     def __init__(self, path: Path, updates: int = 0) -> None:
@@ -30,17 +33,19 @@ class Recorder:
         self._flushed = time.perf_counter()
         try:
             lines = _whole_lines(path)
-            kept = [line for line in lines[1:] if int(line.partition(",")[0]) <= updates]
+            self._columns = next(csv.reader(line.decode() for line in lines[:1]), None)
+            if self._columns is not None and not {"update", *_LAST} <= {*self._columns}:
+                raise ValueError(f"it has no columns {', '.join(_LAST)}")
+            kept = [line for line in lines[1:] if _update(line) <= updates]
+            while kept and not (figures := _figures(self._columns or [], kept[-1])):
+                kept.pop()
+            self.last = figures if kept else {}
             if path.exists():
-                write_whole(path, lambda file: file.writelines(line.encode() for line in [*lines[:1], *kept]))
-            self._columns = next(csv.reader(lines[:1]), None)
-            rows = list(csv.DictReader([*lines[:1], *kept[-1:]]))
-            self.last = {name: float(row[name]) for row in rows for name in _LAST}
-            self.last |= {name: number(row[name]) for row in rows for name in ("eval_return",) if name in row}
-            self._file = path.open("a", newline="", encoding="utf-8")
+                write_whole(path, lambda file: file.writelines([*lines[:1], *kept]))
+            self._file = io.TextIOWrapper(open_appending(path), encoding="utf-8", newline="")
         except OSError as error:
             raise cannot_write(path, error) from error
-        except (ValueError, TypeError, KeyError, csv.Error) as error:
+        except (ValueError, csv.Error) as error:
             raise RunFolderError(f"{path}: not a table of metrics ({error})") from error
         self._writer = csv.writer(self._file)
 
@@ -91,9 +96,30 @@ class Recorder:
         self._flushed = time.perf_counter()
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """The lines of a file that were written to their end."""
-    if not path.exists():
+def _whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file that were written to their end, as far as they have a sane length."""
+    try:
+        with open_regular(path, MOST_TABLE) as file:
+            lines = list(iter(lambda: file.readline(LONGEST_LINE), b""))
+    except FileNotFoundError:
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [line for line in file if line.endswith("\n")]
+    return list(takewhile(lambda line: line.endswith(b"\n"), lines))
+
+
+def _update(line: bytes) -> float:
+    """The number of the update in a row; infinity where there is none."""
+    try:
+        return int(line.partition(b",")[0])
+    except ValueError:
+        return math.inf
+
+
+def _figures(columns: list[str], line: bytes) -> dict[str, float]:
+    """The figures of a row that a resumed run needs; empty if the row is damaged."""
+    try:
+        row = dict(zip(columns, next(csv.reader([line.decode()])), strict=True))
+        figures = {name: float(row[name]) for name in _LAST}
+    except (ValueError, csv.Error):
+        return {}
+    figures |= {name: number(row[name]) for name in ("eval_return",) if name in row}
+    return figures if math.isfinite(figures["seconds"]) else {}

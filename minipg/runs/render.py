@@ -17,7 +17,7 @@ from minipg.envs import closed_after, guarded, make_drawn, repeatable
 from minipg.envs.faults import describe
 from minipg.errors import ConfigError, EnvironmentFault, RunFolderError
 from minipg.runs.evaluate import MAX_STEPS, endless, first_seed, require_finite, require_sense, summary
-from minipg.runtime.storage import write_whole
+from minipg.runtime.files import write_whole
 
 T = TypeVar("T")
 HUMAN = "human"

@@ -5,21 +5,26 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import math
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minipg.errors import ConfigError
+from minipg.runtime.files import last_lines, open_new
+from minipg.runtime.modules import python_command
 from minipg.runtime.signals import signals_deferred
 
 _MOST = 10_000
+_MINIPG = "sys.argv[0] = 'minipg'; from minipg.cli import run_module; run_module()"
 _END_WITH_PARENT: Callable[[], Any] | None = None
 if sys.platform == "linux":
     # PR_SET_PDEATHSIG: when the parent ends in any way, the run receives SIGTERM, saves its state and ends
@@ -39,7 +44,7 @@ def seeds_of(text: str) -> list[int]:
     """The seeds in a text like 0-9 or 0,3,5. Raises ConfigError."""
     try:
         parts = [[int(bound) for bound in part.split("-")] for part in text.split(",")]
-        seeds = [seed for part in parts for seed in range(part[0], min(part[-1], part[0] + _MOST) + 1)]
+        seeds = [*islice(chain.from_iterable(range(part[0], part[-1] + 1) for part in parts), _MOST + 1)]
     except ValueError:
         seeds = []
     if not 0 < len(seeds) <= _MOST or any(len(part) > 2 for part in parts) or len(set(seeds)) < len(seeds):
@@ -79,7 +84,7 @@ def run_seeds(
         "seconds": round(time.perf_counter() - start, 3),
         "mean_return": float(np.mean(returns)) if returns else None,
         "std_return": float(np.std(returns)) if returns else None,
-        "runs": [summary["run"] for summary in summaries],
+        "runs": [str(path_of(folder, end.seed)) for end in sorted(ended) if end.summary],
         "failed": failed,
     }
     return summary, next((end.status for end in ended if end.status), 0)
@@ -104,7 +109,7 @@ def _ends(
                         process.send_signal(sent)
                 for seed in [seed for seed, process in running.items() if process.poll() is not None]:
                     code = running.pop(seed).returncode
-                    lines = path_of(folder, seed, ".log").read_text(encoding="utf-8", errors="replace").splitlines()
+                    lines = last_lines(path_of(folder, seed, ".log"))
                     if code < 0:
                         lines = [f"killed by signal {-code} ({signal.strsignal(-code)})"]
                     status = code if code >= 0 else 128 - code
@@ -116,18 +121,19 @@ def _ends(
 
 
 def _start(args: Sequence[str], folder: Path, seed: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "minipg", "train", *args, "--json"]
-    with path_of(folder, seed, ".json").open("wb") as out, path_of(folder, seed, ".log").open("wb") as log:
+    command = python_command(_MINIPG, "train", *args, "--json")
+    with open_new(path_of(folder, seed, ".json")) as out, open_new(path_of(folder, seed, ".log")) as log:
         # in a session of its own, so that Ctrl-C in a terminal reaches this process alone, which sends it on once
         return subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True, preexec_fn=_END_WITH_PARENT)
 
 
 def summary_of(folder: Path, seed: int) -> dict[str, Any]:
     """The summary that a run printed, which is not always its last line; empty if there is none."""
-    path = path_of(folder, seed, ".json")
-    for line in reversed(path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []):
-        with contextlib.suppress(ValueError):
+    for line in reversed(last_lines(path_of(folder, seed, ".json"))):
+        with contextlib.suppress(ValueError, RecursionError):
             summary = json.loads(line)
-            if isinstance(summary, dict) and {"mean_return", "run", "seed", "steps"} <= summary.keys():
-                return summary
+            if isinstance(summary, dict) and summary.get("seed") == seed and isinstance(summary.get("steps"), int):
+                mean = summary.get("mean_return", "")
+                if mean is None or (isinstance(mean, int | float) and abs(mean) < math.inf):
+                    return summary
     return {}

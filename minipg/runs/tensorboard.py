@@ -11,11 +11,14 @@ from typing import Any
 
 from minipg.algorithms import Agent
 from minipg.errors import ConfigError
+from minipg.runtime.modules import installed_only
 
 
 def require_tensorboard() -> None:
     """Raise ConfigError if the package is not installed."""
-    if find_spec("tensorboard") is None:
+    with installed_only():
+        found = find_spec("tensorboard")
+    if found is None:
         raise ConfigError("tensorboard: not installed; pip install 'minipg-rl[tensorboard]'")
 
 
@@ -31,8 +34,9 @@ class TensorBoard:
 
     def __init__(self, folder: Path | str, since: int = 0) -> None:
         require_tensorboard()
-        from tensorboard.compat.proto import event_pb2, summary_pb2
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        with installed_only():
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._event, self._summary = event_pb2, summary_pb2.Summary
         self._writer = EventFileWriter(str(folder), flush_secs=1)

@@ -21,7 +21,7 @@ from minipg.runs.plan import Plan
 from minipg.runs.precompile import compiling_in_two_processes, import_kernels
 from minipg.runs.recorder import Recorder
 from minipg.runs.tensorboard import TensorBoard
-from minipg.runtime.progress import Progress
+from minipg.runtime.progress import Progress, printable
 from minipg.runtime.signals import of_an_interrupt, signals_deferred
 
 
@@ -155,7 +155,8 @@ def _draw(agent: Agent[Any], folder: RunFolder) -> None:
 
     columns = read_columns(folder.metrics, "steps", "batch_return", "mean_return")
     if "steps" in columns:
-        draw_curve(columns, f"{agent.name} on {agent.env_id}, seed {agent.seed}", folder.curve)
+        title = printable(f"{agent.name} on {agent.env_id}, seed {agent.seed}", 100)
+        draw_curve(columns, title, folder.curve)
 
 
 def _save_after_error(

@@ -10,7 +10,8 @@ import numpy as np
 
 from minipg.runs.find import age
 from minipg.runs.folder import RunFolder
-from minipg.runs.metrics import MetricsReader, number
+from minipg.runs.metrics import MetricsReader, number, rounded
+from minipg.runtime.progress import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _EVERY = 0.5  # seconds
 _WIDTH = 48  # of the sparkline
 _REMEMBERED = 32 * _WIDTH  # points of the history, of which a quarter are kept when there are more
+_LARGEST = 10**15  # of what is shown
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -41,7 +43,7 @@ class Watcher:
         for row in rows:
             self.row = row
             if math.isfinite(mean := number(row.get("mean_return", ""))):
-                self.history.append((number(row.get("steps", "")), mean))
+                self.history.append((self.steps, max(-_LARGEST, min(mean, _LARGEST))))
         if len(self.history) > _REMEMBERED:
             steps = [step for step, _ in self.history]
             spaced = np.searchsorted(steps, np.linspace(steps[0], steps[-1], _REMEMBERED // 4))
@@ -51,13 +53,13 @@ class Watcher:
     def total(self) -> int:
         """The planned steps of the run; 0 if its config has none."""
         total = self.config.get("steps")
-        return total if isinstance(total, int) else 0
+        return min(total, _LARGEST) if isinstance(total, int) else 0
 
     @property
     def steps(self) -> int:
         """The steps of the last row."""
         steps = number(self.row.get("steps", "0"))
-        return int(steps) if math.isfinite(steps) else 0
+        return int(min(steps, _LARGEST)) if math.isfinite(steps) else 0
 
     @property
     def done(self) -> bool:
@@ -97,13 +99,13 @@ def view(watcher: Watcher) -> Group:
     )
     figures = Table.grid(padding=(0, 2))
     for name, value in figures_of(row, written(watcher.folder)).items():
-        figures.add_row(Text(name, style="dim"), Text(value))
+        figures.add_row(Text(name, style="dim"), Text(printable(value, 200)))
     means = [mean for _, mean in watcher.history]
     if means:
         figures.add_row(
-            Text("", style="dim"), Text(f"{sparkline(watcher.history)}  {min(means):.1f} to {max(means):.1f}")
+            Text("", style="dim"), Text(f"{sparkline(watcher.history)}  {rounded(min(means))} to {rounded(max(means))}")
         )
-    return Group(Text(title, style="bold"), steps, figures)
+    return Group(Text(printable(title, 200), style="bold"), steps, figures)
 
 
 def written(folder: RunFolder) -> float | None:
@@ -117,7 +119,7 @@ def figures_of(row: dict[str, str], ago: float | None) -> dict[str, str]:
         return {"status": "no update has been made yet"}
     mean = number(row.get("mean_return", ""))
     figures: dict[str, Any] = {
-        "return": f"{mean:.1f}, last 100 episodes" if math.isfinite(mean) else "no episode ended yet"
+        "return": f"{rounded(mean)}, last 100 episodes" if math.isfinite(mean) else "no episode ended yet"
     }
     if "kl" in row:
         figures["KL"] = f"{number(row['kl']):.4f}"

@@ -25,6 +25,7 @@ import numpy as np
 
 from minipg.checks import Array, as_int, namespace
 from minipg.errors import BackendError, unknown_name
+from minipg.runtime.modules import installed_only
 from minipg.runtime.threads import Helpers, Job, OneBlasThread, Waiting, available_threads, pool
 
 TILE_ROWS, MOST_TILES = 512, 8  # a smaller tile costs more to pass to a thread than to compute; each tile adds a sum
@@ -33,7 +34,12 @@ _TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference", "c
 
 BACKENDS = tuple(_TWINS)
 
-_import = cache(importlib.import_module)
+
+@cache
+def _import(name: str) -> ModuleType:
+    with installed_only():  # cupy may be the word of a run's config.json
+        return importlib.import_module(name)
+
 
 T = TypeVar("T")
 R = TypeVar("R")

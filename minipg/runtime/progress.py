@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ class Progress:
     """
 
     def __init__(self, title: str, total: int, console: Console) -> None:
-        self.title, self.total, self.console = title, total, console
+        self.title, self.total, self.console = printable(title, 100), total, console
         self._live: Any = None
         self._every = _LIVE_EVERY if console.is_terminal else _PLAIN_EVERY
         self._printed = 0.0
@@ -94,10 +95,25 @@ def figures(row: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def print_line(console: Console, line: str) -> None:
-    """Print a line as it is. A terminal that was closed, or a pipe whose reader has ended, is no error."""
+def printable(text: object, most: int = 2000) -> str:
+    """The text in one line, cut to `most` characters: what a terminal would obey, as an escape sequence, is spelled."""
+    text = str(text)
+    text = text if len(text) <= most else f"{text[: most - 1]}…"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def print_error(line: str) -> None:
+    """Print a line on standard error, as long as that is not closed."""
     with contextlib.suppress(OSError):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print(f"minipg: {printable(line)}", file=sys.stderr)
+
+
+def print_line(console: Console, line: str) -> None:
+    """Print a printable line as it is. A terminal that was closed, or a pipe whose reader has ended, is no error."""
+    with contextlib.suppress(OSError):
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def lasting_console(stderr: bool = False) -> Console:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from minipg.runtime.startup import stop
+
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _TOGETHER = 1.0  # seconds within which several signals, other than Ctrl-C, count as one
 _PATIENCE = 4  # how often a second signal is sent again to a main thread that does not react
@@ -76,7 +78,7 @@ def _reacting(react: Callable[[int], None], message: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _installed() -> Iterator[None]:
-    default = (signal.default_int_handler, signal.SIG_DFL)
+    default = (signal.default_int_handler, signal.SIG_DFL, stop)
     before = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) in default}
     (reader, writer), handled = socket.socketpair(), _handled
     writer.setblocking(False)

@@ -1,8 +1,8 @@
-"""What takes long to show: kills, damaged files, random command lines, and memory over millions of steps.
+"""What takes long to show: kills, damaged files, random command lines, flipped bits, and memory over millions of steps.
 
-    python tests/audit/endurance.py [kills] [files] [commands] [memory] [--scale SHARE]
+    python tests/audit/endurance.py [kills] [files] [commands] [cache] [memory] [--scale SHARE]
 
-Without names, all four. Each prints one line of what it found; a promise that is broken is an AssertionError. `--scale
+Without names, all five. Each prints one line of what it found; a promise that is broken is an AssertionError. `--scale
 0.1` does a tenth of the work. tests/test_endurance.py runs a short form of each.
 """
 
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from minipg.kernels.cpu import _cache
 from rich.console import Console
 
 import minipg
@@ -191,6 +192,49 @@ def run_random_commands(folder: Path, count: int, seed: int = 2) -> str:
     return f"{count:,} command lines: {counts[0]:,} ran, {counts[2]:,} were refused in one line"
 
 
+# ---- flipped bits in compiled code -----------------------------------------------------------------------------------
+
+
+def flip_cached_bits(folder: Path, count: int, seed: int = 3) -> str:
+    """Flip one bit of the kernels' cache before a run: the run ends with the right bits, and mends the cache."""
+    chance, cache = random.Random(seed), folder / "cache"
+    kept = cache / _cache.folder().name
+    shutil.copytree(_cache.folder(), kept) if _cache.folder().exists() else kept.mkdir(parents=True)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    train = [
+        sys.executable,
+        "-m",
+        "minipg",
+        "train",
+        "trpo",
+        "CartPole-v1",
+        "--steps",
+        "512",
+        "--n-steps",
+        "64",
+        "--out",
+    ]
+
+    def result(name: str) -> bytes:
+        done = subprocess.run([*train, name], cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, (done.returncode, done.stderr)
+        return Checkpoints(folder / name).newest().read_bytes()
+
+    began = time.time()
+    right = result("first")  # compiles what is missing
+    used = [path for path in kept.rglob("*.nb[ci]") if path.stat().st_atime >= began or path.stat().st_mtime >= began]
+    files, recompiled = sorted(used or kept.rglob("*.nb[ci]")), 0
+    for number in range(count):
+        path = chance.choice(files)
+        content, place = bytearray(path.read_bytes()), chance.randrange(path.stat().st_size)
+        content[place] ^= 1 << chance.randrange(8)
+        path.write_bytes(content)
+        assert result(f"run{number}") == right, path
+        shutil.rmtree(folder / f"run{number}")
+        recompiled += path.read_bytes() != content
+    return f"{count} flipped bits in {len(files)} files: all runs had the right bits, {recompiled} files were mended"
+
+
 # ---- memory --------------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +272,7 @@ MEASUREMENTS: dict[str, list[tuple[Callable[..., str], Any]]] = {
     "kills": [(lambda folder, count, name=name: kill_and_resume(folder, name, count), 50) for name in FLAGS],
     "files": [(load_damaged, 10_000)],
     "commands": [(run_random_commands, 10_000)],
+    "cache": [(flip_cached_bits, 200)],
     "memory": [(train_long, 10_000_000)],
 }
 

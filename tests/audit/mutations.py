@@ -617,6 +617,42 @@ SLIPS = {
     ("an id means what it means now", "if now and description.get(\"id\") == env_id and now != description:", "if False:",
      "again registered_otherwise"),
 ],
+"minipg/runs/seeds.py": [
+    ("the process of a seed searches the working folder", "python_command(_MINIPG, \"train\", *args, \"--json\")",
+     "[sys.executable, \"-m\", \"minipg\", \"train\", *args, \"--json\"]", "received imports_nothing"),
+    ("a log is written into what is there", "with open_new(path_of(folder, seed, \".json\")) as out,",
+     "with path_of(folder, seed, \".json\").open(\"wb\") as out,", "received folder_of_seeds"),
+],
+"minipg/envs/processes.py": [
+    ("the process of an environment searches the working folder", "with outside_working_folder():", "with suppress():",
+     "received imports_nothing"),
+],
+"minipg/runtime/modules.py": [
+    ("what is installed imports from the working folder", "return installed_only() if", "return nullcontext() if",
+     "received id_in_a_file"),
+    ("the path is not put back", "sys.path.insert(place, entry)", "pass", "received id_in_a_file"),
+    ("the user's own module is not found", "else nullcontext()", "else installed_only()", "received caller_registers"),
+],
+"minipg/runtime/files.py": [
+    ("what is no file is opened", "if not stat.S_ISREG(found.st_mode):", "if False:", "received file_that_is_named"),
+    ("links in place of folders are followed", "    if folder.is_symlink():", "    if False:", "received are_a_link"),
+],
+"minipg/runtime/storage.py": [
+    ("arrays may overlap", "if any(end > entry.header_offset", "if any(end < 0", "received same_bytes"),
+],
+"minipg/runtime/progress.py": [
+    ("a terminal obeys", "    if text.isprintable():", "    if True:", "received terminal"),
+    ("a line of megabytes", "if len(text) <= most else", "if True else", "received terminal"),
+],
+"minipg/runs/recorder.py": [
+    ("a torn line is a row", "return list(takewhile(lambda line: line.endswith(b\"\\n\"), lines))", "return lines", "received torn_tail"),
+    ("a damaged line is a row", "return math.inf", "return 0", "received damaged_line"),
+],
+"minipg/commands/seeds.py": [
+    ("what is in a seed's place is removed", "if run.is_file() or {*run.rglob(\"*\")} - {*left, checkpoints}:", "if False:",
+     "cli left_alone"),
+    ("a file's flags are believed", "            plan.require_runs(flags_of_train)\n", "", "cli own_folders"),
+],
 "minipg/envs/device.py": [
     ("a reset begins the seed's first episodes again", "if seed is not None:\n            self._seed = int(seed)\n",
      "if True:\n            self._seed = int(seed or 0)\n", "device_envs first_state"),
