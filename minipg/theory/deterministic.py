@@ -105,7 +105,7 @@ def a_step_of_the_critics_is_adam_down_their_squared_errors_AC1_AC3(case: Case) 
 
 
 def a_target_network_lies_between_its_old_self_and_the_new_parameters_DP2(case: Case) -> float:
-    """θ′ ← τ θ + (1 − τ) θ′: all of θ at τ = 1, nothing of it at τ = 0, and after k steps θ′ − θ has shrunk by (1 − τ)ᵏ."""
+    """θ′ ← τ θ + (1 − τ) θ′ is θ at τ = 1, θ′ at τ = 0, and k steps shrink θ′ − θ by (1 − τ)ᵏ."""
     theta, target = case.normal(case.count(9)), case.normal(1)
     target = np.broadcast_to(target, theta.shape).astype(case.dtype)
     tau, steps, moved = case.one_of(0.005, 0.5), case.count(9), target
