@@ -85,23 +85,160 @@ ELEMENTWISE = {
 }  # fmt: skip
 
 
-def summed(f, df, ddf):
+# plateaus: f, f′ (0 on the plateaus), the slope of a forgotten branch, a bound on |z|, the edges
+PLATEAUS = {
+    "clip": (lambda x: np.clip(x, -0.5, 0.5), lambda x: abs(x) < 0.5, 1, 2, (-0.5, 0.5)),
+    "relu": (lambda x: np.maximum(x, 0), lambda x: x > 0, 1, 2, (0,)),
+    "relu6": (lambda x: np.clip(x, 0, 6), lambda x: (x > 0) & (x < 6), 1, 12, (0, 6)),
+    "hard sigmoid": (
+        lambda x: np.clip(constant(x, 0.2) * x + constant(x, 0.5), 0, 1), lambda x: 0.2 * (abs(x) < 2.5), 0.2, 8,
+        (-2.5, 2.5),
+    ),
+    "interp": (
+        lambda x: np.interp(x.real, [0, 1, 3], [2, 3, 0]).astype(x.dtype),
+        lambda x: 1.0 * ((x > 0) & (x < 1)) - 1.5 * ((x > 1) & (x < 3)), 1, 8, (0, 1, 3),
+    ),
+    "saturated tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2, 1, 60, ()),
+    "sign": (lambda x: np.sign(x.real), lambda x: 0 * x, 1, 3, (0,)),
+    "dead zone": (lambda x: np.where(abs(x) > 1, x - np.sign(x), 0), lambda x: abs(x) > 1, 1, 3, (-1, 1)),
+    "hard shrink": (lambda x: np.where(abs(x) > 1, x, 0), lambda x: abs(x) > 1, 1, 3, (-1, 1)),
+    "box": (lambda x: (abs(x) < 1).astype(x.dtype), lambda x: 0 * x, 1, 3, (-1, 1)),
+    "ternary": (lambda x: np.sign(x.real) * (abs(x) > 1), lambda x: 0 * x, 1, 3, (-1, 1)),
+}  # fmt: skip
+
+
+def plateau_points(name, kind, count):
+    """f, x, f′(x), f′(x) with one 0 replaced by the slope of the linear part, and the index of that entry.
+
+    `count` random x (3,) of a dtype, less those without a 0.
+    """
+    f, df, slope, bound, _ = PLATEAUS[name]
+    for seed in range(count):
+        x = np.random.default_rng(seed).uniform(-bound, bound, 3).astype(kind)
+        right = np.asarray(df(x), kind)
+        flat = np.flatnonzero(right == 0)
+        if len(flat):
+            yield f, x, right, right + kind(slope) * (np.arange(3) == flat[0]), int(flat[0])
+
+
+DIGITS = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0])
+# step functions, and the width of their stairs
+STAIRS = {
+    "round": (np.round, 1),
+    "round to 2 digits": (lambda x: np.round(x, 2), 0.01),
+    "round to 4 digits": (lambda x: np.round(x, 4), 1e-4),
+    "floor": (np.floor, 1),
+    "floor to tenths": (lambda x: np.floor(10 * x) / 10, 0.1),
+    "whole quotient": (lambda x: x // constant(x, 0.7), 0.7),
+    "fake quantisation": (lambda x: np.round(16 * x) / 16, 1 / 16),
+    "cast to int": (lambda x: x.astype(np.int64).astype(x.dtype), 1),
+    "table": (lambda x: DIGITS.astype(x.dtype)[np.floor(2 * x).astype(int) % 8], 0.5),
+    "histogram": (lambda x: (x[:, None] > np.linspace(-2, 2, 9)).sum(axis=1).astype(x.dtype), 0.5),
+}
+
+
+def strict(f, inside):
+    """f, raising outside its domain as Python's math does."""
+
+    def of(x):
+        if not inside(x.real).all():
+            raise ValueError("math domain error")
+        return f(x)
+
+    return of
+
+
+def entropy(p):
+    """The entropy of a coin."""
+    return -(p * np.log(p) + (1 - p) * np.log(1 - p))
+
+
+POSITIVE, PROPER = (lambda x: x > 0), (lambda x: abs(x) < 1)
+RAISING = {
+    "strict log": (strict(np.log, POSITIVE), lambda x: 1 / x, None, 0.05, 9),
+    "strict root": (strict(np.sqrt, POSITIVE), lambda x: 0.5 / np.sqrt(x), None, 0.05, 9),
+    "strict power": (strict(lambda x: x**x, POSITIVE), lambda x: x**x * (1 + np.log(x)), None, 0.1, 3),
+    "strict gammaln": (strict(special.gammaln, POSITIVE), special.digamma, None, 0.2, 9),
+    "strict arctanh": (strict(np.arctanh, PROPER), lambda x: 1 / (1 - x * x), None, -0.9, 0.9),
+    "strict entropy": (
+        strict(entropy, lambda p: (p > 0) & (p < 1)), lambda p: np.log1p(-p) - np.log(p), None, -0.9, 0.9
+    ),
+}  # fmt: skip
+# nearly one inside: at a tiny x the differences are all rounding of 1
+NEARLY_ONE = {
+    "log of cosh": (lambda x: np.log(np.cosh(x)), np.tanh, None, -5, 5),
+    "log of 1 + x²": (lambda x: np.log(1 + x * x), lambda x: 2 * x / (1 + x * x), None, -3, 3),
+    "log of 1 + x": (lambda x: np.log(1 + x), lambda x: 1 / (1 + x), None, -0.9, 0.9),
+    "x + log of cosh": (lambda x: x + np.log(np.cosh(x)), lambda x: 1 + np.tanh(x), None, -5, 5),
+    "root of 1 + x² less 1": (lambda x: np.sqrt(1 + x * x) - 1, lambda x: x / np.sqrt(1 + x * x), None, -3, 3),
+    "1 less cos": (lambda x: 1 - np.cos(x), np.sin, np.cos, -3, 3),
+    "exp less 1": (lambda x: np.exp(x) - 1, np.exp, np.exp, -3, 3),
+    "log of 1 + exp": (lambda x: np.log(1 + np.exp(x)), special.expit, None, -40, 20),
+    "1 less tanh": (lambda x: 1 - np.tanh(x), lambda x: -1 / np.cosh(x) ** 2, None, -30, 30),
+}
+
+
+def log_mean_exp_square(n, normal):
+    weights = lambda z: np.exp(z * z) / np.exp(z * z).sum()
+    return lambda z: np.log(np.exp(z * z).mean()), lambda z: 2 * z * weights(z), None
+
+
+def distance(edges):
+    """z ↦ how far the nearest entry is from one of `edges`."""
+    return lambda z: min((float(np.abs(z - edge).min(initial=1)) for edge in edges), default=1.0)
+
+
+def on_a_stair(f, width):
+    """z ↦ 1 if no entry is close to a step of f, else 0."""
+    return lambda z: float(all((f(z + side * constant(z, 0.05 * width)) == f(z)).all() for side in (-1, 1)))
+
+
+def summed(f, df, ddf=None, clearance=None):
     """Σ wᵢ f(zᵢ)."""
 
     def make(n, normal):
         w = 1 + abs(normal(n))
-        return (
-            lambda z: (w * f(z)).sum(),
-            lambda z: w * df(z),
-            (lambda z, v: w * ddf(z) * v) if ddf else None,
-        )
+        value = lambda z: (w * f(z)).sum()
+        value.clearance = clearance or (lambda z: 1)
+        return value, lambda z: w * df(z), (lambda z, v: w * ddf(z) * v) if ddf else None
 
     return make
 
 
-def entrywise(f, df):
+def entrywise(f, df, clearance=None):
     """The vector f(zᵢ)."""
-    return lambda n, normal: (f, lambda z, v: df(z) * v, lambda z, u: df(z) * u)
+
+    def make(n, normal):
+        value = lambda z: f(z)
+        value.clearance = clearance or (lambda z: 1)
+        return value, lambda z, v: df(z) * v, lambda z, u: df(z) * u
+
+    return make
+
+
+def special_families(form):
+    """Plateaus, stairs, functions that raise and logarithms of nearly one, as sums or entry by entry."""
+    return {
+        **{
+            name: Family(form(f, lambda z, df=df: np.asarray(df(z), z.dtype), clearance=distance(edges)), -bound, bound)
+            for name, (f, df, _, bound, edges) in PLATEAUS.items()
+        },
+        **{
+            name: Family(form(f, lambda z: 0 * z, clearance=on_a_stair(f, width)))
+            for name, (f, width) in STAIRS.items()
+        },
+        **{
+            name: Family(form(f, df), low, high)
+            for name, (f, df, _, low, high) in {**RAISING, **NEARLY_ONE}.items()
+            if name != "strict entropy"
+        },
+        # at a smaller z, 1 − z is rounded to 1 wherever the logarithm of z exists, and hides a term of the slope
+        "strict entropy": Family(
+            form(*RAISING["strict entropy"][:2], clearance=lambda z: float(z.min() > 256 * np.finfo(z.dtype).eps)),
+            -0.9,
+            0.9,
+        ),
+    }
 
 
 def softmax(z):
@@ -349,6 +486,8 @@ SCALAR = {
     "ReLU network": Family(relu_network),
     "maximum": Family(maximum),
     "90 arguments": Family(summed(*ELEMENTWISE["cos 5x"][:3]), -3, 3, 90, 90),
+    "log mean exp square": Family(log_mean_exp_square),
+    **special_families(summed),
 }
 
 
@@ -421,5 +560,6 @@ VECTOR = {
     "direction": Family(direction, 0.1, 3),
     "running product": Family(running_product),
     "linear map": Family(linear_map),
+    **special_families(entrywise),
 }
 CURVED = {name: family for name, family in SCALAR.items() if family.make(family.most, lambda *s: np.ones(s))[2]}

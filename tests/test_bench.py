@@ -412,7 +412,7 @@ def test_ctrl_c_ends_the_process_that_is_measured_too(tmp_path, monkeypatch):
 
 
 def test_every_peer_that_is_installed_finds_the_same_product():
-    sides = products._Problem(64, (3, 8, 2)).sides()  # which raises where they do not
+    sides = products.sides_of(64, (3, 8, 2))  # which raises where they do not
     assert {"minipg", "minipg, NumPy twin"} <= {side.system for side in sides}
     assert (products.KEPT in {side.system for side in sides}) == (not peers.missing("torch"))
 

@@ -17,31 +17,13 @@ from minipg.algorithms.trpo import TRPO, TRPOConfig
 from minipg.algorithms.vpg import VPG, VPGConfig
 from minipg.errors import AgentFileError
 
-ALGORITHMS: dict[str, type[Agent[Any]]] = {
-    algorithm.name: algorithm for algorithm in (REINFORCE, VPG, A2C, NPG, TRPO, PPO, DDPG, TD3)
-}
+_ALL = (REINFORCE, VPG, A2C, NPG, TRPO, PPO, DDPG, TD3)
+ALGORITHMS: dict[str, type[Agent[Any]]] = {one.name: one for one in _ALL}
 
 __all__ = [
-    "A2C",
-    "ALGORITHMS",
-    "DDPG",
-    "NPG",
-    "PPO",
-    "REINFORCE",
-    "TD3",
-    "TRPO",
-    "VPG",
-    "A2CConfig",
-    "Agent",
-    "DDPGConfig",
-    "NPGConfig",
-    "PPOConfig",
-    "REINFORCEConfig",
-    "TD3Config",
-    "TRPOConfig",
-    "VPGConfig",
-    "load",
-]
+    "A2C", "ALGORITHMS", "DDPG", "NPG", "PPO", "REINFORCE", "TD3", "TRPO", "VPG", "A2CConfig", "Agent", "DDPGConfig",
+    "NPGConfig", "PPOConfig", "REINFORCEConfig", "TD3Config", "TRPOConfig", "VPGConfig", "load",
+]  # fmt: skip
 
 
 def load(path: str | Path, env: Any = None, **options: Any) -> Agent[Any]:

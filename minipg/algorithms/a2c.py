@@ -102,12 +102,7 @@ def critic_step(
 
 
 class A2C(Agent[A2CConfig]):
-    """Synchronous advantage actor-critic on a Gymnasium environment.
-
-    agent = A2C("CartPole-v1", seed=0)
-    agent.learn(total_steps=300_000)
-    action, _ = agent.predict(obs, deterministic=True)
-    """
+    """Synchronous advantage actor-critic on a Gymnasium environment. See `Agent`."""
 
     name = "a2c"
     Config = A2CConfig

@@ -42,6 +42,10 @@ class Agent(Generic[ConfigT]):
     env: an id, an EnvSpec, a function (or class) that makes environments, a `gymnasium.Env`, or a `VectorEnv`.
     `preset` names the settings to start from (default: the preset of the environment's id). Keyword arguments change
     single settings; `config` replaces all of them. The same seed gives the same bits with any number of `threads`.
+
+    agent = TRPO("CartPole-v1", seed=0)
+    agent.learn(total_steps=100_000)
+    action, _ = agent.predict(obs, deterministic=True)
     """
 
     name: ClassVar[str]
@@ -164,15 +168,11 @@ class Agent(Generic[ConfigT]):
         return self
 
     def _new_collector(self, state: dict[str, Array] | None = None) -> Collector:
+        seed = int(np.random.SeedSequence((self.seed, self.updates)).generate_state(1)[0] >> 1)
         return Collector(
-            self.envs,
-            self.actor,
-            seed=int(np.random.SeedSequence((self.seed, self.updates)).generate_state(1)[0] >> 1),
-            rng=self.streams.acting,
-            normalizer=self.normalizer,
-            scaler=self.scaler,
+            self.envs, self.actor, seed=seed, rng=self.streams.acting, normalizer=self.normalizer, scaler=self.scaler,
             state=state,
-        )
+        )  # fmt: skip
 
     def predict(self, obs: Any, deterministic: bool = False) -> tuple[Any, None]:
         """(action, None): the action for one observation, or for a batch of them, in the form of the action space."""
@@ -184,9 +184,8 @@ class Agent(Generic[ConfigT]):
         if deterministic:
             act = distribution.mode(params)
         else:
-            act = distribution.sample(
-                params, distribution.noise(self.streams.predicting, (len(rows),), params.dtype.type)
-            )
+            noise = distribution.noise(self.streams.predicting, (len(rows),), params.dtype.type)
+            act = distribution.sample(params, noise)
         act = self.actions.to_env(to_host(act))
         return (act[0] if single else act), None
 
@@ -221,11 +220,11 @@ class Agent(Generic[ConfigT]):
         require_load_options(cls.Config, options)
         config, trained_on, seed, steps, updates = file.description(cls.Config)
         source = resolve(file.environment(trained_on) if env is None else env)
-        if isinstance(source, gym.Env | VectorEnv):
-            config = dataclasses.replace(config, num_envs=getattr(source, "num_envs", 1), vec="auto")
-        elif env is not None and not isinstance(env, str) and config.vec != "process":
-            config = dataclasses.replace(config, vec="auto")
-        if config.vec == "device" and options.get("backend") != "cupy":  # the parameters need no GPU
+        instance = isinstance(source, gym.Env | VectorEnv)
+        if instance:
+            config = dataclasses.replace(config, num_envs=getattr(source, "num_envs", 1))
+        other = env is not None and not isinstance(env, str) and config.vec != "process"
+        if instance or other or (config.vec == "device" and options.get("backend") != "cupy"):  # θ needs no GPU
             config = dataclasses.replace(config, vec="auto")
         file.require_room(config.hidden)
         agent = cls(source, seed=seed, config=config, **options)

@@ -13,7 +13,6 @@ from minipg.envs import VECTORS
 
 C = TypeVar("C", bound="AgentConfig")
 _AT_LEAST_ONE = (lambda x: x >= 1, "an integer ≥ 1")
-_AT_LEAST_NONE = (lambda x: x >= 0, "an integer ≥ 0")
 _UNIT = (lambda x: 0 <= x <= 1, "a number from 0 to 1")
 _POSITIVE = (lambda x: 0 < x < math.inf, "a finite number > 0")
 _NOT_NEGATIVE = (lambda x: 0 <= x < math.inf, "a finite number ≥ 0")
@@ -21,7 +20,7 @@ _LIMIT = (lambda x: x > 0, "a number > 0, inf for none")
 
 
 def _among(*names: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda x: x in names, " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+    return lambda x: x in names, f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 # field name → (test, the allowed values in words), in every config
@@ -32,7 +31,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
          "train_freq", "gradient_steps", "policy_delay"), _AT_LEAST_ONE),
     "num_envs": (lambda x: 1 <= x <= 2**20, f"an integer from 1 to {2**20}"),
     "vine_branches": (lambda x: x >= 2, "an integer ≥ 2: one branch has no other to be compared with"),
-    **dict.fromkeys(("vf_epochs", "learning_starts"), _AT_LEAST_NONE),
+    **dict.fromkeys(("vf_epochs", "learning_starts"), (lambda x: x >= 0, "an integer ≥ 0")),
     **dict.fromkeys(("gamma", "gae_lambda", "rms_decay", "tau"), _UNIT),
     **dict.fromkeys(("max_kl", "learning_rate", "vf_learning_rate", "rms_epsilon", "dual_learning_rate"), _POSITIVE),
     **dict.fromkeys(
@@ -80,16 +79,13 @@ class AgentConfig:
         if isinstance(self.hidden, list):
             object.__setattr__(self, "hidden", tuple(self.hidden))
         require_types(self)
-        for field in dataclasses.fields(self):  # one type for each setting, so that kernels are compiled once
-            value = getattr(self, field.name)
-            kind = {"int": int, "float": float, "bool": bool}.get(str(field.type))
-            if kind is not None:
-                object.__setattr__(self, field.name, kind(value))
         object.__setattr__(self, "hidden", tuple(map(int, self.hidden)))
-        for field in dataclasses.fields(self):
+        for field in dataclasses.fields(self):  # one type for each setting, so that kernels are compiled once
+            kind = {"int": int, "float": float, "bool": bool}.get(str(field.type), lambda value: value)
+            value = kind(getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
             if field.name in RULES:
                 allowed, expected = RULES[field.name]
-                value = getattr(self, field.name)
                 require(allowed(value), field.name, expected, value)
 
     FOLLOWERS: ClassVar[dict[str, str]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import sys
 import warnings
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def learn(
                 draws = bar is not None and working_time() - drawn > _REDRAW
                 measure = due or draws or agent.steps + per_update >= until
                 outcome, new = one_update(agent, of or until, measure)
-                counts = counts + new if any(new) else counts
+                counts = Counts(*map(operator.add, counts, new)) if any(new) else counts
                 if agent.steps >= until:
                     due, draws = on_update is not None, bar is not None
                 if not (due or draws):
@@ -73,10 +74,6 @@ class Counts(NamedTuple):
     episodes: int = 0
     returns: float = 0.0
     dropped: int = 0
-
-    def __add__(self, other: Counts) -> Counts:  # type: ignore[override]
-        episodes, returns = self.episodes + other.episodes, self.returns + other.returns
-        return Counts(episodes, returns, self.dropped + other.dropped)
 
 
 def one_update(agent: Agent[Any], horizon: int, measure: bool = True) -> tuple[Outcome, Counts]:

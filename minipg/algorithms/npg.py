@@ -65,26 +65,14 @@ def update(policy: Policy, theta: Array, samples: Samples, config: NPGConfig) ->
         all_finite(candidate), cg.x.any(), adv.mean(dtype=np.float64), norm(g), entropy
     )
     finite = finite and math.isfinite(value) and math.isfinite(kl)
-    trouble = "ok" if finite else "step not finite"
-    info = NPGInfo(
-        status=trouble if moves else why_no_step(g, cg),
-        improvement=value - float(before) if finite else 0.0,
-        kl=kl if finite else 0.0,
-        grad_norm=float(length),
-        cg_iterations=cg.iterations,
-        cg_residual=cg.residual,
-        entropy=float(entropy),
-    )
-    return (candidate if info.status == "ok" else theta), info
+    improvement, kl = (value - float(before), kl) if finite else (0.0, 0.0)
+    status = why_no_step(g, cg) if not moves else "ok" if finite else "step not finite"
+    info = NPGInfo(status, improvement, kl, float(length), cg.iterations, cg.residual, float(entropy))
+    return (candidate if status == "ok" else theta), info
 
 
 class NPG(Agent[NPGConfig]):
-    """The natural policy gradient on a Gymnasium environment.
-
-    agent = NPG("CartPole-v1", seed=0)
-    agent.learn(total_steps=100_000)
-    action, _ = agent.predict(obs, deterministic=True)
-    """
+    """The natural policy gradient on a Gymnasium environment. See `Agent`."""
 
     name = "npg"
     Config = NPGConfig

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minipg.algorithms.advantages import Samples
 from minipg.checks import Array, namespace
 from minipg.kernels.arguments import Adam
 from minipg.objective import gradient_and_entropy
@@ -84,36 +84,18 @@ class StepInfo(NamedTuple):
     entropy: float
 
 
-class HasSquares(Protocol):
-    """An optimizer's state with running squares (P,)."""
-
-    @property
-    def second(self) -> Array: ...
-
-
-S = TypeVar("S", bound=HasSquares)
-
-
 def policy_step(
-    policy: Policy,
-    theta: Array,
-    state: S,
-    obs: Array,
-    act: Array,
-    weight: Array,
-    ent_coef: float,
-    step: Callable[[Array], tuple[Array, S]],
-) -> tuple[Array, S, StepInfo]:
-    """One `step`(g) along g = E[weight ∇log π + c ∇H]  (PG-9). If it is not finite, θ and state are returned.
+    policy: Policy, theta: Array, adam: AdamState, rows: Samples, ent_coef: float, learning_rate: float, max_norm: float
+) -> tuple[Array, AdamState, StepInfo]:
+    """One step of Adam along g = E[Â ∇log π + c ∇H]  (PG-9, AC-3). If not finite, the given θ and state are returned.
 
-    theta (P,), obs (B, O), act (B, …), weight (B,) → θ′ (P,), the optimizer's new state, metrics.
+    theta (P,) → θ′ (P,), Adam's new state, metrics.
     """
-    g, entropy = gradient_and_entropy(policy, theta, obs, act, weight, ent_coef)
+    g, entropy = gradient_and_entropy(policy, theta, rows.obs, rows.act, rows.adv, ent_coef)
     with np.errstate(over="ignore", invalid="ignore"):  # checked next
-        new, after = step(g)
+        new, after = adam_step(policy.backend, theta, adam, g, learning_rate, max_norm)
     length, finite, entropy = fetch(norm(g), all_finite(new, after.second), entropy)
-    if not math.isfinite(length):
-        return theta, state, StepInfo("gradient not finite", math.nan, float(entropy))
-    if not finite:
-        return theta, state, StepInfo("step not finite", math.nan, float(entropy))
+    if not (math.isfinite(length) and finite):
+        status = "step not finite" if math.isfinite(length) else "gradient not finite"
+        return theta, adam, StepInfo(status, math.nan, float(entropy))
     return policy.project(new), after, StepInfo("ok", float(length), float(entropy))

@@ -73,11 +73,9 @@ class PPOConfig(ActorCriticConfig):
     def terms(self, beta: float, progress: float) -> SurrogateTerms:
         """The weights of the objective's terms, with penalty weight `beta`, after a share `progress` of the run."""
         clip_range = self.clip_range * scheduled(self.clip_schedule, progress)
-        return SurrogateTerms(
-            clip_range if self.objective == "clip" else math.inf,
-            beta if self.objective in ("kl", "adaptive-kl") else 0.0,
-            self.ent_coef,
-        )
+        clip_range = clip_range if self.objective == "clip" else math.inf
+        beta = beta if self.objective in ("kl", "adaptive-kl") else 0.0
+        return SurrogateTerms(clip_range, beta, self.ent_coef)
 
 
 class PPOState(NamedTuple):
@@ -133,12 +131,7 @@ def update(
 
 
 class PPO(Agent[PPOConfig]):
-    """Proximal policy optimisation on a Gymnasium environment.
-
-    agent = PPO("CartPole-v1", seed=0)
-    agent.learn(total_steps=100_000)
-    action, _ = agent.predict(obs, deterministic=True)
-    """
+    """Proximal policy optimisation on a Gymnasium environment. See `Agent`."""
 
     name = "ppo"
     Config = PPOConfig
@@ -149,10 +142,8 @@ class PPO(Agent[PPOConfig]):
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config = self.config
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
-        order, vf_order = (
-            shuffled(self.backend, self.streams.shuffling, epochs, len(samples.obs))
-            for epochs in (config.n_epochs, config.vf_epochs)
-        )
+        order = shuffled(self.backend, self.streams.shuffling, config.n_epochs, len(samples.obs))
+        vf_order = shuffled(self.backend, self.streams.shuffling, config.vf_epochs, len(samples.obs))
         (self.theta, self.state, info), fit = self.backend.both(
             lambda: update(self.actor, self.theta, self.state, samples, config, order, progress, measure),
             lambda: fit_critic(

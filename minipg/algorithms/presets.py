@@ -118,15 +118,9 @@ _OFF_POLICY: dict[str, dict[str, Any]] = {
 }
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "reinforce": _REINFORCE,
-    "vpg": {"default": {}},
-    "a2c": _A2C,
-    "npg": _NPG,
-    "trpo": _TRPO,
-    "ppo": _PPO,
-    "ddpg": _OFF_POLICY,
-    "td3": _OFF_POLICY,
-}
+    "reinforce": _REINFORCE, "vpg": {"default": {}}, "a2c": _A2C, "npg": _NPG, "trpo": _TRPO, "ppo": _PPO,
+    "ddpg": _OFF_POLICY, "td3": _OFF_POLICY,
+}  # fmt: skip
 
 
 def preset_for(algorithm: str, env_id: str, preset: str | None = None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from minipg.algorithms.advantages import Samples, normalize, rescale
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import CriticConfig
 from minipg.algorithms.critic import Outcome, fit_critic
-from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, new_adam, policy_step, shuffled
+from minipg.algorithms.optimizers import AdamState, StepInfo, new_adam, policy_step, shuffled
 from minipg.checks import Array, namespace
 from minipg.policy import Policy
 from minipg.returns import discounted_returns
@@ -98,17 +98,12 @@ def update(
     weight = samples.adv
     if config.normalize_advantage:  # centring would be a baseline
         weight = rescale(weight) if config.baseline == "none" else normalize(weight, policy.backend)
-    step = lambda g: adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
-    return policy_step(policy, theta, state, samples.obs, samples.act, weight, config.ent_coef, step)
+    rows = samples._replace(adv=weight)
+    return policy_step(policy, theta, state, rows, config.ent_coef, config.learning_rate, config.max_grad_norm)
 
 
 class REINFORCE(Agent[REINFORCEConfig]):
-    """REINFORCE on a Gymnasium environment whose episodes end; `n_steps` is the length of one rollout.
-
-    agent = REINFORCE("CartPole-v1", seed=0)
-    agent.learn(total_steps=500_000)
-    action, _ = agent.predict(obs, deterministic=True)
-    """
+    """REINFORCE on a Gymnasium environment whose episodes end; `n_steps` is the length of one rollout."""
 
     name = "reinforce"
     Config = REINFORCEConfig

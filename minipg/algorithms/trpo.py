@@ -86,16 +86,10 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
         return value - before, kl  # at θ the ratio is 1, so L(θ) is the mean of Â
 
     found = line_search(  # TR-11
-        improvement_and_kl,
-        theta,
-        step,
-        max_kl=config.max_kl,
-        expected=expected,
-        accept_ratio=config.accept_ratio,
-        backtrack_coeff=config.backtrack_coeff,
-        backtrack_iters=config.backtrack_iters if moves else 0,
+        improvement_and_kl, theta, step, max_kl=config.max_kl, expected=expected, accept_ratio=config.accept_ratio,
+        backtrack_coeff=config.backtrack_coeff, backtrack_iters=config.backtrack_iters if moves else 0,
         project=policy.project,
-    )
+    )  # fmt: skip
     status = "ok" if found.accepted else "line search" if moves else why_no_step(g, cg)
     return found.theta, TRPOInfo(
         status, found.improvement, found.kl, found.fraction, found.trials, length, cg.iterations, cg.residual, entropy
@@ -103,12 +97,7 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
 
 
 class TRPO(Agent[TRPOConfig]):
-    """Trust region policy optimisation on a Gymnasium environment.
-
-    agent = TRPO("CartPole-v1", seed=0)
-    agent.learn(total_steps=100_000)
-    action, _ = agent.predict(obs, deterministic=True)
-    """
+    """Trust region policy optimisation on a Gymnasium environment. See `Agent`."""
 
     name = "trpo"
     Config = TRPOConfig

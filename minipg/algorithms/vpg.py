@@ -9,7 +9,7 @@ from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import Outcome, fit_critic
-from minipg.algorithms.optimizers import AdamState, StepInfo, adam_step, new_adam, policy_step, shuffled
+from minipg.algorithms.optimizers import AdamState, StepInfo, new_adam, policy_step, shuffled
 from minipg.checks import Array
 from minipg.policy import Policy
 from minipg.rollout import Batch
@@ -32,17 +32,12 @@ def update(
 ) -> tuple[Array, AdamState, StepInfo]:
     """One policy step: θ′, Adam's state, metrics. If they are not finite, the given θ and state are returned."""
     adv = normalize(samples.adv, policy.backend) if config.normalize_advantage else samples.adv
-    step = lambda g: adam_step(policy.backend, theta, state, g, config.learning_rate, config.max_grad_norm)
-    return policy_step(policy, theta, state, samples.obs, samples.act, adv, config.ent_coef, step)
+    rows = samples._replace(adv=adv)
+    return policy_step(policy, theta, state, rows, config.ent_coef, config.learning_rate, config.max_grad_norm)
 
 
 class VPG(Agent[VPGConfig]):
-    """The vanilla policy gradient on a Gymnasium environment.
-
-    agent = VPG("CartPole-v1", seed=0)
-    agent.learn(total_steps=100_000)
-    action, _ = agent.predict(obs, deterministic=True)
-    """
+    """The vanilla policy gradient on a Gymnasium environment. See `Agent`."""
 
     name = "vpg"
     Config = VPGConfig

@@ -72,11 +72,10 @@ class Bench:
         try:
             for turn in range(rounds):
                 for side, sample in sides.items():
-                    self.say(f"{work}: {side} ({turn + 1} of {rounds}) …")
+                    now = f"{work}: {side} ({turn + 1} of {rounds})"
+                    self.say(f"{now} …")
                     samples[side].append(sample())
-                    self.say(
-                        f"{work}: {side} ({turn + 1} of {rounds}): {quantity(samples[side][-1], side.unit or unit)}"
-                    )
+                    self.say(f"{now}: {quantity(samples[side][-1], side.unit or unit)}")
         except KeyboardInterrupt:
             self.stopped = True
             if not all(samples.values()):

@@ -83,16 +83,16 @@ def head(bench: Bench) -> dict[str, Any]:
 def head_text(found: dict[str, Any]) -> str:
     """The machine in two sentences."""
     versions = ", ".join(f"{name} {found[name] or '(not installed)'}" for name in ("python", "minipg", *PACKAGES))
-    rates = ", ".join(
-        f"{rate / 1e9:.0f} GFLOP/s on {n} thread{'' if n == '1' else 's'}"
-        for n, rate in found["flops_per_second"].items()
-    )
-    low, high = found["flops_per_second_range"]["1"]
-    busy = (
-        f"\nR on 1 thread went from {low / 1e9:.0f} to {high / 1e9:.0f} GFLOP/s: other programs run on this machine, "
-    )
-    return (
+    medians = found["flops_per_second"].items()
+    rates = ", ".join(f"{rate / 1e9:.0f} GFLOP/s on {n} thread{'' if n == '1' else 's'}" for n, rate in medians)
+    text = (
         f"{found['system']}, {found['threads']} CPU threads; {versions}.\n"
         f"R, the rate of a 2048² float32 matrix product in NumPy: {rates}. Medians of samples taken in turns."
-        + (f"{busy}so neither figures nor verdicts hold for a quiet one." if high > 1.3 * low else "")
     )
+    low, high = found["flops_per_second_range"]["1"]
+    if high > 1.3 * low:
+        text += (
+            f"\nR on 1 thread went from {low / 1e9:.0f} to {high / 1e9:.0f} GFLOP/s: other programs run on this "
+            "machine, so neither figures nor verdicts hold for a quiet one."
+        )
+    return text

@@ -33,9 +33,7 @@ def product_row(
     Raises MinipgError if the sides disagree on F v.
     """
     what, block = f"Fisher–vector product, B = {rows}, {'-'.join(map(str, sizes))}", 0.1 if bench.quick else 0.3
-    problem = _Problem(rows, sizes)
-    products = problem.sides()
-    sides = {side: partial(_seconds, side, product, block) for side, product in products.items()}
+    sides = {side: partial(_seconds, side, product, block) for side, product in sides_of(rows, sizes).items()}
     samples = bench.interleave(what, "s", {**rate_sides(), **sides}, 3 if bench.quick else 9)
     rates, flops = rates_of(bench, samples), rows * operation_counts.fisher_product(sizes)
     milliseconds = {side: [1e3 * s for s in values] for side, values in samples.items() if side.system != PRODUCT}
@@ -71,38 +69,31 @@ def scaling(name: str, what: str, samples: Samples, rates: dict[int, float], at_
         yield line_of(name, what, "2 threads against 1", ratios, "×", SCALING, note=note)
 
 
-class _Problem:
-    """The same θ, v and batch for all sides."""
-
-    def __init__(self, rows: int, sizes: tuple[int, ...]) -> None:
-        rng, self.sizes = np.random.default_rng(0), sizes
-        self.layout = GaussianPolicy(MLP(sizes)).layout
-        self.theta, self.v = 0.1 * rng.standard_normal((2, self.layout.size), np.float32)
-        self.obs = rng.standard_normal((rows, sizes[0]), np.float32)
-
-    def sides(self) -> dict[Side, Callable[[], Any]]:
-        """The products of all sides, after a check that they agree."""
-        sides: dict[Side, Callable[[], Any]] = {}
-        for system, twin in (("minipg", "numba"), ("minipg, NumPy twin", "numpy")):
-            for n in thread_counts():
-                policy = GaussianPolicy(MLP(self.sizes, "tanh", Backend(twin, n)))
-                product = fisher_operator(policy, self.theta, policy.forward(self.theta, self.obs))
-                sides[Side(system, n)] = partial(product, self.v)
-        results = [product() for product in sides.values()]
-        if not peers.missing("torch"):
-            # the places in θ of the entries of torch's parameters: torch keeps W transposed
-            places = [p.T.astype(int) for p in self.layout.views(np.arange(self.layout.size, dtype=float)).values()]
-            order, parts = np.concatenate([p.ravel() for p in places]), [self.theta[place] for place in places]
-            vector = peers.torch_vector(self.v[order])
-            for system in (KEPT, REBUILT):
-                product = partial(peers.torch_product(parts, self.obs, system == REBUILT), vector)
-                results.append(product().numpy()[np.argsort(order)])
-                sides |= {Side(system, n): product for n in thread_counts()}
-        if not peers.missing("jax"):
-            sides[Side("JAX")] = partial(peers.jax_product(self.sizes, self.theta, self.obs), self.v)
-            results.append(np.asarray(sides[Side("JAX")]()))
-        _agree(results)
-        return sides
+def sides_of(rows: int, sizes: tuple[int, ...]) -> dict[Side, Callable[[], Any]]:
+    """The products of all sides on the same θ, v and batch, after a check that they agree."""
+    rng, layout = np.random.default_rng(0), GaussianPolicy(MLP(sizes)).layout
+    theta, v = 0.1 * rng.standard_normal((2, layout.size), np.float32)
+    obs = rng.standard_normal((rows, sizes[0]), np.float32)
+    sides: dict[Side, Callable[[], Any]] = {}
+    for system, twin in (("minipg", "numba"), ("minipg, NumPy twin", "numpy")):
+        for n in thread_counts():
+            policy = GaussianPolicy(MLP(sizes, "tanh", Backend(twin, n)))
+            sides[Side(system, n)] = partial(fisher_operator(policy, theta, policy.forward(theta, obs)), v)
+    results = [product() for product in sides.values()]
+    if not peers.missing("torch"):
+        # the places in θ of the entries of torch's parameters: torch keeps W transposed
+        places = [p.T.astype(int) for p in layout.views(np.arange(layout.size, dtype=float)).values()]
+        order, parts = np.concatenate([p.ravel() for p in places]), [theta[place] for place in places]
+        vector = peers.torch_vector(v[order])
+        for system in (KEPT, REBUILT):
+            product = partial(peers.torch_product(parts, obs, system == REBUILT), vector)
+            results.append(product().numpy()[np.argsort(order)])
+            sides |= {Side(system, n): product for n in thread_counts()}
+    if not peers.missing("jax"):
+        sides[Side("JAX")] = partial(peers.jax_product(sizes, theta, obs), v)
+        results.append(np.asarray(sides[Side("JAX")]()))
+    _agree(results)
+    return sides
 
 
 def _seconds(side: Side, product: Callable[[], Any], block: float) -> float:

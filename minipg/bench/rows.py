@@ -43,8 +43,7 @@ def measure(names: Iterable[str], bench: Bench, lines: list[Line]) -> bool:
     """
     chosen, say = list(names), bench.say
     for index, name in enumerate(chosen, start=1):
-        at = f"[{index}/{len(chosen)}] {name}  "
-        bench.say = partial(_beside, say, at)
+        bench.say = partial(_say_beside, say, f"[{index}/{len(chosen)}] {name}  ")
         try:
             for line in ROWS[name](bench):
                 lines.append(line)
@@ -59,5 +58,5 @@ def measure(names: Iterable[str], bench: Bench, lines: list[Line]) -> bool:
     return True
 
 
-def _beside(say: Callable[[str], None], at: str, line: str) -> None:
+def _say_beside(say: Callable[[str], None], at: str, line: str) -> None:
     say(at + line)

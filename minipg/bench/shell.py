@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from minipg.bench.interleaved import Bench, Line, Side, line_of, paired
+from minipg.bench.startup import run
 from minipg.bench.training import Training
-from minipg.errors import MinipgError
 
 SHARE = 90  # per cent
 _LEARN = """
@@ -46,27 +43,20 @@ def shell_row(setting: Training, bench: Bench) -> Iterator[Line]:
     yield line_of(name, work, "share of learn's rate", shares, "%", SHARE)
 
 
-def _train(setting: Training, steps: int) -> list[str]:
+def _train(setting: Training, steps: int) -> tuple[str, ...]:
     flags: list[str] = []
     for name, value in dataclasses.asdict(setting.config).items():
-        flag, several = name.replace("_", "-"), isinstance(value, tuple)
+        flag = name.replace("_", "-")
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            flags += [f"--{flag}", *map(str, value if several else (value,))]
-    return ["-m", "minipg", "train", setting.algorithm, setting.env, *flags, "--steps", str(steps), "--json"]
+            flags += [f"--{flag}", *map(str, value if isinstance(value, tuple) else (value,))]
+    return ("-m", "minipg", "train", setting.algorithm, setting.env, *flags, "--steps", str(steps), "--json")
 
 
-def _learn(setting: Training, steps: int) -> list[str]:
-    what = setting.algorithm, setting.env, dataclasses.asdict(setting.config), steps
-    return ["-c", _LEARN, json.dumps(what)]
+def _learn(setting: Training, steps: int) -> tuple[str, ...]:
+    return "-c", _LEARN, json.dumps((setting.algorithm, setting.env, dataclasses.asdict(setting.config), steps))
 
 
-def _rate(arguments: list[str], folder: Path) -> float:
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")}
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
-    if done.returncode:
-        line = done.stderr.strip().splitlines()[-1:] or ["it printed nothing"]
-        raise MinipgError(f"python {' '.join(arguments[:4])} failed with status {done.returncode}: {line[0]}")
-    return float(json.loads(done.stdout.splitlines()[-1])["steps_per_second"])
+def _rate(arguments: tuple[str, ...], folder: Path) -> float:
+    return float(json.loads(run(arguments, folder).out.splitlines()[-1])["steps_per_second"])

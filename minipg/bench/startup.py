@@ -25,33 +25,32 @@ FIRST_UPDATE = ("-c", "from minipg import TRPO; TRPO('CartPole-v1').learn(1, pro
 _LAUNCHER = """
 import json, subprocess, sys, time
 start = time.perf_counter()
-status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+status = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 seconds = time.perf_counter() - start
 try:
     import resource
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 except ImportError:
     peak = None
-errors = status.stderr.decode(errors="replace")
-print(json.dumps({"status": status.returncode, "seconds": seconds, "peak": peak, "errors": errors}))
+out, errors = (text.decode(errors="replace") for text in (status.stdout, status.stderr))
+print(json.dumps({"status": status.returncode, "seconds": seconds, "peak": peak, "out": out, "errors": errors}))
 """
 
 
 class Child(NamedTuple):
-    """Seconds from the start of a process to its end, and its peak memory in bytes; None if that is unknown."""
+    """Seconds from the start of a process to its end, its peak memory in bytes (None: unknown), and what it printed."""
 
     seconds: float
     peak: float | None
+    out: str = ""
 
 
 def run(arguments: tuple[str, ...], folder: Path) -> Child:
     """Run Python with these arguments in `folder`, with a Numba cache of its own. Raises MinipgError if it fails."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")}
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, sys.executable, *arguments]
-    process = subprocess.Popen(
-        launcher, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(launcher, cwd=folder, env=environment, start_new_session=True, **pipes)
     try:
         out, err = process.communicate()
     except BaseException:  # Ctrl-C ends launcher and child
@@ -61,8 +60,8 @@ def run(arguments: tuple[str, ...], folder: Path) -> Child:
     result: dict[str, Any] = json.loads(out) if out else {"status": process.returncode, "errors": err}
     if result["status"]:
         line = result["errors"].strip().splitlines()[-1:] or ["it printed nothing"]
-        raise MinipgError(f"python {' '.join(arguments)} failed with status {result['status']}: {line[0]}")
-    return Child(result["seconds"], result["peak"])
+        raise MinipgError(f"python {' '.join(arguments[:4])} failed with status {result['status']}: {line[0]}")
+    return Child(result["seconds"], result["peak"], result["out"])
 
 
 def train(algorithm: str, *flags: str) -> tuple[str, ...]:
@@ -75,10 +74,8 @@ def startup_row(bench: Bench) -> Iterator[Line]:
     commands = {"python: TRPO('CartPole-v1').learn(1)": FIRST_UPDATE,
                 "minipg train trpo CartPole-v1 --steps 1024": train("trpo", "--steps", "1024")}  # fmt: skip
     with _folders(len(commands)) as folders:
-        sides = {
-            Side(name): partial(_seconds, arguments, folder)
-            for (name, arguments), folder in zip(commands.items(), folders, strict=True)
-        }
+        pairs = zip(commands.items(), folders, strict=True)
+        sides = {Side(name): partial(_seconds, arguments, folder) for (name, arguments), folder in pairs}
         for state, rounds in (("first run ever", 1), ("cache warm", 3 if bench.quick else 7)):
             for side, values in bench.interleave(f"shell to first update, {state}", "s", sides, rounds).items():
                 yield line_of("startup", "shell to the end of the first update", f"{side}, {state}", values, "s")
@@ -87,16 +84,13 @@ def startup_row(bench: Bench) -> Iterator[Line]:
 def solved_row(bench: Bench) -> Iterator[Line]:
     """From the shell to CartPole solved, with PPO's preset: a mean return of 475 over 100 episodes."""
     what = f"shell to CartPole-v1 solved (≥ {SOLVED} over 100 episodes), PPO"
-    seconds = lambda folder, seed: _seconds(
-        train("ppo", "--steps", "1000000", "--target-return", str(SOLVED), "--seed", str(seed)), folder
-    )
+    flags = "--steps", "1000000", "--target-return", str(SOLVED), "--seed"
+    seconds = lambda folder, seed: _seconds(train("ppo", *flags, str(seed)), folder)
     with _folders(1) as (folder,):
         cold = bench.interleave(f"{what}, first run ever", "s", {Side("minipg"): lambda: seconds(folder, 0)}, 1)
         yield line_of("solved", what, "first run ever", cold[Side("minipg")], "s", 20, at_most=True)
-        seeds = iter(range(9))
-        sides = {
-            Side("minipg"): lambda: seconds(folder, next(seeds))
-        }  # a new seed each time: some need fewer steps than others
+        seeds = iter(range(9))  # a new seed each time: some need fewer steps than others
+        sides = {Side("minipg"): lambda: seconds(folder, next(seeds))}
         warm = bench.interleave(f"{what}, cache warm", "s", sides, 3 if bench.quick else 9)
         yield line_of("solved", what, "cache warm", warm[Side("minipg")], "s", 2, at_most=True)
 

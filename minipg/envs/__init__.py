@@ -9,22 +9,8 @@ from minipg.envs.register import register
 from minipg.envs.spaces import ActionCodec, ObservationCodec
 
 __all__ = [
-    "VECTORS",
-    "ActionCodec",
-    "NotRepeatable",
-    "ObservationCodec",
-    "closed_after",
-    "column",
-    "describe",
-    "guarded",
-    "infos_of",
-    "make_drawn",
-    "make_vector",
-    "name_of",
-    "rebuild",
-    "repeatable",
-    "resolve",
-    "silence_noticed",
-]
+    "VECTORS", "ActionCodec", "NotRepeatable", "ObservationCodec", "closed_after", "column", "describe", "guarded",
+    "infos_of", "make_drawn", "make_vector", "name_of", "rebuild", "repeatable", "resolve", "silence_noticed",
+]  # fmt: skip
 
 register()

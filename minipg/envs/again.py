@@ -11,25 +11,8 @@ from gymnasium.vector import VectorEnv
 from minipg.envs.altered import altered
 from minipg.envs.faults import describe as message_of
 from minipg.envs.make import make_env, make_vector
-from minipg.envs.recipe import (
-    Env,
-    EnvFunction,
-    Maker,
-    NotRepeatable,
-    Recipe,
-    Source,
-    Vector,
-    recipe_of,
-    recipe_of_vector,
-)
-from minipg.envs.recipe_file import (
-    describe_id,
-    describe_recipe,
-    found,
-    read_recipe,
-    reference_of,
-    require_same_id,
-)
+from minipg.envs.recipe import EnvFunction, Maker, NotRepeatable, Recipe, Source, recipe_of, recipe_of_vector
+from minipg.envs.recipe_file import describe_id, describe_recipe, found, read_recipe, reference_of, require_same_id
 from minipg.errors import EnvironmentFault
 
 
@@ -46,7 +29,7 @@ def repeatable(env: Source) -> Maker:
     return env
 
 
-def _compared(recipe: Recipe, envs: Sequence[Env | Vector]) -> Recipe:
+def _compared(recipe: Recipe, envs: Sequence[gym.Env[Any, Any] | VectorEnv[Any, Any, Any]]) -> Recipe:
     if not envs:
         return recipe
     try:
@@ -102,9 +85,8 @@ def rebuild(name: str, description: dict[str, Any]) -> Any:
     if kind == "class":
         kind = found(content)
         if not (isinstance(kind, type) and issubclass(kind, gym.Env)):
-            raise NotRepeatable(
-                f"its class {content} is not here, and a file imports nothing (import its module first)"
-            )
+            why = "is not here, and a file imports nothing (import its module first)"
+            raise NotRepeatable(f"its class {content} {why}")
         return kind
     if kind == "reason":
         raise NotRepeatable(str(content))

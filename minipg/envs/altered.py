@@ -19,9 +19,12 @@ from minipg.envs.values import equal, shown
 _STEPS = 100
 _DEPTH = 4  # objects within objects
 _ITEMS = 1000  # of a list or dict
+_OPAQUE = (gym.Env, gym.vector.VectorEnv, ModuleType, type)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic, gym.Space)
 # attributes of an environment that say nothing of how it behaves, or are looked at by themselves
-_SKIPPED = {"env", "envs", "spec", "render_mode", "_np_random", "_np_random_seed", "_cached_spec", "_saved_kwargs"}
+_SKIPPED = {
+    "env", "envs", "spec", "render_mode", "isopen", "_np_random", "_np_random_seed", "_cached_spec", "_saved_kwargs",
+}  # fmt: skip
 
 
 def altered(envs: Sequence[Env | Vector], fresh: Env | Vector) -> str:
@@ -86,12 +89,7 @@ def _leaves(value: Any, name: str, depth: int, above: set[int]) -> Iterator[tupl
     if isinstance(value, _PLAIN):
         # a copy: an environment may write into its own array
         yield name, value.copy() if isinstance(value, np.ndarray) else value
-    elif (
-        depth == 0
-        or id(value) in above
-        or isinstance(value, gym.Env | gym.vector.VectorEnv | ModuleType | type)
-        or callable(value)
-    ):
+    elif depth == 0 or id(value) in above or isinstance(value, _OPAQUE) or callable(value):
         return
     elif isinstance(value, list | tuple | dict):
         yield f"len({name})", len(value)

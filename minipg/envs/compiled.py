@@ -12,13 +12,12 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector import AutoresetMode
 
 from minipg.checks import Array, as_array, fitting, require
 from minipg.envs.drawing import RENDER_MODES, Drawing
+from minipg.envs.problem_vector import ProblemVectorEnv, final_infos
 from minipg.envs.problems import actions_of, dynamics_of, generator_of, no_options, problem_of, spaces_of, stream_of
-from minipg.envs.register import compiled_spec
 from minipg.errors import ShapeError
 from minipg.kernels.cpu.classic_control.batch import kernels
 
@@ -90,7 +89,7 @@ class CompiledEnv(gym.Env[Array, Any]):
         return obs
 
 
-class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
+class CompiledVectorEnv(ProblemVectorEnv):
     """`num_envs` environments of one problem in one array, stepped by one compiled call.
 
     Environment n is seeded with seed + n, or with the n-th of a list. Each has its own stream of random numbers, so its
@@ -105,22 +104,14 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
     ) -> None:
-        require(num_envs >= 1, "num_envs", "an integer ≥ 1", num_envs)
+        super().__init__(name, num_envs, max_episode_steps)
         require(render_mode in (None, "rgb_array"), "render_mode", "None or rgb_array", render_mode)
-        self.problem, self.num_envs, self.mode = problem_of(name), num_envs, AutoresetMode(autoreset_mode)
-        self._kernels = kernels(self.problem.file)
-        self.time_limit = self.problem.time_limit if max_episode_steps is None else max_episode_steps
-        require(self.time_limit >= 1, "max_episode_steps", "an integer ≥ 1", max_episode_steps)
+        self.mode, self._kernels = AutoresetMode(autoreset_mode), kernels(self.problem.file)
         self.metadata = {"render_modes": ["rgb_array"], "autoreset_mode": self.mode}
         self.render_mode, self._drawing = render_mode, None
         if render_mode is not None:
             self._drawing = Drawing(name, render_mode)
             self.metadata["render_fps"] = self._drawing.render_fps
-        self.spec = compiled_spec(name, self.time_limit)
-        self.single_observation_space, self.single_action_space = spaces_of(self.problem)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-
         self._state, self._elapsed = np.zeros((num_envs, self.problem.state)), np.full(num_envs, -1)
         self._stream, self._seeds = np.zeros((num_envs, 4), np.uint64), [-1] * num_envs
         self._obs, self._done = np.zeros((num_envs, len(self.problem.obs_low)), np.float32), np.zeros(num_envs, bool)
@@ -160,14 +151,13 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
             raise ResetNeeded("call reset before step: an environment has not been reset, or its episode has ended")
         rew, (terminated, truncated) = np.empty(self.num_envs), np.empty((2, self.num_envs), bool)
         self._kernels.advance(
-            ~resetting, acts, self.time_limit,
-            self._state, self._elapsed, self._obs, rew, terminated, truncated,
-        )  # fmt: skip
+            ~resetting, acts, self.time_limit, self._state, self._elapsed, self._obs, rew, terminated, truncated
+        )
         if self._drawing is not None:
             self._torques = np.clip(acts, -self.problem.act_high, self.problem.act_high)
         self._done, infos = terminated | truncated, {}
         if self.mode == AutoresetMode.SAME_STEP and self._done.any():
-            infos, resetting = self._finals(), self._done
+            infos, resetting = final_infos(self._obs, self._done), self._done
         self._restart(resetting)
         return self._obs.copy(), rew, terminated, truncated, infos
 
@@ -206,9 +196,3 @@ class CompiledVectorEnv(VectorEnv[Array, Array, Array]):
 
     def _restart(self, where: Array) -> None:
         self._kernels.restart(where, self._stream, self._state, self._elapsed, self._obs, self._draws)
-
-    def _finals(self) -> Infos:
-        final = np.full(self.num_envs, None, object)
-        for n in np.flatnonzero(self._done).tolist():
-            final[n] = self._obs[n].copy()
-        return {"final_obs": final, "_final_obs": self._done.copy(), "final_info": {}, "_final_info": self._done.copy()}

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.error import ResetNeeded
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector import AutoresetMode
 
 from minipg.checks import Array, fitting, require
-from minipg.envs.problems import actions_of, no_options, problem_of, spaces_of
-from minipg.envs.register import compiled_spec
+from minipg.envs.problem_vector import ProblemVectorEnv, final_infos
+from minipg.envs.problems import actions_of, no_options
 from minipg.runtime.backend import Backend, to_host
 
 _STATE = ("state", "elapsed", "episode", "obs", "returns", "lengths")
@@ -36,28 +35,19 @@ class DeviceState(NamedTuple):
     obs: Array
 
 
-class DeviceVectorEnv(VectorEnv[Array, Array, Array]):
+class DeviceVectorEnv(ProblemVectorEnv):
     """`num_envs` environments of one problem in one array of the device, reset within the step that ends an episode."""
 
     def __init__(
         self, name: str, num_envs: int = 1, max_episode_steps: int | None = None, backend: Backend | None = None
     ) -> None:
-        require(num_envs >= 1, "num_envs", "an integer ≥ 1", num_envs)
-        self.problem, self.num_envs, self.backend = problem_of(name), num_envs, backend or Backend("cupy")
+        super().__init__(name, num_envs, max_episode_steps)
+        self.backend = backend or Backend("cupy")
         self._kernels = self.backend.kernels("classic_control.batch").kernels(self.problem.file)
-        self.time_limit = self.problem.time_limit if max_episode_steps is None else max_episode_steps
-        require(self.time_limit >= 1, "max_episode_steps", "an integer ≥ 1", max_episode_steps)
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
-        self.spec = compiled_spec(name, self.time_limit)
-        self.single_observation_space, self.single_action_space = spaces_of(self.problem)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-
         xp = self.backend.xp
-        self._state, self._obs = (
-            xp.zeros((num_envs, self.problem.state)),
-            xp.zeros(self.observation_space.shape, "float32"),
-        )
+        self._state = xp.zeros((num_envs, self.problem.state))
+        self._obs = xp.zeros(self.observation_space.shape, "float32")
         self._elapsed, self._episode, self._lengths = (xp.zeros(num_envs, "int64") for _ in range(3))
         self._returns, self._all = xp.zeros(num_envs), xp.ones(num_envs, "bool")
         self._seed, self._begun = 0, False
@@ -90,10 +80,7 @@ class DeviceVectorEnv(VectorEnv[Array, Array, Array]):
         ended, cut = to_host(terminated), to_host(truncated)
         done, infos = ended | cut, {}
         if done.any():
-            obs, final = self._observed(), np.full(self.num_envs, None, object)
-            for n in np.flatnonzero(done).tolist():
-                final[n] = obs[n]
-            infos = {"final_obs": final, "_final_obs": done, "final_info": {}, "_final_info": done.copy()}
+            infos = final_infos(to_host(self._obs), done)
             self._restart(terminated | truncated)
         return self._observed(), to_host(rew), ended, cut, infos
 

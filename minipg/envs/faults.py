@@ -52,21 +52,11 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """The first observation of a new episode, and no infos."""
-        try:
-            returned = self.env.reset(seed=seed, options=options)
-        except (Exception, SystemExit) as error:
-            raise self._raised(error) from error
-        self._check(returned, 2, "reset")
-        return returned[0], {}
+        return self._called("reset", 2, seed=seed, options=options)[0], {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step: observation, reward, terminated, truncated, and no infos."""
-        try:
-            returned = self.env.step(action)
-        except (Exception, SystemExit) as error:
-            raise self._raised(error) from error
-        self._check(returned, 5, "step")
-        obs, reward, terminated, truncated, _ = returned
+        obs, reward, terminated, truncated, _ = self._called("step", 5, action)
         if type(terminated) is not bool or type(truncated) is not bool:
             for name, flag in (("terminated", terminated), ("truncated", truncated)):
                 if not _is_scalar(flag, "biu") or flag not in (0, 1):
@@ -75,18 +65,26 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
             obs = copy.deepcopy(obs)  # the reset that follows may overwrite it
         return obs, self._real(reward), bool(terminated), bool(truncated), {}
 
-    def _check(self, returned: Any, count: int, call: str) -> None:
+    def _called(self, method: str, count: int, *args: Any, **options: Any) -> Any:
+        """What the environment's reset or step returned: a tuple of `count`, with an observation of its space."""
+        try:
+            returned = getattr(self.env, method)(*args, **options)
+        except (Exception, SystemExit) as error:
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            detail = f"{describe(error)} ({Path(at.filename).name}, line {at.lineno})"
+            raise Misbehaviour(f"environment {self.number} raised {type(error).__name__}", detail) from error
         if not isinstance(returned, tuple) or len(returned) != count:
-            raise self._strange(f"{call} that returned {shown(returned)}", f"a tuple of {count}")
+            raise self._strange(f"{method} that returned {shown(returned)}", f"a tuple of {count}")
         obs = returned[0]
         if type(obs) is np.ndarray and obs.shape == self._shape and obs.dtype == self._dtype:
-            return  # nearly always
+            return returned  # nearly always
         try:
             for part in parts(self.env.observation_space, obs):
                 numbers(*part, casting="same_kind")  # Gymnasium's vectors refuse what is not
         except Outside as error:
             place = f" in {error.part}" if error.part else ""
             raise self._strange(f"observation {error.found}{place}", error.expected) from None
+        return returned
 
     def _real(self, reward: Any) -> float:
         if type(reward) is float:
@@ -101,13 +99,6 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
         shape = as_numpy(reward).shape
         expected = f"a real number, not an array of shape {shape}" if shape else "a real number"
         raise self._strange(f"reward {shown(reward)}", expected)
-
-    def _raised(self, error: BaseException) -> Misbehaviour:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return Misbehaviour(
-            f"environment {self.number} raised {type(error).__name__}",
-            f"{describe(error)} ({Path(where.filename).name}, line {where.lineno})",
-        )
 
     def _strange(self, what: str, expected: str) -> Misbehaviour:
         return Misbehaviour(f"{what} from environment {self.number}", f"expected {expected}")

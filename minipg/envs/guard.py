@@ -17,8 +17,7 @@ from minipg.errors import EnvironmentFault
 
 _SILENCE = 30.0  # seconds
 # words of "not installed" errors, and the extra that installs what is missing
-_EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari",
-           "pygame": "render"}  # fmt: skip
+_EXTRAS = {"mujoco": "mujoco", "box2d": "box2d", "ale": "atari", "atari": "atari", "pygame": "render"}
 
 
 class _Call(NamedTuple):
@@ -62,9 +61,8 @@ def silence_noticed(advice: str) -> Iterator[None]:
             now = _call
             if time.monotonic() - now.since >= _SILENCE and now != logged:
                 logged = now
-                logging.getLogger("minipg").warning(
-                    f"the environments have not answered for {_SILENCE:g} s {now.when}; {advice}"
-                )
+                what = f"the environments have not answered for {_SILENCE:g} s {now.when}; {advice}"
+                logging.getLogger("minipg").warning(what)
 
     threading.Thread(target=watch, daemon=True, name="minipg-silence").start()
     try:

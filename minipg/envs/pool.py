@@ -28,9 +28,8 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
         try:
             import envpool
         except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"vec: envpool needs a package that is not installed ({error.name}): pip install 'minipg-rl[envpool]'"
-            ) from error
+            hint = "pip install 'minipg-rl[envpool]'"
+            raise ConfigError(f"vec: envpool needs a package that is not installed ({error.name}): {hint}") from error
         known = envpool.list_all_envs()
         if env_id not in known:
             raise unknown_name("EnvPool environment", env_id, known)

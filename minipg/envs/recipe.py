@@ -102,10 +102,8 @@ def resolve(env: Any) -> Source:
         return Recipe(env)
     if callable(env):
         return EnvFunction(env)
-    raise ConfigError(
-        "env: expected an id, an EnvSpec, a function that makes an environment, a gymnasium.Env or a VectorEnv, "
-        f"got {shown(env)}"
-    )
+    forms = "an id, an EnvSpec, a function that makes an environment, a gymnasium.Env or a VectorEnv"
+    raise ConfigError(f"env: expected {forms}, got {shown(env)}")
 
 
 def name_of(env: Source) -> str:
@@ -138,7 +136,7 @@ def recipe_of(env: Env) -> Recipe:
     *wrappers, base = layers(env)
     if base.spec is None:
         raise NotRepeatable(f"{type(base).__name__} was not made by gymnasium.make")
-    chain = [(type(wrapper), _arguments(wrapper)) for wrapper in reversed(wrappers)]
+    chain: list[tuple[Any, dict[str, Any]]] = [(type(layer), _arguments(layer)) for layer in reversed(wrappers)]
     spec = replace(base.spec, kwargs=_without_window(base.spec.kwargs))
     # the two that gymnasium.make adds itself are part of the specification
     if chain and chain[0] == (gym.wrappers.OrderEnforcing, {"disable_render_order_enforcing": False}):
@@ -190,17 +188,15 @@ def _arguments(wrapper: Env | Vector) -> dict[str, Any]:
     kind = type(wrapper)
     if _is_gymnasiums(kind, _LEARNING):
         hint = "normalize_obs" if "Obs" in kind.__name__ else "normalize_reward"
-        raise NotRepeatable(
-            f"the wrapper {kind.__name__} has statistics that a new one lacks (minipg's {hint} saves its own)"
-        )
+        lack = f"has statistics that a new one lacks (minipg's {hint} saves its own)"
+        raise NotRepeatable(f"the wrapper {kind.__name__} {lack}")
     if isinstance(wrapper, RecordConstructorArgs):
         return {name: value for name, value in wrapper._saved_kwargs.items() if name != "env"}
     parameters = inspect.signature(kind).parameters.values()
     if [p.kind for p in parameters] == [inspect.Parameter.POSITIONAL_OR_KEYWORD]:
         return {}
-    raise NotRepeatable(
-        f"the wrapper {kind.__name__} does not record its arguments (gymnasium.utils.RecordConstructorArgs)"
-    )
+    lack = "does not record its arguments (gymnasium.utils.RecordConstructorArgs)"
+    raise NotRepeatable(f"the wrapper {kind.__name__} {lack}")
 
 
 def is_watching(wrapper: Any) -> bool:

@@ -20,13 +20,10 @@ def register() -> None:
     for name, problem in PROBLEMS.items():
         if _NAMESPACE + name not in gym.registry:
             gym.register(
-                _NAMESPACE + name,
-                entry_point=_ENTRY_POINT,
+                _NAMESPACE + name, entry_point=_ENTRY_POINT, kwargs={"name": name},
                 vector_entry_point="minipg.envs.compiled:CompiledVectorEnv",
-                max_episode_steps=problem.time_limit,
-                reward_threshold=problem.solved,
-                kwargs={"name": name},
-            )
+                max_episode_steps=problem.time_limit, reward_threshold=problem.solved,
+            )  # fmt: skip
 
 
 def compiled_spec(name: str, time_limit: int) -> EnvSpec:

@@ -26,10 +26,8 @@ class ObservationCodec:
 
     def __init__(self, space: spaces.Space[Any]) -> None:
         if not _has_fixed_size(space):
-            raise ConfigError(
-                f"observation space {space} is not supported: expected Box, Discrete, MultiDiscrete, MultiBinary, "
-                "or a Dict or Tuple of them"
-            )
+            expected = "Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them"
+            raise ConfigError(f"observation space {space} is not supported: expected {expected}")
         self.space, self.size = space, spaces.flatdim(space)
         if self.size == 0:
             raise ConfigError(f"observation space {space} is not supported: it holds no numbers")
@@ -180,9 +178,8 @@ class ActionCodec:
         self.shape = space.shape or ()
         self.discrete = isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
         if not self.discrete and not (isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)):
-            raise ConfigError(
-                f"action space {space} is not supported: expected Discrete, MultiDiscrete, MultiBinary or Box of floats"
-            )
+            expected = "Discrete, MultiDiscrete, MultiBinary or Box of floats"
+            raise ConfigError(f"action space {space} is not supported: expected {expected}")
         self.size = int(space.n) if isinstance(space, spaces.Discrete) else int(np.prod(self.shape))
         is_box = isinstance(space, spaces.Box)
         self.squash, self.scale, self._start = squash and is_box, scale, getattr(space, "start", 0)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import name_of, split_like
-from minipg.gradient_check.diagnosis import guess, snippet
-from minipg.gradient_check.errors import CheckInputError, GradientError, NotDifferentiableWarning
-from minipg.gradient_check.function import SAFETY, FunctionAtPoint
-from minipg.gradient_check.numeric import Derivative
+from minipg.gradient_check.arguments import flat, split_like
+from minipg.gradient_check.diagnosis import likely_cause
+from minipg.gradient_check.differences import Derivative
+from minipg.gradient_check.errors import GradientError
+from minipg.gradient_check.function import SAFETY, Direction, FunctionAtPoint
 
 MAX_COORDINATES = 64  # arguments of up to this many numbers are checked one by one
 _DIRECTIONS = 4
-_MAX_NOTABLE = 12
+_NOTABLE = 12
+Entry = tuple[int, tuple[int, ...]]  # the number of a leaf, and an index in it
 
 
 class Report(NamedTuple):
@@ -37,160 +38,169 @@ class Report(NamedTuple):
     notes: tuple[str, ...]
 
 
+class Compared(NamedTuple):
+    """One directional derivative: analytic (M,), numeric, and the tolerance (M,) for their difference."""
+
+    analytic: Array
+    numeric: Derivative
+    allowed: Array
+
+    @property
+    def broken(self) -> Array:
+        """True for outputs that have no derivative."""
+        return self.numeric.kink | self.numeric.jump
+
+    @property
+    def excess(self) -> Array:
+        """The difference beyond the tolerance; −∞ where nothing can be said."""
+        difference = np.abs(self.analytic - self.numeric.value) - self.allowed
+        return np.where(np.isfinite(self.allowed) & ~self.broken, difference, -np.inf)
+
+    @property
+    def wrong(self) -> bool:
+        """True if any output differs by more than the tolerance."""
+        return bool((self.excess > 0).any())
+
+
 class Comparison:
     """Compares directional derivatives: analytic against numeric. Raises GradientError at the first mistake.
 
-    `analytic` maps a direction to the derivative (M,) along it and the derivative's rounding error (M,); `rule` is the
-    name of the function under test.
+    `analytic` maps a direction to the derivative (M,) along it and the derivative's rounding error (M,). `what`: its
+    name in messages, e.g. "gradient of loss". `snippet` makes code that reproduces a mistake from the entry and a step.
     """
 
     def __init__(
         self,
         function: FunctionAtPoint,
-        analytic: Callable[[list[Array]], tuple[Array, Array]],
-        rule: str,
-        seed: int,
+        analytic: Callable[[Direction], tuple[Array, Array]],
+        what: str,
+        seed: int = 0,
+        snippet: Callable[[Entry, float], str] | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
-        self.function, self.analytic, self.rule = function, analytic, rule
-        self.rng = np.random.default_rng(seed)
-        self.kinks: list[str] = []
-        self.notes: list[str] = []
-        self.jumps = self.blind = False
-        self.directions, self.worst, self.allowed, self.largest = 0, 0.0, 0.0, 0.0
+        self.function, self.analytic, self.what, self.snippet = function, analytic, what, snippet
+        self.rng, self.kinks, self.notes = np.random.default_rng(seed), dict[str, None](), list(notes)
+        self.jumps = self.blind = self.single = False
+        self.directions, self.worst, self.allowed, self.largest, self.noise = 0, 0.0, 0.0, 0.0, 0.0
+        self.at = functools.cache(self._at)
 
-    def run(self, notable: Callable[[], list[tuple[int, tuple[int, ...]]]]) -> Report:
-        """Compare along all coordinates of a small x, or along random directions and `notable` entries of a large x."""
+    def run(self, gradient: Array | None = None) -> Report:
+        """Compare along all coordinates of a small x, or along random directions and notable entries of a large x.
+
+        The extremes of `gradient`, or else of x, are among the notable entries.
+        """
         function = self.function
-        if function.size <= MAX_COORDINATES:
-            entries = list(function.entries())
-        else:
+        positions: Iterable[int] = range(function.size)
+        if function.size > MAX_COORDINATES:
             directions = list(function.random_directions(self.rng, _DIRECTIONS))
             if len(function.leaves) > 1:  # and each array by itself
-                for number, array in enumerate(function.leaves):
-                    if array.size:
-                        alone = next(function.random_directions(self.rng, 1))
-                        directions.append([d if i == number else 0 * d for i, d in enumerate(alone)])
+                owner = np.repeat(np.arange(len(function.leaves)), [leaf.size for leaf in function.leaves])
+                alone = function.random_directions(self.rng, len(function.leaves))
+                directions += [np.where(owner == number, v, 0) for number, v in enumerate(alone)]
             for direction in directions:
-                if self._mismatch(direction) is not None:
-                    self._fail(*self._locate(direction))
-            entries = notable()
-        for leaf, index in entries:
-            if self._mismatch(function.unit(leaf, index), function.place(leaf, index)) is not None:
-                self._fail(leaf, index)
-        broken = "not continuous" if self.jumps else "not differentiable"
-        if self.kinks:
-            places = ", ".join(self.kinks[:5]) + (" ..." if len(self.kinks) > 5 else "")
-            warnings.warn(f"{self.function.what} is {broken} at {places}", NotDifferentiableWarning, stacklevel=4)
-        noise = getattr(self, "_relative_noise", 0.0)
-        if function.epsilon_in < 1e-10 and 1e-9 < noise < 1e-5:
-            self.notes.append(
-                f"{name_of(function.f)} seems to compute in float32: its noise is {noise:.0e} of its value"
-            )
-        status = f"{broken} here" if self.kinks else "passed"
-        resolution = self.allowed / self.largest if self.largest else 0.0
-        if self.blind:  # no step stays in the function's domain, say
-            resolution = float("inf")
-        return Report(status, self.directions, self.worst, resolution, tuple(self.kinks), tuple(self.notes))
+                if self.along(direction).wrong:
+                    self._fail(self._locate(direction), direction)
+            positions = self._notable(flat(function.leaves) if gradient is None else gradient)
+        for position in positions:
+            if self.at(position).wrong:
+                self._fail(position)
+        return self._report()
 
-    def compare(self, direction: list[Array]) -> tuple[Array, Derivative, Array]:
-        """The analytic derivative (M,), the numeric one, and the tolerance (M,) for their difference."""
+    def along(self, direction: Direction, place: str = "a direction") -> Compared:
+        """Compare along a direction, and keep what the report needs."""
         numeric = self.function.along(direction)
         analytic, noise = self.analytic(direction)
-        if analytic.shape != numeric.value.shape:
-            raise CheckInputError(
-                f"{self.rule}: expected {numeric.value.size} numbers, as many as the function's, got {analytic.size}"
-            )
-        return analytic, numeric, SAFETY * numeric.error + noise
-
-    def _mismatch(self, direction: list[Array], place: str = "a direction") -> tuple[Array, Derivative, Array] | None:
-        analytic, numeric, allowed = self.compare(direction)
+        found = Compared(analytic, numeric, SAFETY * numeric.error + noise)
         self.directions += 1
-        broken = numeric.kink | numeric.jump
-        if broken.any():
-            self.kinks.append(place)
+        if found.broken.any():
+            self.kinks[place] = None
             self.jumps |= bool(numeric.jump.any())
-        difference = np.where(broken, 0, np.abs(analytic - numeric.value))
-        sure = np.isfinite(allowed) & ~broken
-        self.blind |= bool((~sure & ~broken).any())
+        sure = np.isfinite(found.allowed) & ~found.broken
+        self.blind |= bool((~sure & ~found.broken).any())
         if sure.any():
-            self.worst = max(self.worst, float((difference[sure] / np.maximum(allowed[sure], 1e-300)).max()))
-            self.allowed = max(self.allowed, float(allowed[sure].max()))
+            difference, allowed = np.abs(analytic - numeric.value)[sure], found.allowed[sure]
+            self.worst = max(self.worst, float((difference / np.maximum(allowed, 1e-300)).max()))
+            self.allowed = max(self.allowed, float(allowed.max()))
             self.largest = max(self.largest, float(np.abs(analytic[sure]).max()))
             size = np.abs(self.function.value)
-            relative = numeric.noise[size > 0] / size[size > 0]
-            self._relative_noise = float(np.median(relative)) if relative.size else 0.0
-        wrong = sure & (difference > allowed)
-        return (analytic, numeric, allowed) if wrong.any() else None
+            self.noise = float(np.median(numeric.noise[size > 0] / size[size > 0])) if size.any() else 0.0
+            self.single = bool(numeric.single.any())
+        return found
 
-    def _locate(self, direction: list[Array]) -> tuple[int, tuple[int, ...]]:
-        """Halve a direction that disagrees until one entry is left."""
-        flat = np.concatenate([d.ravel() for d in direction])
-        places = list(np.flatnonzero(flat))
-        while len(places) > 1:
-            half = places[: len(places) // 2]
-            places = half if self._mismatch(self._part(flat, half)) is not None else places[len(places) // 2 :]
-        return self._entry(int(places[0]))
+    def _at(self, position: int) -> Compared:
+        return self.along(self.function.unit(position), self.function.place(position))
 
-    def _part(self, flat: Array, places: list[Any]) -> list[Array]:
-        kept = np.zeros_like(flat)
-        kept[places] = flat[places]
-        return split_like(kept, self.function.leaves)
-
-    def _entry(self, position: int) -> tuple[int, tuple[int, ...]]:
-        for number, leaf in enumerate(self.function.leaves):
-            if position < leaf.size:
-                return number, tuple(int(i) for i in np.unravel_index(position, leaf.shape))
-            position -= leaf.size
-        raise IndexError(position)
-
-    def _fail(self, leaf: int, index: tuple[int, ...]) -> None:
-        function, shape = self.function, self.function.leaves[leaf].shape
-        analytic, numeric, allowed = self.compare(function.unit(leaf, index))
-        output = int(np.argmax(np.where(np.isfinite(allowed), np.abs(analytic - numeric.value) - allowed, -np.inf)))
-        whole = function.leaves[leaf].size <= MAX_COORDINATES
-        others = list(np.ndindex(shape)) if whole else [index, *self._sample(leaf)]
-        rows = [self.compare(function.unit(leaf, other)) for other in others]
-        a, n, e = (
-            np.array(column)
-            for column in zip(*((r[0][output], r[1].value[output], r[2][output]) for r in rows), strict=True)
-        )
-        if whole:
-            a, n, e = a.reshape(shape), n.reshape(shape), e.reshape(shape)
-        sizes = [n for part in function.leaves for n in part.shape] + list(function.shape)
-        cause = guess(a, n, np.where(np.isfinite(e), e, np.inf), sizes, whole)
-        raise GradientError(
-            f"{function.what}{'' if function.value.size == 1 else f', output {output},'} is wrong at "
-            f"{function.place(leaf, index)}",
-            argument=function.structure.names[leaf],
-            index=index,
-            analytic=float(analytic[output]),
-            numeric=float(numeric.value[output]),
-            error=float(numeric.error[output]),
-            guess="; ".join([cause, *self.notes]),
-            snippet=snippet(name_of(function.f), self.rule, function.structure.template, function.leaves, leaf, index)
-            if function.value.size == 1 and "." not in function.structure.names[leaf] else "",
-            x=function.structure.build(function.leaves),
+    def _report(self) -> Report:
+        name, failure = self.function.name, self.function.failure
+        if self.single:
+            self.notes.append(f"{name} computes in float32: all its values are float32 numbers")
+        elif self.function.epsilon_in < 1e-10 and self.noise > 1e-9:
+            self.notes.append(f"the noise of {name} is {self.noise:.0e} of its value")
+        if self.blind:
+            self.notes.append("no step in some direction stays in the domain" + f": {failure}" * bool(failure))
+        resolution = self.allowed / self.largest if self.largest else 0.0
+        if resolution >= 1:
+            self.notes.append(f"differences cannot decide: {name} moves by stairs, or its noise is too large")
+        status = "not continuous here" if self.jumps else "not differentiable here" if self.kinks else "passed"
+        return Report(
+            status, self.directions, self.worst, float("inf") if self.blind else resolution, tuple(self.kinks),
+            tuple(self.notes),
         )  # fmt: skip
 
-    def _sample(self, leaf: int) -> list[tuple[int, ...]]:
-        shape = self.function.leaves[leaf].shape
-        positions = self.rng.integers(0, self.function.leaves[leaf].size, 11)
-        return [tuple(int(i) for i in np.unravel_index(int(p), shape)) for p in positions]
+    def _locate(self, direction: Direction) -> int | None:
+        """Halve a direction with a wrong derivative down to one wrong entry; None if the parts are right."""
+        places = np.flatnonzero(direction)
+        while len(places) > 1:
+            for half in (places[: len(places) // 2], places[len(places) // 2 :]):
+                kept = np.zeros_like(direction)
+                kept[half] = direction[half]
+                if self.along(kept).wrong:
+                    places = half
+                    break
+            else:
+                return None
+        position = int(places[0])
+        return position if self.at(position).wrong else None
 
+    def _fail(self, position: int | None, direction: Direction | None = None) -> None:
+        """Raise the GradientError of a wrong entry, or of a direction in which no entry is wrong by itself."""
+        function, what = self.function, f"the {self.what}"
+        found = self.along(np.asarray(direction)) if position is None else self.at(position)
+        output = int(np.argmax(found.excess))
+        if function.value.size > 1:
+            what += f", output {output},"
+        error = functools.partial(
+            GradientError, analytic=float(found.analytic[output]), numeric=float(found.numeric.value[output]),
+            error=float(found.numeric.error[output]), x=function.structure.build(function.leaves),
+        )  # fmt: skip
+        if position is None:
+            cause = "a small mistake in many entries: none is wrong by more than the differences show"
+            raise error(f"{what} is wrong along a direction", guess=cause)
+        leaf, index = function.entry(position)
+        snippet = self.snippet((leaf, index), float(found.numeric.step[output])) if self.snippet else ""
+        cause = "; ".join(filter(None, [self._cause(position, leaf, output), *self.notes]))
+        raise error(
+            f"{what} is wrong at {function.place(position)}", argument=function.structure.names[leaf], index=index,
+            guess=cause, snippet=snippet,
+        )  # fmt: skip
 
-def notable_entries(leaves: list[Array], seed: int) -> list[tuple[int, tuple[int, ...]]]:
-    """Entries of large arrays to check one by one: corners, extremes, zeros, and a few at random."""
-    rng, found = np.random.default_rng(seed), []
-    for number, leaf in enumerate(leaves):
-        if leaf.size:
-            size = np.abs(leaf.ravel())
-            positions = {
-                0,
-                leaf.size - 1,
-                int(size.argmax()),
-                int(size.argmin()),
-                *rng.integers(0, leaf.size, 3).tolist(),
-            }
-            found += [(number, tuple(int(i) for i in np.unravel_index(p, leaf.shape))) for p in sorted(positions)]
-    order = rng.permutation(len(found))[:_MAX_NOTABLE]
-    return [found[i] for i in order]
+    def _cause(self, position: int, leaf: int, output: int) -> str:
+        """The likely cause, from the entries of one argument: all of a small one, a sample of a large one."""
+        function, array = self.function, self.function.leaves[leaf]
+        whole, start = array.size <= MAX_COORDINATES, int(function.starts[leaf])
+        sample = [position, *self.rng.integers(start, start + array.size, 11).tolist()]
+        found = [self.at(k) for k in (range(start, start + array.size) if whole else sample)]
+        rows = np.array([(f.analytic[output], f.numeric.value[output], f.allowed[output]) for f in found], float)
+        analytic, numeric, allowed = rows.T.reshape(3, *array.shape if whole else [-1])
+        sizes = [n for part in (*function.leaves, *function.outputs) for n in part.shape]
+        return likely_cause(analytic, numeric, np.where(np.isfinite(allowed), allowed, np.inf), sizes, whole)
+
+    def _notable(self, vector: Array) -> list[int]:
+        """Positions in large arrays to check one by one: corners, extremes and a few at random."""
+        found: list[int] = []
+        for start, part in zip(self.function.starts, split_like(vector, self.function.leaves), strict=True):
+            if part.size:
+                size = np.abs(part.ravel())
+                extremes = {0, size.size - 1, int(size.argmax()), int(size.argmin())}
+                found += [int(start) + k for k in sorted(extremes | set(self.rng.integers(0, size.size, 3).tolist()))]
+        return [found[i] for i in self.rng.permutation(len(found))[:_NOTABLE]]

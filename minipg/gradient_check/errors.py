@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
 
 from minipg.errors import MinipgError
+
+Check = TypeVar("Check", bound=Callable[..., Any])
 
 
 class CheckInputError(MinipgError, TypeError):
@@ -68,3 +75,20 @@ class GradientError(MinipgError, AssertionError):
 def entry_name(argument: str, index: tuple[int, ...]) -> str:
     """An entry in Python's notation, e.g. W[2, 0]; x is the name of an argument without one."""
     return (argument or "x") + ("[" + ", ".join(map(str, index)) + "]" if index else "")
+
+
+def quiet(check: Check) -> Check:
+    """`check` without RuntimeWarnings from steps out of f's domain, and with a warning if f is not differentiable."""
+
+    @functools.wraps(check)
+    def quiet_check(*args: Any, **options: Any) -> Any:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            report = check(*args, **options)
+        if report.kinks:
+            places = ", ".join(report.kinks[:5]) + (" ..." if len(report.kinks) > 5 else "")
+            broken = report.status.removesuffix(" here")
+            warnings.warn(f"the function is {broken} at {places}", NotDifferentiableWarning, stacklevel=2)
+        return report
+
+    return quiet_check  # type: ignore[return-value]

@@ -2,103 +2,132 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import Structure, copies, flat, name_of, require_floats
+from minipg.gradient_check.arguments import Structure, copies, flat, name_of, require_floats, split_like
+from minipg.gradient_check.complex_step import complex_derivative
+from minipg.gradient_check.differences import Derivative
 from minipg.gradient_check.errors import CheckInputError, entry_name
-from minipg.gradient_check.numeric import IMAGINARY, Derivative, complex_step, derivative
+from minipg.gradient_check.numeric import derivative
+from minipg.gradient_check.rounding import evaluate_repeatedly
 
 _LONGEST = 4.0  # the longest step, as a multiple of the arguments' size
+_TINY = 256  # spacings of floats at 1: shorter steps are tiny
 SAFETY = 4.0  # a difference counts as a mistake beyond this multiple of its error estimate
+Direction = Array  # (n,): a change of all numbers of x, in one vector
 
 
 class FunctionAtPoint:
-    """f and the point x of the check: f as a vector (M,) of numbers, and its derivatives at x along directions.
+    """f and the point x of the check: `value` (M,) is f(x), and `along` a directional derivative.
 
     Raises CheckInputError if f has no derivative to check: it is not deterministic, changes its arguments, returns
-    integers or is not finite at x.
+    integers or complex numbers, or is not finite at x.
     """
 
-    def __init__(self, f: Callable[..., Any], x: Any, what: str) -> None:
-        self.f, self.what = f, what
+    def __init__(self, f: Callable[..., Any], x: Any) -> None:
+        self.f, self.name = f, name_of(f)
         self.structure, self.leaves = Structure.of(x, f)
         require_floats(self.structure, self.leaves)
-        first = self.outputs(self.leaves)
-        before = copies(self.leaves)
-        result = self._call(copies(self.leaves))
-        results = Structure.of(result)[1]
-        again = flat(Structure.of(result)[1])
-        given = copies(before)
-        self._call(given)
-        if any(not np.array_equal(a, b) for a, b in zip(given, before, strict=True)):
-            raise CheckInputError(f"{name_of(f)} changes its arguments in place")
-        if not np.array_equal(again, first, equal_nan=True):
-            raise CheckInputError(f"{name_of(f)} is not deterministic: the same arguments gave two results")
-        if not np.isfinite(first).all():
-            raise CheckInputError(f"{name_of(f)} returns {first[~np.isfinite(first)][0]} at the point of the check")
-        self.value, self.shape = first, results[0].shape if len(results) == 1 else first.shape
-        kinds = [np.finfo(leaf.dtype).eps for leaf in self.leaves if leaf.size]
-        self.epsilon_in = float(max(kinds, default=np.finfo(np.float64).eps))
-        own = [np.finfo(part.dtype).eps for part in results if part.dtype in (np.float32, np.float64)]
-        self.epsilon_out = float(max(own, default=np.finfo(np.float64).eps))
-        self.epsilon_out = max(self.epsilon_out, self.epsilon_in)
-        self.size = sum(leaf.size for leaf in self.leaves)
-        self.underflow = self._underflow()
+        ends = np.cumsum([0, *(leaf.size for leaf in self.leaves)])
+        self.starts, self.size = ends[:-1], int(ends[-1])
+        result = self.structure.call(f, copies(self.leaves))
+        self.out, self.outputs = Structure.of(result, name="output")
+        self.value = evaluate_repeatedly(self._evaluate, self.leaves, self.name)
+        if not np.isfinite(self.value).all():
+            raise CheckInputError(f"{self.name} returns {self.value[~np.isfinite(self.value)][0]} at x")
+        eps = lambda arrays: max((float(np.finfo(a.dtype).eps) for a in arrays), default=0.0)
+        self.epsilon_in = max(eps(leaf for leaf in self.leaves if leaf.size), float(np.finfo(np.float64).eps))
+        self.epsilon_out = max(eps(self.outputs), self.epsilon_in)
+        # other libraries would compile f again for complex numbers
+        numpy = all(isinstance(part, np.ndarray | np.generic | float) for part in self.out.parts)
+        self._complex = self.epsilon_out < 1e-10 and numpy
+        self._weights: Array | None = None
+        self.failure = ""
+        self.floor: Array | float = self._underflow()
 
-    def _call(self, leaves: list[Array]) -> Any:
-        return self.structure.call(self.f, leaves)
+    def _evaluate(self, leaves: list[Array], kinds: str = "f") -> Array:
+        """f as a flat float64 vector (M,)."""
+        parts = Structure.of(self.structure.call(self.f, leaves), name="output")[1]
+        for part in parts:
+            if part.dtype.kind not in kinds:
+                kind = "None" if part.dtype == object and part.shape == () and part[()] is None else part.dtype
+                raise CheckInputError(f"{self.name} returns {kind}: expected floats")
+        return np.concatenate([np.ravel(part).astype(np.result_type(part, float)) for part in parts] or [np.zeros(0)])
 
     def _underflow(self) -> Array | float:
         """The change of f (M,) if subnormal arguments are set to 0, as some processors do: a part of f's noise."""
         flushed = [np.where(np.abs(leaf) < np.finfo(leaf.dtype).tiny, leaf.dtype.type(0), leaf) for leaf in self.leaves]
         if all(np.array_equal(a, b) for a, b in zip(flushed, self.leaves, strict=True)):
             return 0.0
-        change = np.abs(self.outputs(flushed) - self.value)
+        change = np.abs(self._at(flushed) - self.value)
         return np.where(np.isfinite(change), change, 0)
 
-    def outputs(self, leaves: list[Array]) -> Array:
-        """f as a flat float64 vector (M,)."""
-        return self._numbers(self._call(copies(leaves)))
+    def contracted(self, u: Array) -> FunctionAtPoint:
+        """⟨u, f⟩ as a function at the same point.   u (M,)."""
+        sum_of = copy.copy(self)
+        sum_of._weights, sum_of.value = u, np.array([u @ self.value])
+        rounding = self.epsilon_out * (np.abs(u) @ np.abs(self.value) - np.abs(sum_of.value))  # beyond that of the sum
+        sum_of.floor = rounding + np.abs(u) @ np.broadcast_to(self.floor, u.shape)
+        return sum_of
 
-    def _numbers(self, result: Any) -> Array:
-        out = [np.asarray(result)] if isinstance(result, np.ndarray | np.generic) else Structure.of(result)[1]
-        for part in out:
-            if part.dtype.kind not in "fc":
-                raise CheckInputError(
-                    f"{name_of(self.f)} returns {part.dtype}: a function with a derivative returns floats"
-                )
-        kind = complex if any(part.dtype.kind == "c" for part in out) else float
-        return np.concatenate([part.astype(kind).ravel() for part in out]) if out else np.zeros(0)
+    def _at(self, leaves: list[Array], kinds: str = "fiub") -> Array:
+        """f, or ⟨u, f⟩, at other arguments; NaN where f raises."""
+        try:
+            numbers = self._evaluate(leaves, kinds)
+        except CheckInputError:
+            raise
+        except Exception as error:  # outside its domain, f may raise anything
+            self.failure = f"{self.name} raises {type(error).__name__}: {error}"
+            return np.full(self.value.shape, np.nan)
+        expected = sum(part.size for part in self.outputs)
+        if numbers.size != expected:
+            raise CheckInputError(f"{self.name} returns {expected} numbers at x and {numbers.size} nearby")
+        return numbers if self._weights is None else np.array([self._weights @ numbers])
 
-    def moved(self, direction: list[Array], t: Any) -> list[Array]:
-        """The arguments at x + t·direction, in their own dtypes unless t is complex."""
-        if isinstance(t, complex):
-            return [leaf + t * d for leaf, d in zip(self.leaves, direction, strict=True)]
-        return [np.asarray(leaf + t * d, leaf.dtype, order="K") for leaf, d in zip(self.leaves, direction, strict=True)]
-
-    def along(self, direction: list[Array]) -> Derivative:
-        """The numeric derivative along `direction`; from a complex step if f accepts complex arguments."""
+    def along(self, direction: Direction) -> Derivative:
+        """The numeric derivative along `direction`; from a complex step if f computes with complex numbers."""
         scale, longest = self._scale(direction)
-        phi = lambda t: self._numbers(self._call(self.moved(direction, t)))
-        found = derivative(phi, scale, self.epsilon_in, self.epsilon_out, longest, self.underflow)
-        if self.epsilon_in > 1e-10:
-            return found
-        exact = complex_step(phi, scale)
-        if exact is None or exact.shape != found.value.shape:
-            return found
-        amplified = np.maximum(1, found.noise / (self.epsilon_out * np.maximum(np.abs(self.value), 1e-300)))
-        bound = 1e4 * self.epsilon_out * amplified * (np.abs(exact) + np.abs(self.value) / max(scale, 1.0))
-        bound += float(np.finfo(np.float64).tiny) / (IMAGINARY * scale)
-        # only if the differences confirm it: abs accepts complex numbers too, and is not analytic
-        confirmed = (np.abs(exact - found.value) <= SAFETY * found.error) & (16 * found.error <= np.abs(exact))
-        better = confirmed & (bound < found.error)
-        return found._replace(value=np.where(better, exact, found.value), error=np.where(better, bound, found.error))
+        phi = lambda t: self._at(self._moved(direction, t), "fiubc" if isinstance(t, complex) else "fiub")
+        if self._complex:
+            try:
+                found = complex_derivative(phi, self.value, scale, self.epsilon_out, self.floor)
+            except CheckInputError:
+                raise
+            except Exception:  # f may do anything with complex numbers
+                self._complex, found = False, None
+            if found is not None:
+                return found
+        narrow = scale if flat(self.leaves)[direction != 0].any() else 0.0
+        found = derivative(phi, scale, self.epsilon_in, self.epsilon_out, longest, self.floor, narrow)
+        return self._confirmed(found, phi)
 
-    def _scale(self, direction: list[Array]) -> tuple[float, float]:
+    def _confirmed(self, found: Derivative, phi: Callable[[float], Array]) -> Derivative:
+        """The derivative, with an error that covers its difference from an average slope if the steps were tiny.
+
+        Steps far shorter than the spacing of floats at 1 leave 1 + x unchanged, and do not see a term of it.
+        """
+        unit = max([1.0, *(float(np.abs(leaf).max(initial=0)) for leaf in self.leaves)])
+        tiny = found.step < _TINY * self.epsilon_in * unit
+        if not tiny.any():
+            return found
+        t = 16 * _TINY * self.epsilon_in * unit
+        with np.errstate(all="ignore"):
+            apart = [np.abs((phi(sign * t) - self.value) / (sign * t) - found.value) for sign in (1.0, -1.0)]
+        return found._replace(error=np.where(tiny, found.error + np.nan_to_num(np.fmin(*apart)), found.error))
+
+    def _moved(self, direction: Direction, t: Any) -> list[Array]:
+        """The arguments at x + t·direction, in their own dtypes unless t is complex."""
+        moved = [leaf + t * d for leaf, d in zip(self.leaves, split_like(direction, self.leaves), strict=True)]
+        if isinstance(t, complex):
+            return moved
+        return [np.asarray(part, leaf.dtype, order="K") for part, leaf in zip(moved, self.leaves, strict=True)]
+
+    def _scale(self, direction: Direction) -> tuple[float, float]:
         """The step at which the entries have moved by their own size (geometric mean), and the longest step to take.
 
         At the longest step all entries have moved by a few times their array's size; far beyond it even a wrong
@@ -106,7 +135,7 @@ class FunctionAtPoint:
         factor in float32 because a step from 0 has no rounding error.
         """
         rates, longest, wide = [], 0.0, float(np.finfo(np.float64).eps) / self.epsilon_in
-        for leaf, d in zip(self.leaves, direction, strict=True):
+        for leaf, d in zip(self.leaves, split_like(direction, self.leaves), strict=True):
             moving = d != 0
             if moving.any():
                 size, speed = np.abs(leaf.astype(float)), np.abs(d[moving])
@@ -120,29 +149,28 @@ class FunctionAtPoint:
         scale = max(scale, 1e-24 * longest, least)
         return scale, max(scale, longest)
 
-    def unit(self, leaf: int, index: tuple[int, ...]) -> list[Array]:
-        """The unit direction of one entry."""
-        direction = [np.zeros(part.shape) for part in self.leaves]
-        direction[leaf][index] = 1.0
+    def unit(self, position: int) -> Direction:
+        """The unit direction of one number of x."""
+        direction = np.zeros(self.size)
+        direction[position] = 1.0
         return direction
 
-    def entries(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """Every (leaf, index)."""
-        for number, leaf in enumerate(self.leaves):
-            for index in np.ndindex(leaf.shape):
-                yield number, index
-
-    def random_directions(self, rng: np.random.Generator, count: int) -> Iterator[list[Array]]:
-        """Random directions over all entries, in proportion to each entry's size and to its array's in alternation."""
+    def random_directions(self, rng: np.random.Generator, count: int) -> Iterator[Direction]:
+        """Random directions over all numbers, in proportion to each one's size and to its array's in alternation."""
         for number in range(count):
-            direction = []
-            for leaf in self.leaves:
-                size = np.abs(leaf.astype(float))
-                typical = float(np.sqrt((size * size).mean())) if leaf.size else 1.0
-                own = np.where(size > 0, size, typical or 1.0) if number % 2 == 0 else (typical or 1.0)
-                direction.append(rng.standard_normal(leaf.shape) * own)
-            yield direction
+            sizes = [np.abs(leaf.astype(float)).ravel() for leaf in self.leaves]
+            typical = [
+                np.full(size.shape, float(np.sqrt((size * size).mean() if size.size else 1)) or 1.0) for size in sizes
+            ]
+            size, of_array = np.concatenate(sizes), np.concatenate(typical)
+            yield rng.standard_normal(self.size) * np.where((size > 0) & (number % 2 == 0), size, of_array)
 
-    def place(self, leaf: int, index: tuple[int, ...]) -> str:
-        """The entry in Python's notation, e.g. W[2, 0]."""
+    def entry(self, position: int) -> tuple[int, tuple[int, ...]]:
+        """The number of the array that holds a position, and the index in that array."""
+        leaf = int(np.searchsorted(self.starts, position, "right")) - 1
+        return leaf, tuple(int(i) for i in np.unravel_index(position - self.starts[leaf], self.leaves[leaf].shape))
+
+    def place(self, position: int) -> str:
+        """A position in Python's notation, e.g. W[2, 0]."""
+        leaf, index = self.entry(position)
         return entry_name(self.structure.names[leaf], index)

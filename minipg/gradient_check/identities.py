@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from minipg.checks import Array
-from minipg.gradient_check.arguments import Structure, copies, flat, leaves_like, name_of, split_like
+from minipg.gradient_check.arguments import Structure, copies, flat, name_of, require_floats, split_like
 from minipg.gradient_check.comparison import MAX_COORDINATES, Report
-from minipg.gradient_check.errors import CheckInputError, GradientError
-from minipg.gradient_check.function import FunctionAtPoint
+from minipg.gradient_check.diagnosis import likely_cause
+from minipg.gradient_check.errors import CheckInputError, GradientError, quiet
 from minipg.gradient_check.numeric import second_derivative
 from minipg.gradient_check.rounding import rounding_error, rounding_error_of_linear
 
 
+@quiet
 def check_adjoint(
     jvp: Callable[..., Any], vjp: Callable[..., Any], x: Any, *, seed: int = 0, rounds: int = 4
 ) -> Report:
@@ -24,15 +25,26 @@ def check_adjoint(
     u and v are random; if J has at most 64 rows and columns, they also run over all unit vectors. No differences are
     taken. Raises GradientError, CheckInputError.
     """
-    point = FunctionAtPoint(lambda *_: np.zeros(()), x, "the adjoint")
-    structure, leaves, count = point.structure, point.leaves, len(point.leaves)
-    out, outputs = Structure.of(structure.call(jvp, copies(leaves), structure.build(copies(leaves))))
+    return adjoint_report(jvp, vjp, x, seed, rounds)
+
+
+def adjoint_report(
+    jvp: Callable[..., Any], vjp: Callable[..., Any], x: Any, seed: int, rounds: int = 4, symmetric: bool = False
+) -> Report:
+    """As `check_adjoint`. `symmetric`: J is a Hessian, whose products have the structure of x."""
+    structure, leaves = Structure.of(x, jvp, more=1)
+    require_floats(structure, leaves)
+    count = len(leaves)
+    out, outputs = structure, leaves
+    if not symmetric:
+        out, outputs = Structure.of(structure.call(jvp, copies(leaves), structure.build(copies(leaves))), name="output")
+    epsilon = max((float(np.finfo(leaf.dtype).eps) for leaf in leaves if leaf.size), default=float(np.finfo(float).eps))
     columns, rows = _LinearMap(leaves, leaves), _LinearMap(leaves, outputs)
     forward = lambda both: flat(
-        leaves_like(out, outputs, structure.call(jvp, both[:count], structure.build(both[count:])), name_of(jvp))
+        out.leaves_of(structure.call(jvp, both[:count], structure.build(both[count:])), outputs, name_of(jvp))
     )
     backward = lambda both: flat(
-        leaves_like(structure, leaves, structure.call(vjp, both[:count], out.build(both[count:])), name_of(vjp))
+        structure.leaves_of(structure.call(vjp, both[:count], out.build(both[count:])), leaves, name_of(vjp))
     )
     rng, worst, resolution = np.random.default_rng(seed), 0.0, 0.0
     batches = [(rows.random(rng, rounds), columns.random(rng, rounds, leaves))]
@@ -42,17 +54,20 @@ def check_adjoint(
         (u, pulled, backward_noise), (v, pushed, forward_noise) = rows.images(backward, us), columns.images(forward, vs)
         left, right = u @ pushed.T, pulled @ v.T
         size = np.abs(u) @ np.abs(pushed).T + np.abs(pulled) @ np.abs(v).T
-        allowed = 64 * point.epsilon_in * np.sqrt(rows.size + columns.size) * size
+        allowed = 64 * epsilon * np.sqrt(rows.size + columns.size) * size
         allowed += np.abs(u) @ forward_noise.T + backward_noise @ np.abs(v).T
-        allowed += 64 * float(np.finfo(np.float32 if point.epsilon_in > 1e-10 else np.float64).tiny)
+        allowed += 64 * float(np.finfo(np.float32 if epsilon > 1e-10 else np.float64).tiny)
         excess = np.abs(left - right) / allowed
-        worst, resolution = max(worst, float(excess.max(initial=0))), _resolution(u, v, pushed, allowed)
-        if worst > 1:
+        worst, resolution = (
+            max(worst, float(np.nan_to_num(excess, nan=np.inf).max(initial=0))),
+            _resolution(u, v, pushed, allowed),
+        )
+        if not worst <= 1:
             i, j = np.unravel_index(int(excess.argmax()), excess.shape)
             analytic, numeric = float(right[i, j]), float(left[i, j])
             raise GradientError(
                 f"⟨u, {name_of(jvp)} v⟩ = ⟨{name_of(vjp)} u, v⟩ does not hold", analytic=analytic, numeric=numeric,
-                error=float(allowed[i, j]), guess=_ratio_guess(analytic, numeric), x=x,
+                error=float(allowed[i, j]), guess=_cause(analytic, numeric), x=x,
             )  # fmt: skip
     return Report("passed", sum(u.shape[0] * v.shape[0] for u, v in batches), worst, resolution, (), ())
 
@@ -67,8 +82,10 @@ class _LinearMap:
         """Vectors (count, size) with entries of ±0.5 to ±1.5; every second one is multiplied by |point|."""
         v = rng.choice([-1, 1], (count, self.size)) * rng.uniform(0.5, 1.5, (count, self.size))
         if point is not None:
+            # numbers near the end of the floats' range lose digits
+            least = max((float(np.finfo(part.dtype).tiny / np.finfo(part.dtype).eps) for part in point), default=0.0)
             size = np.abs(flat(point))
-            v[1::2] *= np.where(size > 0, size, size.max(initial=0) or 1)
+            v[1::2] *= np.where(size > least, size, size.max() if (size > least).any() else 1)
         return v
 
     def images(self, g: Callable[[list[Array]], Array], vectors: Array) -> tuple[Array, Array, Array]:
@@ -95,6 +112,7 @@ def _resolution(u: Array, v: Array, pushed: Array, allowed: Array) -> float:
     return smallest / largest if largest else 0.0
 
 
+@quiet
 def check_fisher(
     product: Callable[[Array], Array],
     theta: Array,
@@ -117,8 +135,8 @@ def check_fisher(
         nonlocal worst
         worst = max(worst, abs(got - expected) / max(allowed, 1e-300))
         if not abs(got - expected) <= allowed:
-            guess = _ratio_guess(got, expected)
-            raise GradientError(headline, analytic=got, numeric=expected, error=allowed, guess=guess, x=theta)
+            cause = _cause(got, expected)
+            raise GradientError(headline, analytic=got, numeric=expected, error=allowed, guess=cause, x=theta)
 
     for _ in range(rounds):
         u, v = rng.standard_normal((2, len(theta)))
@@ -141,10 +159,16 @@ def check_fisher(
 
 
 def _along(f: Callable[[Array], Any], x: Array, direction: Array) -> Callable[[float], float]:
-    return lambda t: float(f(x + t * direction))
+    def along(t: float) -> float:
+        try:
+            return float(f(x + t * direction))
+        except Exception:  # outside its domain, f may raise anything
+            if t == 0:
+                raise
+            return float("nan")
+
+    return along
 
 
-def _ratio_guess(got: float, expected: float) -> str:
-    ratio = got / expected if expected else float("inf")
-    known = {-1.0: "a wrong sign", 2.0: "a factor of 2", 0.5: "a factor of 1/2"}
-    return next((text for value, text in known.items() if abs(ratio / value - 1) < 1e-6), "")
+def _cause(got: float, expected: float) -> str:
+    return likely_cause(np.array([got]), np.array([expected]), np.zeros(1), (), whole=False)

@@ -70,10 +70,10 @@ class Collector:
         save_state = getattr(self.envs, "save_state", None)
         if save_state is None:
             return {}
-        state = {"steps": np.array(self.steps), "obs": to_host(self.obs.copy()), "resetting": self._resetting.copy()}
-        state |= {name: array.copy() for name, array in self.running._asdict().items()}
-        state |= {} if self.scaler is None else {"discounted": to_host(self.scaler.running.copy())}
-        return state | {f"env.{name}": array for name, array in save_state().items()}
+        state = {"steps": np.array(self.steps), "obs": to_host(self.obs), "resetting": self._resetting}
+        state |= self.running._asdict() | ({} if self.scaler is None else {"discounted": to_host(self.scaler.running)})
+        own = {name: array.copy() for name, array in state.items()}
+        return own | {f"env.{name}": array for name, array in save_state().items()}
 
     def _restore(self, state: dict[str, Array]) -> None:
         """The inverse of `state`. Raises ShapeError for the state of other environments."""
@@ -118,10 +118,9 @@ class Collector:
         parts, ended, first_step = [], np.zeros(self.envs.num_envs, np.int64), self.steps
         while (ended < episodes).any():
             if self.steps - first_step > _ENDLESS * self.envs.num_envs * episodes:
-                raise EnvironmentFault(
-                    f"environment {int(np.argmin(ended))} has not ended {episodes} episodes in {_ENDLESS * episodes:,} "
-                    "steps: whole episodes have to end; set a time limit"
-                )
+                what = f"has not ended {episodes} episodes in {_ENDLESS * episodes:,} steps"
+                hint = "whole episodes have to end; set a time limit"
+                raise EnvironmentFault(f"environment {int(np.argmin(ended))} {what}: {hint}")
             batch = self.collect(theta, n_steps)
             parts.append(copied(batch))  # the next rollout overwrites it
             ended += to_host(parts[-1].terminated | parts[-1].truncated).sum(axis=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -21,16 +21,10 @@ MANY, LONG = 8, 1024  # environments N, and steps N·T: with fewer, two halves a
 
 def compiled_rollout(envs: VectorEnv[Any, Any, Any], policy: Policy) -> CompiledRollout | None:
     """The rollouts of these environments under this policy; None unless both are compiled for the processor."""
-    return CompiledRollout(envs, policy) if _is_compiled(envs, policy) else None
-
-
-def _is_compiled(envs: VectorEnv[Any, Any, Any], policy: Policy) -> TypeGuard[CompiledVectorEnv]:
-    return (
-        type(envs) is CompiledVectorEnv
-        and envs.mode == AutoresetMode.SAME_STEP
-        and policy.backend.name == "numba"
-        and policy.distribution.name in ("categorical", "gaussian")
-    )
+    known = policy.backend.name == "numba" and policy.distribution.name in ("categorical", "gaussian")
+    if type(envs) is CompiledVectorEnv and envs.mode == AutoresetMode.SAME_STEP and known:
+        return CompiledRollout(envs, policy)
+    return None
 
 
 class CompiledRollout:

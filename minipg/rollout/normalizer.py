@@ -37,15 +37,12 @@ class Moments:
 
     def state(self) -> dict[str, Array]:
         """Copies of the three arrays on the host, by name."""
-        return {
-            name: to_host(array.copy()) for name, array in zip(("count", "mean", "square"), self.arrays, strict=True)
-        }
+        return {name: to_host(getattr(self, name).copy()) for name in ("count", "mean", "square")}
 
     def restore(self, state: dict[str, Array]) -> None:
         """The inverse of `state`."""
-        self.count, self.mean, self.square = (
-            self.backend.to_device(state[name].copy()) for name in ("count", "mean", "square")
-        )
+        for name in ("count", "mean", "square"):
+            setattr(self, name, self.backend.to_device(state[name].copy()))
 
 
 class ObservationNormalizer:

@@ -168,13 +168,15 @@ class Follower:
         size: equal inputs give equal bits.
         """
         branches, count = act.shape[:2]
-        lanes, collector, xp = branches * count, self.collector, self.collector.policy.backend.xp
+        lanes, collector, policy = branches * count, self.collector, self.collector.policy
+        xp = policy.backend.xp
         self.snapshots.begin(states * branches)
         obs: Array = np.zeros((lanes, collector.observations.size), collector.dtype)
         q, discount, going, steps = np.zeros(lanes), np.ones(lanes), np.ones(lanes, bool), 0
         for t in range(len(noise) + 1):
             if t > 0:
-                act = xp.stack([self._act(block, noise[t - 1]) for block in self._seen(obs, count)])
+                params = [policy.forward(self.theta, block).params for block in self._seen(obs, count)]
+                act = xp.stack([policy.distribution.sample(one, noise[t - 1]) for one in params])
             actions = collector.actions.to_env(to_host(act).reshape(lanes, *act.shape[2:]))
             raw, rew, terminated, truncated = guarded(f"at step {t} of a branch", self.snapshots.step, actions, going)
             steps += int(going.sum())
@@ -188,10 +190,6 @@ class Follower:
                 break
         last_value = to_host(xp.stack([self.value(block) for block in self._seen(obs, count)]))
         return q.reshape(branches, count) + discount.reshape(branches, count) * last_value, steps
-
-    def _act(self, obs: Array, noise: Array) -> Array:
-        policy = self.collector.policy
-        return policy.distribution.sample(policy.forward(self.theta, obs).params, noise)
 
     def _seen(self, obs: Array, count: int) -> list[Array]:
         """The observations (M·K, O), normalised, in M blocks (K, O), where the networks compute."""

@@ -14,19 +14,17 @@ from typing import NamedTuple
 import numpy as np
 
 from minipg.runtime.backend import Backend
+from minipg.theory import deterministic, distributions, fits, networks, objectives, policies, returns, twins, updates
 from minipg.theory.case import Case, Law, error_ratio
-from minipg.theory.distributions import LAWS as DISTRIBUTIONS
-from minipg.theory.fits import LAWS as FITS
 from minipg.theory.mirrored import on_host
-from minipg.theory.networks import LAWS as NETWORKS
-from minipg.theory.objectives import LAWS as OBJECTIVES
-from minipg.theory.policies import LAWS as POLICIES
-from minipg.theory.returns import LAWS as RETURNS
-from minipg.theory.twins import LAWS as TWINS
-from minipg.theory.updates import LAWS as UPDATES
 
+# every public function (case: Case) -> float of these files is a law
+_FILES = (networks, distributions, policies, returns, objectives, fits, updates, deterministic, twins)
 LAWS: dict[str, Law] = {
-    law.__name__: law for law in (*NETWORKS, *DISTRIBUTIONS, *POLICIES, *RETURNS, *OBJECTIVES, *FITS, *UPDATES, *TWINS)
+    name: law
+    for file in _FILES
+    for name, law in vars(file).items()
+    if getattr(law, "__module__", "") == file.__name__ and law.__annotations__ == {"case": "Case", "return": "float"}
 }
 
 

@@ -10,7 +10,7 @@ from minipg.checks import Array
 from minipg.kernels.arguments import Adam, RMSProp
 from minipg.network import MLP
 from minipg.runtime.backend import Backend, to_host
-from minipg.theory.case import Case, Law, error_ratio, slope_error_ratio
+from minipg.theory.case import Case, error_ratio, slope_error_ratio
 from minipg.value import ValueNetwork, ValueState
 
 
@@ -42,13 +42,12 @@ def adam_follows_bias_corrected_moments_AC3(case: Case) -> float:
     size, alpha, (b1, b2), epsilon = case.count(9), 0.1, (0.8, 0.95), case.one_of(1e-5, 0.1)
     theta, gradients = case.normal(size), [case.normal(size) for _ in range(3)]
     first, second, expected = np.zeros_like(theta), np.zeros_like(theta), theta.astype(float)
+    mean_of = lambda xs, b: np.average(xs, 0, b ** np.arange(len(xs) - 1.0, -1.0, -1.0))
     for step, g in enumerate(gradients, start=1):
         case.backend.kernels("optimizer").adam(g, Adam(alpha, b1, b2, epsilon), step, theta, first, second)
         past = [h.astype(float) for h in gradients[:step]]
-        mean = lambda xs, b: (
-            sum(b ** (len(xs) - 1 - i) * x for i, x in enumerate(xs)) / sum(b**i for i in range(len(xs)))
-        )
-        expected = expected + alpha * mean(past, b1) / (np.sqrt(mean([h * h for h in past], b2)) + epsilon)
+        mean, square = mean_of(past, b1), mean_of([h * h for h in past], b2)
+        expected = expected + alpha * mean / (np.sqrt(square) + epsilon)
     return error_ratio(case, theta, expected, 1 + np.abs(expected) + 1 / epsilon)
 
 
@@ -60,18 +59,21 @@ def the_global_norm_is_clipped_only_from_above_AC3(case: Case) -> float:
     return error_ratio(case, out, grad * min(1.0, limit / norm), np.abs(grad))
 
 
+def _critic(case: Case) -> ValueNetwork:
+    return ValueNetwork(MLP((case.count(4), *[case.count(5)] * case.count(2), 1), "tanh", case.backend))
+
+
 def the_critics_gradient_is_that_of_the_mean_squared_error_AC1(case: Case) -> float:
     """⟨∇ mean (V − target)² + l2 ‖θ‖², v⟩ = its slope along v."""
-    critic = ValueNetwork(MLP((case.count(4), *[case.count(5)] * case.count(2), 1), "tanh", case.backend))
+    critic = _critic(case)
     theta, v, l2 = case.normal(critic.mlp.layout.size), case.normal(critic.mlp.layout.size), case.one_of(0.0, 0.1)
     obs = case.normal(case.count(9), critic.mlp.sizes[0])
     target = case.normal(len(obs))
     loss, gradient = critic.loss_and_gradient(theta, obs, target, l2)
     terms = gradient * v
     f = lambda x: critic.loss_and_gradient(x, obs.astype(float), target.astype(float), l2)[0]
-    size = np.abs(terms).sum() + (1 + loss) * (1 + np.abs(v).sum()) * (1 + np.abs(theta).sum()) * (
-        1 + np.abs(obs).max()
-    )
+    reach = (1 + np.abs(v).sum()) * (1 + np.abs(theta).sum()) * (1 + np.abs(obs).max())
+    size = np.abs(terms).sum() + (1 + loss) * reach
     return max(
         error_ratio(case, loss, f(theta.astype(float)), size),
         slope_error_ratio(case, [terms.sum(dtype=float)], f, theta, v, size),
@@ -84,15 +86,14 @@ def a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3(case: Case) -> floa
     With `max_norm`, gradients are clipped. With `clip_range`, a row whose V is beyond the clip with a smaller loss than
     at the clip adds nothing to the gradient.
     """
-    critic = ValueNetwork(MLP((case.count(4), *[case.count(5)] * case.count(2), 1), "tanh", case.backend))
-    theta, rows, (b1, b2), epsilon = case.normal(critic.mlp.layout.size), case.count(9), (0.8, 0.9), 0.1
+    critic, (b1, b2), epsilon = _critic(case), (0.8, 0.9), 0.1
+    theta, rows = case.normal(critic.mlp.layout.size), case.count(9)
     obs, target, minibatch = case.normal(rows, critic.mlp.sizes[0]), case.normal(rows), case.count(9)
     order = np.stack([case.rng.permutation(rows) for _ in range(2)])
     state = ValueState(theta, case.normal(len(theta), scale=0.1), case.normal(len(theta)) ** 2, 5)
     old, clip_range, max_norm = case.normal(rows), case.one_of(np.inf, 0.5), case.one_of(np.inf, 1.0)
-    fitted, losses, _ = critic.fit_adam(
-        state, obs, target, order, minibatch, 1e-2, (b1, b2), epsilon, old, clip_range, max_norm
-    )
+    adam = 1e-2, (b1, b2), epsilon
+    fitted, losses, _ = critic.fit_adam(state, obs, target, order, minibatch, *adam, old, clip_range, max_norm)
     (x, m, s), step, expected = (a.astype(float) for a in state[:3]), state.step, []
     for epoch in order:
         squares = 0.0
@@ -118,19 +119,25 @@ def a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3(case: Case) -> floa
 def a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3(case: Case) -> float:
     """One step along −∇ mean (V − target)², shortened to the largest norm, and the loss before it."""
     critic = ValueNetwork(MLP((case.count(4), case.count(5), 1), "tanh", case.backend))
-    theta, rmsprop = case.normal(critic.mlp.layout.size), RMSProp(0.01, 0.9, 0.1)
+    theta = case.normal(critic.mlp.layout.size)
     second, max_norm = (case.normal(len(theta)) ** 2).astype(case.dtype), case.one_of(np.inf, 0.5)
     obs = case.normal(case.count(9), critic.mlp.sizes[0])
     target, x = case.normal(len(obs)), theta.astype(float)
     loss, gradient = critic.loss_and_gradient(x, obs.astype(float), target.astype(float))
     g = -gradient * min(1.0, max_norm / max(np.linalg.norm(gradient), 1e-300))
-    s = 0.9 * second.astype(float) + 0.1 * g * g
-    kernels, stats, reach = case.backend.kernels("actor_critic"), np.empty(2), 1 + np.abs(theta).sum()
-    work = np.empty(kernels.work_size(critic.mlp.sizes, len(theta), len(obs)), case.dtype)
-    kernels.critic_step(critic.mlp.spec, obs, target, rmsprop, max_norm, theta, second, stats, work)
+    s, reach = 0.9 * second.astype(float) + 0.1 * g * g, 1 + np.abs(theta).sum()
+    stats = _step(critic, obs, target, max_norm, theta, second)
     size = (reach * (1 + np.abs(obs).max()) + np.abs(target).max()) ** 2
     pairs = (theta, x + 0.01 * g / np.sqrt(s + 0.1)), (second, s), (stats, [loss, 1.0])
     return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
+
+
+def _step(critic: ValueNetwork, obs: Array, target: Array, max_norm: float, theta: Array, second: Array) -> Array:
+    """A step of the kernel: θ and the running squares change in place. → its metrics."""
+    kernels, stats = critic.mlp.backend.kernels("actor_critic"), np.empty(2)
+    work = np.empty(kernels.work_size(critic.mlp.sizes, len(theta), len(obs)), theta.dtype)
+    kernels.critic_step(critic.mlp.spec, obs, target, RMSProp(0.01, 0.9, 0.1), max_norm, theta, second, stats, work)
+    return stats
 
 
 def fitted(
@@ -138,16 +145,9 @@ def fitted(
 ) -> list[Array]:
     """θ, the running squares and the metrics of a critic's step, then its state, losses and flag after a fit."""
     critic, obs, target = ValueNetwork(MLP(sizes, "tanh", backend)), obs.astype(dtype), target.astype(dtype)
-    state = ValueState(*(array.astype(dtype) for array in state[:3]), state.step)
-    theta, second, stats, kernels = (
-        state.theta.copy(),
-        state.second.copy(),
-        np.empty(2),
-        backend.kernels("actor_critic"),
-    )
-    work = np.empty(kernels.work_size(sizes, len(theta), len(obs)), dtype)
-    kernels.critic_step(critic.mlp.spec, obs, target, RMSProp(0.01, 0.9, 0.1), 0.5, theta, second, stats, work)
-    rows = np.arange(len(obs))
+    state = state._replace(**{name: getattr(state, name).astype(dtype) for name in ("theta", "first", "second")})
+    theta, second, rows = state.theta.copy(), state.second.copy(), np.arange(len(obs))
+    stats = _step(critic, obs, target, 0.5, theta, second)
     fit = critic.fit_adam(state, obs, target, np.stack([rows, rows[::-1]]), 3, 1e-2, epsilon=0.1, max_grad_norm=0.5)
     return [theta, second, stats, *fit.state[:3], fit.losses, fit.finite]
 
@@ -189,17 +189,3 @@ def moments_merged_in_parts_are_those_of_the_whole(case: Case) -> float:
         error_ratio(case, state[1], whole.mean(0), size),
         error_ratio(case, state[2], ((whole - whole.mean(0)) ** 2).sum(0), size**2 * len(x)),
     )
-
-
-LAWS: tuple[Law, ...] = (
-    momentum_adds_up_past_gradients_AC3,
-    rmsprop_divides_by_the_root_of_the_running_square_AC3,
-    adam_follows_bias_corrected_moments_AC3,
-    the_global_norm_is_clipped_only_from_above_AC3,
-    the_critics_gradient_is_that_of_the_mean_squared_error_AC1,
-    a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3,
-    a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3,
-    a_critics_update_that_is_not_finite_says_so_AC1,
-    one_number_that_is_not_finite_is_found_wherever_it_is,
-    moments_merged_in_parts_are_those_of_the_whole,
-)

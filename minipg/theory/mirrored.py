@@ -50,12 +50,10 @@ def _mirrored(kernel: Callable[..., Any], device: Backend) -> Callable[..., Any]
     names = list(inspect.signature(kernel).parameters)
 
     def call(*arguments: Any) -> Any:
-        pairs = [
-            (argument, argument if name in _ON_HOST else _up(device, argument))
-            for name, argument in zip(names, arguments, strict=True)
-        ]
-        found = kernel(*(there for _, there in pairs))
-        for here, there in pairs:
+        named = zip(names, arguments, strict=True)
+        copies = [argument if name in _ON_HOST else _up(device, argument) for name, argument in named]
+        found = kernel(*copies)
+        for here, there in zip(arguments, copies, strict=True):
             if there is not here and isinstance(here, np.ndarray) and here.flags.writeable:
                 here[...] = to_host(there)
         return found  # a size; kernels return nothing

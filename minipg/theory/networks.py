@@ -8,7 +8,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.network import ACTIVATIONS, MLP, Tape
-from minipg.theory.case import Case, Law, error_ratio, slope_error_ratio
+from minipg.theory.case import Case, error_ratio, slope_error_ratio
 
 
 class Draw(NamedTuple):
@@ -88,12 +88,3 @@ def _reach(mlp: MLP, theta: Array, obs: Array, v: Array | None = None) -> float:
             dh = dh @ W + h @ moves[f"W{layer}"] + moves[f"b{layer}"]
         h = h @ W + b
     return float((h if v is None else dh).max())
-
-
-LAWS: tuple[Law, ...] = (
-    forward_is_affine_maps_with_activations_between,
-    jvp_is_the_derivative_along_a_direction_TR9,
-    vjp_is_the_adjoint_of_jvp_TR9,
-    vjp_obs_is_the_gradient_in_the_inputs_TR9,
-    vjp_of_a_batch_is_the_sum_over_its_rows_in_any_order_TR9,
-)

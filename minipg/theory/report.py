@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,9 +20,7 @@ def check_laws(backends: Sequence[Backend], examples: int, seed: int, console: C
     """Check every law on every backend in float64 and float32, with the same seed, in the order of `LAWS`."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    work = [
-        (law, backend, dtype) for law in LAWS.values() for backend in backends for dtype in (np.float64, np.float32)
-    ]
+    work = list(product(LAWS.values(), backends, (np.float64, np.float32)))
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     verdicts = []
     shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

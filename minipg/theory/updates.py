@@ -12,7 +12,7 @@ from minipg.checks import Array
 from minipg.kernels.arguments import Acted, Adam, Epochs, RMSProp, SurrogateTerms
 from minipg.objective import policy_gradient, surrogate_value
 from minipg.runtime.backend import Backend
-from minipg.theory.case import Case, Law, error_ratio
+from minipg.theory.case import Case, error_ratio
 from minipg.theory.policies import Draw, amplification, draw
 
 
@@ -124,10 +124,3 @@ def step_size(drawn: Draw, weight: Array) -> float:
     """A bound on how much a step amplifies rounding of the batch and of the parameters."""
     reach = (1 + np.abs(drawn.obs).max()) * (1 + np.abs(drawn.theta).max()) ** 2 * len(drawn.theta)
     return amplification(drawn.policy.distribution, drawn.tape.params) ** 2 * reach * (1 + float(np.abs(weight).max()))
-
-
-LAWS: tuple[Law, ...] = (
-    a_policy_step_is_rmsprop_along_the_policy_gradient_PG9_AC3,
-    the_epochs_are_adam_on_the_gradient_of_every_minibatch_PP1_PP2_PP3_AC3,
-    a_policys_update_that_is_not_finite_says_so_AC3,
-)

@@ -38,6 +38,7 @@ from known_derivatives import CURVED, SCALAR, VECTOR
 CHUNK = 500
 FAMILIES = {"gradient": SCALAR, "hessian_product": CURVED, "jvp": VECTOR, "vjp": VECTOR, "adjoint": VECTOR}
 CHECKS = ["gradient"] * 6 + ["hessian_product", "jvp", "vjp", "adjoint"]
+TINY = [sign * t for t in (1e-300, 1.17549435e-38, 1e-30, 1e-20, 1e-16, 1e-12, 1e-9, 1e-6, 1e-4) for sign in (1, -1)]
 RARE = ("90 arguments",)  # slow
 
 
@@ -72,7 +73,7 @@ def cases(draw):
     family = draw(st.sampled_from(sorted(FAMILIES[check])))
     assume(family not in RARE or draw(st.integers(0, 19)) == 7)
     bounds = FAMILIES[check][family]
-    entries = st.floats(-1, 1) | st.integers(-4, 4).map(lambda k: k / 4)
+    entries = st.floats(-1, 1) | st.integers(-4, 4).map(lambda k: k / 4) | st.sampled_from(TINY)
     counts = [n for n in (1, 1, 1, 1, 2, 2, 2, 3, 4) if bounds.least <= n <= bounds.most]
     count = draw(st.sampled_from(counts or [1]))
     scale = st.sampled_from([1.0]) | st.integers(-8, 8).map(lambda k: float(f"1e{k}")) | st.floats(1e-8, 1e8)

@@ -353,6 +353,8 @@ SLIPS = {
     ("Adam's step counted from 0", "state.second.copy(), state.step + 1", "state.second.copy(), max(state.step, 1)",
      "algorithms adam_counts"),
     ("gradient never shortened", "kernels.adam(clipped,", "kernels.adam(g,", "algorithms adam_counts"),
+    ("descent", "theta, adam, g, learning_rate", "theta, adam, -g, learning_rate", "algorithms vpg_takes"),
+    ("entropy bonus forgotten", "rows.adv, ent_coef)", "rows.adv, 0.0)", "algorithms vpg_takes"),
     ("schedule upwards", "max(1.0 - progress, 0.0)", "min(progress, 1.0)", "algorithms schedule"),
 ],
 "minipg/algorithms/ppo.py": [
@@ -590,7 +592,7 @@ SLIPS = {
      "again as_many_numbers"),
 ],
 "minipg/envs/recipe.py": [
-    ("wrappers inside out", "for wrapper in reversed(wrappers)]", "for wrapper in wrappers]", "again more_environments"),
+    ("wrappers inside out", "for layer in reversed(wrappers)]", "for layer in wrappers]", "again more_environments"),
     ("time limit forgotten", "spec, chain = replace(spec, max_episode_steps=chain[0][1][\"max_episode_steps\"]), chain[1:]",
      "chain = chain[1:]", "again more_environments"),
     ("statistics of a wrapper begin anew", "    if _is_gymnasiums(kind, _LEARNING):\n", "    if False:\n", "again cannot_be_made"),
@@ -636,11 +638,6 @@ SLIPS = {
      "algorithms gradient_that_is_not_finite"),
     ("a critic that is not finite is kept", "    if not finite:\n        return CriticFit",
      "    if False:\n        return CriticFit", "algorithms gradient_that_is_not_finite"),
-],
-"minipg/algorithms/vpg.py": [
-    ("descent", "theta, state, g, config.learning_rate", "theta, state, -g, config.learning_rate",
-     "algorithms vpg_takes"),
-    ("entropy bonus forgotten", "adv, config.ent_coef, step)", "adv, 0.0, step)", "algorithms vpg_takes"),
 ],
 "minipg/algorithms/npg.py": [
     ("plain gradient for the natural one", "type(scale) * cg.x)", "type(scale) * g)", "algorithms npg_step"),
@@ -718,10 +715,10 @@ SLIPS = {
      "vine TR13"),
     ("truncated branches go on", "going = going & ~(terminated | truncated)", "going = going & ~terminated",
      "vine TR13"),
-    ("no common random numbers in actions", "[self._act(block, noise[t - 1]) for block in self._seen(obs, count)]",
-     "[self._act(block, np.roll(noise[t - 1], m, 0)) for m, block in enumerate(self._seen(obs, count))]",
+    ("no common random numbers in actions", "sample(one, noise[t - 1]) for one in params]",
+     "sample(one, np.roll(noise[t - 1], m, 0)) for m, one in enumerate(params)]",
      "vine TR13"),
-    ("noise of the step before", "noise[t - 1]) for block", "noise[max(t - 2, 0)]) for block", "vine TR13"),
+    ("noise of the step before", "noise[t - 1]) for one", "noise[max(t - 2, 0)]) for one", "vine TR13"),
     ("states of another environment", "saved[row] = snapshots.save(row - first)",
      "saved[row] = snapshots.save(envs - 1 - (row - first))", "vine TR13"),
     ("states that only reset", "at[batch.valid.ravel()[at]]", "at", "vine TR13"),
@@ -751,6 +748,47 @@ SLIPS = {
      "mujoco.mj_forward(env.model, data)]", "vine bit"),
     ("wrappers forgotten", "parts.append(_attributes(env, \"env\"))", "pass", "vine bit"),
     ("environments left in a branch", "            self.begin(states)\n", "            pass\n", "vine bit"),
+],
+"minipg/gradient_check/arguments.py": [
+    ("dicts by position", "return [named[key] for key in keys]", "return list(named.values())", "gradient_check_inputs matched_by_name"),
+],
+"minipg/gradient_check/comparison.py": [
+    ("the second half is never asked", "(places[: len(places) // 2], places[len(places) // 2 :])", "(places[: len(places) // 2],)", "gradient_check_inputs named_entry"),
+    ("an unresolved output counts as right", "self.blind |= bool((~sure & ~found.broken).any())", "pass", "gradient_check_inputs no_step_is_usable"),
+],
+"minipg/gradient_check/complex_step.py": [
+    ("whatever takes complex numbers is analytic", "if not (agree & np.isfinite(exact)).all():", "if not np.isfinite(exact).all():", "gradient_check kink"),
+],
+"minipg/gradient_check/derivatives.py": [
+    ("u without f's structure", "function.out.build([part.copy() for part in parts])", "parts[0].copy()", "gradient_check_inputs any_structure"),
+],
+"minipg/gradient_check/diagnosis.py": [
+    ("a wrong sign unseen", "if matches(-a):", "if matches(a):", "gradient_check_inputs from_one_number"),
+],
+"minipg/gradient_check/differences.py": [
+    ("hidden rounding costs nothing", "np.where(apart, np.maximum(error, difference), error)", "error", "gradient_check false_alarms_once"),
+],
+"minipg/gradient_check/errors.py": [
+    ("warnings leak", 'warnings.simplefilter("ignore", RuntimeWarning)', "pass", "gradient_check_inputs no_warning_leaves"),
+],
+"minipg/gradient_check/function.py": [
+    ("f may raise nowhere", "return np.full(self.value.shape, np.nan)", "raise", "gradient_check_inputs raises_outside"),
+    ("tiny steps see everything", "np.where(tiny, found.error + np.nan_to_num(np.fmin(*apart)), found.error)", "found.error", "gradient_check_inputs tiny_probability"),
+],
+"minipg/gradient_check/identities.py": [
+    ("v may be subnormal", "float(np.finfo(part.dtype).tiny / np.finfo(part.dtype).eps)", "0.0", "gradient_check false_alarms_once"),
+],
+"minipg/gradient_check/numeric.py": [
+    ("straight as far as 4", "_FAR = 2.0**-30, 2.0**-14, 2.0**2, 2.0**16, 2.0**32", "_FAR = 2.0**-30, 2.0**-14, 2.0**2", "gradient_check false_alarms_once"),
+    ("plateaus are not flat", "error=np.where(flat, ends.doubt,", "error=np.where(flat, found.error,", "gradient_check_inputs forgotten_branch"),
+],
+"minipg/gradient_check/rounding.py": [
+    ("no second look at the same array", "same &= np.array_equal(g(given), g(moved), equal_nan=True)", "g(given), g(moved)", "gradient_check_inputs stale_cache"),
+],
+"minipg/gradient_check/stretches.py": [
+    ("wide stairs decide", "(height if stairs else 3 * noise) / width", "3 * noise / width", "gradient_check_inputs cannot_decide or tiny_arguments"),
+    ("every jump is a stair", "stairs = _may_be_stairs(change, edges, height, noise)", "stairs = True", "gradient_check_inputs forgotten_branch"),
+    ("narrow stairs are no noise", "return height / width, height, False", "return 0.0, 0.0, False", "gradient_check error_estimate or single"),
 ],
 "minipg/theory/finite_mdp.py": [
     ("softmax Jacobian without centring", "np.eye(actions) - p[:, None, :]", "np.eye(actions)", "finite_mdp DI1"),
