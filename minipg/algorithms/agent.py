@@ -233,6 +233,13 @@ class Agent(Generic[ConfigT]):
         restore(agent, file, continues=file.made_by_id and source == trained_on)
         return agent
 
+    def unsaved_replay(self) -> dict[str, Array]:
+        """Of an agent with a replay, the part of it that is saved with the agent; {} of others."""
+        return {}
+
+    def restore_replay(self, file: AgentFile) -> None:
+        """The inverse of `unsaved_replay`."""
+
     @property
     def spaces(self) -> dict[str, str]:
         """What the networks depend on in the observation and the action space, as text."""

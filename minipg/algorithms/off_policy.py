@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import gymnasium as gym
 import numpy as np
 
 from minipg.algorithms.agent import Agent
+from minipg.algorithms.agent_file import AgentFile
 from minipg.algorithms.config import OffPolicyConfig
 from minipg.algorithms.critic import Outcome
 from minipg.checks import Array
@@ -19,6 +21,7 @@ from minipg.q_value import CriticState, QNetwork
 from minipg.rollout import Batch, Collector
 from minipg.rollout.exploration import Explorer, Noise, NormalNoise, OrnsteinUhlenbeckNoise, UniformNoise
 from minipg.rollout.replay import Replay, Transitions
+from minipg.rollout.replay_files import ReplayFiles, checked, unfinished_chunk
 from minipg.runtime.backend import to_host
 
 ConfigT = TypeVar("ConfigT", bound=OffPolicyConfig)
@@ -75,7 +78,7 @@ class OffPolicyAgent(Agent[ConfigT]):
     def _initial_state(self) -> OffPolicyState:
         config, zeros = self.config, self.backend.xp.zeros_like(self.theta)
         self.replay = Replay(config.buffer_size, self.observations.size, self.actions.size)
-        self._q_value = math.nan
+        self._q_value, self._unfinished = math.nan, (0, self.replay.between(0, 0))
         noise = np.zeros((config.num_envs, self.actions.size), np.float32)
         return OffPolicyState(zeros, zeros, 0, self.theta, self.value.theta, noise)
 
@@ -99,7 +102,7 @@ class OffPolicyAgent(Agent[ConfigT]):
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config, info = self.config, OffPolicyInfo("collecting")
         self.replay.add(batch)
-        if self.steps + batch.rew.size < config.learning_starts:
+        if self.replay.added < config.learning_starts:  # a loaded agent whose replay is lost fills it first
             return Outcome(info)
         for _ in range(config.gradient_steps * batch.rew.size):
             chosen = self.replay.sample(self.streams.shuffling.random(config.batch_size))
@@ -107,6 +110,29 @@ class OffPolicyAgent(Agent[ConfigT]):
             self.theta, self.state, self.value, info = learnt
             self._q_value = self._q_value if math.isnan(info.q_value) else info.q_value
         return Outcome(info._replace(q_value=self._q_value))
+
+    def unsaved_replay(self) -> dict[str, Array]:
+        return unfinished_chunk(self.replay)
+
+    def restore_replay(self, file: AgentFile) -> None:
+        added, arrays = file.count("replay.added"), file.part("replay")
+        rows = len(arrays.get("rew", ()))
+        self._unfinished = (
+            added,
+            Transitions(
+                *(checked(file.path, arrays, name, column, rows) for name, column in self.replay.rows._asdict().items())
+            ),
+        )
+        if added == rows:  # there is no complete chunk
+            self.replay.put(0, self._unfinished[1])
+
+    def keep_replay_in(self, folder: Path) -> str:
+        """Write the replay to files in this folder from now on, and take what they hold if the agent continues.
+
+        Returns why the replay is empty, though it was not; "" if all is as it was.
+        """
+        self.replay.files, (added, rows) = ReplayFiles(folder), self._unfinished
+        return self.replay.files.restore(self.replay, added, rows) if added > self.replay.added else ""
 
     def _gradient_step(self, batch: Transitions) -> Learnt:
         raise NotImplementedError

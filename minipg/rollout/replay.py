@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from minipg.checks import Array
 from minipg.errors import ConfigError
 from minipg.rollout.batch import Batch
 from minipg.runtime.backend import to_host
+
+if TYPE_CHECKING:
+    from minipg.rollout.replay_files import ReplayFiles
 
 
 class Transitions(NamedTuple):
@@ -26,14 +29,16 @@ class Transitions(NamedTuple):
 class Replay:
     """The last `capacity` transitions, oldest overwritten first.
 
-    Raises ConfigError if there is less memory than it will need. Attributes: `size`, transitions held; `added`,
-    transitions added so far; `bytes`, the memory of the full replay.
+    Raises ConfigError if there is less memory than it will need. Attributes: `added`, transitions added so far;
+    `bytes`, the memory of the full replay; `files`, which write what is added (replay_files.py), or None.
     """
+
+    files: ReplayFiles | None
 
     def __init__(self, capacity: int, obs_size: int, act_size: int, dtype: Any = np.float32) -> None:
         shapes = Transitions((obs_size,), (act_size,), (), (), (obs_size,))
         dtypes = Transitions(dtype, dtype, dtype, np.bool_, dtype)
-        self.capacity, self.added = capacity, 0
+        self.capacity, self.added, self.files = capacity, 0, None
         self.bytes = capacity * sum(int(np.prod(s)) * np.dtype(d).itemsize for s, d in zip(shapes, dtypes, strict=True))
         if (free := free_memory()) is not None and self.bytes > free:
             raise ConfigError(
@@ -60,6 +65,20 @@ class Replay:
         for column, values in zip(self.rows, new, strict=True):
             column[at] = values[keep]
         self.added += len(keep)
+        if self.files is not None:
+            self.files.write(self)
+
+    def between(self, first: int, end: int) -> Transitions:
+        """Copies of the transitions number `first` to `end` − 1, counted from the first ever added."""
+        at = np.arange(first, end) % self.capacity
+        return Transitions(*(column[at] for column in self.rows))
+
+    def put(self, first: int, rows: Transitions) -> None:
+        """The inverse of `between`. `added` becomes the number after the last of them."""
+        at = np.arange(first, first + len(rows.rew)) % self.capacity
+        for column, values in zip(self.rows, rows, strict=True):
+            column[at] = values
+        self.added = first + len(rows.rew)
 
     def sample(self, uniform: Array) -> Transitions:
         """One transition for each number: uniform (B,) in [0, 1)."""

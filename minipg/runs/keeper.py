@@ -12,7 +12,8 @@ from minipg.runs.checkpoints import Checkpoints
 from minipg.runs.plan import Plan
 from minipg.runs.recorder import Recorder
 
-ROW_STEPS = {"a2c": 500}  # steps that a row of metrics covers at least, of algorithms whose updates are very short
+# steps that a row of metrics covers at least, of algorithms whose updates are very short
+ROW_STEPS = {"a2c": 500, "ddpg": 1000, "td3": 1000}
 _SHARE = 200  # a state is taken again after so many times the time that taking it needs
 
 

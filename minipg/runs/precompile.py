@@ -48,6 +48,8 @@ def compiling_in_two_processes(agent: Agent[Any]) -> Iterator[None]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
+        if hasattr(agent, "replay"):  # too large to send, and its first update is thousands of steps away
+            return
         places = json.dumps([path for path in sys.path if isinstance(path, str)])
         # if this fails, compiling takes longer, and that is all
         with suppress(Exception), tempfile.TemporaryFile() as pickled:
