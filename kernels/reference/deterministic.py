@@ -46,8 +46,8 @@ def targets(actor, critic, theta, thetas_q, rew, terminated, next_obs, noise, ga
     act(actor, theta, next_obs, action, mlp._new_hidden(actor.sizes, next_obs))
     action = xp.clip(action + noise, -1, 1)
     values = xp.empty((len(thetas_q), len(rew)), next_obs.dtype)
-    for theta_q, value in zip(thetas_q, values, strict=True):
-        q_value.q(critic, theta_q, next_obs, action, value, None)
+    for k in range(len(values)):
+        q_value.q(critic, thetas_q[k], next_obs, action, values[k], None)
     out[...] = rew + xp.where(terminated, 0, gamma * values.min(axis=0))
 
 
