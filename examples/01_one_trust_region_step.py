@@ -40,10 +40,10 @@ say("advantage", f"mean reward {rew.mean():.3f}; minus that baseline, from {adv.
 g = policy_gradient(policy, theta, tape, act, adv)
 say("policy gradient", f"‖g‖ = {np.linalg.norm(g):.3f}")
 
-fisher = fisher_operator(policy, theta, tape, DAMPING)
-cg = conjugate_gradient(fisher, g, iterations=10)
+A = fisher_operator(policy, theta, tape, DAMPING)  # v ↦ A v, A = F + damping·I
+cg = conjugate_gradient(A, g, iterations=10)
 angle = np.degrees(np.arccos(g @ cg.x / (np.linalg.norm(g) * np.linalg.norm(cg.x))))
-say("F⁻¹g", f"{cg.iterations} Fisher–vector products, residual {cg.residual:.1e}; at {angle:.0f}° to g")
+say("x ≈ A⁻¹g", f"{cg.iterations} Fisher–vector products, residual {cg.residual:.1e}; at {angle:.0f}° to g")
 
 step = step_scale(cg.curvature, MAX_KL) * cg.x
 objective = surrogate_and_kl(policy, obs, act, adv, logits)

@@ -1,6 +1,6 @@
 """NamedTuples that group the arguments of kernels. They are the same in every twin; Numba accepts them.
 
-B rows of a batch, A actions or action size, D numbers that describe one distribution, O observation size.
+The axis letters are in `kernels/__init__.py`.
 """
 
 from typing import Any, NamedTuple
@@ -43,7 +43,7 @@ class Squashed(NamedTuple):
     options: tuple[()] = ()
 
 
-class Policy(NamedTuple):
+class PolicySpec(NamedTuple):
     """A network, and how its outputs become a distribution (`distribution_params.py`)."""
 
     network: Network
@@ -52,22 +52,22 @@ class Policy(NamedTuple):
     log_std_range: tuple[float, float]
 
 
-class Forward(NamedTuple):
-    """A forward pass of a policy."""
+class ForwardPass(NamedTuple):
+    """A forward pass of a policy: its inputs and outputs, kept for the derivatives."""
 
     obs: Any  # (B, O)
-    hidden: Any  # the activations that `mlp.forward` wrote
+    hidden: Any  # the activations that `mlp.forward` wrote, in an order private to its twin
     out: Any  # (B, n) of the network
     params: Any  # (B, D) of the distributions
 
 
 class Acted(NamedTuple):
-    """Rows of a batch: states, actions, advantages, and the policy that acted."""
+    """Rows of a batch in which the old policy acted: observations, its actions, advantages, its distributions."""
 
     obs: Any  # (B, O)
     act: Any  # (B, …)
     adv: Any  # (B,)
-    params: Any  # (B, D) of the distributions that acted
+    params: Any  # (B, D) of the old policy's distributions
 
 
 class SurrogateTerms(NamedTuple):
@@ -107,9 +107,9 @@ class Steps(NamedTuple):
     """T steps of N environments, and the observations that followed them."""
 
     obs: Any  # (T, N, O)
-    last_obs: Any  # (N, O), after the last step
-    final_obs: Any  # (K, O), the last observations of truncated episodes
+    last_obs: Any  # (N, O), after the last step; of a new episode where one ended there
+    final_obs: Any  # (K, O), the last observations of the K episodes that were truncated before
     final_at: Any  # (K,) int64, the flat rows t·N + n they followed
     rew: Any  # (T, N)
     terminated: Any  # (T, N) bool
-    cut: Any  # (T, N) bool: Â of the next step is not used, V of the next state is
+    cut: Any  # (T, N) bool: True where the GAE sum stops but still bootstraps from V

@@ -92,7 +92,7 @@ def _run(args: list[str]) -> int:
         return 0
     if args[0] not in COMMANDS:
         raise unknown_name("command", args[0], COMMANDS)
-    if args[0] != "train":  # which imports most of what it needs later
+    if args[0] != "train":  # train turns it on later, after more imports
         collect_garbage_again()
     return run_command(args[0], args[1:])
 

@@ -14,8 +14,12 @@ from minipg.runtime.backend import fetch
 class CGResult(NamedTuple):
     """x, the norm of the residual b − A x (from the recurrence), xᵀA x, the products computed, and why it stopped.
 
-    `status` is `converged`, `iterations` (the limit was reached, as usual in TRPO), `curvature` (a direction had
-    pᵀA p ≤ 0: x is the iterate before it) or `not finite` (x is the last finite iterate).
+    The field `curvature` is xᵀA x of the solution. `status` is one of
+
+    - `converged`,
+    - `iterations`: the limit was reached, as usual in TRPO,
+    - `curvature`: a search direction p had pᵀA p ≤ 0, so A is not positive definite; x is the iterate before it,
+    - `not finite`: x is the last finite iterate.
     """
 
     x: Array
@@ -33,7 +37,7 @@ def conjugate_gradient(
     product: v (P,) → A v (P,);   b (P,) float32 or float64.
     """
     if namespace(b) is not np:
-        return frozen(product, b, iterations, tol)
+        return masked_conjugate_gradient(product, b, iterations, tol)
     b = as_flat("b", b, np.size(b))
     x, r, p = np.zeros_like(b), b.copy(), b
     rr = float(_dot(r, r))
@@ -65,38 +69,39 @@ def conjugate_gradient(
     return CGResult(x, rr**0.5, float(_dot(x, b - r)), done, status)
 
 
-def frozen(product: Callable[[Array], Array], b: Array, iterations: int = 10, tol: float = 1e-10) -> CGResult:
+def masked_conjugate_gradient(product: Callable[[Array], Array], b: Array, iterations: int, tol: float) -> CGResult:
     """`conjugate_gradient` for a device: no number is read before the end, because reading waits for the device.
 
-    All `iterations` products are computed. After the step where the loop above would stop, x is frozen.
+    All `iterations` products are computed. After the step where the loop above would stop, `running` is False and
+    nothing changes.
     """
     xp = namespace(b)
     b = as_flat("b", b, b.size, xp)
     x, r, p = xp.zeros_like(b), b.copy(), b
     rr = _dot(r, r)
     target = tol * tol * rr
-    sound = xp.isfinite(rr)  # all numbers are finite so far
-    convex = xp.ones_like(sound)  # all pᵀA p are > 0 so far
+    finite = xp.isfinite(rr)  # all numbers are finite so far
+    positive = xp.ones_like(finite)  # all pᵀA p are > 0 so far
     done = xp.zeros_like(rr)
     for _ in range(iterations):
-        going = sound & convex & (rr > target)
+        running = finite & positive & (rr > target)
         Ap = product(p)
         pAp = _dot(p, Ap)
-        done = done + going
-        sound = sound & (xp.isfinite(pAp) | ~going)
-        convex = convex & ((pAp > 0) | ~(going & sound))
-        going = going & sound & convex
-        alpha = (rr / xp.where(going, pAp, 1)).astype(b.dtype)
+        done = done + running
+        finite = finite & (xp.isfinite(pAp) | ~running)
+        positive = positive & ((pAp > 0) | ~(running & finite))
+        running = running & finite & positive
+        alpha = (rr / xp.where(running, pAp, 1)).astype(b.dtype)
         x_next, r_next = x + alpha * p, r - alpha * Ap
         rr_next = _dot(r_next, r_next)
-        sound = sound & ((xp.isfinite(rr_next) & xp.isfinite(x_next).all()) | ~going)
-        going = going & sound
-        p = xp.where(going, r_next + (rr_next / xp.where(going, rr, 1)).astype(b.dtype) * p, p)
-        x, r, rr = xp.where(going, x_next, x), xp.where(going, r_next, r), xp.where(going, rr_next, rr)
+        finite = finite & ((xp.isfinite(rr_next) & xp.isfinite(x_next).all()) | ~running)
+        running = running & finite
+        p = xp.where(running, r_next + (rr_next / xp.where(running, rr, 1)).astype(b.dtype) * p, p)
+        x, r, rr = xp.where(running, x_next, x), xp.where(running, r_next, r), xp.where(running, rr_next, rr)
     # A x = b − r, so xᵀA x needs no further product
-    numbers = fetch(rr, _dot(x, b - r), done, sound, convex, rr <= target)
-    rr, curvature, done, sound, convex, near = (float(number) for number in numbers)
-    status = "not finite" if not sound else "curvature" if not convex else "converged" if near else "iterations"
+    numbers = fetch(rr, _dot(x, b - r), done, finite, positive, rr <= target)
+    rr, curvature, done, finite, positive, converged = (float(number) for number in numbers)
+    status = "not finite" if not finite else "curvature" if not positive else "converged" if converged else "iterations"
     return CGResult(x, rr**0.5, curvature, int(done), status)
 
 

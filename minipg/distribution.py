@@ -83,7 +83,7 @@ class Distribution:
         return draw(shape + self.act_shape, dtype)
 
     def sample(self, params: Array, noise: Array) -> Array:
-        """One action a row.   params (B, D), noise (B, *act_shape) → (B, *act_shape)."""
+        """One action per row.   params (B, D), noise (B, *act_shape) → (B, *act_shape)."""
         params = self._params("params", params)
         noise = as_array("noise", noise, (len(params), *self.act_shape), params.dtype, self._xp)
         out = self._new_act(params)
@@ -98,7 +98,7 @@ class Distribution:
         return out
 
     def log_prob(self, params: Array, act: Array) -> Array:
-        """log π(a)  (DI-4).   params (B, D), act (B, *act_shape) → (B,)."""
+        """log π(a) of each row  (DI-4).   params (B, D), act (B, *act_shape) → (B,)."""
         params = self._params("params", params)
         out = self._xp.empty(len(params), params.dtype)
         self._kernels.log_prob(params, self.actions(act, len(params), params.dtype), *self.family.options, out)
@@ -112,7 +112,7 @@ class Distribution:
         return out
 
     def kl(self, old: Array, new: Array) -> Array:
-        """KL(old‖new)  (DI-6).   old, new (B, D) → (B,)."""
+        """KL(old‖new) of each row  (DI-6).   old, new (B, D) → (B,)."""
         old = self._params("old", old)
         out = self._xp.empty(len(old), old.dtype)
         self._kernels.kl(old, as_array("new", new, old.shape, old.dtype, self._xp), *self.family.options, out)
@@ -126,7 +126,7 @@ class Distribution:
         return out
 
     def entropy(self, params: Array) -> Array:
-        """Entropy  (DI-7).   params (B, D) → (B,)."""
+        """Entropy of each row  (DI-7).   params (B, D) → (B,)."""
         params = self._params("params", params)
         out = self._xp.empty(len(params), params.dtype)
         self._kernels.entropy(params, *self.family.options, out)

@@ -21,7 +21,7 @@ def fisher_operator(policy: Policy, theta: Array, tape: PolicyTape, damping: flo
     rows, backend = len(tape.params), policy.backend
     theta = as_flat("theta", theta, policy.layout.size, backend.xp)
     total: Callable[[Array], Array] = (
-        FisherThreads(backend, policy.spec, theta, tape.forward)
+        FisherThreads(backend, policy.spec, theta, tape.forward_pass)
         if backend.name == "numba"
         else partial(policy.fisher_product, theta, tape)
     )

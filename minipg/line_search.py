@@ -46,6 +46,7 @@ def line_search(
 ) -> LineSearchResult:
     """θ + αʲ·step for the smallest j < backtrack_iters that improves and stays within the trust region  (TR-11).
 
+    α is `backtrack_coeff`. `expected` is gᵀ·step, the improvement of the whole step by the linear model.
     evaluate: θ′ → (improvement over θ, KL(old‖θ′)).   A trial is accepted if the improvement is > 0 and at least
     accept_ratio × αʲ × expected, and the KL is ≤ max_kl; NaN and infinity in either reject it. `project` maps a trial
     onto the feasible set before it is evaluated.   theta, step (P,).

@@ -1,4 +1,4 @@
-"""The network: argument checks and tiles of rows around `kernels/*/mlp.py`, which has the equations."""
+"""The network. Checks arguments, cuts rows into tiles, and calls the kernels in `kernels/*/mlp.py` (the equations)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ ACTIVATIONS = ("tanh", "relu")
 
 
 class Tape(NamedTuple):
-    """A forward pass, kept for the derivatives: obs (B, n₀), hidden (flat, tile after tile), out (B, n_L)."""
+    """A forward pass, kept for the derivatives: obs (B, n₀), hidden (flat, tile after tile), out (B, n_L).
+
+    The order of the activations inside a tile of `hidden` is private to a twin of the kernels.
+    """
 
     obs: Array
     hidden: Array

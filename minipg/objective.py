@@ -16,9 +16,10 @@ from minipg.runtime.backend import to_host
 def policy_gradient(
     policy: Policy, theta: Array, tape: PolicyTape, act: Array, weight: Array, ent_coef: float = 0.0
 ) -> Array:
-    """g = (1/B) Σ [weight ∇log π_θ(a|s) + c ∇H]  (PG-9; with weight r Â, the gradient of IS-3), c the `ent_coef`.
+    """g = (1/B) Σ [weight ∇log π_θ(a|s) + c ∇H]  (PG-9), with weight Â and c = `ent_coef`.
 
-    theta (P,), tape of B rows, act (B, …), weight (B,) → (P,).
+    With weight r Â and c = 0 it is the gradient of the surrogate (IS-3).   theta (P,), tape of B rows, act (B, …),
+    weight (B,) → (P,).
     """
     count, xp = len(tape.params), policy.backend.xp
     theta = as_flat("theta", theta, policy.layout.size, xp)
@@ -27,7 +28,7 @@ def policy_gradient(
     kernels = policy.backend.kernels("policy_gradient")
 
     def on_tile(rows: slice) -> Array:
-        forward, grad = tape.tile(rows).forward, xp.empty_like(theta)
+        forward, grad = tape.tile(rows).forward_pass, xp.empty_like(theta)
         work = xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(forward.obs)), theta.dtype)
         kernels.gradient(policy.spec, theta, forward, act[rows], weight[rows], float(ent_coef), grad, work)
         return grad
@@ -76,11 +77,11 @@ class SurrogateValue(NamedTuple):
 
 
 def surrogate_value(
-    policy: Policy, theta: Array, acted: Acted, logp_old: Array, entropy: bool = True
+    policy: Policy, theta: Array, acted: Acted, logp_old: Array, with_entropy: bool = True
 ) -> SurrogateValue:
     """The surrogate of π_θ on rows in which π_old acted, the KL from π_old, and the entropy of π_θ.
 
-    theta (P,), acted: B rows, logp_old (B,) log π_old(a|s). Without `entropy` it is 0. Raises ShapeError.
+    theta (P,), acted: B rows, logp_old (B,) log π_old(a|s). Unless `with_entropy`, the entropy is 0. Raises ShapeError.
     """
     xp, distribution, count = policy.backend.xp, policy.distribution, len(acted.obs)
     theta = as_flat("theta", theta, policy.layout.size, xp)
@@ -95,7 +96,7 @@ def surrogate_value(
     def on_tile(rows: slice) -> Array:
         tile, sums = Acted(*(array[rows] for array in acted)), xp.empty(3)
         work = xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(tile.obs)), theta.dtype)
-        kernels.surrogate_value(policy.spec, theta, tile, logp_old[rows], entropy, sums, work)
+        kernels.surrogate_value(policy.spec, theta, tile, logp_old[rows], with_entropy, sums, work)
         return sums
 
     sums: Array = reduce(add, policy.backend.map_rows(on_tile, count), xp.zeros(3))
@@ -110,4 +111,4 @@ def surrogate_and_kl(
     obs (B, O), act (B, …), adv (B,), old_params (B, D).
     """
     acted, logp_old = Acted(obs, act, adv, old_params), policy.distribution.log_prob(old_params, act)
-    return lambda theta: surrogate_value(policy, theta, acted, logp_old, entropy=False)[:2]
+    return lambda theta: surrogate_value(policy, theta, acted, logp_old, with_entropy=False)[:2]

@@ -35,9 +35,9 @@ class PolicyTape(NamedTuple):
         return PolicyTape(self.mlp.tile(rows), self.params[rows])
 
     @property
-    def forward(self) -> arguments.Forward:
+    def forward_pass(self) -> arguments.ForwardPass:
         """The forward pass as an argument of kernels."""
-        return arguments.Forward(*self.mlp, self.params)
+        return arguments.ForwardPass(*self.mlp, self.params)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class NetworkPolicy:
     mlp: MLP
     distribution: Distribution
     form: ClassVar[int] = 0
-    """How outputs become parameters: 0, 1 or 2 in kernels/*/distribution_params.py."""
+    """How outputs become parameters (kernels/*/distribution_params.py). 0: the outputs are the parameters. 1: the
+    outputs are μ, and log σ is the tail of θ. 2: the outputs are (μ, z), and log σ is computed from z."""
 
     def __post_init__(self) -> None:
         outputs = self.mlp.sizes[-1]
@@ -64,9 +65,9 @@ class NetworkPolicy:
         return self.mlp.layout
 
     @cached_property
-    def spec(self) -> arguments.Policy:
+    def spec(self) -> arguments.PolicySpec:
         """The policy as an argument of kernels."""
-        return arguments.Policy(self.mlp.spec, self.distribution.family, self.form, LOG_STD_RANGE)
+        return arguments.PolicySpec(self.mlp.spec, self.distribution.family, self.form, LOG_STD_RANGE)
 
     def init(self, rng: np.random.Generator, dtype: type = np.float32) -> Array:
         """θ (P,) of a nearly uniform policy: the last layer is small."""
@@ -126,7 +127,7 @@ class NetworkPolicy:
         v = as_array("v", v, theta.shape, theta.dtype, xp)
 
         def on_tile(rows: slice) -> Array:
-            forward, out = tape.tile(rows).forward, xp.empty_like(theta)
+            forward, out = tape.tile(rows).forward_pass, xp.empty_like(theta)
             work = xp.empty(kernels.work_size(self.mlp.sizes, len(theta), len(forward.obs)), theta.dtype)
             kernels.fisher_product(self.spec, theta, forward, v, out, work)
             return out

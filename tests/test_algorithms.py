@@ -31,7 +31,7 @@ from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.critic import Outcome
 from minipg.algorithms.dual import DualState, dual_update, next_multiplier
 from minipg.algorithms.optimizers import StepInfo, adam_step, new_adam
-from minipg.algorithms.surrogate import ascend, surrogate_gradient
+from minipg.algorithms.surrogate_epochs import ascend, surrogate_gradient
 from minipg.distribution import categorical, gaussian
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.objective import gradient_and_entropy, policy_gradient, surrogate_and_kl

@@ -657,8 +657,8 @@ def test_a_rollout_in_one_call_is_the_one_that_goes_step_by_step(name, statistic
         collect = Collector(envs, policy, seed=1, rng=np.random.default_rng(2), dtype=np.float64,
                             normalizer=normalizer, scaler=scaler)  # fmt: skip
         assert compiled_rollout(envs, policy) is not None
-        passing = None if at_once else lambda t: None  # who looks on at every step has it go step by step
-        batches = [copied(collect.collect(theta, steps, passing)) for steps in (1, 450, 700, 700)]
+        before_step = None if at_once else lambda t: None  # who looks on at every step has it go step by step
+        batches = [copied(collect.collect(theta, steps, before_step)) for steps in (1, 450, 700, 700)]
         moments = [array for s in (normalizer, scaler) if s is not None for array in s.moments.arrays]
         return batches, [*collect.state().values(), *moments]
 
@@ -683,8 +683,8 @@ def test_a_rollout_in_two_halves_on_two_threads_is_the_one_that_goes_step_by_ste
                             (envs.single_observation_space.shape[0], 5))  # fmt: skip
         theta = 3 * policy.init(np.random.default_rng(0), np.float64)
         collect = Collector(envs, policy, seed=1, rng=np.random.default_rng(2), dtype=np.float64)
-        passing = None if at_once else lambda t: None
-        batches = [copied(collect.collect(theta, steps, passing)) for steps in (120, 120, 150)]
+        before_step = None if at_once else lambda t: None
+        batches = [copied(collect.collect(theta, steps, before_step)) for steps in (120, 120, 150)]
         assert not at_once or len(collect._in_one_call._workspaces) == 2
         return batches, list(collect.state().values())
 

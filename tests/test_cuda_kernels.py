@@ -117,7 +117,7 @@ def test_nan_passes_through_the_network(cuda, activation):
 class Minibatches(NamedTuple):
     """A policy, θ, a batch with log π_old, an order of its rows, and the size of a minibatch."""
 
-    policy: arguments.Policy
+    policy: arguments.PolicySpec
     theta: np.ndarray
     acted: arguments.Acted
     logp_old: np.ndarray
@@ -137,7 +137,7 @@ class Minibatches(NamedTuple):
         mlp.forward(self.theta[:weights], *network, obs, out, hidden)
         params = np.empty_like(self.acted.params)
         params_of.parameters(self.policy.form, self.policy.log_std_range, out, self.theta[weights:], params)
-        return arguments.Forward(obs, hidden, out, params)
+        return arguments.ForwardPass(obs, hidden, out, params)
 
 
 @st.composite
@@ -205,7 +205,7 @@ def test_log_std_is_in_its_bounds_after_every_step(cuda):
     theta, (first, second), stats = np.array([0.1, 0.2, 0.3, 1.99]), np.zeros((2, 4)), np.empty(6)
     network = arguments.Network(np.array([2, 1]), 0)
     kernels.ascend(
-        arguments.Policy(network, arguments.Gaussian(), 1, (-20.0, 2.0)), acted,
+        arguments.PolicySpec(network, arguments.Gaussian(), 1, (-20.0, 2.0)), acted,
         arguments.SurrogateTerms(0.2, 0.0, 1.0), False, arguments.Epochs(4, arguments.Adam(0.1), math.inf), math.inf,
         False, np.arange(8)[None], 0, theta, first, second, stats, None, None,
     )  # fmt: skip

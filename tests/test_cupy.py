@@ -15,10 +15,10 @@ import minipg
 from minipg import MLP, Backend, ValueNetwork, conjugate_gradient
 from minipg.algorithms import ALGORITHMS
 from minipg.algorithms.optimizers import new_adam
-from minipg.algorithms.surrogate import ascend, surrogate_gradient
+from minipg.algorithms.surrogate_epochs import ascend, surrogate_gradient
 from minipg.checks import namespace
 from minipg.cli import main
-from minipg.conjugate_gradient import frozen
+from minipg.conjugate_gradient import masked_conjugate_gradient
 from minipg.fisher import fisher_operator
 from minipg.objective import gradient_and_entropy, policy_gradient, surrogate_value
 from minipg.policy import policy_for
@@ -189,7 +189,7 @@ def system(rng, kind):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("kind", ["iterations", "converged", "curvature", "not finite", "infinite", "overflow", "zero"])
-def test_a_frozen_solve_is_the_one_that_stops_TR10(device, kind):
+def test_a_masked_solve_is_the_one_that_stops_TR10(device, kind):
     twin, iterations = Backend("cupy"), {"converged": 20, "iterations": 3}.get(kind, 8)
     for seed in range(5):
         A, b = system(np.random.default_rng(seed), kind)
@@ -199,7 +199,7 @@ def test_a_frozen_solve_is_the_one_that_stops_TR10(device, kind):
         got = conjugate_gradient(lambda v, A=there: A @ v, twin.to_device(b), iterations, 1e-8)
         assert device.moved() == (1, 1)  # b, and all results of the solve
         assert got.status == plain.status == ENDS.get(kind, kind)
-        for solve in (got, frozen(lambda v, A=A: A @ v, b, iterations, 1e-8)):
+        for solve in (got, masked_conjugate_gradient(lambda v, A=A: A @ v, b, iterations, 1e-8)):
             assert solve.iterations == plain.iterations or device.real  # which rounds in another way
             agree(device, solve.x, plain.x)
             agree(device, [solve.residual, solve.curvature], [plain.residual, plain.curvature])

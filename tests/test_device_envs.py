@@ -319,11 +319,11 @@ def test_branches_are_those_of_the_compiled_environments_from_the_same_states_TR
     collector = Collector(envs, policy, seed=7, rng=np.random.default_rng(2), dtype=np.float64)
     snapshots, compiled_snapshots, states, expected_states = snapshots_of(envs), snapshots_of(compiled_envs), [], []
 
-    def passing(t):
+    def before_step(t):
         states.append(snapshots.save(t % count))
         expected_states.append(envs.save_state()["state"][t % count].copy())
 
-    collector.collect(theta, 20, passing)
+    collector.collect(theta, 20, before_step)
     np.testing.assert_array_equal([state for state, _ in states], expected_states)
     drawn = [distribution.noise(rng, (20,), np.float64) for _ in range(2)]
     act, other = (distribution.sample(np.zeros((20, distribution.n_params)), one) for one in drawn)

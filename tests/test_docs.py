@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from minipg import VPG
+from minipg.algorithms.dual import DualInfo
+from minipg.algorithms.npg import NPGInfo
+from minipg.algorithms.optimizers import StepInfo
+from minipg.algorithms.ppo import PPOInfo
+from minipg.algorithms.trpo import TRPOInfo
 from minipg.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -173,6 +179,18 @@ def test_an_update_is_followed_in_few_files_each_named_in_an_earlier_one(algorit
         by_table = file.parent.name == "algorithms" and "ALGORITHMS" in earlier
         named = by_table or re.search(rf"\b{file.stem}\b", earlier)
         assert named, f"no earlier file of the list names {file.stem}"
+
+
+# metrics
+
+
+def test_every_column_of_metrics_is_explained():
+    rows = []
+    VPG("CartPole-v1", num_envs=1, n_steps=8, backend="numpy").learn(8, on_update=lambda agent, row: rows.append(row))
+    columns = {*rows[0], *NPGInfo._fields, *TRPOInfo._fields, *DualInfo._fields, *PPOInfo._fields, *StepInfo._fields}
+    table = (ROOT / "docs/running.md").read_text(encoding="utf-8").split("### The columns of metrics.csv")[1]
+    names = "".join(re.findall(r"^\|(.*?)\|", table.split("\n## ")[0], flags=re.M))
+    assert columns == set(re.findall(r"`(\w+)`", names)) - {"eval_return"}
 
 
 # the README

@@ -42,16 +42,16 @@ def test_any_number_of_threads_gives_the_bits_of_one_TR9(kind, rows, dtype):
 
 
 @numba.njit(nogil=True)
-def work_through(leads, board, done):
+def work_through(is_caller, board, done):
     """The work of a thread at a queue of tiles, without the mathematics: count every tile that it takes."""
-    if leads:
+    if is_caller:
         post(board, done.shape[0])
     while True:
         tile = take(board)
         if tile >= 0:
             done[tile] += 1
             finish(board)
-        elif not leads or all_done(board):
+        elif not is_caller or all_done(board):
             return
 
 
@@ -115,7 +115,7 @@ def blas_threads():
 @pytest.mark.usefixtures("two_blas_threads")
 def test_blas_keeps_to_one_thread_inside_a_product(monkeypatch):
     policy, theta, tape, vs = problem(CategoricalPolicy, 3 * TILE_ROWS, 1)
-    product, seen = FisherThreads(policy.backend, policy.spec, theta, tape.forward), []
+    product, seen = FisherThreads(policy.backend, policy.spec, theta, tape.forward_pass), []
     share = product._share
     monkeypatch.setattr(product, "_share", lambda *inputs: seen.append(blas_threads()) or share(*inputs))
     product(vs[0])

@@ -254,13 +254,13 @@ def test_a_branch_sums_rewards_to_its_end_and_bootstraps_unless_it_terminated_TR
     collector, theta = small_collector(envs, np.float64)
     states, places = [], []
 
-    def passing(t):
+    def before_step(t):
         for n, env in enumerate(envs.envs):
             if not collector._resetting[n]:
                 states.append(snapshots_of(envs).save(n))
                 places.append((n, env.episode, env.time))
 
-    collector.collect(theta, 5, passing)
+    collector.collect(theta, 5, before_step)
     rng = np.random.default_rng(seed)
     act, noise = rng.integers(3, size=(2, len(places))), rng.random((length - 1, len(places)))
     before = [env.save_state() for env in envs.envs]

@@ -11,10 +11,10 @@ def act(policy, theta, obs, noise, params, act, work):
     """a ~ π_θ(·|s).   theta (P,), obs (B, O), noise (B, …) → params (B, D), act (B, …).   work (work_size,)."""
     policy = distribution_params._unowned(policy)
     network, theta, work, rows = policy.network, unowned(theta), unowned(work), obs.shape[0]
-    n, weights = network.sizes[-1], mlp.size(network.sizes)
+    n, n_network = network.sizes[-1], mlp.size(network.sizes)
     out, hidden = matrix(work, 0, rows, n), work[rows * n :]
-    mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
-    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
+    mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
     distribution.sample(policy.family, params, noise, act)
 
 

@@ -34,8 +34,8 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
 
 @part
 def _values(critic, theta, obs, value, work):
-    for start in range(0, obs.shape[0], mlp.TILE):
-        stop = min(start + mlp.TILE, obs.shape[0])
+    for start in range(0, obs.shape[0], mlp.BLOCK):
+        stop = min(start + mlp.BLOCK, obs.shape[0])
         mlp.forward(
             theta, critic.sizes, critic.activation, obs[start:stop], matrix(value, start, stop - start, 1), work
         )
@@ -79,4 +79,4 @@ def explained_variance(value, ret, out):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    return min(rows, mlp.TILE) * sum(sizes[1:-1])
+    return min(rows, mlp.BLOCK) * sum(sizes[1:-1])

@@ -34,7 +34,7 @@ def mode(logits, out):
 
 @jit
 def log_prob(logits, act, out):
-    """Σ [a log p + (1 − a) log(1 − p)].   logits, act (B, D) → out (B,)."""
+    """Σ [a log p + (1 − a) log(1 − p)]  (DI-4).   logits, act (B, D) → out (B,)."""
     for i in range(logits.shape[0]):
         total = 0.0
         for j in range(logits.shape[1]):

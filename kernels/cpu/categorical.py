@@ -54,7 +54,7 @@ def _log_prob(z, act):
 
 @part
 def _score(z, act, out):
-    """onehot(a) − p → out (A,), and returns log p(a). p is e^{z−m}/Σ: one exponential a logit, e^{log p} takes two."""
+    """onehot(a) − p → out (A,), and returns log p(a). p = e^{z−m}/Σ takes one exponential per logit, e^{log p} two."""
     m, total = _highest(z), 0.0
     for a in range(z.shape[0]):
         out[a] = math.exp(z[a] - m)
@@ -143,7 +143,7 @@ def mode(logits, out):
 
 @jit
 def log_prob(logits, act, out):
-    """log p(a).   logits (B, A), act (B,) → out (B,)."""
+    """log p(a)  (DI-4).   logits (B, A), act (B,) → out (B,)."""
     for i in range(logits.shape[0]):
         out[i] = _log_prob(logits[i], act[i])
 
@@ -164,7 +164,7 @@ def _score_and_log_prob(logits, act, out, logp):
 
 @jit
 def kl(old, new, out):
-    """KL(old‖new).   old, new (B, A) → out (B,)."""
+    """KL(old‖new)  (DI-6).   old, new (B, A) → out (B,)."""
     for i in range(old.shape[0]):
         out[i] = _kl(old[i], new[i])
 

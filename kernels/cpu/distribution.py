@@ -39,7 +39,7 @@ def kl(kernels, family, old, new, out):
 
 @by_type(FAMILIES)
 def kl_gradient(kernels, family, old, new, out):
-    """The gradient of KL(old‖new) in the new parameters.   old, new (B, D) → out (B, D)."""
+    """The gradient of KL(old‖new) in the new parameters  (DI-6).   old, new (B, D) → out (B, D)."""
     return lambda family, old, new, out: kernels.kl_gradient(old, new, *family.options, out)
 
 

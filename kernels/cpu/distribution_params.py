@@ -2,7 +2,7 @@
 
 import math
 
-from minipg.kernels.arguments import Policy
+from minipg.kernels.arguments import PolicySpec
 from minipg.kernels.cpu import mlp
 from minipg.kernels.cpu._jit import jit, part
 
@@ -10,7 +10,7 @@ from minipg.kernels.cpu._jit import jit, part
 @part
 def _unowned(policy):
     """The same policy, without reference counting of its network's sizes."""
-    return Policy(mlp._unowned(policy.network), policy.family, policy.form, policy.log_std_range)
+    return PolicySpec(mlp._unowned(policy.network), policy.family, policy.form, policy.log_std_range)
 
 
 @jit

@@ -1,6 +1,7 @@
 """Twin of `reference/mlp.py`: BLAS for the matrix products, one vectorised loop for all between two products.
 
-A batch goes through the network TILE rows at a time. `hidden` holds the tiles in order, and in a tile its layers.
+A batch goes through the network in blocks of BLOCK rows. `hidden` holds the blocks in order, and in a block its layers.
+The numbers `p` and `k` are where a layer begins in θ and in the `hidden` of a block.
 """
 
 import numpy as np
@@ -9,7 +10,7 @@ from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 from minipg.kernels.cpu._tanh import tanh
 from numba.extending import register_jitable
 
-TILE = 128  # rows: their activations fit in a core's fastest caches
+BLOCK = 128  # rows of a block: their activations fit in a core's fastest caches
 SMALL = 64 * 64  # weights this small are transposed once, up front
 _ZERO, _ONE = np.float32(0), np.float32(1)  # a product with float64 is float64
 
@@ -48,7 +49,7 @@ def _widest(sizes):
 
 @part
 def _activated(s, activation):
-    """φ(s)."""
+    """φ(s): tanh if `activation` is 0, ReLU if it is 1."""
     return tanh(s) if activation == 0 else (_ZERO if s < _ZERO else s)
 
 
@@ -60,10 +61,14 @@ def _sloped(y, h, activation):
 
 @jit
 def forward(theta, sizes, activation, obs, out, hidden):
-    """theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,)."""
+    """The network's output, and the hidden activations, which the derivatives need.
+
+    theta (P,), sizes (L+1,), activation 0 tanh or 1 ReLU, obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden
+    layers,).
+    """
     theta, obs, out, hidden, units = unowned(theta), unowned(obs), unowned(out), unowned(hidden), _units(sizes)
-    for start in range(0, obs.shape[0], TILE):
-        stop = min(start + TILE, obs.shape[0])
+    for start in range(0, obs.shape[0], BLOCK):
+        stop = min(start + BLOCK, obs.shape[0])
         _forward(theta, sizes, activation, obs[start:stop], out[start:stop], hidden[start * units : stop * units])
 
 
@@ -92,11 +97,14 @@ def _forward(theta, sizes, activation, obs, out, hidden):
 
 @jit
 def jvp(theta, sizes, activation, obs, hidden, v, out, work):
-    """J v.   v (P,), hidden from `forward` → out (B, n_L).   work (3·B·max n_l,)."""
+    """J v: the derivative of the output along v.
+
+    v (P,), hidden from `forward` → out (B, n_L).   work (3·B·max n_l,).
+    """
     theta, obs, hidden, v = unowned(theta), unowned(obs), unowned(hidden), unowned(v)
     out, work, units = unowned(out), unowned(work), _units(sizes)
-    for start in range(0, obs.shape[0], TILE):
-        stop = min(start + TILE, obs.shape[0])
+    for start in range(0, obs.shape[0], BLOCK):
+        stop = min(start + BLOCK, obs.shape[0])
         h = hidden[start * units : stop * units]
         _jvp(theta, sizes, activation, obs[start:stop], h, v, out[start:stop], work)
 
@@ -135,19 +143,22 @@ def _jvp(theta, sizes, activation, obs, hidden, v, out, work):
 
 @jit
 def vjp(theta, sizes, activation, obs, hidden, g, out, work):
-    """Jᵀ g, summed over the batch.   g (B, n_L), hidden from `forward` → out (P,).   work (P + 2·B·max n_l,)."""
+    """Jᵀ g, summed over the batch: the gradient in θ of Σ g·output.
+
+    g (B, n_L), hidden from `forward` → out (P,).   work (P + 2·B·max n_l,).
+    """
     theta, obs, hidden, g = unowned(theta), unowned(obs), unowned(hidden), unowned(g)
     out, work, units = unowned(out), unowned(work), _units(sizes)
-    tile_out, rest = work[: theta.shape[0]], work[theta.shape[0] :]
+    block_out, rest = work[: theta.shape[0]], work[theta.shape[0] :]
     if obs.shape[0] == 0:
         out[:] = 0
-    for start in range(0, obs.shape[0], TILE):
-        stop = min(start + TILE, obs.shape[0])
+    for start in range(0, obs.shape[0], BLOCK):
+        stop = min(start + BLOCK, obs.shape[0])
         h = hidden[start * units : stop * units]
-        _vjp(theta, sizes, activation, obs[start:stop], h, g[start:stop], tile_out if start else out, rest)
+        _vjp(theta, sizes, activation, obs[start:stop], h, g[start:stop], block_out if start else out, rest)
         if start:
             for i in range(theta.shape[0]):
-                out[i] += tile_out[i]
+                out[i] += block_out[i]
 
 
 @part
@@ -192,8 +203,8 @@ def vjp_obs(theta, sizes, activation, hidden, g, out, work):
     """The gradient in obs of Σ g·output.   g (B, n_L) → out (B, n₀).   work (2·B·max n_l,)."""
     theta, hidden, g, out, work = unowned(theta), unowned(hidden), unowned(g), unowned(out), unowned(work)
     units = _units(sizes)
-    for start in range(0, g.shape[0], TILE):
-        stop = min(start + TILE, g.shape[0])
+    for start in range(0, g.shape[0], BLOCK):
+        stop = min(start + BLOCK, g.shape[0])
         _vjp_obs(theta, sizes, activation, hidden[start * units : stop * units], g[start:stop], out[start:stop], work)
 
 

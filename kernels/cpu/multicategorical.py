@@ -26,7 +26,7 @@ def mode(logits, sizes, out):
 
 @jit
 def log_prob(logits, act, sizes, out):
-    """Σ_k log p_k(a_k).   logits (B, D), act (B, K) → out (B,)."""
+    """Σ_k log p_k(a_k)  (DI-4).   logits (B, D), act (B, K) → out (B,)."""
     for i in range(logits.shape[0]):
         start, total = 0, 0.0
         for k in range(sizes.shape[0]):
@@ -60,7 +60,7 @@ def _score_and_log_prob(logits, act, sizes, out, logp):
 
 @jit
 def kl(old, new, sizes, out):
-    """Σ_k KL(old_k‖new_k).   old, new (B, D) → out (B,)."""
+    """Σ_k KL(old_k‖new_k)  (DI-6).   old, new (B, D) → out (B,)."""
     for i in range(old.shape[0]):
         start, total = 0, 0.0
         for k in range(sizes.shape[0]):

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from minipg.kernels.arguments import Forward
+from minipg.kernels.arguments import ForwardPass
 from minipg.kernels.cpu import distribution, distribution_params, mlp
 from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
@@ -21,7 +21,7 @@ def _gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
     policy = distribution_params._unowned(policy)
     network, theta, work = policy.network, unowned(theta), unowned(work)
     obs, hidden, out, params = forward
-    rows, n, width, weights = out.shape[0], out.shape[1], params.shape[1], mlp.size(network.sizes)
+    rows, n, width, n_network = out.shape[0], out.shape[1], params.shape[1], mlp.size(network.sizes)
     grad, act, weight, params = unowned(grad), unowned(act), unowned(weight), unowned(params)
     g, rest, size = matrix(work, 0, rows, n), work[rows * n :], rows * width
     u, entropy_grad = matrix(rest, 0, rows, width), matrix(rest, size, rows, width)
@@ -34,9 +34,9 @@ def _gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
         for i in range(rows):
             for j in range(width):
                 u[i, j] += ent_coef * entropy_grad[i, j]
-    grad[weights:] = 0
-    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[weights:])
-    mlp.vjp(theta[:weights], network.sizes, network.activation, obs, hidden, g, grad[:weights], rest)
+    grad[n_network:] = 0
+    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[n_network:])
+    mlp.vjp(theta[:n_network], network.sizes, network.activation, obs, hidden, g, grad[:n_network], rest)
 
 
 @jit
@@ -49,13 +49,13 @@ def gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entrop
 def _gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entropy, work):
     policy = distribution_params._unowned(policy)
     network, theta, work, rows = policy.network, unowned(theta), unowned(work), obs.shape[0]
-    n, units, weights = network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
-    width = n + theta.shape[0] - weights
+    n, units, n_network = network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
+    width = n + theta.shape[0] - n_network
     a, b, c = rows * n, rows * (n + width), rows * (n + width + units)
     out, params, hidden, rest = matrix(work, 0, rows, n), matrix(work, a, rows, width), work[b:c], work[c:]
-    mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
-    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
-    _gradient(policy, theta, Forward(unowned(obs), hidden, out, params), act, weight, ent_coef, grad, rest)
+    mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
+    _gradient(policy, theta, ForwardPass(unowned(obs), hidden, out, params), act, weight, ent_coef, grad, rest)
     entropies = rest[:rows]
     distribution.entropy(policy.family, params, entropies)
     total = 0.0

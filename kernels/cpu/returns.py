@@ -36,7 +36,7 @@ def gae(delta, terminated, truncated, gamma, gae_lambda, out):
 def advantages(value, rew, terminated, cut, final_at, gamma, gae_lambda, adv, ret):
     """`td_errors` and `gae` of a batch, and ret = Â + V  (PG-12, AC-1).   value (T·N + N + K,), final_at (K,)."""
     (steps, envs), rows = rew.shape, rew.size
-    state_value, next_value = matrix(value, 0, steps, envs), ret.reshape(rows)
+    state_value, next_value = matrix(value, 0, steps, envs), ret.reshape(rows)  # in ret until it is written
     for i in range(rows):
         next_value[i] = value[envs + i]
     for k in range(final_at.shape[0]):

@@ -1,4 +1,4 @@
-"""Twin of `reference/surrogate_epochs.py`: all epochs in one call, a minibatch in tiles that fit in cache."""
+"""Twin of `reference/surrogate_epochs.py`: all epochs in one call, a minibatch in blocks that fit in cache."""
 
 import math
 from functools import cache
@@ -23,8 +23,8 @@ def ascend(
 ):  # fmt: skip
     """Epochs of minibatch Adam on L  (AC-3) → theta, first, second (P,) changed in place, stats (6,).
 
-    acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. They stop
-    before a step if the minibatch's mean KL(old‖π_θ) exceeds max_kl.
+    acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. The
+    epochs stop before a step if the minibatch's mean KL(old‖π_θ) exceeds max_kl.
     stats: Adam steps taken; the mean share of ratios outside 1 ± ε; mean r Â, KL(old‖π_θ) and H of the new θ, NaN
     unless `measures`; 1 if all is finite.
     act (M, …) of a minibatch and work (work_size,) are work arrays.
@@ -40,8 +40,9 @@ def ascend(
         advantages.normalize(acted.adv, adv)
     acted = Acted(unowned(acted.obs), acts, adv, old)
     distribution.log_prob(policy.family, old, acts, logp_old)
+    minibatch_means = stats[2:4]  # work memory of the epochs: the results that belong there are written afterwards
     taken, beyond = _epochs(
-        policy, acted, logp_old, terms, epochs, max_kl, unowned(order), step, theta, first, second, stats[2:4],
+        policy, acted, logp_old, terms, epochs, max_kl, unowned(order), step, theta, first, second, minibatch_means,
         unowned(act), rest,
     )  # fmt: skip
     stats[0], stats[1] = taken, beyond / max(taken, 1)
@@ -56,19 +57,20 @@ def ascend(
 @part
 def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second, means, act, work):
     """→ the Adam steps taken, and the sum over them of the share of ratios outside 1 ± ε."""
-    size, weights, (low, high) = theta.shape[0], mlp.size(policy.network.sizes), policy.log_std_range
+    size, n_network, (low, high) = theta.shape[0], mlp.size(policy.network.sizes), policy.log_std_range
     grad, rest, taken, beyond = work[:size], work[size:], 0, 0.0
     for epoch in range(order.shape[0]):
         for start in range(0, order.shape[1], epochs.minibatch_size):
             chosen = order[epoch, start : start + epochs.minibatch_size]
             _gradient(policy, theta, acted, logp_old, terms, chosen, max_kl < math.inf, grad, means, act, rest)
-            if means[0] > max_kl:
+            kl, share_beyond = means[0], means[1]
+            if kl > max_kl:
                 return taken, beyond
-            taken, beyond = taken + 1, beyond + means[1]
+            taken, beyond = taken + 1, beyond + share_beyond
             if epochs.max_grad_norm < math.inf:
                 optimizer._clip_in_place(grad, epochs.max_grad_norm)
             optimizer.adam(grad, epochs.adam, step + taken, theta, first, second)
-            for i in range(weights, size):
+            for i in range(n_network, size):
                 theta[i] = min(max(theta[i], low), high)
     return taken, beyond
 
@@ -79,28 +81,28 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
     network, theta, grad, work = policy.network, unowned(theta), unowned(grad), unowned(work)
     act, chosen, obs, logp_old = unowned(act), unowned(chosen), unowned(acted.obs), unowned(logp_old)
     acted = Acted(obs, unowned(acted.act), unowned(acted.adv), unowned(acted.params))
-    inputs, n, units, weights = obs.shape[1], network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
-    tile_grad, rest = work[:weights], work[weights:]
-    grad[weights:] = 0
+    inputs, n, units, n_network = obs.shape[1], network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
+    block_grad, rest = work[:n_network], work[n_network:]
+    grad[n_network:] = 0
     means[:] = 0
-    for start in range(0, chosen.shape[0], mlp.TILE):
-        rows = chosen[start : start + mlp.TILE]
+    for start in range(0, chosen.shape[0], mlp.BLOCK):
+        rows = chosen[start : start + mlp.BLOCK]
         m = rows.shape[0]
         a, b, c, d = m * inputs, m * (inputs + n), m * (inputs + 2 * n), m * (inputs + 2 * n + units)
         x, out, g, hidden = matrix(rest, 0, m, inputs), matrix(rest, a, m, n), matrix(rest, b, m, n), rest[c:d]
         for i in range(m):
             for j in range(inputs):
                 x[i, j] = obs[rows[i], j]
-        mlp.forward(theta[:weights], network.sizes, network.activation, x, out, hidden)
+        mlp.forward(theta[:n_network], network.sizes, network.activation, x, out, hidden)
         _output_gradient(
-            policy, theta[weights:], acted, logp_old, terms, rows, chosen.shape[0], wants_kl, out, g,
-            grad[weights:], means, act[:m], rest[d:],
+            policy, theta[n_network:], acted, logp_old, terms, rows, chosen.shape[0], wants_kl, out, g,
+            grad[n_network:], means, act[:m], rest[d:],
         )  # fmt: skip
-        target = tile_grad if start else grad[:weights]
-        mlp.vjp(theta[:weights], network.sizes, network.activation, x, hidden, g, target, rest[d:])
+        target = block_grad if start else grad[:n_network]
+        mlp.vjp(theta[:n_network], network.sizes, network.activation, x, hidden, g, target, rest[d:])
         if start:
-            for i in range(weights):
-                grad[i] += tile_grad[i]
+            for i in range(n_network):
+                grad[i] += block_grad[i]
     for i in range(2):
         means[i] /= chosen.shape[0]
 
@@ -156,6 +158,6 @@ def _output_gradient(
 @cache
 def work_size(sizes, n_params, rows, minibatch_size):
     """The length of `work`, from the layer sizes, the length of θ, and the rows of a batch and of a minibatch."""
-    n, weights, tile = sizes[-1], mlp.size(sizes), min(minibatch_size, mlp.TILE)
-    per_row = sizes[0] + 2 * n + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (n + n_params - weights + 1)
-    return 2 * rows + 2 * n_params + max(weights + tile * per_row, surrogate_value.work_size(sizes, n_params, rows))
+    n, n_network, block = sizes[-1], mlp.size(sizes), min(minibatch_size, mlp.BLOCK)
+    per_row = sizes[0] + 2 * n + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (n + n_params - n_network + 1)
+    return 2 * rows + 2 * n_params + max(n_network + block * per_row, surrogate_value.work_size(sizes, n_params, rows))

@@ -1,4 +1,4 @@
-"""Twin of `reference/surrogate_value.py`, a tile of rows at a time."""
+"""Twin of `reference/surrogate_value.py`, a block of rows at a time."""
 
 from functools import cache
 
@@ -20,15 +20,15 @@ def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
     policy = distribution_params._unowned(policy)
     network, theta, work = policy.network, unowned(theta), unowned(work)
     obs, act, adv, old = unowned(acted.obs), unowned(acted.act), unowned(acted.adv), unowned(acted.params)
-    n, units, width, weights = network.sizes[-1], mlp._units(network.sizes), old.shape[1], mlp.size(network.sizes)
+    n, units, width, n_network = network.sizes[-1], mlp._units(network.sizes), old.shape[1], mlp.size(network.sizes)
     value, kl, entropy = 0.0, 0.0, 0.0
-    for start in range(0, obs.shape[0], mlp.TILE):
-        stop = min(start + mlp.TILE, obs.shape[0])
+    for start in range(0, obs.shape[0], mlp.BLOCK):
+        stop = min(start + mlp.BLOCK, obs.shape[0])
         m = stop - start
         a, b, c = m * n, m * (n + units), m * (n + units + width)
         out, hidden, params, values = matrix(work, 0, m, n), work[a:b], matrix(work, b, m, width), work[c : c + m]
-        mlp.forward(theta[:weights], network.sizes, network.activation, obs[start:stop], out, hidden)
-        distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
+        mlp.forward(theta[:n_network], network.sizes, network.activation, obs[start:stop], out, hidden)
+        distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
         distribution.log_prob(policy.family, params, act[start:stop], values)
         surrogate.surrogate(values, logp_old[start:stop], adv[start:stop], values)
         for i in range(m):
@@ -46,4 +46,4 @@ def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    return min(rows, mlp.TILE) * (2 * sizes[-1] + n_params - mlp.size(sizes) + sum(sizes[1:-1]) + 1)
+    return min(rows, mlp.BLOCK) * (2 * sizes[-1] + n_params - mlp.size(sizes) + sum(sizes[1:-1]) + 1)

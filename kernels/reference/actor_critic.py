@@ -1,6 +1,6 @@
 """One step of RMSProp on a batch, for a policy and for a critic: the two halves of an update of A2C."""
 
-from minipg.kernels.reference import advantages, optimizer, policy_gradient, regression
+from minipg.kernels.reference import advantages, mlp, optimizer, policy_gradient, regression
 from minipg.kernels.reference._namespace import namespace
 
 
@@ -17,7 +17,7 @@ def policy_step(policy, acted, ent_coef, normalizes, rmsprop, max_grad_norm, the
     policy_gradient.gradient_and_entropy(policy, theta, acted.obs, acted.act, adv, ent_coef, grad, entropy, None)
     grad /= rows
     norm, finite = _step(grad, rmsprop, max_grad_norm, theta, second)
-    tail = theta[policy_gradient.mlp.size(policy.network.sizes) :]
+    tail = theta[mlp.size(policy.network.sizes) :]
     tail[...] = xp.clip(tail, *low_high)
     stats[...] = xp.stack([norm, entropy[0] / rows, finite])
 

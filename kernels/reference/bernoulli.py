@@ -26,7 +26,7 @@ def mode(logits, out):
 
 
 def log_prob(logits, act, out):
-    """Σ [a log p + (1 − a) log(1 − p)].   logits, act (B, D) → out (B,)."""
+    """Σ [a log p + (1 − a) log(1 − p)]  (DI-4).   logits, act (B, D) → out (B,)."""
     out[...] = -_softplus(namespace(logits).where(act == 1, -logits, logits)).sum(axis=1)
 
 
@@ -36,9 +36,9 @@ def score(logits, act, out):
 
 
 def kl(old, new, out):
-    """KL(old‖new) = Σ [p₀ (log p₀ − log p₁) + (1 − p₀) (log(1 − p₀) − log(1 − p₁))], 0 is old and 1 is new.
+    """KL(old‖new) = Σ [p₀ (log p₀ − log p₁) + (1 − p₀) (log(1 − p₀) − log(1 − p₁))]  (DI-6).
 
-    old, new (B, D) → out (B,).
+    0 is old and 1 is new.   old, new (B, D) → out (B,).
     """
     ones = _sigmoid(old) * (_softplus(-new) - _softplus(-old))
     zeros = _sigmoid(-old) * (_softplus(new) - _softplus(old))
@@ -61,5 +61,5 @@ def entropy_gradient(logits, out):
 
 
 def fisher_product(logits, v, out):
-    """diag(p (1 − p)) v  (DI-3, of logits (0, z)).   logits, v (B, D) → out (B, D)."""
+    """diag(p (1 − p)) v  (DI-3, of logits (0, z)).   logits, v (B, D) → out (B, D), which may be v."""
     out[...] = _sigmoid(logits) * _sigmoid(-logits) * v

@@ -26,7 +26,7 @@ def mode(logits, out):
 
 
 def log_prob(logits, act, out):
-    """log p(a).   logits (B, A), act (B,) → out (B,)."""
+    """log p(a)  (DI-4).   logits (B, A), act (B,) → out (B,)."""
     out[...] = _log_softmax(logits)[namespace(act).arange(len(act)), act]
 
 
@@ -37,14 +37,14 @@ def score(logits, act, out):
 
 
 def kl(old, new, out):
-    """KL(old‖new) = Σ_a p_old (log p_old − log p_new).   old, new (B, A) → out (B,)."""
+    """KL(old‖new) = Σ_a p_old (log p_old − log p_new)  (DI-6).   old, new (B, A) → out (B,)."""
     xp = namespace(old)
     log_old, log_new = _log_softmax(old), _log_softmax(new)
     out[...] = (xp.exp(log_old) * (log_old - log_new)).sum(axis=1)
 
 
 def kl_gradient(old, new, out):
-    """∇ KL(old‖new) in the new logits = p_new − p_old.   old, new (B, A) → out (B, A)."""
+    """∇ KL(old‖new) in the new logits = p_new − p_old  (DI-6).   old, new (B, A) → out (B, A)."""
     xp = namespace(old)
     out[...] = xp.exp(_log_softmax(new)) - xp.exp(_log_softmax(old))
 
@@ -63,6 +63,6 @@ def entropy_gradient(logits, out):
 
 
 def fisher_product(logits, v, out):
-    """(diag(p) − p pᵀ) v  (DI-3).   logits, v (B, A) → out (B, A)."""
+    """(diag(p) − p pᵀ) v  (DI-3).   logits, v (B, A) → out (B, A), which may be v."""
     p = namespace(logits).exp(_log_softmax(logits))
     out[...] = p * (v - (p * v).sum(axis=1, keepdims=True))

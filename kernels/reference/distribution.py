@@ -33,7 +33,7 @@ def kl(family, old, new, out):
 
 
 def kl_gradient(family, old, new, out):
-    """The gradient of KL(old‖new) in the new parameters.   old, new (B, D) → out (B, D)."""
+    """The gradient of KL(old‖new) in the new parameters  (DI-6).   old, new (B, D) → out (B, D)."""
     FAMILIES[type(family)].kl_gradient(old, new, *family.options, out)
 
 

@@ -78,7 +78,7 @@ def entropy_gradient(params, out):
 
 
 def fisher_product(params, v, out):
-    """diag(1/σ², 2) v  (DI-5).   params, v (B, 2A) → out (B, 2A)."""
+    """diag(1/σ², 2) v  (DI-5).   params, v (B, 2A) → out (B, 2A), which may be v."""
     inverse_std = namespace(params).exp(-_split(params)[1])
     v_mean, v_log_std = _split(v)
     out_mean, out_log_std = _split(out)

@@ -5,7 +5,7 @@
     h₀ = obs,   h_{l+1} = φ(h_l W_l + b_l)  for l < L−1,   out = h_{L−1} W_{L−1} + b_{L−1}.
 
 φ is tanh (`activation` 0) or ReLU (1). The derivative of either is a function of φ's value h, so only the values are
-kept: φ′ = 1 − h² and φ′ = [h > 0].
+kept: φ′ = 1 − h² and φ′ = [h > 0]. The order of the activations in `hidden` is private to a twin: pass it on unread.
 """
 
 from itertools import pairwise

@@ -29,7 +29,7 @@ def mode(logits, sizes, out):
 
 
 def log_prob(logits, act, sizes, out):
-    """Σ_k log p_k(a_k).   logits (B, D), act (B, K) → out (B,)."""
+    """Σ_k log p_k(a_k)  (DI-4).   logits (B, D), act (B, K) → out (B,)."""
     part = namespace(out).empty_like(out)
     out[...] = 0
     for k, columns in _parts(sizes):
@@ -44,7 +44,7 @@ def score(logits, act, sizes, out):
 
 
 def kl(old, new, sizes, out):
-    """Σ_k KL(old_k‖new_k).   old, new (B, D) → out (B,)."""
+    """Σ_k KL(old_k‖new_k)  (DI-6).   old, new (B, D) → out (B,)."""
     part = namespace(out).empty_like(out)
     out[...] = 0
     for _, columns in _parts(sizes):
@@ -74,6 +74,6 @@ def entropy_gradient(logits, sizes, out):
 
 
 def fisher_product(logits, v, sizes, out):
-    """(diag(p_k) − p_k p_kᵀ) v_k, concatenated  (DI-3).   logits, v (B, D) → out (B, D)."""
+    """(diag(p_k) − p_k p_kᵀ) v_k, concatenated  (DI-3).   logits, v (B, D) → out (B, D), which may be v."""
     for _, columns in _parts(sizes):
         categorical.fisher_product(logits[:, columns], v[:, columns], out[:, columns])

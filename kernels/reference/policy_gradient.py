@@ -1,6 +1,6 @@
 """The policy gradient: the gradient of the weighted log-probabilities of the actions, plus an entropy bonus."""
 
-from minipg.kernels.arguments import Forward
+from minipg.kernels.arguments import ForwardPass
 from minipg.kernels.reference import distribution, distribution_params, mlp
 from minipg.kernels.reference._namespace import namespace
 
@@ -11,24 +11,24 @@ def gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
     forward: the results of `mlp.forward` and `distribution_params.parameters`.   work (work_size,).
     """
     network, (obs, hidden, out, params) = policy.network, forward
-    xp, weights = namespace(obs), mlp.size(policy.network.sizes)
+    xp, n_network = namespace(obs), mlp.size(policy.network.sizes)
     score, entropy_gradient, g = xp.empty_like(params), xp.empty_like(params), xp.empty_like(out)
     distribution.score(policy.family, params, act, score)
     distribution.entropy_gradient(policy.family, params, entropy_gradient)
     u = weight[:, None] * score + ent_coef * entropy_gradient
     grad[...] = 0
-    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[weights:])
-    mlp.vjp(theta[:weights], network.sizes, network.activation, obs, hidden, g, grad[:weights], None)
+    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[n_network:])
+    mlp.vjp(theta[:n_network], network.sizes, network.activation, obs, hidden, g, grad[:n_network], None)
 
 
 def gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entropy, work):
     """`gradient` with its forward pass, and Σ H.   obs (B, O) → grad (P,), entropy (1,).   work (work_size,)."""
-    network, xp, weights = policy.network, namespace(obs), mlp.size(policy.network.sizes)
+    network, xp, n_network = policy.network, namespace(obs), mlp.size(policy.network.sizes)
     out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
-    mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
-    params = xp.empty((len(obs), out.shape[1] + len(theta) - weights), obs.dtype)
-    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
-    gradient(policy, theta, Forward(obs, hidden, out, params), act, weight, ent_coef, grad, work)
+    mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
+    params = xp.empty((len(obs), out.shape[1] + len(theta) - n_network), obs.dtype)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
+    gradient(policy, theta, ForwardPass(obs, hidden, out, params), act, weight, ent_coef, grad, work)
     entropies = xp.empty_like(weight)
     distribution.entropy(policy.family, params, entropies)
     entropy[...] = entropies.sum(dtype=entropy.dtype)

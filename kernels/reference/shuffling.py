@@ -17,7 +17,7 @@ _STEP, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4
 def shuffle(key, labels, order):
     """Each row of order (E, B) becomes a random permutation of `labels` (B,), determined by `key`, a uint64.
 
-    A Python loop: about 0.15 µs an entry.
+    A Python loop: about 0.15 µs per entry.
     """
     xp, permutations, last_first = namespace(order), np.empty(order.shape, np.int64), np.arange(order.shape[1])[:0:-1]
     numbers = _splitmix64(key, len(order) * len(last_first)).reshape(len(order), len(last_first))

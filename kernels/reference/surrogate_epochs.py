@@ -23,13 +23,13 @@ def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mean
 
     theta (P,), acted: B rows, logp_old (B,).   act (M, …) and work (work_size,) are work arrays.
     """
-    network, weights = policy.network, mlp.size(policy.network.sizes)
+    network, n_network = policy.network, mlp.size(policy.network.sizes)
     obs, acts, adv, old, logp_old = (array[chosen] for array in (*acted, logp_old))
     xp = namespace(obs)
     out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
-    mlp.forward(theta[:weights], network.sizes, network.activation, obs, out, hidden)
+    mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
     params = xp.empty_like(old)
-    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[weights:], params)
+    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
 
     logp, weight, kl = (xp.empty_like(adv) for _ in range(3))
     distribution.log_prob(policy.family, params, acts, logp)
@@ -41,8 +41,8 @@ def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mean
     u = (weight[:, None] * score - terms.kl_coef * kl_gradient + terms.ent_coef * entropy_gradient) / len(obs)
 
     g, grad[...] = xp.empty_like(out), 0
-    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[weights:])
-    mlp.vjp(theta[:weights], network.sizes, network.activation, obs, hidden, g, grad[:weights], None)
+    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[n_network:])
+    mlp.vjp(theta[:n_network], network.sizes, network.activation, obs, hidden, g, grad[:n_network], None)
     distribution.kl(policy.family, old, params, kl)
     means[...] = xp.stack([kl.mean(), (abs(xp.exp(logp - logp_old) - 1) > terms.clip_range).mean()])
 
@@ -52,8 +52,8 @@ def ascend(
 ):  # fmt: skip
     """Epochs of minibatch Adam on L  (AC-3) → theta, first, second (P,) changed in place, stats (6,).
 
-    acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. They stop
-    before a step if the minibatch's mean KL(old‖π_θ) exceeds max_kl.
+    acted: B rows; order (E, B) int64: the rows as the epochs visit them; step: Adam steps taken before. The
+    epochs stop before a step if the minibatch's mean KL(old‖π_θ) exceeds max_kl.
     stats: Adam steps taken; the mean share of ratios outside 1 ± ε; mean r Â, KL(old‖π_θ) and H of the new θ, NaN
     unless `measures`; 1 if all is finite.
     act (M, …) of a minibatch and work (work_size,) are work arrays.
@@ -73,24 +73,26 @@ def ascend(
 
 def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second):
     """→ the Adam steps taken, and the sum over them of the share of ratios outside 1 ± ε."""
-    xp, weights, (low, high) = namespace(theta), mlp.size(policy.network.sizes), policy.log_std_range
-    grad, means, taken, beyond, going = xp.empty_like(theta), xp.empty(2), xp.zeros(()), xp.zeros(()), xp.ones((), bool)
+    xp, n_network, (low, high) = namespace(theta), mlp.size(policy.network.sizes), policy.log_std_range
+    grad, means, running = xp.empty_like(theta), xp.empty(2), xp.ones((), bool)
+    taken, beyond = xp.zeros(()), xp.zeros(())
     for epoch in range(len(order)):
         for start in range(0, order.shape[1], epochs.minibatch_size):
             chosen = order[epoch, start : start + epochs.minibatch_size]
             gradient(policy, theta, acted, logp_old, terms, chosen, True, grad, means, None, None)
+            kl, share_beyond = means[0], means[1]
             if max_kl < math.inf:
-                going = going & ~(means[0] > max_kl)
-            if host_knows(going) and not going:
+                running = running & ~(kl > max_kl)
+            if host_knows(running) and not running:
                 return taken, beyond
-            # reading a device's flag waits for it: there the loop continues, and changes nothing once it is False
+            # reading a device's flag waits for it: there the loop continues, but changes nothing after the stop
             before = () if max_kl == math.inf else [array.copy() for array in (theta, first, second)]
-            taken, beyond, step = taken + going, beyond + going * means[1], step + 1
+            taken, beyond, step = taken + running, beyond + running * share_beyond, step + 1
             optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
             optimizer.adam(grad, epochs.adam, step, theta, first, second)
-            theta[weights:] = xp.clip(theta[weights:], low, high)
+            theta[n_network:] = xp.clip(theta[n_network:], low, high)
             for now, was in zip((theta, first, second), before, strict=False):
-                now[...] = xp.where(going, now, was)
+                now[...] = xp.where(running, now, was)
     return taken, beyond
 
 

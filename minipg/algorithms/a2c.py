@@ -1,4 +1,4 @@
-"""Advantage actor-critic, synchronous (Mnih et al. 2016): one step of RMSProp a batch, for policy and critic each.
+"""Advantage actor-critic, synchronous (Mnih et al. 2016): one step of RMSProp per batch, for policy and critic each.
 
 All environments take k steps, Â_t is the k-step advantage (PG-11; with λ < 1, GAE), and
 

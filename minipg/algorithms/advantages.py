@@ -13,11 +13,11 @@ from minipg.rollout import Batch
 from minipg.runtime.backend import Backend, choose, to_host
 from minipg.value import ValueNetwork
 
-ROWS = 512  # rows of a thread: with fewer, a second thread costs more than it saves
+ROWS = 512  # rows per thread: with fewer, a second thread costs more than it saves
 
 
 class Samples(NamedTuple):
-    """B rows: observation, action, Â, the critic's target Â + V(s), V(s), and the distribution (D,) that acted."""
+    """B rows: observation, action, Â, the critic's target Â + V(s) (`ret`), V(s), the distribution that acted (D,)."""
 
     obs: Array
     act: Array
@@ -36,7 +36,7 @@ def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma:
     """GAE over the batch  (PG-12), then time and environments flattened into rows and invalid ones dropped.
 
     A truncated step is bootstrapped from V of the last observation of the episode, a terminated one from 0. If the next
-    step was dropped, the step counts as truncated, with V of the observation in which the environment was lost.
+    step was dropped, the step counts as truncated, with V of the observation in which the environment failed.
     """
     backend, rows, cut = critic.mlp.backend, batch.rew.size, batch.truncated
     xp, kernels, dtype = backend.xp, backend.kernels("advantages"), theta.dtype
@@ -47,15 +47,15 @@ def estimate_advantages(critic: ValueNetwork, theta: Array, batch: Batch, gamma:
     value = xp.empty(rows + len(batch.last_obs) + len(batch.final_obs), dtype)
     adv, ret = xp.empty(batch.rew.shape, dtype), xp.empty(batch.rew.shape, dtype)
     obs, act, params = (part.reshape(rows, *part.shape[2:]) for part in (batch.obs, batch.act, batch.params))
-    spec, half = critic.mlp.spec, rows // 2 // ROWS * ROWS if backend.on_host else 0
+    spec, middle = critic.mlp.spec, rows // 2 // ROWS * ROWS if backend.on_host else 0
     new_work = lambda: xp.empty(kernels.work_size(critic.mlp.sizes, len(theta), rows), dtype)
-    if half:  # two threads
+    if middle:  # two threads
 
         def on_half(part: slice) -> None:
             kernels.values(spec, theta, obs[part], value[part], new_work())
 
-        backend.map(on_half, [slice(0, half), slice(half, rows)])
-    kernels.estimate(spec, theta, steps, rows if half else 0, gamma, gae_lambda, value, adv, ret, new_work())
+        backend.map(on_half, [slice(0, middle), slice(middle, rows)])
+    kernels.estimate(spec, theta, steps, rows if middle else 0, gamma, gae_lambda, value, adv, ret, new_work())
     samples = Samples(obs, act, adv.reshape(rows), ret.reshape(rows), value[:rows], params)
     if np.count_nonzero(batch.valid) == rows:
         return samples

@@ -138,8 +138,8 @@ class Agent(Generic[ConfigT]):
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         """Learn from one batch: set the new parameters at the end, and return the outcome.
 
-        `progress` is the share of the run's steps taken before this batch. With `measure`, a row of metrics follows, so
-        costly metrics are computed too.
+        `progress` is the share of the run's steps taken before this batch. With `measure`, a row of metrics follows;
+        without, PPO leaves out metrics that cost a forward pass, and the other algorithms ignore it.
         """
         raise NotImplementedError
 
@@ -154,8 +154,8 @@ class Agent(Generic[ConfigT]):
     ) -> A:
         """Learn for `total_steps` more environment steps (whole rollouts), and return the agent.
 
-        Schedules run from the agent's first step to the end of this call, or to its step `of`: in a loop of
-        `agent.learn(1000, of=60_000)` a linear schedule reaches 0 once, at 60 000 steps.
+        `of` is the step at which linear schedules reach 0, by default the end of this call: in a loop of
+        `agent.learn(1000, of=60_000)` they reach 0 once, at 60 000 steps.
 
         `on_update(agent, row)` gets the metrics after every `every` updates; if it returns False, learning
         ends. `progress`: None shows a bar on a terminal only, True plain lines elsewhere too, False

@@ -18,7 +18,7 @@ import numpy as np
 from minipg.algorithms.advantages import Samples, normalize
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.optimizers import AdamState, new_adam
-from minipg.algorithms.surrogate import ascend
+from minipg.algorithms.surrogate_epochs import ascend
 from minipg.checks import Array
 from minipg.kernels.arguments import SurrogateTerms
 from minipg.policy import Policy
@@ -55,7 +55,7 @@ class DualConfig(ActorCriticConfig):
 
 
 class DualInfo(NamedTuple):
-    """Metrics of one policy update, after its last pass."""
+    """Metrics of one policy update, after its last pass; `entropy` is before the first."""
 
     status: str
     improvement: float

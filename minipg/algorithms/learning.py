@@ -34,7 +34,7 @@ def learn(
     every: int,
     progress: bool | Progress | None,
 ) -> None:
-    """Update the agent until it has taken `until` steps in all; schedules end at step `of`. See Agent.learn."""
+    """Update the agent until it has taken `until` steps; linear schedules reach 0 at step `of`. See Agent.learn."""
     if of is None and agent.updates and "linear" in vars(agent.config).values():
         share = agent.steps / until
         warnings.warn(f"linear schedules had ended and start again at {share:.0%} of a run of {until} steps: "
@@ -77,11 +77,14 @@ class Counts(NamedTuple):
 
 
 def one_update(agent: Agent[Any], horizon: int, measure: bool = True) -> tuple[Outcome, Counts]:
-    """One rollout and one update. An interrupted rollout is discarded, and the next one resets the environments."""
+    """One rollout and one update; `horizon` is the step at which linear schedules reach 0.
+
+    An interrupted rollout is discarded, and the next one resets the environments.
+    """
     collector, agent._collector = agent._collector or agent._new_collector(), None
     batch = agent._collect(collector)
     dropped = np.count_nonzero(batch.dropped)
-    while not np.count_nonzero(batch.valid):  # all steps were resets: possible in a short rollout
+    while not np.count_nonzero(batch.valid):  # every step only reset (Gymnasium's next-step mode) or failed
         batch = agent._collect(collector)
         dropped += np.count_nonzero(batch.dropped)
     agent._collector = collector

@@ -19,13 +19,13 @@ class NaturalConfig(ActorCriticConfig):
     """The settings of a natural gradient step."""
 
     max_kl: float = 0.01
-    """Trust-region radius δ: the KL of a step by its quadratic model (npg), or a bound on the mean KL (trpo)."""
+    """Trust-region radius δ: ½ ΔᵀAΔ of a step (npg, A = F + damping·I), or a bound on the mean KL (trpo)."""
     damping: float = 0.1
-    """Added to the diagonal of the Fisher matrix inside its product."""
+    """Conjugate gradient solves (F + damping·I) x = g."""
     cg_iters: int = 15
     """Conjugate-gradient iterations."""
     fisher_subsample: int = 1
-    """The Fisher product uses one row in k: a fixed random choice, the same in every update."""
+    """k: the Fisher product uses one row of every k, a fixed random choice, the same in every update."""
 
 
 def fisher_rows(policy: Policy, theta: Array, tape: PolicyTape, every: int) -> PolicyTape:

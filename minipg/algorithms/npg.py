@@ -1,7 +1,9 @@
-"""The natural policy gradient (Kakade 2001): a step along x = F⁻¹g, without a line search.
+"""The natural policy gradient (Kakade 2001): a step along x = A⁻¹g, without a line search.
 
-normalized    θ + √(2δ/xᵀF x) · x     as far as the quadratic model of the KL allows  (TR-6, TR-7)
+normalized    θ + √(2δ/xᵀA x) · x     as far as the quadratic model of the KL allows  (TR-6, TR-7)
 fixed         θ + α · x
+
+A = F + damping·I is the damped Fisher matrix.
 """
 
 from __future__ import annotations
@@ -32,13 +34,13 @@ class NPGConfig(NaturalConfig):
     """Every setting of NPG."""
 
     step_rule: str = "normalized"
-    """The length of the step along F⁻¹g: normalized (to a KL of max_kl) or fixed (learning_rate times F⁻¹g)."""
+    """The length of the step along x: normalized (to a KL of max_kl) or fixed (learning_rate times x)."""
     learning_rate: float = 0.1
     """α of a fixed step."""
 
 
 class NPGInfo(NamedTuple):
-    """Metrics of one policy update; `kl` and `improvement` are measured after the step."""
+    """Metrics of one policy update; `kl` and `improvement` are after the step, `entropy` is before it."""
 
     status: str
     improvement: float
@@ -55,19 +57,19 @@ def update(policy: Policy, theta: Array, samples: Samples, config: NPGConfig) ->
     tape = policy.forward(theta, samples.obs)
     g = policy_gradient(policy, theta, tape, samples.act, adv)  # PG-9
     fisher_tape = fisher_rows(policy, theta, tape, config.fisher_subsample)
-    F = fisher_operator(policy, theta, fisher_tape, config.damping)  # TR-9
-    cg = conjugate_gradient(F, g, config.cg_iters)  # x ≈ A⁻¹g, A = F + damping·I  (TR-10)
+    A = fisher_operator(policy, theta, fisher_tape, config.damping)  # v ↦ (F + damping·I) v  (TR-9)
+    cg = conjugate_gradient(A, g, config.cg_iters)  # x ≈ A⁻¹g  (TR-10)
     scale = step_scale(cg.curvature, config.max_kl) if config.step_rule == "normalized" else config.learning_rate
     candidate = policy.project(theta + theta.dtype.type(scale) * cg.x)
     value, kl = surrogate_and_kl(policy, samples.obs, samples.act, adv, tape.params)(candidate)
     entropy = policy.distribution.entropy(tape.params).mean()
-    finite, moves, before, length, entropy = fetch(
+    finite, nonzero, before, grad_norm, entropy = fetch(
         all_finite(candidate), cg.x.any(), adv.mean(dtype=np.float64), norm(g), entropy
     )
     finite = finite and math.isfinite(value) and math.isfinite(kl)
     improvement, kl = (value - float(before), kl) if finite else (0.0, 0.0)
-    status = why_no_step(g, cg) if not moves else "ok" if finite else "step not finite"
-    info = NPGInfo(status, improvement, kl, float(length), cg.iterations, cg.residual, float(entropy))
+    status = why_no_step(g, cg) if not nonzero else "ok" if finite else "step not finite"
+    info = NPGInfo(status, improvement, kl, float(grad_norm), cg.iterations, cg.residual, float(entropy))
     return (candidate if status == "ok" else theta), info
 
 

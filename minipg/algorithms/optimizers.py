@@ -77,7 +77,7 @@ def norm(g: Array) -> Any:
 
 
 class StepInfo(NamedTuple):
-    """Metrics of one step along the policy gradient. `status` is ok, or the reason why θ did not change."""
+    """Metrics of one step along the policy gradient, before it. `status` is ok, or why θ did not change."""
 
     status: str
     grad_norm: float
@@ -94,8 +94,8 @@ def policy_step(
     g, entropy = gradient_and_entropy(policy, theta, rows.obs, rows.act, rows.adv, ent_coef)
     with np.errstate(over="ignore", invalid="ignore"):  # checked next
         new, after = adam_step(policy.backend, theta, adam, g, learning_rate, max_norm)
-    length, finite, entropy = fetch(norm(g), all_finite(new, after.second), entropy)
-    if not (math.isfinite(length) and finite):
-        status = "step not finite" if math.isfinite(length) else "gradient not finite"
+    grad_norm, finite, entropy = fetch(norm(g), all_finite(new, after.second), entropy)
+    if not (math.isfinite(grad_norm) and finite):
+        status = "step not finite" if math.isfinite(grad_norm) else "gradient not finite"
         return theta, adam, StepInfo(status, math.nan, float(entropy))
-    return policy.project(new), after, StepInfo("ok", float(length), float(entropy))
+    return policy.project(new), after, StepInfo("ok", float(grad_norm), float(entropy))

@@ -7,7 +7,8 @@ An update makes several epochs over the batch. Every shuffled minibatch gives on
     kl            E[r Â] − β mean KL(π_old‖π_θ)       (PP-3)
     adaptive-kl   the same, with β adapted to a target   (PP-4)
 
-plus an entropy bonus. The critic has separate parameters and is fitted at the same time.
+plus an entropy bonus. Â is normalised once for the whole batch, in the kernel (surrogate_epochs.py). The critic has
+separate parameters and is fitted at the same time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import Outcome, fit_critic
 from minipg.algorithms.optimizers import AdamState, new_adam, scheduled, shuffled
-from minipg.algorithms.surrogate import ascend
+from minipg.algorithms.surrogate_epochs import ascend
 from minipg.checks import Array, require
 from minipg.kernels.arguments import SurrogateTerms
 from minipg.objective import adapted_beta
@@ -88,7 +89,10 @@ class PPOState(NamedTuple):
 
 
 class PPOInfo(NamedTuple):
-    """Metrics of one policy update. `status` is ok, `target KL` if it stopped early, or `step not finite`."""
+    """Metrics of one policy update; `kl` and `entropy` are after it.
+
+    `status` is ok, `target KL` if the epochs stopped early, or `step not finite`.
+    """
 
     status: str
     kl: float

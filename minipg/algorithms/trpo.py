@@ -46,7 +46,7 @@ class TRPOConfig(NaturalConfig, vine.VineConfig, DualConfig):
 
 
 class TRPOInfo(NamedTuple):
-    """Metrics of one policy update. `status` is ok, or the reason why θ did not change."""
+    """Metrics of one policy update; `entropy` is before it. `status` is ok, or the reason why θ did not change."""
 
     status: str
     improvement: float
@@ -71,29 +71,31 @@ def update(policy: Policy, theta: Array, samples: Samples, config: TRPOConfig) -
     tape = policy.forward(theta, obs)
     g = policy_gradient(policy, theta, tape, act, adv)  # PG-9
     fisher_tape = fisher_rows(policy, theta, tape, config.fisher_subsample)
-    F = fisher_operator(policy, theta, fisher_tape, config.damping)  # TR-9
-    cg = conjugate_gradient(F, g, config.cg_iters)  # x ≈ A⁻¹g  (TR-10)
+    A = fisher_operator(policy, theta, fisher_tape, config.damping)  # v ↦ (F + damping·I) v  (TR-9)
+    cg = conjugate_gradient(A, g, config.cg_iters)  # x ≈ A⁻¹g  (TR-10)
     step = theta.dtype.type(step_scale(cg.curvature, config.max_kl)) * cg.x  # √(2δ/xᵀA x) x  (TR-7)
 
-    surrogate = surrogate_and_kl(policy, obs, act, adv, tape.params)  # IS-3, TR-5
+    value_and_kl = surrogate_and_kl(policy, obs, act, adv, tape.params)  # IS-3, TR-5
     entropy = policy.distribution.entropy(tape.params).mean()
-    before, expected, moves, length, entropy = map(
+    before, expected, nonzero, grad_norm, entropy = map(
         float, fetch(adv.mean(dtype=np.float64), g @ step, step.any(), norm(g), entropy)
     )
 
     def improvement_and_kl(candidate: Array) -> tuple[float, float]:
-        value, kl = surrogate(candidate)
+        value, kl = value_and_kl(candidate)
         return value - before, kl  # at θ the ratio is 1, so L(θ) is the mean of Â
 
     found = line_search(  # TR-11
         improvement_and_kl, theta, step, max_kl=config.max_kl, expected=expected, accept_ratio=config.accept_ratio,
-        backtrack_coeff=config.backtrack_coeff, backtrack_iters=config.backtrack_iters if moves else 0,
+        backtrack_coeff=config.backtrack_coeff,
+        backtrack_iters=config.backtrack_iters if nonzero else 0,  # no step: nothing to try
         project=policy.project,
     )  # fmt: skip
-    status = "ok" if found.accepted else "line search" if moves else why_no_step(g, cg)
+    status = "ok" if found.accepted else "line search" if nonzero else why_no_step(g, cg)
     return found.theta, TRPOInfo(
-        status, found.improvement, found.kl, found.fraction, found.trials, length, cg.iterations, cg.residual, entropy
-    )
+        status, found.improvement, found.kl, found.fraction, found.trials,
+        grad_norm, cg.iterations, cg.residual, entropy,
+    )  # fmt: skip
 
 
 class TRPO(Agent[TRPOConfig]):

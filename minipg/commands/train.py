@@ -87,7 +87,7 @@ def run(args: list[str]) -> int:
     config = config.following(given(flags))
     if own.seeds is not None:
         return train_seeds(algorithm.name, env, flags, own)
-    here = Path.cwd()  # an environment may change it
+    here = Path.cwd()  # kept because an environment may change the working folder
     find_modules_here(env)
     agent = algorithm(env, seed=own.seed, config=config, backend=own.backend, threads=own.threads)
     with closed_after(agent.envs):

@@ -46,11 +46,11 @@ class Batch(NamedTuple):
     rew: Array  # (T, N), scaled if scaling is on
     terminated: Array  # (T, N) bool: the episode ended, no value follows
     truncated: Array  # (T, N) bool: the episode was cut, and did not terminate
-    valid: Array  # (T, N) bool, on the host: False if the environment only reset in this step, or was lost
-    dropped: Array  # (T, N) bool, on the host: the environment was lost in this step; it starts a new episode
-    last_obs: Array  # (N, O) the observations after the last row
-    final_obs: Array  # (K, O)
-    final_at: Array  # (K,) int64
+    valid: Array  # (T, N) bool, on the host: False if the environment only reset in this step, or failed
+    dropped: Array  # (T, N) bool, on the host: the environment failed in this step; it starts a new episode
+    last_obs: Array  # (N, O) the observations after the last row, of a new episode where one ended there
+    final_obs: Array  # (K, O) the last observations of truncated episodes
+    final_at: Array  # (K,) int64, the flat rows before them
     episode_returns: Array  # (E,) on the host: unscaled returns of the episodes that ended, in order
     episode_lengths: Array  # (E,) on the host
     branches: Branches | None = None  # of vine sampling
@@ -88,7 +88,7 @@ def first_episodes(batch: Batch, episodes: int) -> Batch:
 
 
 def _dropped_episodes(dropped: Array, done: Array) -> Array:
-    """The rows, (T, N) bool, of episodes that did not end because their environment was lost."""
+    """The rows, (T, N) bool, of episodes that did not end because their environment failed."""
     rows, later = dropped.copy(), np.zeros_like(dropped[0])
     for t in reversed(range(len(rows))):
         later = rows[t] = dropped[t] | later & ~done[t]

@@ -1,4 +1,4 @@
-"""The collector: it steps the environments and returns one Batch a rollout."""
+"""The collector: it steps the environments and returns one Batch per rollout."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Collector:
             self.scaler.running[:] = 0
         raw, _ = self._guarded(self.envs.reset, seed=seed)
         first = self._rows(self._guarded(self.observations.rows, raw, n), "observation")
-        self.obs = self._seen(first, self._resetting)
+        self.obs = self._normalized(first, self._resetting)
 
     def state(self) -> dict[str, Array]:
         """The state between two rollouts, the environments' included; {} if these cannot save theirs."""
@@ -86,26 +86,26 @@ class Collector:
             raise ShapeError("obs: expected finite numbers")
         if mine["resetting"].any() and not self.next_step_reset:
             raise ShapeError("resetting: expected False everywhere, of environments that reset in the same step")
-        self.steps, self.obs, self._resetting = int(mine["steps"]), self._up(mine["obs"]), mine["resetting"]
+        self.steps, self.obs, self._resetting = int(mine["steps"]), self._to_device(mine["obs"]), mine["resetting"]
         self.running = RunningEpisodes(mine["returns"], mine["lengths"])
         if self.scaler is not None:
-            self.scaler.running = self._up(mine["discounted"])
+            self.scaler.running = self._to_device(mine["discounted"])
         restore_state = getattr(self.envs, "restore_state", None)
         if restore_state is None:
             raise ShapeError("env: these environments cannot restore a saved state")
         restore_state({k.removeprefix("env."): v for k, v in state.items() if k.startswith("env.")})
 
-    def collect(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None = None) -> Batch:
+    def collect(self, theta: Array, n_steps: int, before_step: Callable[[int], None] | None = None) -> Batch:
         """`n_steps` steps of every environment under π_θ. The batch is valid until the next call.
 
-        `passing(t)`, if given, is called before step t, when the environments may be saved.
+        `before_step(t)`, if given, is called before step t, when the environments may be saved.
         """
-        if passing is None and self._in_one_call is not None:
+        if before_step is None and self._in_one_call is not None:
             with OneBlasThread():
                 return self._collected_in_one_call(self._in_one_call, theta, n_steps)
         # a number too large for the dtype becomes infinite; `_checked` finds it
         with np.errstate(over="ignore"), OneBlasThread():
-            return self._collected(theta, n_steps, passing)
+            return self._collected(theta, n_steps, before_step)
 
     def collect_episodes(self, theta: Array, episodes: int, n_steps: int) -> Batch:
         """The next `episodes` whole episodes of every environment under π_θ, from a reset, `n_steps` at a time.
@@ -156,11 +156,11 @@ class Collector:
             for t, row in enumerate(values, first):
                 self._checked(row, what, after=t * self.envs.num_envs)
 
-    def _collected(self, theta: Array, n_steps: int, passing: Callable[[int], None] | None) -> Batch:
+    def _collected(self, theta: Array, n_steps: int, before_step: Callable[[int], None] | None) -> Batch:
         envs, policy = self.envs, self.policy
         n, distribution, xp = envs.num_envs, policy.distribution, policy.backend.xp
         obs: Array = xp.empty((n_steps, n, self.observations.size), self.dtype)
-        noise = self._up(distribution.noise(self.rng, (n_steps, n), self.dtype))
+        noise = self._to_device(distribution.noise(self.rng, (n_steps, n), self.dtype))
         act: Array = xp.empty(noise.shape, np.int64 if distribution.discrete else self.dtype)
         params: Array = xp.empty((n_steps, n, distribution.n_params), self.dtype)
         rew: Array = np.empty((n_steps, n))
@@ -172,8 +172,8 @@ class Collector:
         final_at: list[int] = []
 
         for t in range(n_steps):
-            if passing is not None:
-                passing(t)
+            if before_step is not None:
+                before_step(t)
             obs[t] = self.obs
             sample(obs[t], noise[t], params[t], act[t])
             action = to_host(act[t])
@@ -191,30 +191,32 @@ class Collector:
                 for i in np.flatnonzero(truncated[t] & ~terminated[t]).tolist():
                     final_at.append(t * n + i)
                     final_obs.append(next_obs[i : i + 1] if self.next_step_reset else self._final(infos, i))
-            self.obs = self._seen(next_obs, self._resetting)
+            self.obs = self._normalized(next_obs, self._resetting)
 
         truncated &= ~terminated
         valid = ~(resetting[:-1] | dropped)
         returns, lengths = ended_episodes(rew, terminated | truncated, valid, dropped, self.running)
-        finals = self._up(np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype))
-        ended, cut = self._up(terminated), self._up(truncated)
+        finals = self._to_device(
+            np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype)
+        )
+        ended, cut = self._to_device(terminated), self._to_device(truncated)
         return Batch(
             obs, act, params, self._scaled(rew, ended | cut, valid, dropped), ended, cut, valid, dropped,
             self.obs, finals if self.normalizer is None else self.normalizer(finals),
-            self._up(np.array(final_at, np.int64)), returns, lengths,
+            self._to_device(np.array(final_at, np.int64)), returns, lengths,
         )  # fmt: skip
 
     def _scaled(self, rew: Array, done: Array, valid: Array, dropped: Array) -> Array:
         """The rewards (T, N), divided by the running deviation if there is a scaler, where the backend computes."""
         if self.scaler is None:
-            return self._up(rew.astype(self.dtype))
-        rew, ends = self._up(rew), done | self._up(dropped)
+            return self._to_device(rew.astype(self.dtype))
+        rew, ends = self._to_device(rew), done | self._to_device(dropped)
         scaled: Array = self.policy.backend.xp.empty(rew.shape, self.dtype)
         for t in range(len(rew)):
             scaled[t] = self.scaler(rew[t], ends[t], valid[t])
         return scaled
 
-    def _up(self, array: Array) -> Array:
+    def _to_device(self, array: Array) -> Array:
         return self.policy.backend.to_device(array)
 
     def _step(self, action: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
@@ -237,15 +239,15 @@ class Collector:
             raise EnvironmentFault("the vector environment resets in the same step but gives no infos['final_obs']")
         return self._rows(self._guarded(self.observations.row, infos["final_obs"][i], i)[None], "final observation", i)
 
-    def _seen(self, obs: Array, resetting: Array) -> Array:
+    def _normalized(self, obs: Array, resetting: Array) -> Array:
         """The observations, normalised after the statistics have counted them.
 
         A `resetting` (N,) environment shows the last observation of an episode. It is not counted.
         """
-        obs = self._up(obs)
+        obs = self._to_device(obs)
         if self.normalizer is None:
             return obs
-        self.normalizer.update(obs[self._up(np.flatnonzero(~resetting))] if np.count_nonzero(resetting) else obs)
+        self.normalizer.update(obs[self._to_device(np.flatnonzero(~resetting))] if np.count_nonzero(resetting) else obs)
         return self.normalizer(obs)
 
     def _checked(self, values: Array, what: str, first: int = 0, after: int = 0) -> Array:

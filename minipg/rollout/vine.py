@@ -96,12 +96,12 @@ def _rollout_set(
         at = np.sort(rng.choice(rows, min(settings.vine_states, rows), replace=False))
         saved: dict[int, Any] = {}
 
-        def passing(t: int, at: Array = at, saved: dict[int, Any] = saved) -> None:
+        def before_step(t: int, at: Array = at, saved: dict[int, Any] = saved) -> None:
             first = t * envs
             for row in at[np.searchsorted(at, first) : np.searchsorted(at, first + envs)].tolist():
                 saved[row] = snapshots.save(row - first)
 
-        batch = collector.collect(theta, settings.n_steps, passing)
+        batch = collector.collect(theta, settings.n_steps, before_step)
         chosen = at[batch.valid.ravel()[at]]
     return batch, chosen, [saved[row] for row in chosen.tolist()]
 

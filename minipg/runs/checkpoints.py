@@ -71,10 +71,10 @@ class Checkpoints:
             score = float(load_arrays(self.best)[1]["notes"]["score"])
         return score if math.isfinite(score) else -math.inf
 
-    def newest_sound(self, **options: Any) -> tuple[Agent[Any], list[str]]:
+    def newest_intact(self, **options: Any) -> tuple[Agent[Any], list[str]]:
         """The agent of the newest checkpoint that is not damaged, and what is wrong with newer ones.
 
-        Damaged checkpoints are renamed to *.damaged. Raises RunFolderError if none is sound.
+        Damaged checkpoints are renamed to *.damaged. Raises RunFolderError if none is intact.
         """
         reasons: list[str] = []
         damaged: list[Path] = []
@@ -85,7 +85,7 @@ class Checkpoints:
                 reasons.append(str(error))
                 damaged.append(path)
                 continue
-            for other in damaged:  # sound ones of the same steps will need their names
+            for other in damaged:  # intact ones of the same steps will need their names
                 other.replace(other.with_suffix(".damaged"))
             return agent, reasons
         raise RunFolderError(f"{self.run}: no checkpoint to continue from" + "".join(f"; {line}" for line in reasons))

@@ -1,4 +1,4 @@
-"""Saving a run while it learns: rows, checkpoints, and a whole state for an end that comes at any time."""
+"""Saving a run while it learns: rows of metrics, checkpoints, and a state to save if learning is interrupted."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from minipg.runs.checkpoints import Checkpoints
 from minipg.runs.plan import Plan
 from minipg.runs.recorder import Recorder
 
-# steps that a row of metrics covers at least, of algorithms whose updates are very short
+# the fewest steps per row of metrics, for algorithms whose updates are very short
 ROW_STEPS = {"a2c": 500, "ddpg": 1000, "td3": 1000}
-_SHARE = 200  # a state is taken again after so many times the time that taking it needs
+_SHARE = 200  # copying the state takes at most one part in so many of the time
 
 
-def updates_a_row(agent: Agent[Any]) -> int:
-    """How many updates a row of metrics covers: one; of A2C, as many as take 500 steps.
+def updates_per_row(agent: Agent[Any]) -> int:
+    """The number of updates per row of metrics: 1; of A2C, DDPG and TD3, as many as take ROW_STEPS steps.
 
-    An update of A2C takes less than 0.1 ms, and a row would cost a fifth of that.
+    An update of A2C takes less than 0.1 ms, and writing a row takes a fifth of that.
     """
     steps = agent.config.num_envs * getattr(agent.config, "n_steps", 1)
     return -(-ROW_STEPS.get(agent.name, 0) // steps) or 1
 
 
 class Keeper:
-    """A callback that saves rows and checkpoints of a run, and holds a whole state of its agent.
+    """A callback that saves rows and checkpoints of a run, and keeps a copy of the agent's whole state.
 
-    What ends learning within an update leaves the agent incomplete. `state` is then what is saved: a state between two
-    updates, at most some hundredths of a second of training old.
+    If learning is interrupted within an update, the agent is inconsistent. Then `state` is saved: a copy made between
+    two updates, at most some hundredths of a second before.
     """
 
     def __init__(self, agent: Agent[Any], plan: Plan, checkpoints: Checkpoints, metrics: Recorder) -> None:
@@ -63,6 +63,6 @@ class Keeper:
                 self._checkpoints.write_best(agent, value)
 
     def take(self, agent: Agent[Any]) -> None:
-        """Hold the agent's state as it is between two updates."""
+        """Copy the agent's state, between two updates."""
         if self.state.meta["steps"] < agent.steps:
             self.state = agent.whole_state()

@@ -15,7 +15,7 @@ from minipg.errors import MinipgError, RunFolderError
 from minipg.runs.callbacks import OnUpdate, in_turn, score, stop_at
 from minipg.runs.checkpoints import Checkpoints
 from minipg.runs.folder import RunFolder
-from minipg.runs.keeper import Keeper, updates_a_row
+from minipg.runs.keeper import Keeper, updates_per_row
 from minipg.runs.metrics import read_columns
 from minipg.runs.plan import Plan
 from minipg.runs.precompile import compiling_in_two_processes, import_kernels
@@ -39,11 +39,11 @@ def train(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -
 
 
 def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **changes: Any) -> dict[str, Any]:
-    """Continue a run from its newest sound checkpoint. Returns the summary, as `train` does.
+    """Continue a run from its newest intact checkpoint. Returns the summary, as `train` does.
 
     `changes` replace fields of the run's plan, `threads`, `backend`, or `env`; `show` makes the display. With compiled
     environments the agent is, to the bit, what it would have been without the stop. Raises RunFolderError if there is
-    no sound checkpoint, or if the run has the `steps` of `changes` already.
+    no intact checkpoint, or if the run has the `steps` of `changes` already.
     """
     with folder.locked():
         config, options = folder.config(), {name: changes.pop(name, None) for name in ("threads", "backend", "env")}
@@ -55,7 +55,7 @@ def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **ch
         plan = dataclasses.replace(planned, **changes)
         checkpoints = Checkpoints(folder.path, plan.keep_checkpoints)
         checkpoints.tidy()
-        agent, damages = checkpoints.newest_sound(**options)
+        agent, damages = checkpoints.newest_intact(**options)
         with closed_after(agent.envs):
             if plan.steps < planned.steps and plan.steps <= agent.steps:
                 raise RunFolderError(f"{folder.shown}: has {agent.steps:,} steps already; --steps is the number in all")
@@ -86,8 +86,8 @@ def _write_plan(agent: Agent[Any], folder: RunFolder, plan: Plan) -> None:
 def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -> dict[str, Any]:
     checkpoints, first, interrupted = Checkpoints(folder.path, plan.keep_checkpoints), agent.steps, False
     resumption = folder.command("train --resume", agent.env_id)
-    last_words = f"ended by force; {resumption} continues from the last checkpoint"
-    with Recorder(folder.metrics, agent.updates) as metrics, signals_deferred(display.say, last_words) as signal_came:
+    forced_end = f"ended by force; {resumption} continues from the last checkpoint"
+    with Recorder(folder.metrics, agent.updates) as metrics, signals_deferred(display.say, forced_end) as signal_came:
         if hasattr(agent, "replay") and (why := agent.keep_replay_in(folder.path / "replay")):
             display.say(f"the replay fills again before the agent learns on: {why}")
         keeper = Keeper(agent, plan, checkpoints, metrics)
@@ -109,7 +109,7 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
             if not ended:
                 import_kernels(agent)
                 with compiling_in_two_processes(agent):
-                    every, on_update = updates_a_row(agent), in_turn(*callbacks)
+                    every, on_update = updates_per_row(agent), in_turn(*callbacks)
                     left, whole = plan.steps - first, plan.steps
                     agent.learn(left, of=whole, on_update=on_update, every=every, progress=display)
             keeper.take(agent)

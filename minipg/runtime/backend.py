@@ -2,8 +2,8 @@
 
 A kernel runs on one thread. `map_rows` and fisher_threads.py use several: a batch is split into tiles, each free thread
 takes the next tile, and the caller adds the results in the order of the tiles. Neither the tiles nor the order depend
-on the number of threads, so every bit of the result is the same. Kernels split tiles further, to fit a core's cache
-(TILE in kernels/cpu/mlp.py). Numba's and OpenMP's threads are not used.
+on the number of threads, so every bit of the result is the same. Kernels split tiles further into blocks of rows that
+fit a core's cache (BLOCK in kernels/cpu/mlp.py). Numba's and OpenMP's threads are not used.
 
 On a GPU (`cupy`) all rows are one tile and no threads are used. Arrays stay on the device. `to_device` copies there, as
 public functions do with arrays of the host; `to_host` copies back, and waits for the device. `fetch` copies the numbers
@@ -27,7 +27,7 @@ from minipg.checks import Array, namespace, require
 from minipg.errors import BackendError, unknown_name
 from minipg.runtime.threads import Helpers, Job, OneBlasThread, Waiting, available_threads, pool
 
-TILE_ROWS, MOST_TILES = 512, 8  # smaller tiles cost more to hand over than to compute; more tiles mean more sums to add
+TILE_ROWS, MOST_TILES = 512, 8  # a smaller tile costs more to pass to a thread than to compute; each tile adds a sum
 WORTH_A_THREAD = 256  # rows of an update: with fewer, a second thread costs more than it saves
 _TWINS = {"numba": "minipg.kernels.cpu", "numpy": "minipg.kernels.reference", "cupy": "minipg.kernels.gpu"}
 
@@ -157,7 +157,7 @@ class Backend:
         return self.map(f, tiles_of(rows) if self.on_host or not rows else [slice(0, rows)])
 
     def map(self, f: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """`[f(x) for x in items]`, on all free threads. It does not wait for threads that are busy with other work."""
+        """`[f(x) for x in items]`, on all free threads. It does not wait for threads that run other jobs."""
         if self.threads == 1 or len(items) == 1:
             with OneBlasThread():
                 return [f(item) for item in items]
@@ -180,7 +180,7 @@ class Backend:
                 drain()
             finally:  # wait for started jobs, in an interrupt too: they write to the caller's arrays
                 todo.clear()
-                started = [job for job in jobs if not self._helpers.take_back(job)]
+                started = [job for job in jobs if not self._helpers.cancel(job)]
                 for job in started:
                     job.wait(self._waiting)
             for job in started:
@@ -196,10 +196,10 @@ class Backend:
             try:
                 first = f()
             finally:
-                taken_back = self._helpers.take_back(job)
-                if not taken_back:
+                cancelled = self._helpers.cancel(job)
+                if not cancelled:
                     job.wait(self._waiting)
-            return first, g() if taken_back else job.result()
+            return first, g() if cancelled else job.result()
 
     def submit(self, f: Callable[..., R], *args: Any) -> Job[R]:
         """Run `f(*args)` on another thread as soon as one is free; returns the job at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipg.checks import Array, as_array
-from minipg.kernels.arguments import Forward, Policy
+from minipg.kernels.arguments import ForwardPass, PolicySpec
 from minipg.runtime.backend import Backend, tiles_of
 from minipg.runtime.threads import Job, OneBlasThread
 
@@ -14,10 +14,10 @@ class FisherThreads:
     """The function v ↦ Σ Jᵀ M J v over a batch  (TR-9), for the Numba twin. Same bits as `policy.fisher_product`.
 
     Threads take tiles of rows from a queue in compiled code (kernels/cpu/_fisher_threads.py). The caller does not wait
-    for threads that are busy with other work.
+    for threads that run other jobs.
     """
 
-    def __init__(self, backend: Backend, policy: Policy, theta: Array, forward: Forward) -> None:
+    def __init__(self, backend: Backend, policy: PolicySpec, theta: Array, forward: ForwardPass) -> None:
         tiles = tiles_of(len(forward.obs))
         rows = tiles[0].stop if tiles else 0
         self._backend, self._share = backend, backend.kernels("_fisher_threads").share

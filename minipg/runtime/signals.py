@@ -32,11 +32,11 @@ def signals_raised() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def signals_deferred(say: Callable[[str], None], last_words: str = "ended by force") -> Iterator[Callable[[], int]]:
+def signals_deferred(say: Callable[[str], None], message: str = "ended by force") -> Iterator[Callable[[], int]]:
     """Within, the first signal is only remembered. Yields a function that returns its number, or 0 if none has come.
 
     A second signal raises KeyboardInterrupt at once, in case the current update never ends. If that is because C code
-    does not return, the process is ended and `last_words` are its last line on standard error.
+    does not return, the process is ended and `message` is its last line on standard error.
     """
     first, since = 0, 0.0
 
@@ -49,7 +49,7 @@ def signals_deferred(say: Callable[[str], None], last_words: str = "ended by for
         elif number == signal.SIGINT or time.monotonic() - since > _TOGETHER:
             raise KeyboardInterrupt(number)
 
-    with _reacting(react, last_words):
+    with _reacting(react, message):
         yield lambda: first
 
 
@@ -61,12 +61,12 @@ def of_an_interrupt(error: BaseException | None) -> bool:
 
 
 @contextlib.contextmanager
-def _reacting(react: Callable[[int], None], last_words: str) -> Iterator[None]:
+def _reacting(react: Callable[[int], None], message: str) -> Iterator[None]:
     """Within, signals call `react`. Outside the main thread, and under other handlers, nothing is changed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _reactions.append((react, last_words))
+    _reactions.append((react, message))
     try:
         with contextlib.nullcontext() if len(_reactions) > 1 else _installed():
             yield

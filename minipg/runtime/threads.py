@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 R = TypeVar("R")
-_NAP = 0.0002  # seconds between two looks at a job that has not ended
+_POLL_INTERVAL = 0.0002  # seconds of sleep between two checks of a job that has not ended
 
 
 class Waiting(Protocol):
@@ -64,7 +64,7 @@ class Job(Generic[R]):
                 if waiting is not None:
                     waiting.spin_wait(self.flag, 0)
                 if not self.flag[0]:
-                    time.sleep(_NAP)
+                    time.sleep(_POLL_INTERVAL)
             except KeyboardInterrupt as error:
                 interrupt = error
         if interrupt is not None:
@@ -79,7 +79,7 @@ class Job(Generic[R]):
 
 
 class Helpers:
-    """At most `count` threads in addition to the caller's. Each starts with the first job that no other can take.
+    """At most `count` threads in addition to the caller's. A new one starts if a job is submitted and none is asleep.
 
     A helper without work spins for a while (in compiled code, if there is any) before it sleeps, because waking a
     sleeping thread takes longer than a short job.
@@ -104,8 +104,8 @@ class Helpers:
             threading.Thread(target=self._serve, args=(waiting,), name="minipg", daemon=True).start()
         return job
 
-    def take_back(self, job: Job[Any]) -> bool:
-        """Remove the job from the queue. False if a helper has taken it already."""
+    def cancel(self, job: Job[Any]) -> bool:
+        """Remove the job from the queue. False if a helper has started it already."""
         try:
             self._jobs.remove(job)
         except ValueError:
@@ -140,7 +140,10 @@ _pools: dict[tuple[int, bool], Helpers] = {}
 
 
 def pool(threads: int, spins: bool) -> Helpers:
-    """The helpers, `threads` − 1 or one, of all backends with so many threads that can (not) spin in compiled code."""
+    """The helpers, `threads` − 1 or one, shared by all backends with the same `threads` and the same `spins`.
+
+    `spins`: a helper without work spins in compiled code before it sleeps.
+    """
     if (threads, spins) not in _pools:
         _pools.setdefault((threads, spins), Helpers(max(threads - 1, 1)))
     return _pools[threads, spins]
@@ -169,7 +172,7 @@ if hasattr(os, "register_at_fork"):
 class OneBlasThread:
     """A context in which BLAS uses one thread, because tiles use the cores already. It may be nested.
 
-    A class, because it is entered several times an update and a generator would take three times as long.
+    A class, because it is entered several times per update, and a generator would take three times as long.
     """
 
     def __enter__(self) -> None:

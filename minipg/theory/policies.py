@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipg.algorithms.surrogate import surrogate_gradient
+from minipg.algorithms.surrogate_epochs import surrogate_gradient
 from minipg.checks import Array
 from minipg.conjugate_gradient import conjugate_gradient
 from minipg.distribution import Distribution

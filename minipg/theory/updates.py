@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minipg.algorithms.surrogate import surrogate_gradient
+from minipg.algorithms.surrogate_epochs import surrogate_gradient
 from minipg.checks import Array
 from minipg.kernels.arguments import Acted, Adam, Epochs, RMSProp, SurrogateTerms
 from minipg.objective import policy_gradient, surrogate_value

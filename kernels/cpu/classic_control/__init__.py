@@ -2,7 +2,7 @@
 
 The dynamics of each problem are a file with three functions:
 
-    begin(u, state)          uniforms u (K,) in [0, 1) → state (S,), the distribution of first states
+    begin(u, state)          uniforms u (U,) in [0, 1) → state (S,), the distribution of first states
     observe(state, obs)      state (S,) float64 → obs (O,) float32
     step(state, fresh, act)  one step in place → reward, terminated;  `fresh`: no step since `begin`
 
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 class Acrobot(NamedTuple):
     """The dynamics in `acrobot.py`."""
 
-    draws: int = 4  # K, the uniforms that `begin` takes
+    draws: int = 4  # U, the uniforms that `begin` takes
 
 
 class CartPole(NamedTuple):

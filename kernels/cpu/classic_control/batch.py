@@ -29,7 +29,7 @@ def advance(dynamics, where, act, time_limit, state, elapsed, obs, rew, terminat
 def restart(dynamics, where, stream, state, elapsed, obs, u):
     """Start a new episode in the environments in `where` (N,) bool, from the environment's row of stream (N, 4).
 
-    state (N, S), elapsed (N,), obs (N, O) as in `advance`; u (K,) is a work array for the uniforms of `begin`.
+    state (N, S), elapsed (N,), obs (N, O) as in `advance`; u (U,) is a work array for the uniforms of `begin`.
     """
     for n in range(state.shape[0]):
         if where[n]:

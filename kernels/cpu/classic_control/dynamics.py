@@ -25,7 +25,7 @@ DYNAMICS = {
 
 @by_type(DYNAMICS, exact=True)
 def begin(kernels, dynamics, u, state):
-    """The first state of an episode.   uniforms u (K,) → state (S,)."""
+    """The first state of an episode.   uniforms u (U,) → state (S,)."""
     return lambda dynamics, u, state: kernels.begin(u, state)
 
 

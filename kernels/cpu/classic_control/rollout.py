@@ -1,6 +1,6 @@
 """A whole rollout in one call: T steps of a policy in compiled environments.
 
-minipg/rollout/collector.py does the same for all environments, one step a call; a test holds the two equal. These
+minipg/rollout/collector.py does the same for all environments, one step per call; a test holds the two equal. These
 environments reset in the step that ends an episode. Their actions are indices, or real numbers clipped to a bound.
 """
 
@@ -57,7 +57,7 @@ class Trajectories(NamedTuple):
     terminated: Any  # (T, N) bool
     truncated: Any  # (T, N) bool, and not terminated
     returns: Any  # (T, N) return of the episode that ended in this step
-    lengths: Any  # (T, N) int64, its length, 0 if none ended
+    lengths: Any  # (T, N) int64, its length; 0 if no episode ended
 
 
 class Workspace(NamedTuple):
@@ -69,7 +69,7 @@ class Workspace(NamedTuple):
     all_envs: Any  # (N,) bool, True
     action: Any  # (N,) float64, work array
     reward: Any  # (N,) float64, work array
-    draws: Any  # (K,) float64, work array
+    draws: Any  # (U,) float64, work array
     work: Any  # (act.work_size,) work array
 
 
@@ -107,12 +107,12 @@ def rollout(policy, theta, dynamics, noise, bound, envs, standardize, scale, tra
 
     steps, n = rew.shape
     sampled = matrix(acts, 0, steps, n)
-    n_finals, n_ended, checksum = 0, 0, 0.0  # a checksum is finite if every number is
+    n_finals, n_ended, sum_of_all = 0, 0, 0.0  # a sum of all numbers: finite if every one is
     for t in range(steps):
         act_kernel(policy, theta, obs[t], noise[t], params[t], acts[t], work)
         for i in range(n):
             action[i] = min(max(np.float32(sampled[t, i]), -bound), bound)
-            checksum += sampled[t, i]
+            sum_of_all += sampled[t, i]
         ends, cuts = terminated[t], truncated[t]  # (N,) views
         advance(dynamics, all_envs, action, envs.time_limit, state, elapsed, raw_obs, reward, ends, cuts)
         deviation = 1.0
@@ -128,7 +128,7 @@ def rollout(policy, theta, dynamics, noise, bound, envs, standardize, scale, tra
             if scale is not None:
                 scaled = reward[i] / deviation if deviation > 0 else reward[i]
                 rew[t, i] = min(max(scaled, -scale.limit), scale.limit)
-            checksum += rew[t, i]
+            sum_of_all += rew[t, i]
             done[i], ended_length[t, i] = ends[i] or cuts[i], 0
             if done[i]:
                 n_ended += 1
@@ -140,7 +140,7 @@ def rollout(policy, theta, dynamics, noise, bound, envs, standardize, scale, tra
                 if cuts[i]:
                     for j in range(raw_obs.shape[1]):
                         final_obs[n_finals, j] = raw_obs[i, j]
-                        checksum += raw_obs[i, j]
+                        sum_of_all += raw_obs[i, j]
                     final_at[n_finals] = t * n + i
                     n_finals += 1
         restart(dynamics, done, stream, state, elapsed, raw_obs, draws)
@@ -153,5 +153,5 @@ def rollout(policy, theta, dynamics, noise, bound, envs, standardize, scale, tra
             moments.standardize(next_obs, obs_count, obs_mean, obs_square, standardize.limit, next_obs)
         for i in range(n):
             for j in range(raw_obs.shape[1]):
-                checksum += next_obs[i, j]
-    counts[0], counts[1], counts[2] = n_finals, n_ended, math.isfinite(checksum)
+                sum_of_all += next_obs[i, j]
+    counts[0], counts[1], counts[2] = n_finals, n_ended, math.isfinite(sum_of_all)

@@ -16,7 +16,7 @@ BITS_32, BITS_11, BITS_58, BITS_63 = np.uint64(32), np.uint64(11), np.uint64(58)
 
 @jit_exact
 def uniforms(stream, out):
-    """The next K uniforms in [0, 1), 53 bits each.   stream (4,), advanced in place → out (K,)."""
+    """The next U uniforms in [0, 1), 53 bits each.   stream (4,), advanced in place → out (U,)."""
     for k in range(out.shape[0]):
         high, low = stream[0], stream[1]
         product = A_HIGH * low + A_LOW * high + _high_of_product(A_LOW, low)

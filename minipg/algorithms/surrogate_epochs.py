@@ -1,4 +1,7 @@
-"""Several epochs of minibatch Adam on a clipped or penalised surrogate, for PPO and TRPO's dual form."""
+"""Several epochs of minibatch Adam on a clipped or penalised surrogate, for PPO and TRPO's dual form.
+
+It allocates and calls the kernel of the same name, `ascend` in kernels/*/surrogate_epochs.py.
+"""
 
 from __future__ import annotations
 
