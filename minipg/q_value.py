@@ -66,17 +66,20 @@ class QNetwork:
         obs (B, O), act (B, A), target y (B,). → the new state, each critic's loss before the step, True if all is
         finite. The given state does not change.
         """
-        backend, (theta, first, second, step) = self.mlp.backend, state
-        theta, first, second, stats = theta.copy(), first.copy(), second.copy(), backend.xp.empty((len(theta), 2))
+        backend, xp, count = self.mlp.backend, self.mlp.backend.xp, len(state.theta)
+        new, stats = [xp.empty_like(array) for array in state[:3]], xp.empty((count, 2))
         kernels, adam = backend.kernels("q_value"), Adam(float(learning_rate))
 
         def fit(k: int) -> None:
+            for array, before in zip(new, state[:3], strict=True):
+                array[k] = before[k]
+            theta, first, second = (array[k] for array in new)
             work = self._work(len(obs), theta.dtype)
-            kernels.fit_step(self.mlp.spec, obs, act, target, adam, step, theta[k], first[k], second[k], stats[k], work)
+            kernels.fit_step(self.mlp.spec, obs, act, target, adam, state.step, theta, first, second, stats[k], work)
 
-        backend.map(fit, range(len(theta)))
+        backend.map(fit, range(count))
         losses, finite = to_host(stats).T.tolist()
-        return CriticState(theta, first, second, step + 1), losses, min(finite) == 1
+        return CriticState(*new, state.step + 1), losses, min(finite) == 1
 
     def _checked(self, theta: Array, obs: Array, act: Array) -> tuple[Array, Array, Array]:
         xp = self.mlp.backend.xp
