@@ -87,6 +87,13 @@ def test_the_first_actions_are_uniform_over_the_bounds_whatever_the_policy():
     assert (act.max(axis=0) > 0.95).all()
 
 
+def test_without_noise_the_actions_are_those_of_the_policy():
+    agent = TD3(counting(2), **SMALL, action_noise_std=0.0)
+    agent.learn(60, progress=False)
+    batch = agent._collect(agent._new_collector())
+    np.testing.assert_array_equal(batch.act[0], agent.actor.forward(agent.theta, batch.obs[0]).params)
+
+
 def test_noise_is_one_number_for_each_environment_and_each_number_of_an_action():
     rng = np.random.default_rng(0)
     for noise in (NormalNoise(0.5), UniformNoise(), OrnsteinUhlenbeckNoise(0.5, np.zeros((3, 2), np.float32))):
@@ -149,6 +156,21 @@ def test_td3_moves_its_policy_and_targets_in_every_second_step_only():
     assert (second.theta != first.theta).any()
     assert (second.state.target != first.state.target).any()
     assert (second.state.critic_target != first.state.critic_target).any(axis=1).all()
+
+
+def test_the_policy_of_td3_climbs_the_first_critic():
+    policy, critic, theta, state, critics, *rest, config = a_step(TD3, policy_delay=1)
+    other = critics._replace(theta=critics.theta * np.array([[1], [2]], np.float32))
+    steps = [td3.update(policy, critic, theta, state, each, *rest, config) for each in (critics, other)]
+    np.testing.assert_array_equal(steps[0].theta, steps[1].theta)
+
+
+def test_a_step_of_the_policy_climbs_q_DP1():
+    policy, critic, theta, state, critics, batch, config = a_step(DDPG, learning_rate=1e-4)
+    step = ddpg.update(policy, critic, theta, state, critics, batch, config)
+    q = [critic.predict(step.critics.theta[0], batch.obs, policy.forward(x, batch.obs).params).mean()
+         for x in (theta, step.theta)]  # fmt: skip
+    assert q[1] > q[0]
 
 
 def test_ddpg_moves_policy_critic_and_targets_in_every_step_DP2():
