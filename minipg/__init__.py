@@ -13,25 +13,31 @@ if TYPE_CHECKING:
     from minipg.algorithms import (
         A2C,
         ALGORITHMS,
+        DDPG,
         NPG,
         PPO,
         REINFORCE,
+        TD3,
         TRPO,
         VPG,
         A2CConfig,
+        DDPGConfig,
         NPGConfig,
         PPOConfig,
         REINFORCEConfig,
+        TD3Config,
         TRPOConfig,
         VPGConfig,
     )
     from minipg.conjugate_gradient import conjugate_gradient
+    from minipg.deterministic import DeterministicPolicy
     from minipg.distribution import bernoulli, categorical, gaussian, multicategorical, squashed
     from minipg.errors import MinipgError
     from minipg.fisher import fisher_operator, fisher_vector_product
     from minipg.line_search import line_search
     from minipg.network import MLP
     from minipg.policy import CategoricalPolicy, GaussianPolicy, NetworkPolicy, StateGaussianPolicy
+    from minipg.q_value import QNetwork
     from minipg.runs import load
     from minipg.runtime.backend import Backend
     from minipg.value import ValueNetwork
@@ -39,22 +45,28 @@ __version__ = "0.1.0"
 __all__ = [
     "A2C",
     "ALGORITHMS",
+    "DDPG",
     "MLP",
     "NPG",
     "PPO",
     "REINFORCE",
+    "TD3",
     "TRPO",
     "VPG",
     "A2CConfig",
     "Backend",
     "CategoricalPolicy",
+    "DDPGConfig",
+    "DeterministicPolicy",
     "GaussianPolicy",
     "MinipgError",
     "NPGConfig",
     "NetworkPolicy",
     "PPOConfig",
+    "QNetwork",
     "REINFORCEConfig",
     "StateGaussianPolicy",
+    "TD3Config",
     "TRPOConfig",
     "VPGConfig",
     "ValueNetwork",
@@ -73,14 +85,17 @@ __all__ = [
 # Names are imported on first use (PEP 562), so that `import minipg.gradient_check` needs NumPy alone.
 _MODULES = {
     "algorithms": (
-        "A2C ALGORITHMS NPG PPO REINFORCE TRPO VPG A2CConfig NPGConfig PPOConfig REINFORCEConfig TRPOConfig VPGConfig"
+        "A2C ALGORITHMS DDPG NPG PPO REINFORCE TD3 TRPO VPG A2CConfig DDPGConfig NPGConfig PPOConfig REINFORCEConfig "
+        "TD3Config TRPOConfig VPGConfig"
     ),
     "conjugate_gradient": "conjugate_gradient",
+    "deterministic": "DeterministicPolicy",
     "distribution": "bernoulli categorical gaussian multicategorical squashed",
     "errors": "MinipgError",
     "fisher": "fisher_operator fisher_vector_product",
     "line_search": "line_search",
     "network": "MLP",
+    "q_value": "QNetwork",
     "policy": "CategoricalPolicy GaussianPolicy NetworkPolicy StateGaussianPolicy",
     "runs": "load",
     "runtime.backend": "Backend",

@@ -12,6 +12,7 @@ import pytest
 from minipg import VPG
 from minipg.algorithms.dual import DualInfo
 from minipg.algorithms.npg import NPGInfo
+from minipg.algorithms.off_policy import OffPolicyInfo
 from minipg.algorithms.optimizers import StepInfo
 from minipg.algorithms.ppo import PPOInfo
 from minipg.algorithms.trpo import TRPOInfo
@@ -187,7 +188,8 @@ def test_an_update_is_followed_in_few_files_each_named_in_an_earlier_one(algorit
 def test_every_column_of_metrics_is_explained():
     rows = []
     VPG("CartPole-v1", num_envs=1, n_steps=8, backend="numpy").learn(8, on_update=lambda agent, row: rows.append(row))
-    columns = {*rows[0], *NPGInfo._fields, *TRPOInfo._fields, *DualInfo._fields, *PPOInfo._fields, *StepInfo._fields}
+    columns = {*rows[0], *NPGInfo._fields, *TRPOInfo._fields, *DualInfo._fields, *PPOInfo._fields, *StepInfo._fields,
+               *OffPolicyInfo._fields}  # fmt: skip
     table = (ROOT / "docs/running.md").read_text(encoding="utf-8").split("### The columns of metrics.csv")[1]
     names = "".join(re.findall(r"^\|(.*?)\|", table.split("\n## ")[0], flags=re.M))
     assert columns == set(re.findall(r"`(\w+)`", names)) - {"eval_return"}

@@ -31,7 +31,8 @@ checks
 runtime
 parameters  conjugate_gradient  line_search
 gradient_check  network  distribution  returns
-policy  value
+policy  value  q_value
+deterministic
 runtime.fisher_threads
 fisher  objective
 envs

@@ -29,15 +29,23 @@ def rmsprop(grad, settings, theta, second):
 
 @jit
 def adam(grad, settings, step, theta, first, second):
-    """θ ← θ + α m̂ / (√v̂ + ε)  (AC-3); `step` counts from 1.   All arrays (P,)."""
+    """θ ← θ + α m̂ / (√v̂ + ε)  (AC-3); `step` counts from 1. Subnormal moments become 0.   All arrays (P,)."""
     real, (learning_rate, beta1, beta2, epsilon) = theta.dtype.type, settings
     rate, eps = real(learning_rate / (1 - beta1**step)), real(epsilon)
     kept1, new1, kept2, new2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
-    correction2 = real(1 / (1 - beta2**step))
+    correction2, smallest, zero = real(1 / (1 - beta2**step)), np.finfo(theta.dtype).tiny, real(0)
     for i in range(theta.shape[0]):
-        first[i] = kept1 * first[i] + new1 * grad[i]
-        second[i] = kept2 * second[i] + new2 * grad[i] * grad[i]
+        m, s = kept1 * first[i] + new1 * grad[i], kept2 * second[i] + new2 * grad[i] * grad[i]
+        first[i], second[i] = zero if abs(m) < smallest else m, zero if s < smallest else s
         theta[i] += rate * first[i] / (math.sqrt(second[i] * correction2) + eps)
+
+
+@jit
+def polyak(theta, tau, target):
+    """θ′ ← τ θ + (1 − τ) θ′  (DP-2).   theta (P,) → target (P,), changed in place."""
+    new, kept = theta.dtype.type(tau), theta.dtype.type(1 - tau)
+    for i in range(theta.shape[0]):
+        target[i] = new * theta[i] + kept * target[i]
 
 
 @jit_sum

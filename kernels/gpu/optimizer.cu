@@ -13,12 +13,18 @@ KERNEL rmsprop(i64 size, real rate, real decay, real fresh, real epsilon, const 
     theta[i] += rate * grad[i] / sqrt(second[i] + epsilon);
 }
 
+// 0 for a subnormal number.
+PART real normal(real x) {
+    return fabs(x) < (sizeof(real) == 4 ? (real)1.17549435e-38 : (real)2.2250738585072014e-308) ? 0 : x;
+}
+
 // `rate` and `correction2` contain the bias corrections.
 KERNEL adam(i64 size, real rate, real beta1, real fresh1, real beta2, real fresh2, real correction2, real epsilon,
             const real *grad, real *theta, real *first, real *second) {
     THREAD(i, size);
-    first[i] = beta1 * first[i] + fresh1 * grad[i];
-    second[i] = beta2 * second[i] + fresh2 * grad[i] * grad[i];
+    const real m = beta1 * first[i] + fresh1 * grad[i], s = beta2 * second[i] + fresh2 * grad[i] * grad[i];
+    first[i] = normal(m);
+    second[i] = normal(s);
     theta[i] += rate * first[i] / (sqrt(second[i] * correction2) + epsilon);
 }
 

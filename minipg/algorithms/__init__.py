@@ -8,18 +8,21 @@ from typing import Any
 from minipg.algorithms.a2c import A2C, A2CConfig
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.agent_file import AgentFile
+from minipg.algorithms.ddpg import DDPG, DDPGConfig
 from minipg.algorithms.npg import NPG, NPGConfig
 from minipg.algorithms.ppo import PPO, PPOConfig
 from minipg.algorithms.reinforce import REINFORCE, REINFORCEConfig
+from minipg.algorithms.td3 import TD3, TD3Config
 from minipg.algorithms.trpo import TRPO, TRPOConfig
 from minipg.algorithms.vpg import VPG, VPGConfig
 from minipg.errors import AgentFileError
 
-ALGORITHMS: dict[str, type[Agent[Any]]] = {one.name: one for one in (REINFORCE, VPG, A2C, NPG, TRPO, PPO)}
+_ALL = (REINFORCE, VPG, A2C, NPG, TRPO, PPO, DDPG, TD3)
+ALGORITHMS: dict[str, type[Agent[Any]]] = {one.name: one for one in _ALL}
 
 __all__ = [
-    "A2C", "ALGORITHMS", "NPG", "PPO", "REINFORCE", "TRPO", "VPG", "A2CConfig", "Agent", "NPGConfig", "PPOConfig",
-    "REINFORCEConfig", "TRPOConfig", "VPGConfig", "load",
+    "A2C", "ALGORITHMS", "DDPG", "NPG", "PPO", "REINFORCE", "TD3", "TRPO", "VPG", "A2CConfig", "Agent", "DDPGConfig",
+    "NPGConfig", "PPOConfig", "REINFORCEConfig", "TD3Config", "TRPOConfig", "VPGConfig", "load",
 ]  # fmt: skip
 
 

@@ -24,12 +24,12 @@ from minipg.checks import Array, as_int, require
 from minipg.envs import ActionCodec, ObservationCodec, make_vector, name_of, resolve
 from minipg.errors import AgentFileError, ConfigError, unknown_name
 from minipg.network import MLP
-from minipg.policy import Policy, PolicyAt, policy_for
+from minipg.policy import PolicyAt, policy_for
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
 from minipg.runtime.backend import Backend, to_host
 from minipg.runtime.progress import Progress
 from minipg.runtime.storage import save_arrays
-from minipg.value import ValueNetwork, ValueState
+from minipg.value import ValueNetwork
 
 ConfigT = TypeVar("ConfigT", bound=Any)
 A = TypeVar("A", bound="Agent[Any]")
@@ -87,24 +87,37 @@ class Agent(Generic[ConfigT]):
             self.env, config.num_envs, config.vec, config.env_timeout, on_device=not self.backend.on_host
         )
         self.observations = ObservationCodec(self.envs.single_observation_space)
-        self.actions = ActionCodec(self.envs.single_action_space, config.squash)
-
-        inputs = self.observations.size
-        self.actor: Policy = policy_for(
-            self.actions.distribution(self.backend), (inputs, *config.hidden), config.activation,
-            log_std_init=config.log_std_init, state_dependent_std=config.state_dependent_std,
-        )  # fmt: skip
-        self.critic = ValueNetwork(MLP((inputs, *config.hidden, 1), config.activation, self.backend))
+        self.actions = self._action_codec(self.envs.single_action_space)
+        self.actor, self.critic = self._networks()
         init, *others = (np.random.default_rng(child) for child in np.random.SeedSequence(self.seed).spawn(5))
         self.streams = Streams(*others)
         self.theta: Array = self.actor.init(init)
-        self.value: ValueState = self.critic.init(init)
+        self.value: Any = self.critic.init(init)
         self.state: Any = self._initial_state()
-        self.normalizer = ObservationNormalizer(inputs, self.backend) if config.normalize_obs else None
-        self.scaler = RewardScaler(config.num_envs, config.gamma, self.backend) if config.normalize_reward else None
+        self.normalizer, self.scaler = self._statistics()
         self._collector: Collector | None = None
         self.steps = self.updates = 0
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
+
+    def _action_codec(self, space: gym.Space[Any]) -> ActionCodec:
+        """From the policy's actions to the environment's."""
+        return ActionCodec(space, self.config.squash)
+
+    def _networks(self) -> tuple[Any, Any]:
+        """The policy and the critic, whose parameters are `theta` and `value`."""
+        config, inputs = self.config, self.observations.size
+        actor = policy_for(
+            self.actions.distribution(self.backend), (inputs, *config.hidden), config.activation,
+            log_std_init=config.log_std_init, state_dependent_std=config.state_dependent_std,
+        )  # fmt: skip
+        return actor, ValueNetwork(MLP((inputs, *config.hidden, 1), config.activation, self.backend))
+
+    def _statistics(self) -> tuple[ObservationNormalizer | None, RewardScaler | None]:
+        """The running statistics of observations and of rewards."""
+        config, inputs = self.config, self.observations.size
+        normalizer = ObservationNormalizer(inputs, self.backend) if config.normalize_obs else None
+        scaler = RewardScaler(config.num_envs, config.gamma, self.backend) if config.normalize_reward else None
+        return normalizer, scaler
 
     @property
     def policy(self) -> PolicyAt:
@@ -229,6 +242,13 @@ class Agent(Generic[ConfigT]):
         restore(agent, file, continues=file.made_by_id and source == trained_on)
         return agent
 
+    def unsaved_replay(self) -> dict[str, Array]:
+        """Of an agent with a replay, the part of it that is saved with the agent; {} of others."""
+        return {}
+
+    def restore_replay(self, file: AgentFile) -> None:
+        """The inverse of `unsaved_replay`."""
+
     @property
     def spaces(self) -> dict[str, str]:
         """What the networks depend on in the observation and the action space, as text."""
@@ -236,7 +256,10 @@ class Agent(Generic[ConfigT]):
 
     def require_spaces(self, envs: VectorEnv[Any, Any, Any]) -> None:
         """Raise ConfigError for environments of other spaces than the agent's."""
-        observations, actions = ObservationCodec(envs.single_observation_space), ActionCodec(envs.single_action_space)
+        observations, actions = (
+            ObservationCodec(envs.single_observation_space),
+            self._action_codec(envs.single_action_space),
+        )
         others = {"observation": observations.signature, "action": actions.signature}
         for what, space in self.spaces.items():
             if others[what] != space:

@@ -186,6 +186,13 @@ class AgentFile(NamedTuple):
         self._finite(name, array)
         return array
 
+    def count(self, name: str) -> int:
+        """The array `name`, one integer ≥ 0. Raises for anything else."""
+        array = self._named(name)
+        if array.shape != () or array.dtype.kind not in "iu" or array < 0:
+            raise AgentFileError(f"{self.path}: {name}: expected one integer ≥ 0")
+        return int(array)
+
     def part(self, prefix: str) -> dict[str, Array]:
         """The arrays named `prefix`.NAME, by NAME."""
         return {name[len(prefix) + 1 :]: array for name, array in self.arrays.items() if name.startswith(f"{prefix}.")}
@@ -205,6 +212,7 @@ def agent_state(agent: Agent[Any]) -> AgentState:
     arrays = {f"{part}.{k}": v for part, fields in _parts(agent).items() for k, v in fields.items()}
     arrays |= {f"stream.{name}": words_of(stream) for name, stream in agent.streams._asdict().items()}
     arrays["recent"] = np.array(agent._recent, np.float64).reshape(-1, 2)
+    arrays |= {f"replay.{name}": array for name, array in agent.unsaved_replay().items()}
     if agent._collector is not None:
         arrays |= {f"place.{name}": array for name, array in agent._collector.state().items()}
     meta = {
@@ -235,6 +243,7 @@ def restore(agent: Agent[Any], file: AgentFile, continues: bool) -> None:
     for part, statistics in (("obs", agent.normalizer), ("reward", agent.scaler)):
         if statistics is not None:
             statistics.moments.restore(found[part])
+    agent.restore_replay(file)
     agent._recent.extend(map(tuple, file.rows("recent", 2, agent._recent.maxlen or 0).tolist()))
     try:
         for name, stream in agent.streams._asdict().items():

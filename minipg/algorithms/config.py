@@ -29,13 +29,16 @@ def _among(*names: str) -> tuple[Callable[[Any], bool], str]:
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("n_steps", "episodes", "n_epochs", "minibatch_size", "cg_iters", "backtrack_iters",
-         "fisher_subsample", "vf_minibatch_size", "vine_states", "vine_length"), _AT_LEAST_ONE),
+         "fisher_subsample", "vf_minibatch_size", "vine_states", "vine_length", "buffer_size", "batch_size",
+         "train_freq", "gradient_steps", "policy_delay"), _AT_LEAST_ONE),
     "num_envs": (lambda x: 1 <= x <= 2**20, f"an integer from 1 to {2**20}"),
     "vine_branches": (lambda x: x >= 2, "an integer ≥ 2: one branch has no other to be compared with"),
-    "vf_epochs": (lambda x: x >= 0, "an integer ≥ 0"),
-    **dict.fromkeys(("gamma", "gae_lambda", "rms_decay"), _UNIT),
+    **dict.fromkeys(("vf_epochs", "learning_starts"), (lambda x: x >= 0, "an integer ≥ 0")),
+    **dict.fromkeys(("gamma", "gae_lambda", "rms_decay", "tau"), _UNIT),
     **dict.fromkeys(("max_kl", "learning_rate", "vf_learning_rate", "rms_epsilon", "dual_learning_rate"), _POSITIVE),
-    **dict.fromkeys(("damping", "vf_l2", "ent_coef", "kl_coef", "dual_init"), _NOT_NEGATIVE),
+    **dict.fromkeys(
+        ("damping", "vf_l2", "ent_coef", "kl_coef", "dual_init", "action_noise_std", "target_noise",
+         "target_noise_clip"), _NOT_NEGATIVE),
     **dict.fromkeys(("clip_range", "vf_clip_range", "max_grad_norm", "target_kl", "env_timeout"), _LIMIT),
     "backtrack_coeff": (lambda x: 0 < x < 1, "a number between 0 and 1"),
     "accept_ratio": (lambda x: 0 <= x < 1, "a number from 0 to 1"),
@@ -51,6 +54,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "step_rule": _among("normalized", "fixed"),
     "solver": _among("conjugate-gradient", "dual"),
     "sampling": _among("single-path", "vine"),
+    "action_noise": _among("normal", "ornstein-uhlenbeck"),
     "vec": _among(*VECTORS),
     "log_std_init": (lambda x: -20 <= x <= 2, "a number from -20 to 2"),
 }  # fmt: skip
@@ -88,24 +92,12 @@ class AgentConfig:
     gymnasium, process or envpool."""
     env_timeout: float = 60.0
     """Seconds without an answer after which an environment in a process is restarted and its episode dropped."""
-    n_steps: int = 256
-    """Steps of each environment per update."""
     gamma: float = 0.99
     """Discount γ."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers of the policy and of the critic."""
     activation: str = "tanh"
     """Of the hidden layers: tanh or relu."""
-    log_std_init: float = 0.0
-    """Initial log σ of a Gaussian policy."""
-    state_dependent_std: bool = False
-    """Let the network give log σ as well; otherwise it is the same in every state. Box actions only."""
-    squash: bool = False
-    """Bound actions by tanh, scaled to the action space; otherwise they are clipped to it. Box actions only."""
-    normalize_obs: bool = False
-    """Standardise observations with running statistics."""
-    normalize_reward: bool = False
-    """Divide rewards by the running standard deviation of the discounted return."""
 
     def __post_init__(self) -> None:
         if isinstance(self.hidden, list):
@@ -137,7 +129,64 @@ class AgentConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdvantageConfig(AgentConfig):
+class OnPolicyConfig(AgentConfig):
+    """Rollouts, and the stochastic policy that is learnt from them."""
+
+    n_steps: int = 256
+    """Steps of each environment per update."""
+    log_std_init: float = 0.0
+    """Initial log σ of a Gaussian policy."""
+    state_dependent_std: bool = False
+    """Let the network give log σ as well; otherwise it is the same in every state. Box actions only."""
+    squash: bool = False
+    """Bound actions by tanh, scaled to the action space; otherwise they are clipped to it. Box actions only."""
+    normalize_obs: bool = False
+    """Standardise observations with running statistics."""
+    normalize_reward: bool = False
+    """Divide rewards by the running standard deviation of the discounted return."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffPolicyConfig(AgentConfig):
+    """A replay, exploration, and a deterministic policy with critics Q(s, a)."""
+
+    num_envs: int = 1
+    """Environments stepped side by side."""
+    hidden: tuple[int, ...] = (256, 256)
+    """Widths of the hidden layers of the policy and of the critics."""
+    activation: str = "relu"
+    """Of the hidden layers: tanh or relu."""
+    learning_rate: float = 3e-4
+    """Adam's step size for the policy. If it is set and vf_learning_rate is not, the critics' follows it."""
+    vf_learning_rate: float = 3e-4
+    """Adam's step size for the critics."""
+    buffer_size: int = 1_000_000
+    """Transitions that the replay holds."""
+    batch_size: int = 256
+    """Transitions of a gradient step, drawn from the replay."""
+    learning_starts: int = 10_000
+    """Environment steps with uniformly random actions, before the first gradient step."""
+    train_freq: int = 1
+    """Steps of each environment between two times of learning."""
+    gradient_steps: int = 1
+    """Gradient steps per environment step, whatever the number of environments."""
+    tau: float = 0.005
+    """Share τ of the new parameters that a target network takes over in a gradient step."""
+    action_noise: str = "normal"
+    """Exploration noise: normal, or ornstein-uhlenbeck, which is correlated in time."""
+    action_noise_std: float = 0.1
+    """Its standard deviation, as a share of half the action's range."""
+
+    FOLLOWERS: ClassVar[dict[str, str]] = {"vf_learning_rate": "learning_rate"}
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of each environment per update: train_freq."""
+        return self.train_freq
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdvantageConfig(OnPolicyConfig):
     """How advantages are estimated."""
 
     gae_lambda: float = 0.95
@@ -147,7 +196,7 @@ class AdvantageConfig(AgentConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CriticConfig(AgentConfig):
+class CriticConfig(OnPolicyConfig):
     """How a critic is fitted to a batch."""
 
     vf_optimizer: str = "adam"

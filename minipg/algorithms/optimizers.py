@@ -40,6 +40,13 @@ def adam_step(
     return theta, AdamState(first, second, step)
 
 
+def polyak(backend: Backend, theta: Array, tau: float, target: Array) -> Array:
+    """τ θ + (1 − τ) θ′, the parameters of a target network  (DP-2).   theta, target (…) → (…)."""
+    new = target.copy()
+    backend.kernels("optimizer").polyak(theta.reshape(-1), tau, new.reshape(-1))
+    return new
+
+
 def shuffled(backend: Backend, rng: np.random.Generator, epochs: int, rows: int) -> Array:
     """(E, B) int64: a random permutation of the rows for each epoch."""
     order: Array = backend.xp.empty((epochs, rows), np.int64)

@@ -105,8 +105,21 @@ _REINFORCE: dict[str, dict[str, Any]] = {
     **{f"{name}-v5": _REINFORCE_MUJOCO for name in ("Hopper", "HalfCheetah", "Walker2d", "Ant")},
 }
 
+_FAST: dict[str, Any] = {"gamma": 0.98, "learning_rate": 1e-3, "vf_learning_rate": 1e-3, "buffer_size": 200_000}
+_OFF_POLICY: dict[str, dict[str, Any]] = {
+    "default": {},
+    "mujoco": {"learning_starts": 25_000},
+    "Pendulum-v1": {**_FAST, "learning_starts": 1000},
+    "LunarLanderContinuous-v3": _FAST,
+    # without noise that keeps its direction the car never reaches the goal, and the best is to stand still
+    "MountainCarContinuous-v0": {**_FAST, "gamma": 0.99, "action_noise": "ornstein-uhlenbeck", "action_noise_std": 0.5},
+    **{f"{name}-v5": {"learning_starts": 25_000} for name in ("HalfCheetah", "Hopper", "Walker2d", "Ant")},
+    "Swimmer-v5": {"learning_starts": 25_000, "gamma": 0.9999},
+}
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "reinforce": _REINFORCE, "vpg": {"default": {}}, "a2c": _A2C, "npg": _NPG, "trpo": _TRPO, "ppo": _PPO,
+    "ddpg": _OFF_POLICY, "td3": _OFF_POLICY,
 }  # fmt: skip
 
 

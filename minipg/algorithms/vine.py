@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from minipg.algorithms.advantages import Samples
-from minipg.algorithms.config import AgentConfig
+from minipg.algorithms.config import OnPolicyConfig
 from minipg.checks import Array
 from minipg.policy import Policy
 from minipg.rollout import Batch, Collector
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VineConfig(AgentConfig):
+class VineConfig(OnPolicyConfig):
     """The settings of vine sampling."""
 
     sampling: str = "single-path"

@@ -167,11 +167,12 @@ def _has_fixed_size(space: spaces.Space[Any]) -> bool:
 class ActionCodec:
     """What the distribution samples → what the environment takes: indices from the space's start, bits, or reals.
 
-    Reals are clipped to the Box; with `squash`, tanh of them is scaled to it. The raw action stays with its
-    log-probability in the batch; only the environment sees the other one. Raises ConfigError for any other space.
+    Reals are clipped to the Box. With `squash`, tanh of them is scaled to it; with `scale`, they themselves, which are
+    from −1 to 1 then. The raw action stays with its log-probability in the batch; only the environment sees the other
+    one. Raises ConfigError for any other space.
     """
 
-    def __init__(self, space: spaces.Space[Any], squash: bool = False) -> None:
+    def __init__(self, space: spaces.Space[Any], squash: bool = False, scale: bool = False) -> None:
         self.space: Any = space
         self.signature = signature(space, bounds=True)
         self.shape = space.shape or ()
@@ -180,9 +181,13 @@ class ActionCodec:
             expected = "Discrete, MultiDiscrete, MultiBinary or Box of floats"
             raise ConfigError(f"action space {space} is not supported: expected {expected}")
         self.size = int(space.n) if isinstance(space, spaces.Discrete) else int(np.prod(self.shape))
-        self.squash, self._start = squash and isinstance(space, spaces.Box), getattr(space, "start", 0)
-        if isinstance(space, spaces.Box) and squash and not np.isfinite([space.low, space.high]).all():
-            raise ConfigError(f"squash: expected an action space with finite bounds, got {space}")
+        is_box = isinstance(space, spaces.Box)
+        self.squash, self.scale, self._start = squash and is_box, scale, getattr(space, "start", 0)
+        if scale and not is_box:
+            raise ConfigError(f"a deterministic policy needs an action space of real numbers (Box), got {space}")
+        if (self.squash or scale) and not np.isfinite([space.low, space.high]).all():
+            what = "squash" if squash else "a deterministic policy"
+            raise ConfigError(f"{what}: expected an action space with finite bounds, got {space}")
 
     def distribution(self, backend: Backend) -> Distribution:
         """The family of this space's actions."""
@@ -200,7 +205,9 @@ class ActionCodec:
         shaped = act.reshape(len(act), *self.shape)
         if self.discrete:
             return (shaped + self._start).astype(space.dtype, copy=False)
-        if self.squash:
-            share = (1 + np.tanh(shaped)) / 2  # of the way from low to high, whose difference might overflow
+        if self.squash or self.scale:
+            share = (
+                1 + (np.tanh(shaped) if self.squash else shaped)
+            ) / 2  # of the way from low to high, whose difference might overflow
             shaped = (1 - share) * space.low + share * space.high
         return np.minimum(np.maximum(shaped, space.low), space.high).astype(space.dtype, copy=False)

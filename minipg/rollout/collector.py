@@ -47,7 +47,8 @@ class Collector:
         self.envs, self.policy, self.rng, self.dtype = envs, policy, rng, dtype
         self.normalizer, self.scaler = normalizer, scaler
         self.observations = ObservationCodec(envs.single_observation_space)
-        self.actions = ActionCodec(envs.single_action_space, policy.distribution.name == "squashed")
+        kind = policy.distribution.name
+        self.actions = ActionCodec(envs.single_action_space, kind == "squashed", kind == "deterministic")
         self.next_step_reset = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
         self.steps, self._in_one_call = 0, _in_one_call(envs, policy)
         if state is None:

@@ -42,6 +42,8 @@ def compiling_in_two_processes(agent: Agent[Any]) -> Iterator[None]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
+        if hasattr(agent, "replay"):  # too large to send, and its first update is thousands of steps away
+            return
         # if this fails, compiling takes longer, and that is all
         with suppress(Exception), tempfile.TemporaryFile() as pickled:
             pickle.dump(without_environments(agent), pickled)

@@ -13,7 +13,7 @@ import numpy as np
 
 from minipg.runtime.backend import Backend, to_host
 
-_ON_HOST = ("policy", "network", "critic", "family", "sizes")  # arguments that are on the host in every twin
+_ON_HOST = ("policy", "network", "actor", "critic", "family", "sizes")  # arguments that are on the host in every twin
 
 
 def on_host(backend: Backend) -> Backend:

@@ -208,6 +208,8 @@ SLIPS = {
      "theory PG12"),
 ],
 "kernels/reference/optimizer.py": [
+    ("targets keep what they should give up", "tau * theta + (1 - tau) * target", "(1 - tau) * theta + tau * target", "theory DP2"),
+    ("moments may be subnormal", "abs(array) < xp.finfo(array.dtype).tiny", "array != array", "theory subnormal"),
     ("descent for ascent", "theta += learning_rate * velocity", "theta -= learning_rate * velocity", "theory AC3"),
     ("momentum that damps the gradient", "momentum * velocity + grad", "momentum * velocity + (1 - momentum) * grad",
      "theory AC3"),
@@ -577,6 +579,49 @@ SLIPS = {
      "device_envs plain_collectors"),
     ("what is left of eight outputs has none", "k < some; k++) sum[k] = fma", "k < 0; k++) sum[k] = fma",
      "device_envs plain_collectors"),
+],
+"kernels/reference/deterministic.py": [
+    ("no slope of tanh", "u * (1 - mu * mu)", "u", "theory the_derivatives_of_mu"),
+    ("jvp without the slope of tanh", "out *= 1 - mu * mu", "out *= 1", "theory the_derivatives_of_mu"),
+    ("target actions beyond the bounds", "xp.clip(action + noise, -1, 1)", "action + noise", "theory targets_are"),
+    ("target actions without noise", "action + noise", "action", "theory targets_are"),
+    ("a value after a termination", "xp.where(terminated, 0, gamma * values.min(axis=0))", "gamma * values.min(axis=0)",
+     "theory targets_are"),
+    ("the greatest of the critics", "values.min(axis=0)", "values.max(axis=0)", "theory targets_are"),
+    ("one critic for all", "thetas_q[k], next_obs", "thetas_q[0], next_obs", "theory targets_are"),
+],
+"kernels/reference/q_value.py": [
+    ("critics climb their error", "grad / -len(target)", "grad / len(target)", "theory a_step_of_the_critics"),
+    ("bias correction one step behind", "adam, step + 1, theta", "adam, step, theta", "theory a_step_of_the_critics"),
+    ("the slope in the state", "row_grad[:, obs.shape[1] :]", "row_grad[:, : grad.shape[1]]", "theory the_slope_in_the_action"),
+],
+"minipg/rollout/replay.py": [
+    ("the next episode's first observation", "next_obs[to_host(batch.final_at)] = to_host(batch.final_obs)", "pass",
+     "off_policy every_transition"),
+    ("steps that only reset are kept", "np.flatnonzero(batch.valid)", "np.arange(rows)", "off_policy every_transition"),
+    ("what is not there is drawn", "uniform * self.size", "uniform * self.capacity", "off_policy holds_the_newest"),
+],
+"minipg/rollout/exploration.py": [
+    ("noise around 0 alone", "self._mean * params + noise", "noise", "off_policy without_noise"),
+    ("the process starts again in every call", "self.state = out[t]", "out[t]", "off_policy goes_on_where or ornstein"),
+],
+"minipg/algorithms/off_policy.py": [
+    ("first actions around the policy", "mean=float(self.steps >= config.learning_starts)", "mean=1.0", "off_policy first_actions"),
+    ("one gradient step, however many environments", "config.gradient_steps * batch.rew.size", "config.gradient_steps",
+     "off_policy counted_per"),
+],
+"minipg/algorithms/td3.py": [
+    ("the policy moves in every step", "if new_critics.step % config.policy_delay:", "if False:", "off_policy every_second"),
+    ("noise of target actions not clipped", ".clip(-config.target_noise_clip, config.target_noise_clip)", "", "off_policy noise_of_target"),
+    ("one noise for the whole batch", "config.target_noise * normals", "config.target_noise * normals[:1] + 0 * normals",
+     "off_policy noise_of_target"),
+    ("the policy climbs the second critic", "new_critics.theta[0], batch.obs", "new_critics.theta[1], batch.obs", "off_policy first_critic"),
+    ("targets of the critics stay", "polyak(backend, new_critics.theta, config.tau, state.critic_target)", "state.critic_target",
+     "off_policy every_second"),
+],
+"minipg/algorithms/ddpg.py": [
+    ("targets move all the way", "polyak(backend, new_theta, config.tau, state.target)", "new_theta", "off_policy DP2"),
+    ("the policy descends", "theta, AdamState(*state[:3]), g,", "theta, AdamState(*state[:3]), -g,", "off_policy climbs"),
 ],
 "minipg/envs/values.py": [
     ("integers wrap into the space's dtype", "if dtype.kind != \"f\" and not np.can_cast(array.dtype, dtype):", "if False:",
