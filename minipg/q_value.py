@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -73,13 +73,14 @@ class QNetwork:
         def fit(k: int) -> None:
             for array, before in zip(new, state[:3], strict=True):
                 array[k] = before[k]
-            theta, first, second = (array[k] for array in new)
-            work = self._work(len(obs), theta.dtype)
-            kernels.fit_step(self.mlp.spec, obs, act, target, adam, state.step, theta, first, second, stats[k], work)
+            own = [array[k] for array in new]  # θ and the moments
+            work = self._work(len(obs), own[0].dtype)
+            kernels.fit_step(self.mlp.spec, obs, act, target, adam, state.step, *own, stats[k], work)
 
         backend.map(fit, range(count))
         losses, finite = to_host(stats).T.tolist()
-        return CriticState(*new, state.step + 1), losses, min(finite) == 1
+        theta, first, second = new
+        return CriticState(theta, first, second, state.step + 1), losses, min(finite) == 1
 
     def _checked(self, theta: Array, obs: Array, act: Array) -> tuple[Array, Array, Array]:
         xp = self.mlp.backend.xp
@@ -88,7 +89,7 @@ class QNetwork:
         obs = as_array("obs", obs, (None, self.mlp.sizes[0] - actions), theta.dtype, xp)
         return theta, obs, as_array("act", act, (len(obs), actions), theta.dtype, xp)
 
-    def _work(self, rows: int, dtype: type) -> Array:
+    def _work(self, rows: int, dtype: Any) -> Array:
         size = self.mlp.backend.kernels("q_value").work_size(self.mlp.sizes, self.mlp.layout.size, rows)
         work: Array = self.mlp.backend.xp.empty(size, dtype)
         return work

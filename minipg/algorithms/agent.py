@@ -249,6 +249,10 @@ class Agent(Generic[ConfigT]):
     def restore_replay(self, file: AgentFile) -> None:
         """The inverse of `unsaved_replay`."""
 
+    def keep_replay_in(self, folder: Path) -> str:
+        """Keep the replay in files in this folder, if there is one. Returns why it is empty though it was not, or ""."""
+        return ""
+
     @property
     def spaces(self) -> dict[str, str]:
         """What the networks depend on in the observation and the action space, as text."""

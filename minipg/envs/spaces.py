@@ -185,7 +185,7 @@ class ActionCodec:
         self.squash, self.scale, self._start = squash and is_box, scale, getattr(space, "start", 0)
         if scale and not is_box:
             raise ConfigError(f"a deterministic policy needs an action space of real numbers (Box), got {space}")
-        if (self.squash or scale) and not np.isfinite([space.low, space.high]).all():
+        if (self.squash or scale) and not np.isfinite([self.space.low, self.space.high]).all():
             what = "squash" if squash else "a deterministic policy"
             raise ConfigError(f"{what}: expected an action space with finite bounds, got {space}")
 

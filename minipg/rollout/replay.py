@@ -36,8 +36,8 @@ class Replay:
     files: ReplayFiles | None
 
     def __init__(self, capacity: int, obs_size: int, act_size: int, dtype: Any = np.float32) -> None:
-        shapes = Transitions((obs_size,), (act_size,), (), (), (obs_size,))
-        dtypes = Transitions(dtype, dtype, dtype, np.bool_, dtype)
+        shapes: tuple[Any, ...] = ((obs_size,), (act_size,), (), (), (obs_size,))
+        dtypes: tuple[Any, ...] = (dtype, dtype, dtype, np.bool_, dtype)
         self.capacity, self.added, self.files = capacity, 0, None
         self.bytes = capacity * sum(int(np.prod(s)) * np.dtype(d).itemsize for s, d in zip(shapes, dtypes, strict=True))
         if (free := free_memory()) is not None and self.bytes > free:

@@ -88,7 +88,7 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
     resumption = folder.command("train --resume", agent.env_id)
     forced_end = f"ended by force; {resumption} continues from the last checkpoint"
     with Recorder(folder.metrics, agent.updates) as metrics, signals_deferred(display.say, forced_end) as signal_came:
-        if hasattr(agent, "replay") and (why := agent.keep_replay_in(folder.path / "replay")):
+        if why := agent.keep_replay_in(folder.path / "replay"):
             display.say(f"the replay fills again before the agent learns on: {why}")
         keeper = Keeper(agent, plan, checkpoints, metrics)
         if ended := _ended(agent, plan, metrics.last):
