@@ -250,7 +250,7 @@ class Agent(Generic[ConfigT]):
         """The inverse of `unsaved_replay`."""
 
     def keep_replay_in(self, folder: Path) -> str:
-        """Keep the replay in files in this folder, if there is one. Returns why it is empty though it was not, or ""."""
+        """Keep the replay, if there is one, in files in this folder. Returns "", or why it is empty but was not."""
         return ""
 
     @property

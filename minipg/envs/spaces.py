@@ -181,11 +181,11 @@ class ActionCodec:
             expected = "Discrete, MultiDiscrete, MultiBinary or Box of floats"
             raise ConfigError(f"action space {space} is not supported: expected {expected}")
         self.size = int(space.n) if isinstance(space, spaces.Discrete) else int(np.prod(self.shape))
-        is_box = isinstance(space, spaces.Box)
-        self.squash, self.scale, self._start = squash and is_box, scale, getattr(space, "start", 0)
-        if scale and not is_box:
+        self.squash, self.scale = squash and isinstance(space, spaces.Box), scale
+        self._start = getattr(space, "start", 0)
+        if scale and not isinstance(space, spaces.Box):
             raise ConfigError(f"a deterministic policy needs an action space of real numbers (Box), got {space}")
-        if (self.squash or scale) and not np.isfinite([self.space.low, self.space.high]).all():
+        if isinstance(space, spaces.Box) and (squash or scale) and not np.isfinite([space.low, space.high]).all():
             what = "squash" if squash else "a deterministic policy"
             raise ConfigError(f"{what}: expected an action space with finite bounds, got {space}")
 

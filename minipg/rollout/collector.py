@@ -13,7 +13,6 @@ from minipg.envs import ActionCodec, ObservationCodec, column, guarded, infos_of
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import Policy
 from minipg.rollout.batch import Batch, RunningEpisodes, copied, ended_episodes, first_episodes, joined
-from minipg.rollout.exploration import Explorer
 from minipg.rollout.normalizer import ObservationNormalizer, RewardScaler
 from minipg.runtime.backend import to_host
 from minipg.runtime.threads import OneBlasThread
@@ -45,7 +44,7 @@ class Collector:
         scaler: RewardScaler | None = None,
         state: dict[str, Array] | None = None,
     ) -> None:
-        self.policy: Policy | Explorer = policy
+        self.policy: Any = policy  # agents with a replay set another one
         self.envs, self.rng, self.dtype = envs, rng, dtype
         self.normalizer, self.scaler = normalizer, scaler
         self.observations = ObservationCodec(envs.single_observation_space)
