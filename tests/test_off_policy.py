@@ -71,7 +71,7 @@ def test_a_full_replay_holds_the_newest_transitions_and_draws_each_alike():
 
 def test_a_replay_that_memory_cannot_hold_is_refused_before_the_run():
     with pytest.raises(ConfigError, match=r"buffer_size: \d+ transitions need [\d,]+ MB, and [\d,]+ MB of"):
-        DDPG("Pendulum-v1", buffer_size=10**12)
+        DDPG("Pendulum-v1", buffer_size=2**31 - 1)
 
 
 # exploration

@@ -553,7 +553,9 @@ def test_the_critic_learns_from_the_trajectory_and_the_policy_from_the_branches(
     rows = {}
     natural, fit = trpo.update, trpo.fit_critic
     monkeypatch.setattr(trpo, "update", lambda *args: rows.update(policy=len(args[2].obs)) or natural(*args))
-    monkeypatch.setattr(trpo, "fit_critic", lambda *args: rows.update(critic=len(args[2].obs)) or fit(*args))
+    monkeypatch.setattr(
+        trpo, "fit_critic", lambda *args, **options: rows.update(critic=len(args[2].obs)) or fit(*args, **options)
+    )
     TRPO("Pendulum-v1", threads=1, **SMALL).learn(1)
     assert rows == {"policy": 30, "critic": 128}
 

@@ -35,7 +35,7 @@ from minipg.bench.machine import head, head_text, matrix_rate
 from minipg.bench.operation_counts import fisher_product, flops_per_step
 from minipg.bench.table import rendered
 from minipg.errors import ConfigError
-from minipg.runtime.storage import write_json
+from minipg.runtime.files import write_json
 
 REPOSITORY, ROWS_FILE = Path(__file__).parents[2], Path(__file__).with_name("against_rows.py")
 SIDES = ("old", "new")

@@ -27,7 +27,7 @@ from minipg.bench.machine import head, head_text
 from minipg.bench.operation_counts import flops_per_step
 from minipg.bench.training import PPO_LARGE, TRPO_LARGE
 from minipg.runs.pictures import BLUE, VERMILLION, check_picture, picture
-from minipg.runtime.storage import write_json
+from minipg.runtime.files import write_json
 from minipg.runtime.threads import available_threads
 
 BASES = {"ppo": PPO_LARGE.config, "trpo": TRPO_LARGE.config}

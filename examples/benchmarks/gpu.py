@@ -27,7 +27,7 @@ import tyro
 from minipg import MLP, PPO, Backend, GaussianPolicy
 from minipg.fisher import fisher_operator
 from minipg.runtime.backend import to_host, why_no_device
-from minipg.runtime.storage import write_json
+from minipg.runtime.files import write_json
 
 SIZES = (17, 256, 256, 6)
 

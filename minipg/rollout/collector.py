@@ -18,7 +18,7 @@ from minipg.runtime.backend import to_host
 from minipg.runtime.threads import OneBlasThread
 
 _ENDLESS = 100_000  # steps: a longer episode is taken not to end
-_LARGEST_REWARD = 1e12
+_LARGEST_REWARD = 1e15
 
 
 class Collector:
