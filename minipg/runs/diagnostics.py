@@ -57,10 +57,12 @@ def panels_of(columns: Columns, settings: dict[str, Any]) -> dict[str, Callable[
 # a column, the title of its panel, and the label of its axis
 _PLAIN = {
     "clip_fraction": ("Clipped ratios", "share of samples"),
-    "cg_residual": ("CG residual", "‖F x − g‖, log scale"),
+    "cg_residual": ("CG residual", "‖A x − g‖, log scale"),
     "cg_iterations": ("CG iterations", "iterations"),
     "entropy": ("Entropy of the policy", "nats"),
     "explained_variance": ("Explained variance of the critic", "1 is perfect"),
+    "q_value": ("Q of the policy's actions", "mean Q(s, μ(s))"),
+    "critic_loss": ("Loss of the critics", "mean (Q − y)²"),
 }
 
 
