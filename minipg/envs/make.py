@@ -26,6 +26,13 @@ _MAX_ENVS = {"process": 512, "envpool": 4096, "gymnasium": 4096}
 VECTORS = ("auto", "compiled", "device", "gymnasium", "process", "envpool")
 
 
+class _OfCaller(SyncVectorEnv):
+    """A vector around an environment of the caller: `close` closes it, Python's garbage collector does not."""
+
+    def __del__(self) -> None:
+        """Nothing, where Gymnasium 1.1 closes the environment."""
+
+
 def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.0, on_device: bool = False) -> Vector:
     """`num_envs` environments side by side, which reset within the step that ends an episode.
 
@@ -46,7 +53,7 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
     if isinstance(env, gym.Env):
         if num_envs != 1:
             raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
-        return SyncVectorEnv([lambda: Checked(env, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        return _OfCaller([lambda: Checked(env, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
     # adapters are imported where they are used: importing minipg needs none of them
     name = compiled_name(env) if vec in ("auto", "compiled", "device") else None
     if name is None and vec in ("compiled", "device"):

@@ -60,7 +60,8 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
 
     def close_extras(self, **_: Any) -> None:
         """End the threads."""
-        self._pool.close()
+        if hasattr(self, "_pool"):  # not where the pool could not be made
+            self._pool.close()
 
     def _made(self, **seeds: Any) -> Any:
         try:
