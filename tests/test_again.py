@@ -238,25 +238,28 @@ def test_what_is_drawn_is_the_environment_it_was_trained_on(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "make,steps,right",
-    [(lake, 6000, 1.0), (lambda: Mirrored(gym.make("CartPole-v1", max_episode_steps=100)), 20_000, 100.0),
-     (lambda: gym.make("CartPole-v1", max_episode_steps=50), 20_000, 50.0)],
+    "make,steps,figure,right",
+    [(lake, 6000, "min_return", 1), (lambda: Mirrored(gym.make("CartPole-v1", max_episode_steps=100)), 20_000,
+     "max_return", 100), (lambda: gym.make("CartPole-v1", max_episode_steps=50), 20_000, "max_return", 50)],
     ids=["a lake that is not slippery", "an observation wrapper", "a shorter time limit"],
 )  # fmt: skip
 def test_training_evaluation_loading_learning_on_and_drawing_are_on_one_environment(
-    make, steps, right, tmp_path, monkeypatch
+    make, steps, figure, right, tmp_path, monkeypatch
 ):
     pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     agent = PPO(make(), seed=0, n_steps=128, schedule="constant", clip_schedule="constant").learn(steps)
-    assert evaluate(agent, 20)["min_return"] == right  # which no plain environment of this id gives 20 times
+    played = evaluate(agent, 20)
+    assert played[figure] == right  # on the plain environment: some 0, some 10, and more than 50
     agent.save(tmp_path / "agent.npz")
     loaded = minipg.load(tmp_path / "agent.npz")
-    assert evaluate(loaded, 20)["min_return"] == right
+    assert evaluate(loaded, 20) == played
     loaded.learn(1000)
-    assert np.mean([episode for episode, _ in list(loaded._recent)[-2:]]) >= 0.8 * right
+    assert max(episode for episode, _ in list(loaded._recent)[-3:]) in range(right // 3 or 1, right + 1)
     loaded.save(tmp_path / "again.npz")
-    assert render(minipg.load(tmp_path / "again.npz"), str(tmp_path / "film.gif"))["mean_return"] == right
+    again = minipg.load(tmp_path / "again.npz")
+    assert render(again, str(tmp_path / "film.gif"))["mean_return"] == evaluate(again, 1)["mean_return"]
+    assert evaluate(again, 20)[figure] == right
 
 
 # ---- what cannot be made again -------------------------------------------------------------------------------------
