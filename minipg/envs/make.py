@@ -15,7 +15,18 @@ from minipg.checks import require
 from minipg.envs.faults import Checked, describe, require_spaces
 from minipg.envs.guard import closed_after, missing_extra
 from minipg.envs.imports import made
-from minipg.envs.recipe import Env, EnvFunction, Maker, NotRepeatable, Recipe, Vector, name_of, recipe_of, resolve
+from minipg.envs.recipe import (
+    Env,
+    EnvFunction,
+    Maker,
+    NotRepeatable,
+    Recipe,
+    Vector,
+    VectorOfCaller,
+    name_of,
+    recipe_of,
+    resolve,
+)
 from minipg.envs.recipe_file import with_ale
 from minipg.envs.register import compiled_name
 from minipg.errors import ConfigError, EnvironmentFault, MinipgError, unknown_name
@@ -24,13 +35,6 @@ from minipg.kernels.cpu.classic_control import PROBLEMS
 # the most environments where each is an object or a process of its own: more are a mistake, or a damaged file
 _MAX_ENVS = {"process": 512, "envpool": 4096, "gymnasium": 4096}
 VECTORS = ("auto", "compiled", "device", "gymnasium", "process", "envpool")
-
-
-class _OfCaller(SyncVectorEnv):
-    """A vector around an environment of the caller: `close` closes it, Python's garbage collector does not."""
-
-    def __del__(self) -> None:
-        """Nothing, where Gymnasium 1.1 closes the environment."""
 
 
 def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.0, on_device: bool = False) -> Vector:
@@ -53,7 +57,7 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
     if isinstance(env, gym.Env):
         if num_envs != 1:
             raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
-        return _OfCaller([lambda: Checked(env, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        return VectorOfCaller([lambda: Checked(env, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
     # adapters are imported where they are used: importing minipg needs none of them
     name = compiled_name(env) if vec in ("auto", "compiled", "device") else None
     if name is None and vec in ("compiled", "device"):

@@ -123,6 +123,18 @@ def name_of(env: Source) -> str:
     return name_of(inner.envs[0]) if isinstance(inner, SyncVectorEnv) else type(inner).__name__
 
 
+class VectorOfCaller(SyncVectorEnv):
+    """A vector around an environment of the caller: `close` closes it, Python's garbage collector does not."""
+
+    def __del__(self) -> None:
+        """Nothing, where Gymnasium 1.1 closes the environment."""
+
+
+def in_line(envs: Vector) -> list[Env]:
+    """The environments that a vector steps one after the other, and does nothing else; none of any other vector."""
+    return list(envs.envs) if type(envs) in (SyncVectorEnv, VectorOfCaller) else []
+
+
 def layers(env: Env | Vector) -> list[Env | Vector]:
     """The wrappers of an environment and the environment itself, from the outside in, without those that only watch."""
     found: list[Env | Vector] = []
@@ -160,7 +172,7 @@ def recipe_of_vector(envs: Vector) -> tuple[Recipe, Sequence[Env | Vector]]:
         if not _is_gymnasiums(type(envs), _WATCHING_VECTORS):
             raise NotRepeatable(f"the vector wrapper {type(envs).__name__} does not record how it was made")
         envs = envs.env
-    seen = list(envs.envs) if type(envs) is SyncVectorEnv else []
+    seen = in_line(envs)
     if envs.spec is not None and "vectorization_mode" in envs.spec.kwargs:
         recipe = _of_make_vec(envs.spec)
         # compiled environments have no attributes that anyone would change

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.vector import VectorEnv
 
 from minipg.checks import Array
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.envs.device import DeviceVectorEnv
 from minipg.envs.problems import actions_of
+from minipg.envs.recipe import Env, in_line
 from minipg.errors import ConfigError
 from minipg.runtime.backend import Backend, to_host
 
@@ -55,8 +56,8 @@ def snapshots_of(envs: VectorEnv[Any, Any, Any]) -> Snapshots:
         return CompiledSnapshots(envs, Backend("numba", 1), lambda: envs.in_kernels()[1:3])
     if isinstance(envs, DeviceVectorEnv):
         return CompiledSnapshots(envs, envs.backend, lambda: envs.in_kernels()[2:4])
-    if type(envs) is SyncVectorEnv:
-        return InLineSnapshots(envs)
+    if in_line(envs):
+        return InLineSnapshots(in_line(envs))
     raise _no_snapshots(type(envs).__name__)
 
 
@@ -110,9 +111,9 @@ class CompiledSnapshots:
 class InLineSnapshots:
     """For environments in this process: the lanes are the environments themselves, stepped without their vector."""
 
-    def __init__(self, envs: SyncVectorEnv) -> None:
-        self.envs, self.width = envs, envs.num_envs
-        self._parts = [_parts_of(env) for env in envs.envs]
+    def __init__(self, envs: Sequence[Env]) -> None:
+        self.envs, self.width = envs, len(envs)
+        self._parts = [_parts_of(env) for env in envs]
 
     def save(self, n: int) -> list[Any]:
         """The state of each wrapper and of the environment inside."""
@@ -129,11 +130,12 @@ class InLineSnapshots:
         obs: list[Any] = [None] * len(going)
         rew, (terminated, truncated) = np.zeros(len(going)), np.zeros((2, len(going)), bool)
         for n in np.flatnonzero(going).tolist():
-            obs[n], rew[n], terminated[n], truncated[n], _ = self.envs.envs[n].step(actions[n])
+            obs[n], rew[n], terminated[n], truncated[n], _ = self.envs[n].step(actions[n])
         filler = next(one for one in obs if one is not None)
-        batch: Any = gym.vector.utils.create_empty_array(self.envs.single_observation_space, len(obs))
+        space = self.envs[0].observation_space
+        batch: Any = gym.vector.utils.create_empty_array(space, len(obs))
         rows = [filler if one is None else one for one in obs]
-        return gym.vector.utils.concatenate(self.envs.single_observation_space, rows, batch), rew, terminated, truncated
+        return gym.vector.utils.concatenate(space, rows, batch), rew, terminated, truncated
 
     @contextmanager
     def apart(self) -> Iterator[None]:
