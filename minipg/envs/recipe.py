@@ -132,7 +132,9 @@ class VectorOfCaller(SyncVectorEnv):
 
 def in_line(envs: Vector) -> list[Env]:
     """The environments that a vector steps one after the other, and does nothing else; none of any other vector."""
-    return list(envs.envs) if type(envs) in (SyncVectorEnv, VectorOfCaller) else []
+    if isinstance(envs, SyncVectorEnv) and type(envs) in (SyncVectorEnv, VectorOfCaller):
+        return list(envs.envs)
+    return []
 
 
 def layers(env: Env | Vector) -> list[Env | Vector]:
