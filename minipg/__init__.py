@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         A2C,
         ALGORITHMS,
         DDPG,
+        DPG,
         NPG,
         PPO,
         REINFORCE,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         VPG,
         A2CConfig,
         DDPGConfig,
+        DPGConfig,
         NPGConfig,
         PPOConfig,
         REINFORCEConfig,
@@ -46,6 +48,7 @@ __all__ = [
     "A2C",
     "ALGORITHMS",
     "DDPG",
+    "DPG",
     "MLP",
     "NPG",
     "PPO",
@@ -57,6 +60,7 @@ __all__ = [
     "Backend",
     "CategoricalPolicy",
     "DDPGConfig",
+    "DPGConfig",
     "DeterministicPolicy",
     "GaussianPolicy",
     "MinipgError",
@@ -85,8 +89,8 @@ __all__ = [
 # Names are imported on first use (PEP 562), so that `import minipg.gradient_check` needs NumPy alone.
 _MODULES = {
     "algorithms": (
-        "A2C ALGORITHMS DDPG NPG PPO REINFORCE TD3 TRPO VPG A2CConfig DDPGConfig NPGConfig PPOConfig REINFORCEConfig "
-        "TD3Config TRPOConfig VPGConfig"
+        "A2C ALGORITHMS DDPG DPG NPG PPO REINFORCE TD3 TRPO VPG A2CConfig DDPGConfig DPGConfig NPGConfig PPOConfig "
+        "REINFORCEConfig TD3Config TRPOConfig VPGConfig"
     ),
     "conjugate_gradient": "conjugate_gradient",
     "deterministic": "DeterministicPolicy",

@@ -42,7 +42,7 @@ from minipg.value import ValueState
 
 SMALL = {"num_envs": 2, "hidden": (8,), "n_steps": 64, "vf_epochs": 2, "learning_starts": 50, "batch_size": 16,
          "buffer_size": 1000}  # fmt: skip
-DETERMINISTIC = ("ddpg", "td3")
+DETERMINISTIC = ("dpg", "ddpg", "td3")
 STOCHASTIC = tuple(name for name in ALGORITHMS if name not in DETERMINISTIC)
 
 

@@ -1,9 +1,14 @@
 """Deterministic policies: the policy gradient theorem in closed form, and what DDPG and TD3 learn from."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from numpy.polynomial.hermite_e import hermegauss
 
+from minipg import DPG, MLP, DeterministicPolicy
+from minipg.algorithms.advantages import Samples
+from minipg.algorithms.dpg import DPGConfig, fit_compatible, update
+from minipg.algorithms.optimizers import new_adam
 from minipg.theory import lqr
 
 
@@ -63,3 +68,88 @@ def test_the_stochastic_gradient_tends_to_the_deterministic_one_as_the_noise_van
         errors.append(np.abs(stochastic - exact).max())
     assert errors[1] < errors[0] / 50  # of order σ²
     assert errors[1] < 1e-3
+
+
+def actor_and_noise(seed, sigma=0.1, states=40):
+    """A policy in float64, and every state four times, with noise ±σ along each of the two numbers of an action."""
+    rng, policy = np.random.default_rng(seed), DeterministicPolicy(MLP((3, 4, 2), "tanh"))
+    theta, obs = policy.init(rng, np.float64) * 3, np.repeat(rng.normal(size=(states, 3)), 4, axis=0)
+    noise = np.tile(sigma * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]), (states, 1))
+    return rng, policy, theta, policy.forward(theta, obs), noise
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_compatible_critic_gives_the_gradient_of_the_true_one_DP1c_DP1(seed):
+    """Theorem 3: its slope ∇_θμᵀw is not that of Q, which no w can give here, but the mean of ∇_θμ times it is."""
+    rng, policy, theta, tape, noise = actor_and_noise(seed)
+    slope, value = rng.normal(size=(40, 2)).repeat(4, axis=0), rng.normal(size=40).repeat(4)
+    q = value + (slope * noise).sum(1)  # any V(s): the noise of every state sums to 0
+    cg = fit_compatible(policy, theta, tape, tape.params + noise, q, DPGConfig(damping=0, cg_iters=200))
+    fitted = policy.jvp(theta, tape, cg.x)
+    assert np.abs(fitted - slope).max() > 0.1  # 80 slopes of Q, and 26 parameters
+    np.testing.assert_allclose(policy.vjp(theta, tape, fitted), policy.vjp(theta, tape, slope), rtol=1e-5, atol=1e-6)
+
+
+def test_an_update_steps_along_the_slope_of_the_compatible_critic_DP1_DP1c():
+    rng, policy, theta, tape, noise = actor_and_noise(0)
+    adv = rng.normal(size=len(noise))
+    samples = Samples(tape.obs, tape.params + noise, adv, adv, np.zeros_like(adv), tape.params)
+    config = DPGConfig(learning_rate=0.01)
+    new, adam, advantage, info = update(policy, theta, new_adam(theta), samples, config)
+    w = fit_compatible(policy, theta, tape, samples.act, adv, config).x
+    slope = policy.jvp(theta, tape, w)
+    g = policy.vjp(theta, tape, slope) / len(noise)
+    assert info.status == "ok"
+    np.testing.assert_allclose(adam.first, 0.1 * g, rtol=1e-10, atol=1e-15)
+    np.testing.assert_allclose(new - theta, 0.01 * np.sign(g), rtol=1e-3)
+    np.testing.assert_allclose(advantage, (noise * slope).sum(1), rtol=1e-10, atol=1e-15)
+
+
+def test_what_is_not_finite_is_not_learnt():
+    _, policy, theta, tape, noise = actor_and_noise(0)
+    adv = np.full(len(noise), np.nan)
+    samples = Samples(tape.obs, tape.params + noise, adv, adv, adv, tape.params)
+    new, adam, advantage, info = update(policy, theta, new_adam(theta), samples, DPGConfig())
+    assert info.status == "step not finite"
+    np.testing.assert_array_equal(new, theta)
+    assert adam.step == 0
+    assert not advantage.any()
+
+
+class Target(gym.Env):
+    """One step: observe x in ±1, and the nearer the action is to x/2 the better."""
+
+    observation_space = action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._x = self.np_random.uniform(-1, 1, 1).astype(np.float32)
+        return self._x, {}
+
+    def step(self, action):
+        return self._x, -float((action - self._x / 2).item() ** 2), True, False, {}
+
+
+def test_it_learns_the_best_action_of_every_state_DP1():
+    agent = DPG(Target, seed=0, n_steps=32, learning_rate=0.01, threads=1).learn(40_000, progress=False)
+    x = np.linspace(-1, 1, 21, dtype=np.float32)[:, None]
+    assert np.abs(agent.predict(x)[0] - x / 2).max() < 0.1
+
+
+def test_the_value_is_that_of_the_policy_without_noise_DP1c():
+    """V is fitted to Â + V − A_w. Where the reward is the action, A_w is the noise and V the action without it."""
+    agent = DPG(Payoff, seed=0, learning_rate=1e-6, action_noise_std=0.5, threads=1).learn(60_000, progress=False)
+    mu = agent.actor.forward(agent.theta, np.ones((1, 1), np.float32)).params.item()
+    np.testing.assert_allclose(agent.critic.predict(agent.value.theta, np.ones((1, 1), np.float32)), mu, atol=0.01)
+
+
+class Payoff(Target):
+    """One step: the reward is the action."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._x = np.ones(1, np.float32)
+        return self._x, {}
+
+    def step(self, action):
+        return self._x, float(action.item()), True, False, {}

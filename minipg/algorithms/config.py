@@ -196,7 +196,7 @@ class AdvantageConfig(OnPolicyConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CriticConfig(OnPolicyConfig):
+class CriticConfig(AgentConfig):
     """How a critic is fitted to a batch."""
 
     vf_optimizer: str = "adam"
@@ -212,5 +212,5 @@ class CriticConfig(OnPolicyConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActorCriticConfig(AdvantageConfig, CriticConfig):
+class ActorCriticConfig(CriticConfig, AdvantageConfig):
     """The settings of advantages and of the critic."""

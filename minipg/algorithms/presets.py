@@ -119,7 +119,7 @@ _OFF_POLICY: dict[str, dict[str, Any]] = {
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "reinforce": _REINFORCE, "vpg": {"default": {}}, "a2c": _A2C, "npg": _NPG, "trpo": _TRPO, "ppo": _PPO,
-    "ddpg": _OFF_POLICY, "td3": _OFF_POLICY,
+    "dpg": {"default": {}}, "ddpg": _OFF_POLICY, "td3": _OFF_POLICY,
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from minipg.algorithms.advantages import Samples, normalize, rescale
 from minipg.algorithms.agent import Agent
-from minipg.algorithms.config import CriticConfig
+from minipg.algorithms.config import CriticConfig, OnPolicyConfig
 from minipg.algorithms.critic import Outcome, fit_critic
 from minipg.algorithms.optimizers import AdamState, StepInfo, new_adam, policy_step, shuffled
 from minipg.checks import Array, namespace
@@ -30,7 +30,7 @@ from minipg.value import ValueNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
-class REINFORCEConfig(CriticConfig):
+class REINFORCEConfig(CriticConfig, OnPolicyConfig):
     """Every setting of REINFORCE."""
 
     n_steps: int = 32

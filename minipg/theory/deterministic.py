@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minipg.algorithms.dpg import DPGConfig, compatible_advantage, fit_compatible
 from minipg.algorithms.optimizers import polyak
 from minipg.checks import Array
 from minipg.deterministic import DeterministicPolicy, deterministic_policy_gradient, targets
@@ -67,6 +68,20 @@ def the_deterministic_gradient_is_the_slope_of_mean_q_DP1(case: Case) -> float:
         slope_error_ratio(case, [(gradient * v).sum(dtype=float)], mean_q, theta, v, size),
         error_ratio(case, value, mean_q(theta.astype(float)), size),
     )
+
+
+def the_error_of_a_compatible_critic_is_orthogonal_to_its_features_DP1c(case: Case) -> float:
+    """E[φ (Â − A_w)] = damping w, φ = ∇_θ μ(s) (a − μ(s)): the minimum of E[(Â − A_w)²] + damping ‖w‖²."""
+    policy, _, theta, _, obs = networks(case)
+    tape, rows = policy.forward(theta, obs), len(obs)
+    act, adv = tape.params + case.normal(*tape.params.shape, scale=0.5), case.normal(rows)
+    # E[φφᵀ] has at most B eigenvalues that are not 0, so B + 1 products are enough
+    config = DPGConfig(damping=0.5, cg_iters=rows + 1)
+    w = fit_compatible(policy, theta, tape, act, adv, config).x
+    error = adv - compatible_advantage(policy, theta, tape, act, w)
+    gradient = policy.vjp(theta, tape, error[:, None] * (act - tape.params)) / rows
+    # conjugate gradients in rounded numbers: an error of its own in each product
+    return error_ratio(case, gradient, config.damping * w, 32 * reach(theta, obs) * np.abs(adv).sum())
 
 
 def targets_are_reward_plus_the_smallest_q_of_a_clipped_action_DP2_DP3(case: Case) -> float:

@@ -1,0 +1,146 @@
+"""The deterministic policy gradient with a compatible critic (Silver et al. 2014): the plain form, without a replay.
+
+Environments are stepped with a = μ_θ(s) + ε, ε ~ N(0, σ²). The critic is linear in ε, and has a weight for each number
+of θ:
+
+    Q_w(s, a) = A_w(s, a) + V(s),   A_w(s, a) = εᵀ ∇_θ μ(s)ᵀ w                                     (DP-1c)
+
+    w ← argmin E[(Â − A_w(s, a))²] + damping ‖w‖²,  by conjugate gradients                         (TR-10)
+    V ← a fit to Â + V(s) − A_w(s, a), the value of μ itself                                       (AC-1)
+
+Its slope in the action is ∇_θ μ(s)ᵀ w, so one Adam step goes along
+
+    g = E[∇_θ μ(s) ∇_a Q_w(s, a)] = E[∇_θ μ(s) ∇_θ μ(s)ᵀ] w                                        (DP-1)
+
+With λ = 0, Â + V(s) is r + γ V(s′). It does not depend on the noise after this step: this is Q-learning, off-policy.
+With λ > 0 the noise of later steps is in Â.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+
+from minipg.algorithms.advantages import Samples, estimate_advantages
+from minipg.algorithms.agent import Agent
+from minipg.algorithms.config import CriticConfig
+from minipg.algorithms.critic import Outcome, fit_critic
+from minipg.algorithms.optimizers import AdamState, adam_step, all_finite, new_adam, norm, shuffled
+from minipg.checks import Array
+from minipg.conjugate_gradient import CGResult, conjugate_gradient
+from minipg.deterministic import DeterministicPolicy, DeterministicTape
+from minipg.envs import ActionCodec
+from minipg.network import MLP
+from minipg.rollout import Batch, Collector
+from minipg.rollout.exploration import Explorer, NormalNoise
+from minipg.runtime.backend import fetch
+from minipg.value import ValueNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPGConfig(CriticConfig):
+    """Every setting of DPG."""
+
+    n_steps: int = 256
+    """Steps of each environment per update."""
+    gae_lambda: float = 0.9
+    """Trace λ of the advantages that A_w is fitted to: 0 is Q-learning, off-policy; 1 trusts the noisy returns."""
+    learning_rate: float = 1e-3
+    """Adam's step size for the policy."""
+    action_noise_std: float = 0.3
+    """Standard deviation σ of the exploration noise, as a share of half the action's range."""
+    cg_iters: int = 10
+    """Products of the conjugate gradient that solves for w."""
+    damping: float = 1e-3
+    """Added to the diagonal of E[φφᵀ], φ = ∇_θ μ(s) ε, in that fit."""
+
+
+class DPGInfo(NamedTuple):
+    """Metrics of one update of the policy."""
+
+    status: str
+    grad_norm: float
+    cg_iterations: int
+    cg_residual: float
+
+
+def compatible_advantage(
+    policy: DeterministicPolicy, theta: Array, tape: DeterministicTape, act: Array, w: Array
+) -> Array:
+    """A_w(s, a) = (a − μ(s))ᵀ ∇_θ μ(s)ᵀ w  (DP-1c).   theta, w (P,), tape from `forward`, act (B, A) → (B,)."""
+    advantage: Array = ((act - tape.params) * policy.jvp(theta, tape, w)).sum(axis=1)
+    return advantage
+
+
+def fit_compatible(
+    policy: DeterministicPolicy, theta: Array, tape: DeterministicTape, act: Array, adv: Array, config: DPGConfig
+) -> CGResult:
+    """w that minimises E[(Â − A_w(s, a))²] + damping ‖w‖²  (DP-1c): (E[φφᵀ] + damping) w = E[φ Â], φ = ∇_θ μ(s) ε."""
+    noise, damping = act - tape.params, theta.dtype.type(config.damping)
+
+    def mean_of_features(weight: Array) -> Array:  # E[φ weight]
+        return policy.vjp(theta, tape, weight[:, None] * noise) / len(weight)
+
+    def product(w: Array) -> Array:
+        return mean_of_features(compatible_advantage(policy, theta, tape, act, w)) + damping * w
+
+    return conjugate_gradient(product, mean_of_features(adv), config.cg_iters)
+
+
+def update(
+    policy: DeterministicPolicy, theta: Array, adam: AdamState, samples: Samples, config: DPGConfig
+) -> tuple[Array, AdamState, Array, DPGInfo]:
+    """One step of the policy: θ′, Adam's state, A_w(s, a) of every row, metrics.
+
+    theta (P,). If the step is not finite, the given θ and state are returned, and A_w is 0.
+    """
+    tape = policy.forward(theta, samples.obs)
+    cg = fit_compatible(policy, theta, tape, samples.act, samples.adv, config)
+    slope = policy.jvp(theta, tape, cg.x)  # ∇_a Q_w(s, a)
+    g = policy.vjp(theta, tape, slope) / len(slope)  # DP-1
+    new, after = adam_step(policy.backend, theta, adam, g, config.learning_rate)
+    advantage = compatible_advantage(policy, theta, tape, samples.act, cg.x)
+    grad_norm, finite = fetch(norm(g), all_finite(new, after.second, advantage))
+    if cg.status == "not finite" or not (finite and math.isfinite(grad_norm)):
+        nothing = policy.backend.xp.zeros_like(advantage)
+        return theta, adam, nothing, DPGInfo("step not finite", math.nan, cg.iterations, cg.residual)
+    return new, after, advantage, DPGInfo("ok", float(grad_norm), cg.iterations, cg.residual)
+
+
+class DPG(Agent[DPGConfig]):
+    """The deterministic policy gradient on an environment with real-valued actions. See `Agent`."""
+
+    name = "dpg"
+    Config = DPGConfig
+
+    def _action_codec(self, space: gym.Space[Any]) -> ActionCodec:
+        return ActionCodec(space, scale=True)
+
+    def _networks(self) -> tuple[DeterministicPolicy, ValueNetwork]:
+        config, inputs = self.config, self.observations.size
+        actor = MLP((inputs, *config.hidden, self.actions.size), config.activation, self.backend)
+        critic = MLP((inputs, *config.hidden, 1), config.activation, self.backend)
+        return DeterministicPolicy(actor), ValueNetwork(critic)
+
+    def _statistics(self) -> tuple[None, None]:
+        return None, None
+
+    def _initial_state(self) -> AdamState:
+        return new_adam(self.theta)
+
+    def _collect(self, collector: Collector) -> Batch:
+        collector.policy = Explorer(self.actor, NormalNoise(self.config.action_noise_std))
+        return collector.collect(self.theta, self.config.n_steps)
+
+    def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
+        config = self.config
+        samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
+        self.theta, self.state, advantage, info = update(self.actor, self.theta, self.state, samples, config)
+        samples = samples._replace(ret=samples.ret - advantage)  # the target of V
+        order = shuffled(self.backend, self.streams.shuffling, config.vf_epochs, len(samples.obs))
+        fit = fit_critic(self.critic, self.value, samples, config, order)
+        self.value = fit.value
+        return Outcome(info, fit, samples)
