@@ -94,7 +94,7 @@ def test_an_update_steps_along_the_slope_of_the_compatible_critic_DP1_DP1c():
     rng, policy, theta, tape, noise = actor_and_noise(0)
     adv = rng.normal(size=len(noise))
     samples = Samples(tape.obs, tape.params + noise, adv, adv, np.zeros_like(adv), tape.params)
-    config = DPGConfig(learning_rate=0.01)
+    config = DPGConfig(direction="plain", learning_rate=0.01)
     new, adam, advantage, info = update(policy, theta, new_adam(theta), samples, config)
     w = fit_compatible(policy, theta, tape, samples.act, adv, config).x
     slope = policy.jvp(theta, tape, w)
@@ -103,6 +103,31 @@ def test_an_update_steps_along_the_slope_of_the_compatible_critic_DP1_DP1c():
     np.testing.assert_allclose(adam.first, 0.1 * g, rtol=1e-10, atol=1e-15)
     np.testing.assert_allclose(new - theta, 0.01 * np.sign(g), rtol=1e-3)
     np.testing.assert_allclose(advantage, (noise * slope).sum(1), rtol=1e-10, atol=1e-15)
+
+
+def test_a_natural_step_goes_along_w_and_changes_actions_by_what_was_asked_DP1_DP1c():
+    """w = M⁻¹ g, with M = E[∇μ ∇μᵀ]: of all steps that change the actions as much, none has a larger ⟨g, step⟩."""
+    rng, policy, theta, tape, noise = actor_and_noise(0)
+    adv = rng.normal(size=len(noise))
+    samples = Samples(tape.obs, tape.params + noise, adv, adv, np.zeros_like(adv), tape.params)
+    config = DPGConfig(action_step=1e-4)
+    new, *_ = update(policy, theta, new_adam(theta), samples, config)
+    w = fit_compatible(policy, theta, tape, samples.act, adv, config).x
+    np.testing.assert_allclose((new - theta) / np.linalg.norm(new - theta), w / np.linalg.norm(w), atol=1e-9)
+    moved = policy.forward(new, tape.obs).params - tape.params
+    np.testing.assert_allclose(np.sqrt(np.square(moved).mean()), 1e-4, rtol=1e-3)
+    g, size = policy.vjp(theta, tape, policy.jvp(theta, tape, w)), lambda v: np.linalg.norm(policy.jvp(theta, tape, v))
+    gains = [g @ v / size(v) for v in rng.normal(size=(100, len(theta)))]
+    assert g @ w / size(w) > max(gains)
+
+
+def test_without_an_advantage_there_is_no_step():
+    _, policy, theta, tape, noise = actor_and_noise(0)
+    none = np.zeros(len(noise))
+    samples = Samples(tape.obs, tape.params + noise, none, none, none, tape.params)
+    new, *_, info = update(policy, theta, new_adam(theta), samples, DPGConfig())
+    assert info.status == "ok"
+    np.testing.assert_array_equal(new, theta)
 
 
 def test_what_is_not_finite_is_not_learnt():
@@ -131,14 +156,14 @@ class Target(gym.Env):
 
 
 def test_it_learns_the_best_action_of_every_state_DP1():
-    agent = DPG(Target, seed=0, n_steps=32, learning_rate=0.01, threads=1).learn(40_000, progress=False)
+    agent = DPG(Target, seed=0, action_noise_std=0.2, schedule="linear", threads=1).learn(40_000, progress=False)
     x = np.linspace(-1, 1, 21, dtype=np.float32)[:, None]
     assert np.abs(agent.predict(x)[0] - x / 2).max() < 0.1
 
 
 def test_the_value_is_that_of_the_policy_without_noise_DP1c():
     """V is fitted to Â + V − A_w. Where the reward is the action, A_w is the noise and V the action without it."""
-    agent = DPG(Payoff, seed=0, learning_rate=1e-6, action_noise_std=0.5, threads=1).learn(60_000, progress=False)
+    agent = DPG(Payoff, seed=0, action_step=1e-6, action_noise_std=0.5, threads=1).learn(60_000, progress=False)
     mu = agent.actor.forward(agent.theta, np.ones((1, 1), np.float32)).params.item()
     np.testing.assert_allclose(agent.critic.predict(agent.value.theta, np.ones((1, 1), np.float32)), mu, atol=0.01)
 

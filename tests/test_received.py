@@ -491,7 +491,9 @@ class Rich(Counting):
         return obs, 1e30, *rest
 
 
-@pytest.mark.parametrize("algorithm", [one for one in minipg.ALGORITHMS.values() if one.name not in ("dpg", "ddpg", "td3")])
+@pytest.mark.parametrize(
+    "algorithm", [one for one in minipg.ALGORITHMS.values() if one.name not in ("dpg", "ddpg", "td3")]
+)
 def test_a_reward_whose_square_is_not_finite_is_refused_or_scaled(algorithm):
     settings = {"num_envs": 1, "hidden": (4,), "threads": 1}
     with pytest.raises(EnvironmentFault, match="reward of size 1e"):

@@ -8,9 +8,13 @@ of θ:
     w ← argmin E[(Â − A_w(s, a))²] + damping ‖w‖²,  by conjugate gradients                         (TR-10)
     V ← a fit to Â + V(s) − A_w(s, a), the value of μ itself                                       (AC-1)
 
-Its slope in the action is ∇_θ μ(s)ᵀ w, so one Adam step goes along
+Its slope in the action is ∇_θ μ(s)ᵀ w, so the policy gradient and the natural one, in the metric M, are
 
-    g = E[∇_θ μ(s) ∇_a Q_w(s, a)] = E[∇_θ μ(s) ∇_θ μ(s)ᵀ] w                                        (DP-1)
+    g = E[∇_θ μ(s) ∇_a Q_w(s, a)] = M w,   M = E[∇_θ μ(s) ∇_θ μ(s)ᵀ]                               (DP-1)
+    M⁻¹ g = w
+
+A plain step is Adam along g. It hardly moves the actions that tanh has brought near a bound, because ∇_θ μ is small
+there. A natural step is along w, as far as changes actions by `action_step` in the root mean square.
 
 With λ = 0, Â + V(s) is r + γ V(s′). It does not depend on the noise after this step: this is Q-learning, off-policy.
 With λ > 0 the noise of later steps is in Â.
@@ -23,20 +27,21 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium as gym
+import numpy as np
 
 from minipg.algorithms.advantages import Samples, estimate_advantages
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.config import CriticConfig
 from minipg.algorithms.critic import Outcome, fit_critic
-from minipg.algorithms.optimizers import AdamState, adam_step, all_finite, new_adam, norm, shuffled
-from minipg.checks import Array
+from minipg.algorithms.optimizers import AdamState, adam_step, all_finite, new_adam, norm, scheduled, shuffled
+from minipg.checks import Array, namespace
 from minipg.conjugate_gradient import CGResult, conjugate_gradient
 from minipg.deterministic import DeterministicPolicy, DeterministicTape
 from minipg.envs import ActionCodec
 from minipg.network import MLP
 from minipg.rollout import Batch, Collector
 from minipg.rollout.exploration import Explorer, NormalNoise
-from minipg.runtime.backend import fetch
+from minipg.runtime.backend import choose, fetch
 from minipg.value import ValueNetwork
 
 
@@ -48,18 +53,24 @@ class DPGConfig(CriticConfig):
     """Steps of each environment per update."""
     gae_lambda: float = 0.9
     """Trace λ of the advantages that A_w is fitted to: 0 is Q-learning, off-policy; 1 trusts the noisy returns."""
+    direction: str = "natural"
+    """Of a step of the policy: natural (along w) or plain (Adam along g)."""
+    action_step: float = 0.1
+    """Root mean square change of actions by a natural step, as a share of half the action's range."""
     learning_rate: float = 1e-3
-    """Adam's step size for the policy."""
-    action_noise_std: float = 0.3
+    """Adam's step size for a plain step."""
+    schedule: str = "constant"
+    """Of action_step and learning_rate: constant, or linear down to 0 over the run."""
+    action_noise_std: float = 0.5
     """Standard deviation σ of the exploration noise, as a share of half the action's range."""
     cg_iters: int = 10
     """Products of the conjugate gradient that solves for w."""
-    damping: float = 1e-3
+    damping: float = 0.01
     """Added to the diagonal of E[φφᵀ], φ = ∇_θ μ(s) ε, in that fit."""
 
 
 class DPGInfo(NamedTuple):
-    """Metrics of one update of the policy."""
+    """Metrics of one update of the policy; `grad_norm` is ‖g‖."""
 
     status: str
     grad_norm: float
@@ -90,18 +101,38 @@ def fit_compatible(
     return conjugate_gradient(product, mean_of_features(adv), config.cg_iters)
 
 
+def natural_step(w: Array, slope: Array, action_step: float) -> Array:
+    """c w with the c for which the root mean square of ∇_θ μᵀ c w is `action_step`; 0 if it is always 0.
+
+    w (P,), slope: ∇_θ μᵀ w (B, A) → (P,).
+    """
+    real, xp = w.dtype.type, namespace(w)
+    size = xp.sqrt(xp.square(slope.astype(np.float64)).mean()).astype(w.dtype)
+    return w * (real(action_step) / choose(size == 0, real(math.inf), size))
+
+
 def update(
-    policy: DeterministicPolicy, theta: Array, adam: AdamState, samples: Samples, config: DPGConfig
+    policy: DeterministicPolicy,
+    theta: Array,
+    adam: AdamState,
+    samples: Samples,
+    config: DPGConfig,
+    progress: float = 0.0,
 ) -> tuple[Array, AdamState, Array, DPGInfo]:
     """One step of the policy: θ′, Adam's state, A_w(s, a) of every row, metrics.
 
-    theta (P,). If the step is not finite, the given θ and state are returned, and A_w is 0.
+    theta (P,); `progress`, from 0 to 1, is the share of the run that has passed. If the step is not finite,
+    the given θ and state are returned, and A_w is 0.
     """
     tape = policy.forward(theta, samples.obs)
     cg = fit_compatible(policy, theta, tape, samples.act, samples.adv, config)
     slope = policy.jvp(theta, tape, cg.x)  # ∇_a Q_w(s, a)
     g = policy.vjp(theta, tape, slope) / len(slope)  # DP-1
-    new, after = adam_step(policy.backend, theta, adam, g, config.learning_rate)
+    share = scheduled(config.schedule, progress)
+    if config.direction == "natural":
+        new, after = theta + natural_step(cg.x, slope, share * config.action_step), adam
+    else:
+        new, after = adam_step(policy.backend, theta, adam, g, share * config.learning_rate)
     advantage = compatible_advantage(policy, theta, tape, samples.act, cg.x)
     grad_norm, finite = fetch(norm(g), all_finite(new, after.second, advantage))
     if cg.status == "not finite" or not (finite and math.isfinite(grad_norm)):
@@ -138,7 +169,7 @@ class DPG(Agent[DPGConfig]):
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config = self.config
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
-        self.theta, self.state, advantage, info = update(self.actor, self.theta, self.state, samples, config)
+        self.theta, self.state, advantage, info = update(self.actor, self.theta, self.state, samples, config, progress)
         samples = samples._replace(ret=samples.ret - advantage)  # the target of V
         order = shuffled(self.backend, self.streams.shuffling, config.vf_epochs, len(samples.obs))
         fit = fit_critic(self.critic, self.value, samples, config, order)

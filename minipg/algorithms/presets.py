@@ -117,9 +117,14 @@ _OFF_POLICY: dict[str, dict[str, Any]] = {
     "Swimmer-v5": {"learning_starts": 25_000, "gamma": 0.9999},
 }
 
+_DPG: dict[str, dict[str, Any]] = {
+    "default": {},
+    "Pendulum-v1": {"n_steps": 128, "gamma": 0.9, "vf_learning_rate": 3e-3, "schedule": "linear"},
+}
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "reinforce": _REINFORCE, "vpg": {"default": {}}, "a2c": _A2C, "npg": _NPG, "trpo": _TRPO, "ppo": _PPO,
-    "dpg": {"default": {}}, "ddpg": _OFF_POLICY, "td3": _OFF_POLICY,
+    "dpg": _DPG, "ddpg": _OFF_POLICY, "td3": _OFF_POLICY,
 }  # fmt: skip
 
 
