@@ -308,7 +308,12 @@ def test_none_is_a_value_of_flags_that_may_have_none(run):
     refused(
         run, *small("test/Counting-v0", out="other"), "--steps", "None", says="steps: expected an integer, got 'None'"
     )
-    refused(run, *small("test/Counting-v0", out="other"), "--json=yes", says="json: expected --json without a value")
+    refused(
+        run,
+        *small("test/Counting-v0", out="other"),
+        "--json=maybe",
+        says="json: expected --json without a value, yes or no",
+    )
 
 
 # ---- the seconds and the rate that are printed ---------------------------------------------------------------------

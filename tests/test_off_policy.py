@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 import minipg
 from minipg import DDPG, TD3
 from minipg.algorithms import ddpg, td3
+from minipg.cli import main
 from minipg.errors import ConfigError
 from minipg.rollout.exploration import OU_RATE, OU_STEP, NormalNoise, OrnsteinUhlenbeckNoise, UniformNoise
 from minipg.rollout.replay import Replay, Transitions
@@ -247,6 +248,29 @@ def test_a_run_that_continues_has_the_bits_of_one_that_was_not_interrupted(algor
     assert_same(numbers(again), numbers(whole))
     np.testing.assert_array_equal(again.replay.between(210, 260).obs, whole.replay.between(210, 260).obs)
     assert len(list((tmp_path / "replay").glob("*.npz"))) <= 5
+
+
+def test_a_replay_that_is_not_kept_on_disk_leaves_no_trace_and_fills_again(tmp_path):
+    settings = {**SMALL, "buffer_size": 50, "learning_starts": 20, "vec": "compiled", "replay_on_disk": False}
+    agent = TD3("Pendulum-v1", seed=2, **settings)
+    assert agent.keep_replay_in(tmp_path / "replay") == ""
+    agent.learn(100, progress=False)
+    agent.save(tmp_path / "agent.npz")
+    again = minipg.load(tmp_path / "agent.npz", threads=1)
+    assert again.keep_replay_in(tmp_path / "replay") == "it was not kept on disk"
+    assert not (tmp_path / "replay").exists()
+    again.learn(19, progress=False)
+    np.testing.assert_array_equal(again.theta, agent.theta)
+    again.learn(10, progress=False)
+    assert (again.theta != agent.theta).any()
+
+
+def test_the_first_line_of_a_run_says_how_often_it_learns_and_what_memory_it_needs(tmp_path, capsys):
+    flags = ["--steps", "40", "--batch-size", "4", "--learning-starts", "20", "--hidden", "4", "--replay-on-disk", "no"]
+    assert main(["train", "td3", "Pendulum-v1", *flags, "--buffer-size", "100000", "--out", str(tmp_path / "run")]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert "1 gradient step per environment step, replay of up to 3 MB" in first
+    assert not (tmp_path / "run/replay").exists()
 
 
 def test_an_agent_whose_replay_is_lost_fills_it_before_it_learns_on(tmp_path):

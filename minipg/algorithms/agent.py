@@ -242,6 +242,11 @@ class Agent(Generic[ConfigT]):
         restore(agent, file, continues=file.made_by_id and source == trained_on)
         return agent
 
+    @property
+    def costs(self) -> str:
+        """The work and memory of learning, for the first line of a run, where they are not like other agents'."""
+        return ""
+
     def unsaved_replay(self) -> dict[str, Array]:
         """Of an agent with a replay, the part of it that is saved with the agent; {} of others."""
         return {}

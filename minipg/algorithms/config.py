@@ -170,6 +170,8 @@ class OffPolicyConfig(AgentConfig):
     """Transitions of a gradient step, drawn from the replay."""
     learning_starts: int = 10_000
     """Environment steps with uniformly random actions, before the first gradient step."""
+    replay_on_disk: bool = True
+    """Keep the replay in files of the run folder too, so that a resumed run has it; otherwise it fills again first."""
     train_freq: int = 1
     """Steps of each environment between two times of learning."""
     gradient_steps: int = 1

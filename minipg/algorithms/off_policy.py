@@ -111,8 +111,17 @@ class OffPolicyAgent(Agent[ConfigT]):
             self._q_value = self._q_value if math.isnan(info.q_value) else info.q_value
         return Outcome(info._replace(q_value=self._q_value))
 
+    @property
+    def costs(self) -> str:
+        steps = self.config.gradient_steps
+        plural = "" if steps == 1 else "s"
+        return f"{steps} gradient step{plural} per environment step, replay of up to {self.replay.bytes / 1e6:,.0f} MB"
+
     def unsaved_replay(self) -> dict[str, Array]:
-        return unfinished_chunk(self.replay)
+        if self.config.replay_on_disk:
+            return unfinished_chunk(self.replay)
+        added = self.replay.added
+        return {"added": np.array(added), **self.replay.between(added, added)._asdict()}  # no transitions
 
     def restore_replay(self, file: AgentFile) -> None:
         added, arrays = file.count("replay.added"), file.part("replay")
@@ -131,7 +140,10 @@ class OffPolicyAgent(Agent[ConfigT]):
 
         Returns why the replay is empty, though it was not; "" if all is as it was.
         """
-        self.replay.files, (added, rows) = ReplayFiles(folder), self._unfinished
+        added, rows = self._unfinished
+        if not self.config.replay_on_disk:
+            return "it was not kept on disk" if added > self.replay.added else ""
+        self.replay.files = ReplayFiles(folder)
         return self.replay.files.restore(self.replay, added, rows) if added > self.replay.added else ""
 
     def _gradient_step(self, batch: Transitions) -> Learnt:

@@ -19,6 +19,7 @@ _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "Path": (Path, "a path"),
 }
 _SHORT = {"-o": "--output"}
+_YES_OR_NO = {"yes": True, "no": False}
 
 
 def usage(line: str, asked: bool) -> int:
@@ -63,8 +64,9 @@ def parse(parts: Sequence[Any], args: list[str], prog: str) -> list[Any]:
     """`parts`, dataclass instances whose fields are the flags, with the values that `args` give to some of them.
 
     The field max_kl is the flag --max-kl (or --max_kl) with one value; a tuple takes several, a bool none: --json,
-    --no-json. Arguments without a flag go to a field of type tuple[Path, ...]. "None" is None for optional fields.
-    --help prints the help and raises SystemExit. Raises ConfigError, or UnknownNameError for an unknown flag.
+    --no-json (or yes or no: --json no). Arguments without a flag go to a field of type tuple[Path, ...]. "None" is None
+    for optional fields. --help prints the help and raises SystemExit. Raises ConfigError, or UnknownNameError for an
+    unknown flag.
     """
     if "--help" in args or "-h" in args:
         _help(parts, prog)
@@ -83,7 +85,7 @@ def parse(parts: Sequence[Any], args: list[str], prog: str) -> list[Any]:
             raise unknown_name("flag", f"--{name}", known)
         part, field = fields.get(name) or fields[name.removeprefix("no-")]
         values = [value] if equals else []
-        while left and not _is_flag(left[0]) and (_several(field) or not (values or field.type == "bool")):
+        while left and not _is_flag(left[0]) and _takes(field, len(values), left[0]):
             values.append(left.pop(0))
         changes[part][field.name] = _value(field, values, name)
     for part, field in _fields(parts):
@@ -102,6 +104,11 @@ def _is_flag(arg: str) -> bool:
     return arg.startswith("--") or arg in _SHORT
 
 
+def _takes(field: dataclasses.Field[Any], values: int, text: str) -> bool:
+    """Whether `text` is one more value of a flag that has so many."""
+    return _several(field) or (not values and (field.type != "bool" or text in _YES_OR_NO))
+
+
 def _several(field: dataclasses.Field[Any]) -> bool:
     return str(field.type).startswith("tuple[")
 
@@ -109,9 +116,9 @@ def _several(field: dataclasses.Field[Any]) -> bool:
 def _value(field: dataclasses.Field[Any], texts: list[str], name: str) -> Any:
     declared = str(field.type)
     if declared == "bool":
-        if texts:
-            raise ConfigError(f"{field.name}: expected --{name} without a value, got {texts[0]!r}")
-        return name == field.name.replace("_", "-")
+        if texts and texts[0] not in _YES_OR_NO:
+            raise ConfigError(f"{field.name}: expected --{name} without a value, yes or no, got {texts[0]!r}")
+        return (name == field.name.replace("_", "-")) == _YES_OR_NO.get("".join(texts), True)
     if declared.endswith(" | None") and texts == ["None"]:
         return None
     convert, expected = _KINDS[declared.removesuffix(" | None").removeprefix("tuple[").removesuffix(", ...]")]

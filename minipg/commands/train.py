@@ -92,7 +92,8 @@ def run(args: list[str]) -> int:
     with closed_after(agent.envs):
         folder = RunFolder.create(own.out, f"{algorithm.name}-{env}-seed{own.seed}", here)
         display = Progress(f"{algorithm.name} {env}", plan.steps, lasting_console(stderr=own.json))
-        display.say(f"{algorithm.name} on {env}, seed {own.seed}, into {folder.shown}")
+        costs = f" ({agent.costs})" if agent.costs else ""
+        display.say(f"{algorithm.name} on {env}, seed {own.seed}{costs}, into {folder.shown}")
         collect_garbage_again()
         return _print_summary(train(agent, folder, display, plan), folder, own.json)
 
