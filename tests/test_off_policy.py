@@ -70,6 +70,36 @@ def test_a_full_replay_holds_the_newest_transitions_and_draws_each_alike():
     np.testing.assert_array_equal(replay.between(2, 7).obs.ravel(), [2, 3, 4, 5, 6])
 
 
+@pytest.mark.parametrize("space,stored", [
+    (spaces.Box(0, 255, (3,), np.uint8), np.uint8), (spaces.Box(-9, 9, (3,), np.int16), np.int16),
+    (spaces.Box(0, 1, (3,), np.int64), np.float32), (spaces.Discrete(5), np.uint8), (spaces.MultiBinary(3), np.uint8),
+    (spaces.Dict(a=spaces.Box(0, 255, (3,), np.uint8), b=spaces.Box(-1, 1, (2,), np.float32)), np.float32),
+])  # fmt: skip
+def test_a_replay_holds_observations_in_their_own_narrow_integers_and_returns_their_numbers(space, stored):
+    class Env(gym.Env):
+        observation_space, action_space = space, BOX
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return self._observed(), {}
+
+        def step(self, action):
+            return self._observed(), 0.0, self.np_random.random() < 0.2, False, {}
+
+        def _observed(self):
+            space.seed(int(self.np_random.integers(2**31)))
+            seen.append(space.sample())
+            return seen[-1]
+
+    seen = []
+    agent = TD3(Env, **SMALL).learn(30, progress=False)
+    assert agent.replay.rows.obs.dtype == stored
+    batch = agent.replay.sample(np.linspace(0, 0.999, 30))
+    assert batch.obs.dtype == batch.next_obs.dtype == np.float32
+    known = {tuple(np.asarray(spaces.flatten(space, obs), np.float32)) for obs in seen}
+    assert {tuple(row) for row in batch.obs} <= known
+
+
 def test_a_replay_that_memory_cannot_hold_is_refused_before_the_run():
     with pytest.raises(ConfigError, match=r"buffer_size: \d+ transitions need [\d,]+ MB, and [\d,]+ MB of"):
         DDPG("Pendulum-v1", buffer_size=2**31 - 1)

@@ -77,7 +77,7 @@ class OffPolicyAgent(Agent[ConfigT]):
 
     def _initial_state(self) -> OffPolicyState:
         config, zeros = self.config, self.backend.xp.zeros_like(self.theta)
-        self.replay = Replay(config.buffer_size, self.observations.size, self.actions.size)
+        self.replay = Replay(config.buffer_size, self.observations.size, self.actions.size, self.observations.stored)
         self._q_value, self._unfinished = math.nan, (0, self.replay.between(0, 0))
         noise = np.zeros((config.num_envs, self.actions.size), np.float32)
         return OffPolicyState(zeros, zeros, 0, self.theta, self.value.theta, noise)

@@ -20,7 +20,8 @@ from minipg.runtime.backend import Backend
 class ObservationCodec:
     """Observations as rows of numbers, as `gymnasium.spaces.flatten` lays them out.
 
-    Discrete and MultiDiscrete are one-hot, the parts of a Dict or Tuple stand side by side. `size` is O.
+    Discrete and MultiDiscrete are one-hot, the parts of a Dict or Tuple stand side by side. `size` is O; `stored` is
+    the dtype in which a replay holds them: narrow integers as they are, everything else in single precision.
     Raises ConfigError for a space without a fixed number of numbers, and for one without any.
     """
 
@@ -33,6 +34,7 @@ class ObservationCodec:
             raise ConfigError(f"observation space {space} is not supported: it holds no numbers")
         self.signature = signature(space)
         self._leaves = list(_leaves(space))
+        self.stored = np.result_type(*(leaf.stored for leaf in self._leaves))
         self._whole = not isinstance(space, spaces.Dict | spaces.Tuple)
 
     def read(self, obs: Any, dtype: Any = np.float32) -> tuple[Array, bool]:
@@ -103,6 +105,9 @@ class _Leaf:
             # column c says whether component of[c] equals equal[c]
             self.of = np.repeat(np.arange(len(sizes)), sizes)
             self.equal = np.concatenate([np.arange(n) for n in sizes]) + np.ravel(space.start)[self.of]
+        narrow = self.dtype.kind in "iu" and self.dtype.itemsize <= 2
+        flags = len(self.of) or self.binary or self.dtype.kind == "b"
+        self.stored = np.dtype("uint8" if flags else self.dtype if narrow else "float32")
 
     def columns(self, part: str, value: Any, count: int | None) -> Array:
         """The values of `count` observations, or with None of a single one → (B, …). Raises Outside."""

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Transitions(NamedTuple):
-    """B transitions. `next_obs` is the true next observation, and has no meaning where `terminated`."""
+    """B transitions. `next_obs` is the true next observation, and has no meaning where `terminated`.
+
+    Numbers are in single precision; a replay holds observations in a dtype of their own.
+    """
 
     obs: Array  # (B, O)
     act: Array  # (B, A), from −1 to 1
@@ -35,9 +38,9 @@ class Replay:
 
     files: ReplayFiles | None
 
-    def __init__(self, capacity: int, obs_size: int, act_size: int, dtype: Any = np.float32) -> None:
+    def __init__(self, capacity: int, obs_size: int, act_size: int, obs_dtype: Any = np.float32) -> None:
         shapes: tuple[Any, ...] = ((obs_size,), (act_size,), (), (), (obs_size,))
-        dtypes: tuple[Any, ...] = (dtype, dtype, dtype, np.bool_, dtype)
+        dtypes: tuple[Any, ...] = (obs_dtype, np.float32, np.float32, np.bool_, obs_dtype)
         self.capacity, self.added, self.files = capacity, 0, None
         self.bytes = capacity * sum(int(np.prod(s)) * np.dtype(d).itemsize for s, d in zip(shapes, dtypes, strict=True))
         if (free := free_memory()) is not None and self.bytes > free:
@@ -83,7 +86,9 @@ class Replay:
     def sample(self, uniform: Array) -> Transitions:
         """One transition for each number: uniform (B,) in [0, 1)."""
         rows = (uniform * self.size).astype(np.int64)
-        return Transitions(*(column[rows] for column in self.rows))
+        obs, act, rew, terminated, next_obs = (column[rows] for column in self.rows)
+        single = lambda x: x.astype(np.float32, copy=False)
+        return Transitions(single(obs), act, rew, terminated, single(next_obs))
 
 
 def free_memory() -> int | None:
