@@ -295,6 +295,18 @@ def test_a_replay_that_is_not_kept_on_disk_leaves_no_trace_and_fills_again(tmp_p
     assert (again.theta != agent.theta).any()
 
 
+@BOTH
+def test_the_metrics_of_a_row_say_how_full_the_replay_is_and_how_many_actions_are_at_a_bound(algorithm):
+    rows = []
+    agent = algorithm("Pendulum-v1", seed=0, **{**SMALL, "buffer_size": 40})
+    agent.learn(30, on_update=lambda _, row: rows.append(row), progress=False)
+    assert [row["replay"] for row in rows] == [step / 40 for step in range(1, 31)]
+    assert [np.isnan(row["saturation"]) for row in rows] == [step < 20 for step in range(1, 31)]
+    agent.theta[-1] = 99.0  # the bias of the only action
+    row = agent._update(agent._collect(agent._new_collector()), 0.5).metrics(agent.backend)
+    assert row["saturation"] == 1
+
+
 def test_the_first_line_of_a_run_says_how_often_it_learns_and_what_memory_it_needs(tmp_path, capsys):
     flags = ["--steps", "40", "--batch-size", "4", "--learning-starts", "20", "--hidden", "4", "--replay-on-disk", "no"]
     assert main(["train", "td3", "Pendulum-v1", *flags, "--buffer-size", "100000", "--out", str(tmp_path / "run")]) == 0

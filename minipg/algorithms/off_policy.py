@@ -39,7 +39,7 @@ class OffPolicyState(NamedTuple):
 
 
 class OffPolicyInfo(NamedTuple):
-    """Metrics of gradient steps: mean Q(s, μ(s)), the critics' mean squared error, and how many actions are extreme."""
+    """Metrics of gradient steps."""
 
     status: str
     """ok, `collecting` before the first gradient step, or why nothing was learnt."""
@@ -47,6 +47,10 @@ class OffPolicyInfo(NamedTuple):
     """Mean Q(s, μ(s)) of the last batch  (DP-1)."""
     critic_loss: float = math.nan
     """Mean squared error of the critics on the last batch, before their step  (AC-1)."""
+    saturation: float = math.nan
+    """Share of the numbers in μ(s), s of the last batch, that are within 1 % of a bound."""
+    replay: float = 0.0
+    """Share of the replay that is filled."""
 
 
 class Learnt(NamedTuple):
@@ -102,14 +106,18 @@ class OffPolicyAgent(Agent[ConfigT]):
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config, info = self.config, OffPolicyInfo("collecting")
         self.replay.add(batch)
+        filled = self.replay.size / self.replay.capacity
         if self.replay.added < config.learning_starts:  # a loaded agent whose replay is lost fills it first
-            return Outcome(info)
+            return Outcome(info._replace(replay=filled))
         for _ in range(config.gradient_steps * batch.rew.size):
             chosen = self.replay.sample(self.streams.shuffling.random(config.batch_size))
-            learnt = self._gradient_step(Transitions(*map(self.backend.to_device, chosen)))
-            self.theta, self.state, self.value, info = learnt
+            rows = Transitions(*map(self.backend.to_device, chosen))
+            self.theta, self.state, self.value, info = self._gradient_step(rows)
             self._q_value = self._q_value if math.isnan(info.q_value) else info.q_value
-        return Outcome(info._replace(q_value=self._q_value))
+        if measure:
+            mu = to_host(self.actor.forward(self.theta, rows.obs).params)
+            info = info._replace(q_value=self._q_value, saturation=float((abs(mu) > 0.99).mean()), replay=filled)
+        return Outcome(info)
 
     @property
     def costs(self) -> str:

@@ -62,7 +62,9 @@ _PLAIN = {
     "entropy": ("Entropy of the policy", "nats"),
     "explained_variance": ("Explained variance of the critic", "1 is perfect"),
     "q_value": ("Q of the policy's actions", "mean Q(s, μ(s))"),
-    "critic_loss": ("Loss of the critics", "mean (Q − y)²"),
+    "critic_loss": ("Loss of the critics", "mean (Q − y)², log scale"),
+    "saturation": ("Actions near a bound", "share of |μ(s)| > 0.99"),
+    "replay": ("Replay", "share that is filled"),
 }
 
 
@@ -144,15 +146,14 @@ def _plain(panel: Any, columns: Columns, name: str) -> None:
     if name == "explained_variance" and np.nanmin(y) < -1:
         panel.set_ylim(-1.05, 1.05)
         title += ", cut at −1"
-    if name == "cg_residual":
-        if _always(columns):
-            title += f" after {columns['cg_iterations'][0]:.0f} iterations"
-        if np.nanmax(y) > 0:
-            panel.set_yscale("log", nonpositive="mask")
-            # the default formatters write TeX, which `picture` does not parse
-            panel.yaxis.set_major_formatter(LogFormatter())
-            panel.yaxis.set_minor_formatter(LogFormatter())
-    if name in ("clip_fraction", "cg_iterations"):
+    if name == "cg_residual" and _always(columns):
+        title += f" after {columns['cg_iterations'][0]:.0f} iterations"
+    if name in ("cg_residual", "critic_loss") and np.nanmax(y) > 0:
+        panel.set_yscale("log", nonpositive="mask")
+        # the default formatters write TeX, which `picture` does not parse
+        panel.yaxis.set_major_formatter(LogFormatter())
+        panel.yaxis.set_minor_formatter(LogFormatter())
+    if name in ("clip_fraction", "cg_iterations", "saturation", "replay"):
         panel.set_ylim(0, None)
     panel.set(title=title, ylabel=unit)
 
