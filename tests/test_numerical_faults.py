@@ -157,6 +157,34 @@ def test_parameters_stay_finite_and_an_update_without_a_step_says_why(variant, b
     assert trouble in NOTHING_TO_LEARN or statuses != {"ok"} or (agent.theta != start).any()
 
 
+REPLAY = {"batch_size": 4, "learning_starts": 8, "buffer_size": 100}
+DETERMINISTIC = {
+    "dpg": ("dpg", ADAM), "dpg, no damping": ("dpg", {"damping": 0.0, **ADAM}),
+    "dpg, plain": ("dpg", {"direction": "plain", **ADAM}), "dpg, no noise": ("dpg", {"action_noise_std": 0.0, **ADAM}),
+    "ddpg": ("ddpg", REPLAY), "td3": ("td3", REPLAY),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("trouble", [name for name in TROUBLES if "σ" not in name and name[:4] not in ("bits", "choi")])
+@pytest.mark.parametrize("variant", DETERMINISTIC)
+def test_parameters_of_a_deterministic_policy_stay_finite_too(variant, trouble):
+    name, own = DETERMINISTIC[variant]
+    _, options, settings, before = TROUBLES[trouble]
+    known = ALGORITHMS[name].Config.__dataclass_fields__
+    settings = {key: value for key, value in {**TINY, **own, **settings}.items() if key in {*known, "threads"}}
+    agent = ALGORITHMS[name](vector(reals, settings["num_envs"], **options), **settings)
+    if before is not None:
+        before(agent)
+    start, rows = agent.theta.copy(), []
+    agent.learn(96, on_update=lambda agent, row: rows.append(row))
+    state = [np.asarray(part) for part in (agent.theta, *agent.value, *agent.state)]
+    assert all(np.isfinite(part).all() for part in state)
+    assert {row["status"] for row in rows} <= {"ok", "collecting", "step not finite", "critic not finite"}
+    nothing = trouble in NOTHING_TO_LEARN or before is extreme or variant == "dpg, no noise"
+    assert nothing or "ok" not in {row["status"] for row in rows} or (agent.theta != start).any()
+
+
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
 def test_a_gradient_whose_square_overflows_is_shortened_all_the_same_AC3(backend):
     g, out = np.array([3e25, -4e25], np.float32), np.empty(2, np.float32)
