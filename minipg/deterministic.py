@@ -115,7 +115,7 @@ def explorer(policy: DeterministicPolicy, theta: Array) -> Callable[[Array, Arra
 
     def act_with_noise(obs: Array, noise: Array, params: Array, act: Array) -> None:
         params[...] = policy.forward(theta, obs).params
-        policy.backend.xp.clip(params + noise, -1, 1, out=act)
+        act[...] = policy.backend.xp.clip(params + noise, -1, 1)
 
     return act_with_noise
 

@@ -208,6 +208,7 @@ def test_a_masked_solve_is_the_one_that_stops_TR10(device, kind):
 TINY = {"num_envs": 2, "hidden": (8,), "seed": 3, "vec": "compiled"}  # of environments on the device: test_cuda_*.py
 STEPS = {"n_steps": 16, "vf_epochs": 2}
 MINI = {"n_epochs": 2, "minibatch_size": 8, **STEPS}
+REPLAY = {"learning_starts": 2, "batch_size": 4, "buffer_size": 20}
 VINE = {"sampling": "vine", "vine_states": 5, "vine_branches": 3, "vine_length": 4, **STEPS}
 
 
@@ -231,6 +232,10 @@ class Variant(NamedTuple):
 #   a plain step    the gradient's norm, the entropy, and whether the step is finite
 #   a natural step  the results of the solve; the step's first numbers; every trial of the line search (NPG: one)
 #   epochs          their statistics (dual: the first numbers, and the statistics of every epoch)
+#   a compatible critic, as the results of a solve
+# A replay is on the host: a batch's eight arrays go down, and for each gradient step (two here) its rows go up: five
+# arrays, of TD3 the noise too. Down: the critics' losses, the mean of Q, whether the step is finite; at the end μ. Noise
+# of Ornstein and Uhlenbeck needs the flags of ended episodes after a rollout.
 VARIANTS = {
     "reinforce": Variant("reinforce", "CartPole-v1", {"n_steps": 16, "episodes": 1, "vf_epochs": 2}, None, (2, 3)),
     "reinforce, return": Variant("reinforce", "CartPole-v1", {
@@ -261,6 +266,9 @@ VARIANTS = {
         "objective": "adaptive-kl", "squash": True, **MINI}, (22, 16), (2, 3)),
     "ppo, target KL": Variant("ppo", "Pendulum-v1", {
         "target_kl": 1e-4, "state_dependent_std": True, **MINI}, (22, 16), (2, 3)),
+    "dpg": Variant("dpg", "Pendulum-v1", STEPS, (22, 16), (1, 4)),
+    "ddpg": Variant("ddpg", "Pendulum-v1", {**REPLAY, "action_noise": "ornstein-uhlenbeck"}, (7, 2), (10, 15)),
+    "td3": Variant("td3", "Pendulum-v1", {**REPLAY, "policy_delay": 1}, (7, 1), (12, 15)),
 }  # fmt: skip
 
 

@@ -13,9 +13,11 @@ import minipg
 from minipg.errors import AgentFileError
 
 
-@pytest.mark.parametrize("algorithm", ["trpo", pytest.param("ppo", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "algorithm", ["trpo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ppo", "td3"))]
+)
 def test_a_run_that_was_killed_at_a_random_moment_resumes_to_the_same_bits(tmp_path, algorithm):
-    endurance.kill_and_resume(tmp_path, algorithm, kills=1, steps=60_000)
+    endurance.kill_and_resume(tmp_path, algorithm, kills=1, steps=endurance.RUNS[algorithm][1] // 2)
 
 
 def test_a_damaged_file_is_refused_or_loads_equal(tmp_path):

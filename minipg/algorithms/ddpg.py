@@ -18,6 +18,7 @@ from minipg.checks import Array
 from minipg.deterministic import DeterministicPolicy, deterministic_policy_gradient, targets
 from minipg.q_value import CriticState, QNetwork
 from minipg.rollout.replay import Transitions
+from minipg.runtime.backend import fetch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,8 @@ def update(
         return Learnt(theta, state, critics, OffPolicyInfo("critic not finite"))
     g, q = deterministic_policy_gradient(policy, critic, theta, new_critics.theta[0], batch.obs)
     new_theta, adam = adam_step(backend, theta, AdamState(*state[:3]), g, config.learning_rate)
-    if not all_finite(new_theta, *adam[:2]):
+    (finite,) = fetch(all_finite(new_theta, *adam[:2]))
+    if not finite:
         return Learnt(theta, state, critics, OffPolicyInfo("step not finite", q, loss))
     target = polyak(backend, new_theta, config.tau, state.target)
     critic_target = polyak(backend, new_critics.theta, config.tau, state.critic_target)

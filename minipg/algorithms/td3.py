@@ -22,6 +22,7 @@ from minipg.checks import Array
 from minipg.deterministic import DeterministicPolicy, deterministic_policy_gradient, targets
 from minipg.q_value import CriticState, QNetwork
 from minipg.rollout.replay import Transitions
+from minipg.runtime.backend import fetch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ def update(
     theta (P,), batch: B transitions, normals (B, A): standard normal numbers.
     """
     backend = policy.backend
-    noise = (config.target_noise * normals).clip(-config.target_noise_clip, config.target_noise_clip)
+    noise = backend.xp.clip(config.target_noise * normals, -config.target_noise_clip, config.target_noise_clip)
     y = targets(
         policy, critic, state.target, state.critic_target, batch.rew, batch.terminated, batch.next_obs, noise,
         config.gamma,
@@ -65,7 +66,8 @@ def update(
 
     g, q = deterministic_policy_gradient(policy, critic, theta, new_critics.theta[0], batch.obs)
     new_theta, adam = adam_step(backend, theta, AdamState(*state[:3]), g, config.learning_rate)
-    if not all_finite(new_theta, *adam[:2]):
+    (finite,) = fetch(all_finite(new_theta, *adam[:2]))
+    if not finite:
         return Learnt(theta, state, critics, OffPolicyInfo("step not finite", q, loss))
     target = polyak(backend, new_theta, config.tau, state.target)
     critic_target = polyak(backend, new_critics.theta, config.tau, state.critic_target)

@@ -77,6 +77,6 @@ class Explorer:
 
         def act_with_noise(obs: Array, noise: Array, params: Array, act: Array) -> None:
             params[...] = self._policy.forward(theta, obs).params
-            self.backend.xp.clip(self._mean * params + noise, -1, 1, out=act)
+            act[...] = self.backend.xp.clip(self._mean * params + noise, -1, 1)
 
         return act_with_noise

@@ -40,23 +40,29 @@ from minipg.runtime.progress import Progress
 
 # ---- killed processes ----------------------------------------------------------------------------------------------
 
-FLAGS = {
-    "trpo": ["--n-steps", "64", "--checkpoint-every", "2048", "--normalize-obs"],
-    "ppo": ["--checkpoint-every", "1024", "--eval-every", "20000", "--eval-episodes", "2"],
-}
+# algorithm: environment, steps, kills, flags
+RUNS: dict[str, tuple[str, int, int, list[str]]] = {
+    "trpo": ("CartPole-v1", 120_000, 50, ["--n-steps", "64", "--checkpoint-every", "2048", "--normalize-obs"]),
+    "ppo": ("CartPole-v1", 120_000, 50, ["--checkpoint-every", "1024", "--eval-every", "20000",
+                                         "--eval-episodes", "2"]),
+    # chunks of 500 transitions, and more of them than the replay holds
+    "td3": ("Pendulum-v1", 6000, 30, ["--checkpoint-every", "200", "--buffer-size", "1000", "--hidden", "32", "32",
+                                      "--batch-size", "32", "--learning-starts", "500"]),
+}  # fmt: skip
 CLOCK = {"seconds", "steps_per_second"}
 
 
-def kill_and_resume(folder: Path, algorithm: str, kills: int, steps: int = 120_000, seed: int = 0) -> str:
-    """Kill training on CartPole at random moments and resume it: it ends with the bits of a run without kills.
+def kill_and_resume(folder: Path, algorithm: str, kills: int, steps: int | None = None, seed: int = 0) -> str:
+    """Kill training at random moments and resume it: it ends with the bits of a run without kills.
 
     One run is killed again and again until it ends; then the next begins, until there were so many kills.
     """
     command, chance = [sys.executable, "-m", "minipg.cli", "train"], random.Random(seed)
-    begin = [*command, algorithm, "CartPole-v1", *FLAGS[algorithm], "--threads", "1", "--json"]
+    env, planned, _, flags = RUNS[algorithm]
+    begin = [*command, algorithm, env, *flags, "--threads", "1", "--json"]
     silent: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     subprocess.run([*begin, "--steps", "512", "--out", "compiling"], check=True, **silent)
-    begin += ["--steps", str(steps), "--out"]
+    begin += ["--steps", str(steps or planned), "--out"]
     began = time.monotonic()
     subprocess.run([*begin, "whole"], check=True, **silent)
     duration, killed, while_writing, runs = time.monotonic() - began, 0, 0, 0
@@ -74,7 +80,7 @@ def kill_and_resume(folder: Path, algorithm: str, kills: int, steps: int = 120_0
             if not ended:
                 begun = (run / "config.json").exists()  # before that there is nothing to resume
                 killed += begun
-                while_writing += bool(list(run.glob("checkpoints/.*.npz.*")))
+                while_writing += any(list(run.glob(f"{part}/.*.npz.*")) for part in ("checkpoints", "replay"))
                 if not begun:
                     shutil.rmtree(run, ignore_errors=True)
                 process = subprocess.Popen([*command, "--resume", run.name] if begun else [*begin, run.name], **silent)
@@ -85,7 +91,8 @@ def kill_and_resume(folder: Path, algorithm: str, kills: int, steps: int = 120_0
 def _result(run: Path) -> tuple[bytes, bytes, list[dict[str, Any]]]:
     """The last and the best checkpoint, and the metrics without the clock's."""
     rows = [{k: v for k, v in row.items() if k not in CLOCK} for row in RunFolder(run).rows()]
-    return Checkpoints(run).newest().read_bytes(), Checkpoints(run).best.read_bytes(), rows
+    best = Checkpoints(run).best  # there is none before a hundred episodes
+    return Checkpoints(run).newest().read_bytes(), best.read_bytes() if best.exists() else b"", rows
 
 
 # ---- damaged files -------------------------------------------------------------------------------------------------
@@ -269,7 +276,7 @@ def memory() -> int:
 # ---- the command line ----------------------------------------------------------------------------------------------
 
 MEASUREMENTS: dict[str, list[tuple[Callable[..., str], Any]]] = {
-    "kills": [(lambda folder, count, name=name: kill_and_resume(folder, name, count), 50) for name in FLAGS],
+    "kills": [(lambda folder, count, name=name: kill_and_resume(folder, name, count), RUNS[name][2]) for name in RUNS],
     "files": [(load_damaged, 10_000)],
     "commands": [(run_random_commands, 10_000)],
     "cache": [(flip_cached_bits, 200)],
