@@ -234,8 +234,8 @@ class Variant(NamedTuple):
 #   epochs          their statistics (dual: the first numbers, and the statistics of every epoch)
 #   a compatible critic, as the results of a solve
 # A replay is on the host: a batch's eight arrays go down, and for each gradient step (two here) its rows go up: five
-# arrays, of TD3 the noise too. Down: the critics' losses, the mean of Q, whether the step is finite; at the end μ. Noise
-# of Ornstein and Uhlenbeck needs the flags of ended episodes after a rollout.
+# arrays, of TD3 the noise too. Down: the critics' losses, the mean of Q, whether the step is finite; at the end μ.
+# After a rollout, Ornstein–Uhlenbeck noise needs the flags of ended episodes.
 VARIANTS = {
     "reinforce": Variant("reinforce", "CartPole-v1", {"n_steps": 16, "episodes": 1, "vf_epochs": 2}, None, (2, 3)),
     "reinforce, return": Variant("reinforce", "CartPole-v1", {

@@ -121,6 +121,17 @@ def test_a_natural_step_goes_along_w_and_changes_actions_by_what_was_asked_DP1_D
     assert g @ w / size(w) > max(gains)
 
 
+def test_steps_shrink_to_nothing_on_a_linear_schedule():
+    rng, policy, theta, tape, noise = actor_and_noise(0)
+    adv = rng.normal(size=len(noise))
+    samples = Samples(tape.obs, tape.params + noise, adv, adv, np.zeros_like(adv), tape.params)
+    for direction in ("natural", "plain"):
+        config = DPGConfig(schedule="linear", direction=direction)
+        steps = [update(policy, theta, new_adam(theta), samples, config, share)[0] - theta for share in (0, 0.5, 1)]
+        np.testing.assert_allclose(steps[1], steps[0] / 2, rtol=1e-6)
+        assert not steps[2].any()
+
+
 def test_without_an_advantage_there_is_no_step():
     _, policy, theta, tape, noise = actor_and_noise(0)
     none = np.zeros(len(noise))
