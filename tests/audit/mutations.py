@@ -598,6 +598,8 @@ SLIPS = {
 "minipg/rollout/replay.py": [
     ("the next episode's first observation", "next_obs[to_host(batch.final_at)] = to_host(batch.final_obs)", "pass",
      "off_policy every_transition"),
+    ("a time limit is a termination", "flat(batch.terminated), next_obs", "flat(batch.terminated | batch.truncated), next_obs",
+     "off_policy every_transition"),
     ("steps that only reset are kept", "np.flatnonzero(batch.valid)", "np.arange(rows)", "off_policy every_transition"),
     ("observations as they are held", "single = lambda x: x.astype(np.float32, copy=False)", "single = lambda x: x",
      "off_policy narrow_integers"),
@@ -618,6 +620,7 @@ SLIPS = {
     ("the policy moves in every step", "if new_critics.step % config.policy_delay:", "if False:", "off_policy every_second"),
     ("noise of target actions not clipped", "-config.target_noise_clip, config.target_noise_clip)", "-9, 9)",
      "off_policy noise_of_target"),
+    ("noise of target actions unscaled", "config.target_noise * normals", "normals", "off_policy noise_of_target"),
     ("one noise for the whole batch", "config.target_noise * normals", "config.target_noise * normals[:1] + 0 * normals",
      "off_policy noise_of_target"),
     ("the policy climbs the second critic", "new_critics.theta[0], batch.obs", "new_critics.theta[1], batch.obs", "off_policy first_critic"),
