@@ -258,6 +258,9 @@ class Agent(Generic[ConfigT]):
         """Keep the replay, if there is one, in files in this folder. Returns "", or why it is empty but was not."""
         return ""
 
+    def forget_replay(self, steps: int) -> None:
+        """Remove the files of the replay that the agent of so many steps ago would not need to continue."""
+
     @property
     def spaces(self) -> dict[str, str]:
         """What the networks depend on in the observation and the action space, as text."""

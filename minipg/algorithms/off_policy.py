@@ -154,5 +154,9 @@ class OffPolicyAgent(Agent[ConfigT]):
         self.replay.files = ReplayFiles(folder)
         return self.replay.files.restore(self.replay, added, rows) if added > self.replay.added else ""
 
+    def forget_replay(self, steps: int) -> None:
+        if self.replay.files is not None:  # a step adds one transition at most
+            self.replay.files.forget(self.replay, self.replay.added - steps)
+
     def _gradient_step(self, batch: Transitions) -> Learnt:
         raise NotImplementedError

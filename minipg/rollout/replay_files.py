@@ -30,19 +30,18 @@ class ReplayFiles:
     folder: Path
 
     def write(self, replay: Replay) -> None:
-        """Write the chunks that are complete and not there yet, and remove those that no checkpoint needs any more.
-
-        Checkpoints are kept for some time, so files are removed when they are twice as old as the replay reaches.
-        """
+        """Write the chunks that are complete and not there yet."""
         size, first = chunk_size(replay), max(replay.added - replay.capacity, 0)
         missing = [k for k in range(-(-first // size), replay.added // size) if not self._path(k).exists()]
-        if not missing:
-            return
-        self.folder.mkdir(exist_ok=True)
+        if missing:
+            self.folder.mkdir(exist_ok=True)
         for k in missing:
             save_arrays(self._path(k), replay.between(k * size, (k + 1) * size)._asdict(), {"chunk": k})
+
+    def forget(self, replay: Replay, added: int) -> None:
+        """Remove the chunks that the replay no longer held after `added` transitions, nor will again."""
         for k, path in self._chunks():
-            if (k + 1) * size <= replay.added - 2 * replay.capacity:
+            if (k + 1) * chunk_size(replay) <= added - replay.capacity:
                 path.unlink(missing_ok=True)
 
     def restore(self, replay: Replay, added: int, unfinished: Transitions) -> str:

@@ -96,7 +96,7 @@ class Checkpoints:
 
     def tidy(self) -> None:
         """Remove temporary files of a process that was killed while it wrote."""
-        names = (".config.json.*", ".metrics.csv.*", ".curve.png.*")
+        names = (".config.json.*", ".metrics.csv.*", ".curve.png.*", "replay/.*.npz.*")
         for path in [*(path for name in names for path in self.run.glob(name)), *self.folder.glob(".*.npz.*")]:
             if not path.is_dir():
                 path.unlink(missing_ok=True)

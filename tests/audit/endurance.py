@@ -45,8 +45,8 @@ RUNS: dict[str, tuple[str, int, int, list[str]]] = {
     "trpo": ("CartPole-v1", 120_000, 50, ["--n-steps", "64", "--checkpoint-every", "2048", "--normalize-obs"]),
     "ppo": ("CartPole-v1", 120_000, 50, ["--checkpoint-every", "1024", "--eval-every", "20000",
                                          "--eval-episodes", "2"]),
-    # many writes, so that some kills come during one: chunks of 50 transitions, a checkpoint every ten steps
-    "td3": ("Pendulum-v1", 6000, 30, ["--checkpoint-every", "10", "--buffer-size", "100", "--hidden", "32", "32",
+    # many writes, so that some kills come during one (chunks of 50 transitions), and some long after a checkpoint
+    "td3": ("Pendulum-v1", 6000, 30, ["--checkpoint-every", "1000", "--buffer-size", "100", "--hidden", "32", "32",
                                       "--batch-size", "32", "--learning-starts", "500"]),
 }  # fmt: skip
 CLOCK = {"seconds", "steps_per_second"}
