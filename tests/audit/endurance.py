@@ -72,7 +72,7 @@ def kill_and_resume(folder: Path, algorithm: str, kills: int, steps: int | None 
         process, ended = subprocess.Popen([*begin, run.name], **silent), False
         while not ended:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(chance.uniform(0.5, 0.8) * duration if killed < kills else None)
+                process.wait(chance.uniform(0.2, 0.8) * duration if killed < kills else None)
             process.kill()
             _, stderr = process.communicate()
             ended = process.returncode == 0
