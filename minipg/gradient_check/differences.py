@@ -82,11 +82,16 @@ def assess(samples: Samples, epsilon: Array, floor: Array | float, shift: float)
     agree = difference <= 2 * (error + other_error)
     one_sided = _at(bend, step)
     kinked = one_sided > 0.5 * difference
+    apart = ~kinked & (difference > other_error / 4)
     # noise that the short steps do not show may be a kink
     other_error = other_error + np.where(_at(most > 8 * least, step), difference, 0)
     longer = agree & (other_error < error)
     value = np.where(longer, other, value)
-    error = np.where(agree, np.minimum(error, other_error), np.where(kinked, error, difference + error + other_error))
+    error = np.where(
+        agree,
+        np.minimum(np.where(apart, np.maximum(error, difference), error), other_error),
+        np.where(kinked, error, difference + error + other_error),
+    )
     # arguments rounded inside φ have the slope of a neighbouring place
     error = error + unseen + shift * one_sided / steps[step]
     coarse = np.maximum(1e-4 * size[-1], 8 * rounding[-1])  # smaller jumps are rounding

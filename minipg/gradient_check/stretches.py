@@ -144,7 +144,7 @@ def _edge(change: Change, sign: int, low: float, high: float, height: float, eno
 def _judge(change: Change, edges: list[Edge], scale: float, reach: float, noise: float) -> tuple[float, float, bool]:
     """doubt, noise and wide of one output."""
     widths, heights = zip(*edges, strict=True)
-    height, width = min((h for h in heights if h > 0), default=0.0), min(widths)
+    height, width = max((h for h in heights if h > 0), default=0.0), min(widths)  # one side may show noise alone
     if height <= 8 * noise:
         return (3 * noise + height) / min(width, reach), 0.0, False
     if max(widths) < _NARROW * scale:

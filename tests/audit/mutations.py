@@ -871,6 +871,7 @@ SLIPS = {
     ("a wrong sign unseen", "if matches(-a):", "if matches(a):", "gradient_check_inputs from_one_number"),
 ],
 "minipg/gradient_check/differences.py": [
+    ("hidden rounding costs nothing", "np.where(apart, np.maximum(error, difference), error)", "error", "gradient_check false_alarms_once"),
     ("noise that the error does not cover", "np.where(agree, ~longer, kinked)", "~agree & kinked", "gradient_check_inputs coarser"),
 ],
 "minipg/gradient_check/errors.py": [
@@ -893,6 +894,7 @@ SLIPS = {
 "minipg/gradient_check/stretches.py": [
     ("wide stairs decide", "(height if stairs else 3 * noise) / width", "3 * noise / width", "gradient_check_inputs cannot_decide or tiny_arguments"),
     ("every jump is a stair", "stairs = _may_be_stairs(change, edges, height, noise)", "stairs = True", "gradient_check_inputs forgotten_branch"),
+    ("the lower edge decides", "height, width = max(", "height, width = min(", "gradient_check false_alarms_once"),
     ("a stair comes gradually", "sudden = (first > 0) &", "sudden = (first < 0) &", "gradient_check_inputs coarser"),
     ("a slope shows in the last digit", "np.maximum(visible, 1)", "1", "gradient_check_inputs coarser"),
     ("narrow stairs are no noise", "return height / width, height, False", "return 0.0, 0.0, False", "gradient_check error_estimate or single"),
