@@ -885,6 +885,8 @@ SLIPS = {
     ("v may be subnormal", "float(np.finfo(part.dtype).tiny / np.finfo(part.dtype).eps)", "0.0", "gradient_check false_alarms_once"),
 ],
 "minipg/gradient_check/numeric.py": [
+    ("steps of many bits", "2.0 ** np.round(np.log2(scale * _SHORTEST * epsilon_in / np.finfo(np.float64).eps))",
+     "scale * _SHORTEST * epsilon_in / np.finfo(np.float64).eps", "gradient_check false_alarms_once"),
     ("straight as far as 4", "_FAR = 2.0**-30, 2.0**-14, 2.0**2, 2.0**16, 2.0**32", "_FAR = 2.0**-30, 2.0**-14, 2.0**2", "gradient_check false_alarms_once"),
     ("plateaus are not flat", "error=np.where(flat, ends.doubt,", "error=np.where(flat, found.error,", "gradient_check_inputs forgotten_branch"),
 ],
