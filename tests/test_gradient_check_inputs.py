@@ -184,6 +184,16 @@ def test_tiny_arguments_cause_no_false_alarm(name, kind):
             assert check_gradient(f, gradient, np.array(x, kind)).status == "passed"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NEARLY_ONE)
+def test_a_part_that_rounds_in_coarser_steps_than_the_value_causes_no_false_alarm(name, kind):
+    part, slope = NEARLY_ONE[name]
+    f = lambda x: float(x.sum() + part(x)) if kind is np.float64 else x.sum() + part(x)  # no complex numbers
+    for size in np.sqrt(np.finfo(kind).eps) * np.geomspace(0.01, 100, 21):
+        for x in ([size], [-size, 30 * size], [min(3.0, 1000 * size), -0.7 * size]):
+            assert check_gradient(f, lambda x: 1 + slope(x), np.array(x, kind)).status == "passed"
+
+
 @pytest.mark.parametrize("tiny", [1e-300, 1e-30, 1e-20, 1e-17, 1e-16, 1e-12, 1e-9])
 def test_a_tiny_probability_causes_no_false_alarm(tiny):
     assert check_gradient(entropy, lambda p: np.log((1 - p) / p), np.array([tiny])).status == "passed"

@@ -85,7 +85,8 @@ def assess(samples: Samples, epsilon: Array, floor: Array | float, shift: float)
     apart = ~kinked & (difference > other_error / 4)
     # noise that the short steps do not show may be a kink
     other_error = other_error + np.where(_at(most > 8 * least, step), difference, 0)
-    value = np.where(agree & (other_error < error), other, value)
+    longer = agree & (other_error < error)
+    value = np.where(longer, other, value)
     error = np.where(
         agree,
         np.minimum(np.where(apart, np.maximum(error, difference), error), other_error),
@@ -96,7 +97,8 @@ def assess(samples: Samples, epsilon: Array, floor: Array | float, shift: float)
     coarse = np.maximum(1e-4 * size[-1], 8 * rounding[-1])  # smaller jumps are rounding
     jump = _jump(np.maximum(np.abs(right - centre), np.abs(left - centre)), coarse, usable)
     kink = _kink(bend, quotient, h, least, usable) & ~jump
-    noise = np.where(kinked & ~agree, least, most)[0]
+    # the noise for which the error was estimated: `stretches` looks for more
+    noise = np.where(np.where(agree, ~longer, kinked), least, most)[0]
     return Derivative(
         np.where(np.isfinite(value), value, 0), error, noise, steps[step], kink, jump, np.zeros(kink.shape, bool)
     )

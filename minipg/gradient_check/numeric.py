@@ -48,7 +48,7 @@ def derivative(
     `narrow`: the size beside which stairs are narrow (default: scale), 0 if the arguments are 0 and have none.
     """
     phi = functools.cache(phi)
-    shortest = scale * _SHORTEST * epsilon_in / np.finfo(np.float64).eps
+    shortest = 2.0 ** np.round(np.log2(scale * _SHORTEST * epsilon_in / np.finfo(np.float64).eps))
     number = np.arange(int(np.ceil(np.log(max(scale, longest) / shortest) / np.log(_RATIO))) + 1)
     # powers of 4 alone would repeat every rounding; four more bits still leave x + h exact for short x
     steps = shortest * _RATIO**number * (1 + 5 * number % 8 / 16)

@@ -46,7 +46,7 @@ class Tangent:
     """The tangent φ(0) + slope·t of a derivative that was found, and φ's distance from it at the samples.
 
     `epsilon` (M,): the spacing of φ's floats, relative to its size. `noise` (M,): the rounding of φ(0). `flat` (M,): φ
-    is constant at the shortest steps, so that the tangent is level.
+    is constant at the shortest steps, even where the slope would show, so that the tangent is level.
     """
 
     def __init__(
@@ -54,18 +54,25 @@ class Tangent:
     ) -> None:
         self.phi, self.samples, self.noise = phi, samples, noise
         still = (samples.right == samples.centre) & (samples.left == samples.centre)
-        self.flat = np.asarray(still[:2].all(axis=0))
+        # shorter steps may leave φ unchanged because the slope is lost in its last digit
+        visible = np.argmax(np.abs(found.value) * samples.steps[:, None] > noise, axis=0)
+        self.flat = np.asarray((still | (np.arange(len(still))[:, None] > np.maximum(visible, 1))).all(axis=0))
         level = lambda values: np.where(self.flat, 0, values)
         self.slope, self._error, self._epsilon = level(found.value), level(found.error), level(epsilon)
         self._rough = level(np.maximum(noise, found.noise))
         t = samples.steps[:, None]
         self.residuals = self._residual(t, samples.right), self._residual(-t, samples.left)
+        self._limit = np.maximum(self._tolerance(t, samples.right), self._tolerance(t, samples.left))
 
     def _residual(self, t: Array | float, values: Array) -> Array:
         """φ(t) − φ(0) − slope·t, where φ(t) = `values`: 0 up to rounding, NaN outside the domain."""
         residual = values - self.samples.centre - self.slope * t
-        tolerance = 8 * (self._rough + self._epsilon * np.abs(values)) + 2 * self._error * np.abs(t)
-        return np.where(np.isfinite(values), np.where(np.abs(residual) <= tolerance, 0, residual), np.nan)
+        within = np.abs(residual) <= self._tolerance(t, values)
+        return np.where(np.isfinite(values), np.where(within, 0, residual), np.nan)
+
+    def _tolerance(self, t: Array | float, values: Array) -> Array:
+        """The rounding error of φ(t) − φ(0) − slope·t."""
+        return 8 * (self._rough + self._epsilon * np.abs(values)) + 2 * self._error * np.abs(t)
 
     def change(self, output: int) -> Change:
         """t ↦ the residual of one output."""
@@ -73,12 +80,17 @@ class Tangent:
 
     def smooth(self) -> Array:
         """True for outputs that leave the tangent as a smooth curve does, faster than in proportion to t."""
-        off = np.maximum(*map(np.abs, self.residuals))
+        off, steps = np.maximum(*map(np.abs, self.residuals)), self.samples.steps
         first = np.argmax(~(off == 0), axis=0)
-        step, next_step = first[None], np.minimum(first + 1, len(off) - 1)[None]
-        near, far = (np.take_along_axis(off, k, axis=0)[0] for k in (step, next_step))
-        ratio = self.samples.steps[next_step[0]] / self.samples.steps[first]
-        return np.asarray(~self.flat & (near > 0) & (far > near * ratio**1.5) & (first < len(off) - 1))
+        before, after = np.maximum(first - 1, 0), np.minimum(first + 1, len(off) - 1)
+        near, far, limit = (
+            np.take_along_axis(values, k[None], axis=0)[0]
+            for values, k in ((off, first), (off, after), (self._limit, before))
+        )
+        power = np.log(far / near) / np.log(steps[after] / steps[first])
+        # a curve would have left the tangent before; rounding hides that, and a stair comes suddenly
+        sudden = (first > 0) & (near * (steps[before] / steps[first]) ** power > limit)
+        return np.asarray(~self.flat & (near > 0) & (power > 1.5) & ~sudden & (first < len(off) - 1))
 
     def straight(self) -> Array:
         """True for outputs that follow the tangent at all samples."""
@@ -132,7 +144,7 @@ def _edge(change: Change, sign: int, low: float, high: float, height: float, eno
 def _judge(change: Change, edges: list[Edge], scale: float, reach: float, noise: float) -> tuple[float, float, bool]:
     """doubt, noise and wide of one output."""
     widths, heights = zip(*edges, strict=True)
-    height, width = min((h for h in heights if h > 0), default=0.0), min(widths)
+    height, width = max((h for h in heights if h > 0), default=0.0), min(widths)  # one side may show noise alone
     if height <= 8 * noise:
         return (3 * noise + height) / min(width, reach), 0.0, False
     if max(widths) < _NARROW * scale:

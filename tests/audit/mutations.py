@@ -872,6 +872,7 @@ SLIPS = {
 ],
 "minipg/gradient_check/differences.py": [
     ("hidden rounding costs nothing", "np.where(apart, np.maximum(error, difference), error)", "error", "gradient_check false_alarms_once"),
+    ("noise that the error does not cover", "np.where(agree, ~longer, kinked)", "~agree & kinked", "gradient_check_inputs coarser"),
 ],
 "minipg/gradient_check/errors.py": [
     ("warnings leak", 'warnings.simplefilter("ignore", RuntimeWarning)', "pass", "gradient_check_inputs no_warning_leaves"),
@@ -884,6 +885,8 @@ SLIPS = {
     ("v may be subnormal", "float(np.finfo(part.dtype).tiny / np.finfo(part.dtype).eps)", "0.0", "gradient_check false_alarms_once"),
 ],
 "minipg/gradient_check/numeric.py": [
+    ("steps of many bits", "2.0 ** np.round(np.log2(scale * _SHORTEST * epsilon_in / np.finfo(np.float64).eps))",
+     "scale * _SHORTEST * epsilon_in / np.finfo(np.float64).eps", "gradient_check false_alarms_once"),
     ("straight as far as 4", "_FAR = 2.0**-30, 2.0**-14, 2.0**2, 2.0**16, 2.0**32", "_FAR = 2.0**-30, 2.0**-14, 2.0**2", "gradient_check false_alarms_once"),
     ("plateaus are not flat", "error=np.where(flat, ends.doubt,", "error=np.where(flat, found.error,", "gradient_check_inputs forgotten_branch"),
 ],
@@ -893,6 +896,9 @@ SLIPS = {
 "minipg/gradient_check/stretches.py": [
     ("wide stairs decide", "(height if stairs else 3 * noise) / width", "3 * noise / width", "gradient_check_inputs cannot_decide or tiny_arguments"),
     ("every jump is a stair", "stairs = _may_be_stairs(change, edges, height, noise)", "stairs = True", "gradient_check_inputs forgotten_branch"),
+    ("the lower edge decides", "height, width = max(", "height, width = min(", "gradient_check false_alarms_once"),
+    ("a stair comes gradually", "sudden = (first > 0) &", "sudden = (first < 0) &", "gradient_check_inputs coarser"),
+    ("a slope shows in the last digit", "np.maximum(visible, 1)", "1", "gradient_check_inputs coarser"),
     ("narrow stairs are no noise", "return height / width, height, False", "return 0.0, 0.0, False", "gradient_check error_estimate or single"),
 ],
 "minipg/theory/finite_mdp.py": [
