@@ -1,5 +1,6 @@
 """minipg: policy gradients from scratch, in NumPy and Numba. Every derivative is a formula you can read."""
 
+import os
 import sys
 from importlib import import_module
 from importlib.machinery import ModuleSpec
@@ -105,6 +106,8 @@ _MODULES = {
     "runtime.backend": "Backend",
     "value": "ValueNetwork",
 }
+if find_spec("minipg.kernels") is None:  # in a checkout that is not installed in place, they are beside minipg/
+    __path__.append(os.path.dirname(os.path.dirname(__file__)))
 _MODULE_OF = {name: f"minipg.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 

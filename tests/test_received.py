@@ -25,6 +25,7 @@ from minipg import PPO, Backend
 from minipg.cli import main
 from minipg.commands.parsing import find_modules_here
 from minipg.envs import make_vector, rebuild
+from minipg.envs.altered import altered
 from minipg.envs.processes import ProcessVectorEnv
 from minipg.errors import AgentFileError, EnvironmentFault, MinipgError
 from minipg.runs import Plan, RunFolder
@@ -443,11 +444,15 @@ gym.register("test/Raising-v0", Raising, kwargs={"script": [(9, True, False)]})
 
 
 @pytest.mark.parametrize("vec", ["gymnasium", "process"])
-def test_an_exception_that_is_none_is_one_line(tmp_path, capsys, vec):
+def test_an_exception_that_is_none_is_one_line(tmp_path, capfd, vec):
     args = ["train", "trpo", "test/Raising-v0", *SMALL, "--vec", vec, "--out", str(tmp_path / "run")]
     assert main(args) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = capfd.readouterr().err.splitlines()
     assert "environment 0 raised Odd at step 5: \\x1b[2J (" in line
+
+
+def test_an_exception_that_is_none_does_not_end_the_comparison_with_a_new_environment():
+    assert altered([gym.make("test/Raising-v0")], gym.make("test/Raising-v0")) == ""
 
 
 VARIABLES = [("NUMBA_DISABLE_JIT", "1"), ("NUMBA_NUM_THREADS", "0"), ("NUMBA_NUM_THREADS", "-3")]
