@@ -11,7 +11,9 @@ import sys
 import zipfile
 from contextlib import suppress
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import gymnasium as gym
 import pytest
@@ -118,6 +120,17 @@ def test_a_class_in_a_file_and_a_way_of_stepping_import_nothing_from_the_working
     ):
         with suppress(MinipgError):  # unless it is installed
             call()
+    assert executed() == ""
+
+
+def test_a_class_in_a_file_is_no_name_for_which_an_imported_module_imports_another(trap, monkeypatch):
+    executed = trap("late")
+    monkeypatch.syspath_prepend("")
+    module = ModuleType("lazy")  # as numpy, which imports numpy.testing, and so unittest, when it is asked for it
+    module.__getattr__ = lambda name: getattr(import_module("late"), name)
+    monkeypatch.setitem(sys.modules, "lazy", module)
+    with pytest.raises(MinipgError):
+        rebuild("Any-v0", {"class": "lazy:Env"})
     assert executed() == ""
 
 

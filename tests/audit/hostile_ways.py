@@ -233,6 +233,13 @@ ARCHIVES: dict[str, Callable[[zipfile.ZipFile], Any]] = {
     "a deep description": lambda archive: archive.writestr("meta.json.npy", _npy(np.full(10**6, ord("["), np.uint8))),
     "a long description": lambda archive: archive.writestr("meta.json.npy", _npy(np.full(1 << 25, ord(" "), np.uint8))),
 }  # fmt: skip
+
+
+def _class_that_imports(run: Path, outside: Path) -> None:
+    _agent(made={"class": "numpy:testing"})(run, outside)
+    _trap("unittest")(run, outside)
+
+
 STACK = ["gymnasium.wrappers:FrameStackObservation", {"dict": [["stack_size", 10**9]]}]
 RECIPE: dict[str, Any] = {"id": "CartPole-v1", "kwargs": {"dict": []}, "max_episode_steps": 500, "order_enforce": True,
                           "wrappers": [], "vector": False}  # fmt: skip
@@ -323,6 +330,7 @@ SEEDS: dict[str, Callable[[Path, Path], Any]] = {
 
 WAYS = [
     *(Way(f"module {name}", _trap(name), fresh=True) for name in MODULES),
+    Way("module unittest for a class of numpy's", _class_that_imports, fresh=True),
     *(Way(f"settings {name}", _settings(name), fresh=True) for name in SETTINGS),
     *(Way(f"link {name} to {what}", _link(name, target)) for name in FILES for what, target in TARGETS.items()),
     *(Way(f"{kind} {name}", _special(name, kind)) for name in FILES[:5] for kind in ("pipe", "folder", "socket")),
