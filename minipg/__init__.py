@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -9,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import minipg.runtime.startup  # noqa: F401  (first: it concerns all imports that follow)
+from minipg.runtime.modules import imports_for
 
 if TYPE_CHECKING:
     from minipg.algorithms import (
@@ -113,7 +115,8 @@ _MODULE_OF = {name: f"minipg.{module}" for module, names in _MODULES.items() for
 
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
-        globals()[name] = value = getattr(import_module(_MODULE_OF[name]), name)
+        with imports_for("numpy") if name == "load" else nullcontext():  # a session may be in the file's folder
+            globals()[name] = value = getattr(import_module(_MODULE_OF[name]), name)
         return value
     if not name.startswith("_") and find_spec(f"minipg.{name}"):
         return import_module(f"minipg.{name}")

@@ -123,6 +123,22 @@ def test_a_class_in_a_file_and_a_way_of_stepping_import_nothing_from_the_working
     assert executed() == ""
 
 
+SESSION = """
+import sys
+sys.path.remove("")
+import minipg
+minipg.PPO("CartPole-v1", hidden=(4,), threads=1).save("agent.npz")
+sys.path.insert(0, "")
+minipg.load("agent.npz")
+"""
+
+
+def test_a_session_that_has_imported_the_rest_imports_nothing_from_the_working_folder_to_load(trap):
+    executed = trap("shlex", "csv", "pkgutil", "zipfile", "unittest")
+    subprocess.run([sys.executable, "-c", SESSION], check=True)
+    assert executed() == ""
+
+
 def test_a_class_in_a_file_is_no_name_for_which_an_imported_module_imports_another(trap, monkeypatch):
     executed = trap("late")
     monkeypatch.syspath_prepend("")

@@ -40,6 +40,7 @@ class Way(NamedTuple):
 MODULES = [
     "numpy", "random", "signal", "json", "socket", "linecache", "runpy", "sitecustomize", "usercustomize", "minipg",
     "gymnasium", "numba", "PIL", "matplotlib", "rich", "tyro", "scipy", "multiprocessing", "tensorboard", "cupy",
+    "shlex", "csv", "pkgutil",
 ]  # fmt: skip
 SETTINGS = {
     "matplotlibrc": "text.usetex: True\nbackend: module://evil\n\xff", ".numba_config.yaml": "cache_dir: .\n",

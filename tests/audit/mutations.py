@@ -700,6 +700,10 @@ SLIPS = {
      "received imports_nothing"),
     ("a process ends in a traceback", "with suppress(BaseException):", "with suppress(Exception):", "received exception_that"),
 ],
+"minipg/__init__.py": [
+    ("a session imports from the file's folder", "imports_for(\"numpy\") if name == \"load\" else nullcontext()",
+     "nullcontext()", "received to_load"),
+],
 "minipg/runtime/modules.py": [
     ("what is installed imports from the working folder", "return installed_only() if", "return nullcontext() if",
      "received id_in_a_file"),
