@@ -84,6 +84,16 @@ def _link(name: str, target: str) -> Callable[[Path, Path], Any]:
     return lambda run, outside: _clear(run / name).symlink_to(target.format(outside=outside, run=run))
 
 
+def _hard_link(name: str) -> Callable[[Path, Path], Any]:
+    """A file of the folder that is a file outside, too."""
+
+    def make(run: Path, outside: Path) -> None:
+        same = outside / "run" / name
+        _clear(run / name).hardlink_to(same if same.exists() else outside / "file")
+
+    return make
+
+
 def _special(name: str, kind: str) -> Callable[[Path, Path], Any]:
     def make(run: Path, outside: Path) -> None:
         path = run / name
@@ -334,6 +344,7 @@ WAYS = [
     Way("module unittest for a class of numpy's", _class_that_imports, fresh=True),
     *(Way(f"settings {name}", _settings(name), fresh=True) for name in SETTINGS),
     *(Way(f"link {name} to {what}", _link(name, target)) for name in FILES for what, target in TARGETS.items()),
+    *(Way(f"hard link {name}", _hard_link(name)) for name in FILES if name != "checkpoints"),
     *(Way(f"{kind} {name}", _special(name, kind)) for name in FILES[:5] for kind in ("pipe", "folder", "socket")),
     *(Way(f"sparse {name}", _special(name, "sparse")) for name in FILES[:4]),
     *(Way(f"config.json: {name}", _config(**changes)) for name, changes in CONFIGS.items()),
