@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from endurance import peak_memory
 from environments import Counting
@@ -30,6 +31,8 @@ from minipg.envs import make_vector, rebuild
 from minipg.envs.altered import altered
 from minipg.envs.processes import ProcessVectorEnv
 from minipg.errors import AgentFileError, EnvironmentFault, MinipgError
+from minipg.rollout.replay import Replay, Transitions
+from minipg.rollout.replay_files import ReplayFiles
 from minipg.runs import Plan, RunFolder
 from minipg.runtime.storage import load_arrays
 
@@ -253,6 +256,27 @@ def test_checkpoints_that_are_a_link_are_refused(run, capsys, command):
     assert (status, "checkpoints: it is a link" in err) == (
         (2, True) if command in ("resume", "evaluate") else (0, False)
     )
+
+
+def test_a_replay_that_is_a_link_is_refused(run, capsys):
+    outside = run.absolute().parents[1] / "outside"
+    (run / "replay").symlink_to(outside)
+    (outside / ".killed.npz.1").touch()
+    before = tree(outside)
+    status, err = one_line(capsys, *RESUME)
+    assert tree(outside) == before
+    assert (status, "replay: it is a link" in err) == (2, True)
+
+
+def test_a_part_of_a_replay_that_is_a_link_is_not_read(tmp_path):
+    replay, files = Replay(8, 2, 1), ReplayFiles(tmp_path / "replay")
+    replay.put(0, Transitions(*(np.ones((4, *column.shape[1:]), column.dtype) for column in replay.rows)))
+    files.write(replay)
+    assert files.restore(Replay(8, 2, 1), 4, replay.between(4, 4)) == ""
+    part = files.folder / f"{0:012d}.npz"
+    part.rename(tmp_path / "outside.npz")
+    part.symlink_to(tmp_path / "outside.npz")
+    assert "is a link" in files.restore(Replay(8, 2, 1), 4, replay.between(4, 4))
 
 
 SEEDS_FILES = ["seed0.log", "seed0.json", ".lock", "curves.png", "seeds.json", "seed0", "seed1"]

@@ -186,7 +186,8 @@ def sound(scratch: Path) -> None:
     for name in ("hook", "tmp", "outside"):
         (scratch / name).mkdir()
     (scratch / "hook" / "sitecustomize.py").write_text(_HOOK)
-    (scratch / "outside" / "file").write_text("precious\n")
+    for name in ("file", ".killed.npz.1"):
+        (scratch / "outside" / name).write_text("precious\n")
     place = scratch / "whole"
     place.mkdir()
     ended = [

@@ -344,6 +344,7 @@ WAYS = [
     Way("module unittest for a class of numpy's", _class_that_imports, fresh=True),
     *(Way(f"settings {name}", _settings(name), fresh=True) for name in SETTINGS),
     *(Way(f"link {name} to {what}", _link(name, target)) for name in FILES for what, target in TARGETS.items()),
+    Way("link replay to what is outside", _link("replay", "{outside}")),
     *(Way(f"hard link {name}", _hard_link(name)) for name in FILES if name != "checkpoints"),
     *(Way(f"{kind} {name}", _special(name, kind)) for name in FILES[:5] for kind in ("pipe", "folder", "socket")),
     *(Way(f"sparse {name}", _special(name, "sparse")) for name in FILES[:4]),

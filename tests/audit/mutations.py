@@ -714,6 +714,12 @@ SLIPS = {
     ("what is no file is opened", "if not stat.S_ISREG(found.st_mode):", "if False:", "received file_that_is_named"),
     ("links in place of folders are followed", "    if folder.is_symlink():", "    if False:", "received are_a_link"),
 ],
+"minipg/runs/checkpoints.py": [
+    ("a replay that is a link is tidied", "        require_no_link(self.run / \"replay\")\n", "", "received replay_that"),
+],
+"minipg/rollout/replay_files.py": [
+    ("a part of the replay that is a link is read", "        require_no_link(self._path(k))\n", "", "received of_a_replay"),
+],
 "minipg/runtime/storage.py": [
     ("arrays may overlap", "if any(end > entry.header_offset", "if any(end < 0", "received same_bytes"),
 ],
