@@ -389,10 +389,18 @@ def test_a_torn_tail_of_the_table_is_cut_and_the_rest_is_used(run, capsys, tail)
     assert [int(row["update"]) for row in RunFolder(run).rows()] == [1, 2]
 
 
+def test_a_torn_tail_that_lacks_but_the_end_of_its_line_is_cut(run, capsys):
+    table = (run / "metrics.csv").read_bytes()
+    (run / "metrics.csv").write_bytes(table.removesuffix(b"\r\n"))
+    assert main(RESUME) == 0, capsys.readouterr()
+    assert [int(row["update"]) for row in RunFolder(run).rows()] == [2]
+
+
 def test_a_damaged_line_of_the_table_is_dropped(run, capsys):
     head, row = (run / "metrics.csv").read_bytes().splitlines(keepends=True)
     (run / "metrics.csv").write_bytes(head + b"\0\xff\r\n" + row + b"1,\r\n")
     assert main(RESUME) == 0, capsys.readouterr()
+    assert b"\xff" not in (run / "metrics.csv").read_bytes()
     assert [int(row["update"]) for row in RunFolder(run).rows()] == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""A received folder made hostile in 200 ways, and what every command does with it.
+"""A received folder made hostile in more than 200 ways, and what every command does with it.
 
     python tests/audit/hostile_folders.py [--only NAME] [--part K/N] [--list]
 
