@@ -704,6 +704,10 @@ SLIPS = {
     ("a session imports from the file's folder", "imports_for(\"numpy\") if name == \"load\" else nullcontext()",
      "nullcontext()", "received to_load"),
 ],
+"kernels/cpu/_cache.py": [
+    ("the checksum of compiled code is not compared", "if not _sound(content):", "if False:", "cache is_damaged"),
+    ("code that has ended a process is loaded again", "if _left_behind(loading):", "if False:", "cache ended_a_process"),
+],
 "minipg/runtime/modules.py": [
     ("what is installed imports from the working folder", "return installed_only() if", "return nullcontext() if",
      "received id_in_a_file"),
