@@ -1,6 +1,8 @@
 """minipg: policy gradients from scratch, in NumPy and Numba. Every derivative is a formula you can read."""
 
+import os
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -8,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import minipg.runtime.startup  # noqa: F401  (first: it concerns all imports that follow)
+from minipg.runtime.modules import imports_for
 
 if TYPE_CHECKING:
     from minipg.algorithms import (
@@ -105,12 +108,15 @@ _MODULES = {
     "runtime.backend": "Backend",
     "value": "ValueNetwork",
 }
+if find_spec("minipg.kernels") is None:  # in a checkout that is not installed in place, they are beside minipg/
+    __path__.append(os.path.dirname(os.path.dirname(__file__)))
 _MODULE_OF = {name: f"minipg.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
-        globals()[name] = value = getattr(import_module(_MODULE_OF[name]), name)
+        with imports_for("numpy") if name == "load" else nullcontext():  # a session may be in the file's folder
+            globals()[name] = value = getattr(import_module(_MODULE_OF[name]), name)
         return value
     if not name.startswith("_") and find_spec(f"minipg.{name}"):
         return import_module(f"minipg.{name}")

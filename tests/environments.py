@@ -313,6 +313,7 @@ FAULTS = {
 
 gym.register("test/Counting-v0", Counting)
 gym.register("test/Choosing-v0", Choosing)
+gym.register("test/Matching-v0", Matching, kwargs={"action_space": spaces.MultiDiscrete([2, 3]), "mixed": True})
 gym.register("test/Dying-v0", Dying, kwargs={"at": 21})
 gym.register("test/DyingAtOnce-v0", Dying, kwargs={"at": 1})
 gym.register("test/DyingInReset-v0", Dying, kwargs={"at": 0})

@@ -528,6 +528,7 @@ RECIPE = {"id": "CartPole-v1", "kwargs": {"dict": []}, "max_episode_steps": 5, "
         ({"recipe": {**RECIPE, "wrappers": 3}}, "damaged description"), ({"recipe": {}}, "damaged description"),
         ({"recipe": {**RECIPE, "kwargs": {"eval": "1"}, "wrappers": []}}, "damaged description"),
         ({"recipe": {**RECIPE, "kwargs": 3, "wrappers": []}}, "damaged description"),
+        ({"recipe": {**RECIPE, "kwargs": json.loads("[" * 500 + "]" * 500)}}, "damaged description"),
         ({"recipe": 3}, "damaged description"), ({"class": 3}, "damaged description"), ({}, "damaged description"),
         ({"id": {}, "recipe": {}}, "damaged description"), (3, "damaged description"), ({"else": 1}, "damaged desc"),
         ({"id": {"id": "CartPole-v1", "kwargs": {"dict": [["sutton_barto_reward", True]]}}}, "in another way"),

@@ -38,11 +38,11 @@ class Installation:
     def files(self):
         return {path for path in self.packages.rglob("*") if "__pycache__" not in path.parts}
 
-    def run(self, code):
+    def run(self, code, folder="/"):
         environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "PYTHONPATH")}
         environment |= {"XDG_CACHE_HOME": str(getattr(self, "cache", ""))}
         command = [self.python, "-c", code]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, cwd="/", check=False)
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder, check=False)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout.strip()
 
@@ -60,7 +60,7 @@ def test_plain_and_editable_installs_replace_each_other_after_compiling_and_unin
     installation = Installation(tmp_path)
     for options in ((), ("--editable",), ()):
         installation.install(*options)
-        assert installation.run(USE) == "ppo"
+        assert installation.run(USE) == installation.run(USE, installation.source) == "ppo"
     assert list(installation.cache.rglob("*.nbc"))
     assert not [path for path in installation.packages.rglob("*.nb?") if "minipg" in path.parts]
     installation.pip("uninstall", "--yes", "minipg-rl")

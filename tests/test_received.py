@@ -11,9 +11,12 @@ import sys
 import zipfile
 from contextlib import suppress
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from endurance import peak_memory
 from environments import Counting
@@ -25,8 +28,11 @@ from minipg import PPO, Backend
 from minipg.cli import main
 from minipg.commands.parsing import find_modules_here
 from minipg.envs import make_vector, rebuild
+from minipg.envs.altered import altered
 from minipg.envs.processes import ProcessVectorEnv
 from minipg.errors import AgentFileError, EnvironmentFault, MinipgError
+from minipg.rollout.replay import Replay, Transitions
+from minipg.rollout.replay_files import ReplayFiles
 from minipg.runs import Plan, RunFolder
 from minipg.runtime.storage import load_arrays
 
@@ -117,6 +123,33 @@ def test_a_class_in_a_file_and_a_way_of_stepping_import_nothing_from_the_working
     ):
         with suppress(MinipgError):  # unless it is installed
             call()
+    assert executed() == ""
+
+
+SESSION = """
+import sys
+sys.path.remove("")
+import minipg
+minipg.PPO("CartPole-v1", hidden=(4,), threads=1).save("agent.npz")
+sys.path.insert(0, "")
+minipg.load("agent.npz")
+"""
+
+
+def test_a_session_that_has_imported_the_rest_imports_nothing_from_the_working_folder_to_load(trap):
+    executed = trap("shlex", "csv", "pkgutil", "zipfile", "unittest")
+    subprocess.run([sys.executable, "-c", SESSION], check=True)
+    assert executed() == ""
+
+
+def test_a_class_in_a_file_is_no_name_for_which_an_imported_module_imports_another(trap, monkeypatch):
+    executed = trap("late")
+    monkeypatch.syspath_prepend("")
+    module = ModuleType("lazy")  # as numpy, which imports numpy.testing, and so unittest, when it is asked for it
+    module.__getattr__ = lambda name: import_module("late")
+    monkeypatch.setitem(sys.modules, "lazy", module)
+    with pytest.raises(MinipgError):
+        rebuild("Any-v0", {"class": "lazy:Env"})
     assert executed() == ""
 
 
@@ -223,6 +256,27 @@ def test_checkpoints_that_are_a_link_are_refused(run, capsys, command):
     assert (status, "checkpoints: it is a link" in err) == (
         (2, True) if command in ("resume", "evaluate") else (0, False)
     )
+
+
+def test_a_replay_that_is_a_link_is_refused(run, capsys):
+    outside = run.absolute().parents[1] / "outside"
+    (run / "replay").symlink_to(outside)
+    (outside / ".killed.npz.1").touch()
+    before = tree(outside)
+    status, err = one_line(capsys, *RESUME)
+    assert tree(outside) == before
+    assert (status, "replay: it is a link" in err) == (2, True)
+
+
+def test_a_part_of_a_replay_that_is_a_link_is_not_read(tmp_path):
+    replay, files = Replay(8, 2, 1), ReplayFiles(tmp_path / "replay")
+    replay.put(0, Transitions(*(np.ones((4, *column.shape[1:]), column.dtype) for column in replay.rows)))
+    files.write(replay)
+    assert files.restore(Replay(8, 2, 1), 4, replay.between(4, 4)) == ""
+    part = files.folder / f"{0:012d}.npz"
+    part.rename(tmp_path / "outside.npz")
+    part.symlink_to(tmp_path / "outside.npz")
+    assert "is a link" in files.restore(Replay(8, 2, 1), 4, replay.between(4, 4))
 
 
 SEEDS_FILES = ["seed0.log", "seed0.json", ".lock", "curves.png", "seeds.json", "seed0", "seed1"]
@@ -335,10 +389,18 @@ def test_a_torn_tail_of_the_table_is_cut_and_the_rest_is_used(run, capsys, tail)
     assert [int(row["update"]) for row in RunFolder(run).rows()] == [1, 2]
 
 
+def test_a_torn_tail_that_lacks_but_the_end_of_its_line_is_cut(run, capsys):
+    table = (run / "metrics.csv").read_bytes()
+    (run / "metrics.csv").write_bytes(table.removesuffix(b"\r\n"))
+    assert main(RESUME) == 0, capsys.readouterr()
+    assert [int(row["update"]) for row in RunFolder(run).rows()] == [2]
+
+
 def test_a_damaged_line_of_the_table_is_dropped(run, capsys):
     head, row = (run / "metrics.csv").read_bytes().splitlines(keepends=True)
     (run / "metrics.csv").write_bytes(head + b"\0\xff\r\n" + row + b"1,\r\n")
     assert main(RESUME) == 0, capsys.readouterr()
+    assert b"\xff" not in (run / "metrics.csv").read_bytes()
     assert [int(row["update"]) for row in RunFolder(run).rows()] == [1, 2]
 
 
@@ -443,11 +505,15 @@ gym.register("test/Raising-v0", Raising, kwargs={"script": [(9, True, False)]})
 
 
 @pytest.mark.parametrize("vec", ["gymnasium", "process"])
-def test_an_exception_that_is_none_is_one_line(tmp_path, capsys, vec):
+def test_an_exception_that_is_none_is_one_line(tmp_path, capfd, vec):
     args = ["train", "trpo", "test/Raising-v0", *SMALL, "--vec", vec, "--out", str(tmp_path / "run")]
     assert main(args) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = capfd.readouterr().err.splitlines()
     assert "environment 0 raised Odd at step 5: \\x1b[2J (" in line
+
+
+def test_an_exception_that_is_none_does_not_end_the_comparison_with_a_new_environment():
+    assert altered([gym.make("test/Raising-v0")], gym.make("test/Raising-v0")) == ""
 
 
 VARIABLES = [("NUMBA_DISABLE_JIT", "1"), ("NUMBA_NUM_THREADS", "0"), ("NUMBA_NUM_THREADS", "-3")]

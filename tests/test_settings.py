@@ -200,6 +200,13 @@ def test_a_setting_that_another_one_makes_idle_is_named(algorithm, settings, say
     assert sorted(record.message.partition(" has no effect with ")[0] for record in caplog.records) == says
 
 
+def test_a_setting_without_effect_is_not_named_beside_an_error(caplog, capsys):
+    assert main(["train", "trpo", "Nonsense-v0", "--n-epochs", "1"]) == 2
+    with pytest.raises(MinipgError):
+        TRPO("Nonsense-v0", n_epochs=1)
+    assert (caplog.records, len(capsys.readouterr().err.splitlines())) == ([], 1)
+
+
 IDLE_CHANGES = {**CHANGES, "vf_l2": 0.5, "backtrack_coeff": 0.5, "backtrack_iters": 1, "accept_ratio": 0.9,
                 "env_timeout": 9.0}  # fmt: skip
 

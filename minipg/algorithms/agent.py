@@ -98,6 +98,7 @@ class Agent(Generic[ConfigT]):
         self._collector: Collector | None = None
         self.steps = self.updates = 0
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        config.log_idle(settings)
 
     def _action_codec(self, space: gym.Space[Any]) -> ActionCodec:
         """From the policy's actions to the environment's."""

@@ -116,7 +116,7 @@ class AgentFile(NamedTuple):
             env = meta["env"]
             require(isinstance(env, str) and env != "", "env", "the id of an environment", env)
             return Description(config(**meta["config"]), env, seed, steps, updates)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise AgentFileError(f"{self.path}: damaged description ({error})") from error
 
     @property
@@ -135,7 +135,7 @@ class AgentFile(NamedTuple):
             raise AgentFileError(
                 f"{self.path}: {env} cannot be made again: {error.reason}; pass it: load(path, env=…), or --env"
             ) from error
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise AgentFileError(f"{self.path}: damaged description of its environment ({error!r})") from error
 
     def require_spaces(self, spaces: dict[str, str], env: str) -> None:

@@ -120,16 +120,16 @@ class AgentConfig:
     """Settings that take the value of another one where that is given and they are not."""
 
     def following(self: C, given: Collection[str]) -> C:
-        """The same with FOLLOWERS applied, where the settings called `given` were set by the user.
+        """The same with FOLLOWERS applied, where the settings called `given` were set by the user."""
+        followers = {name: other for name, other in self.FOLLOWERS.items() if other in given and name not in given}
+        return dataclasses.replace(self, **{name: getattr(self, other) for name, other in followers.items()})
 
-        A line is logged for each of them that has no effect.
-        """
+    def log_idle(self, given: Collection[str]) -> None:
+        """Log a line for each of the settings called `given` that has no effect."""
         for (name, value), idle in WITHOUT_EFFECT.items():
             for other in idle:
                 if other in given and hasattr(self, other) and getattr(self, name, None) == value:
                     _warn(f"{other} has no effect with {name}={value}")
-        followers = {name: other for name, other in self.FOLLOWERS.items() if other in given and name not in given}
-        return dataclasses.replace(self, **{name: getattr(self, other) for name, other in followers.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,6 +85,7 @@ def run(args: list[str]) -> int:
     own, plan, config = parse((TrainFlags(), Plan(), chosen), flags, f"minipg train {algorithm.name} {env}")
     config = config.following(given(flags))
     if own.seeds is not None:
+        config.log_idle(given(flags))
         return train_seeds(algorithm.name, env, flags, own)
     here = Path.cwd()  # kept because an environment may change the working folder
     find_modules_here(env)
@@ -94,6 +95,7 @@ def run(args: list[str]) -> int:
         display = Progress(f"{algorithm.name} {env}", plan.steps, lasting_console(stderr=own.json))
         costs = f" ({agent.costs})" if agent.costs else ""
         display.say(f"{algorithm.name} on {env}, seed {own.seed}{costs}, into {folder.shown}")
+        config.log_idle(given(flags))  # late: an error before is one line
         collect_garbage_again()
         return _print_summary(train(agent, folder, display, plan), folder, own.json)
 

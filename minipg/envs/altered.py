@@ -13,9 +13,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from minipg.envs.guard import guarded
 from minipg.envs.recipe import Env, Vector, layers
 from minipg.envs.values import equal, shown
+from minipg.errors import EnvironmentFault
 
+_WHEN = "in a comparison with a new one"
 _STEPS = 100
 _DEPTH = 4  # objects within objects
 _ITEMS = 1000  # of a list or dict
@@ -53,14 +56,14 @@ def _kinds(env: Env | Vector) -> str:
 
 def _played(env: Env | Vector) -> Iterator[dict[str, Any]]:
     """The attributes of an environment at the beginnings and ends of episodes of random actions, and once closed."""
-    with suppress(Exception):  # an environment may raise anything, and random actions may be why
+    with suppress(Exception):  # random actions may be why
         actions = copy.deepcopy(env.action_space)  # a class may have one space for all its environments
         actions.seed(0)
-        env.reset(seed=0)
+        guarded(_WHEN, env.reset, seed=0)
         yield _attributes(env)
         episodes = 0
         for t in range(_STEPS):
-            _, _, terminated, truncated, _ = env.step(actions.sample())
+            _, _, terminated, truncated, _ = guarded(_WHEN, env.step, actions.sample())
             ended = np.any(terminated) or np.any(truncated)  # of a vector, that of any environment
             if ended or t < 2 or t == _STEPS - 1:
                 yield _attributes(env)
@@ -68,9 +71,9 @@ def _played(env: Env | Vector) -> Iterator[dict[str, Any]]:
                 episodes += 1
                 if episodes == 2:
                     break
-                env.reset()
-    with suppress(Exception):
-        env.close()
+                guarded(_WHEN, env.reset)
+    with suppress(EnvironmentFault):
+        guarded(_WHEN, env.close)
     yield _attributes(env)
 
 

@@ -244,7 +244,7 @@ def _serve(number: int, make: Callable[[], gym.Env[Any, Any]], pipe: socket.sock
     with suppress(EOFError, OSError):  # the parent has closed the pipe, or ended
         while True:
             send(pipe, _answer(env, *receive(pipe)))
-    with suppress(Exception):
+    with suppress(BaseException):  # an environment may raise anything
         env.close()
 
 

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
-from operator import attrgetter
 from typing import Any
 
 import gymnasium as gym
@@ -121,8 +120,11 @@ def found(reference: str) -> Any:
         if module.partition(".")[0] == "gymnasium":
             with installed_only():
                 import_module(module)
-        return attrgetter(name)(sys.modules[module])
-    except (KeyError, AttributeError, ImportError):
+        thing: Any = sys.modules[module]
+        for part in name.split("."):
+            thing = vars(thing)[part]  # not getattr: of a name that it lacks, a module may import another one
+        return thing
+    except (KeyError, TypeError, ImportError):
         return None
 
 

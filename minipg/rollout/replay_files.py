@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from minipg.checks import Array
-from minipg.errors import AgentFileError
+from minipg.errors import AgentFileError, RunFolderError
 from minipg.rollout.replay import Replay, Transitions
+from minipg.runtime.files import require_no_link
 from minipg.runtime.storage import load_arrays, save_arrays
 
 
@@ -55,7 +56,7 @@ class ReplayFiles:
             for k in range(first // size, added // size):
                 rows, start = self._read(k, replay), max(first - k * size, 0)
                 replay.put(k * size + start, Transitions(*(column[start:] for column in rows)))
-        except AgentFileError as error:
+        except (AgentFileError, RunFolderError) as error:
             replay.added = 0
             return str(error)
         replay.put(added - len(unfinished.rew), unfinished)
@@ -65,6 +66,7 @@ class ReplayFiles:
         return ""
 
     def _read(self, k: int, replay: Replay) -> Transitions:
+        require_no_link(self._path(k))
         arrays, _ = load_arrays(self._path(k))
         return Transitions(*(checked(self._path(k), arrays, name, column, chunk_size(replay))
                              for name, column in replay.rows._asdict().items()))  # fmt: skip

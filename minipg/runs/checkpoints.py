@@ -95,7 +95,11 @@ class Checkpoints:
         raise RunFolderError(f"{self.run}: no checkpoint to continue from" + "".join(f"; {line}" for line in reasons))
 
     def tidy(self) -> None:
-        """Remove temporary files of a process that was killed while it wrote."""
+        """Remove temporary files of a process that was killed while it wrote.
+
+        Raises RunFolderError if a folder of the run is a link to another one.
+        """
+        require_no_link(self.run / "replay")
         names = (".config.json.*", ".metrics.csv.*", ".curve.png.*", "replay/.*.npz.*")
         for path in [*(path for name in names for path in self.run.glob(name)), *self.folder.glob(".*.npz.*")]:
             if not path.is_dir():

@@ -1,6 +1,6 @@
-"""A received folder made hostile in 200 ways, and what every command does with it.
+"""A received folder made hostile in more than 200 ways, and what every command does with it.
 
-    python tests/audit/hostile_folders.py [--only NAME] [--list]
+    python tests/audit/hostile_folders.py [--only NAME] [--part K/N] [--list]
 
 Each way changes a copy of a sound run, or of a folder of seeds. Each command is run in a process of its own, in an
 empty working folder and in the received one; where modules are laid, as a program that has imported nothing. It has to
@@ -183,9 +183,11 @@ def snapshot(folder: Path) -> dict[str, Any]:
 
 def sound(scratch: Path) -> None:
     """Train what is made hostile: a run, and a folder of two seeds; and what is outside."""
-    for name, code in (("hook", _HOOK), ("tmp", ""), ("outside", "precious\n")):
+    for name in ("hook", "tmp", "outside"):
         (scratch / name).mkdir()
-        (scratch / name / "sitecustomize.py").write_text(code)
+    (scratch / "hook" / "sitecustomize.py").write_text(_HOOK)
+    for name in ("file", ".killed.npz.1"):
+        (scratch / "outside" / name).write_text("precious\n")
     place = scratch / "whole"
     place.mkdir()
     ended = [

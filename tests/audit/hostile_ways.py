@@ -40,6 +40,7 @@ class Way(NamedTuple):
 MODULES = [
     "numpy", "random", "signal", "json", "socket", "linecache", "runpy", "sitecustomize", "usercustomize", "minipg",
     "gymnasium", "numba", "PIL", "matplotlib", "rich", "tyro", "scipy", "multiprocessing", "tensorboard", "cupy",
+    "shlex", "csv", "pkgutil",
 ]  # fmt: skip
 SETTINGS = {
     "matplotlibrc": "text.usetex: True\nbackend: module://evil\n\xff", ".numba_config.yaml": "cache_dir: .\n",
@@ -81,6 +82,16 @@ def _clear(path: Path) -> Path:
 
 def _link(name: str, target: str) -> Callable[[Path, Path], Any]:
     return lambda run, outside: _clear(run / name).symlink_to(target.format(outside=outside, run=run))
+
+
+def _hard_link(name: str) -> Callable[[Path, Path], Any]:
+    """A file of the folder that is a file outside, too."""
+
+    def make(run: Path, outside: Path) -> None:
+        same = outside / "run" / name
+        _clear(run / name).hardlink_to(same if same.exists() else outside / "file")
+
+    return make
 
 
 def _special(name: str, kind: str) -> Callable[[Path, Path], Any]:
@@ -233,6 +244,13 @@ ARCHIVES: dict[str, Callable[[zipfile.ZipFile], Any]] = {
     "a deep description": lambda archive: archive.writestr("meta.json.npy", _npy(np.full(10**6, ord("["), np.uint8))),
     "a long description": lambda archive: archive.writestr("meta.json.npy", _npy(np.full(1 << 25, ord(" "), np.uint8))),
 }  # fmt: skip
+
+
+def _class_that_imports(run: Path, outside: Path) -> None:
+    _agent(made={"class": "numpy:testing"})(run, outside)
+    _trap("unittest")(run, outside)
+
+
 STACK = ["gymnasium.wrappers:FrameStackObservation", {"dict": [["stack_size", 10**9]]}]
 RECIPE: dict[str, Any] = {"id": "CartPole-v1", "kwargs": {"dict": []}, "max_episode_steps": 500, "order_enforce": True,
                           "wrappers": [], "vector": False}  # fmt: skip
@@ -323,8 +341,11 @@ SEEDS: dict[str, Callable[[Path, Path], Any]] = {
 
 WAYS = [
     *(Way(f"module {name}", _trap(name), fresh=True) for name in MODULES),
+    Way("module unittest for a class of numpy's", _class_that_imports, fresh=True),
     *(Way(f"settings {name}", _settings(name), fresh=True) for name in SETTINGS),
     *(Way(f"link {name} to {what}", _link(name, target)) for name in FILES for what, target in TARGETS.items()),
+    Way("link replay to what is outside", _link("replay", "{outside}")),
+    *(Way(f"hard link {name}", _hard_link(name)) for name in FILES if name != "checkpoints"),
     *(Way(f"{kind} {name}", _special(name, kind)) for name in FILES[:5] for kind in ("pipe", "folder", "socket")),
     *(Way(f"sparse {name}", _special(name, "sparse")) for name in FILES[:4]),
     *(Way(f"config.json: {name}", _config(**changes)) for name, changes in CONFIGS.items()),

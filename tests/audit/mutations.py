@@ -675,6 +675,7 @@ SLIPS = {
     ("a changed environment is what its specification says", "if not made_late and not equal(value, now.get(name)):",
      "if False:", "again cannot_be_made"),
     ("state is taken for a change", "    for now in _played(fresh):\n", "    for now in ():\n", "again no_change"),
+    ("what closing raises is not caught", "guarded(_WHEN, env.close)", "env.close()", "received exception_that"),
     ("wrappers in another order", "if _kinds(env) != kinds:", "if False:", "again cannot_be_made"),
 ],
 "minipg/envs/recipe_file.py": [
@@ -682,6 +683,8 @@ SLIPS = {
      "again comes_back"),
     ("a file calls what it names", "if not (isinstance(wrapper, type) and issubclass(wrapper, gym.Wrapper)):", "if wrapper is None:",
      "again file_imports"),
+    ("a name that a module lacks is asked for", "thing = vars(thing)[part]", "thing = getattr(thing, part)",
+     "received imported_module"),
     ("a file imports what it names", "if module.partition(\".\")[0] == \"gymnasium\":", "if True:", "again file_imports"),
     ("an id means what it means now", "if now and description.get(\"id\") == env_id and now != description:", "if False:",
      "again registered_otherwise"),
@@ -695,6 +698,15 @@ SLIPS = {
 "minipg/envs/processes.py": [
     ("the process of an environment searches the working folder", "with outside_working_folder():", "with suppress():",
      "received imports_nothing"),
+    ("a process ends in a traceback", "with suppress(BaseException):", "with suppress(Exception):", "received exception_that"),
+],
+"minipg/__init__.py": [
+    ("a session imports from the file's folder", "imports_for(\"numpy\") if name == \"load\" else nullcontext()",
+     "nullcontext()", "received to_load"),
+],
+"kernels/cpu/_cache.py": [
+    ("the checksum of compiled code is not compared", "if not _sound(content):", "if False:", "cache is_damaged"),
+    ("code that has ended a process is loaded again", "if _left_behind(loading):", "if False:", "cache ended_a_process"),
 ],
 "minipg/runtime/modules.py": [
     ("what is installed imports from the working folder", "return installed_only() if", "return nullcontext() if",
@@ -705,6 +717,12 @@ SLIPS = {
 "minipg/runtime/files.py": [
     ("what is no file is opened", "if not stat.S_ISREG(found.st_mode):", "if False:", "received file_that_is_named"),
     ("links in place of folders are followed", "    if folder.is_symlink():", "    if False:", "received are_a_link"),
+],
+"minipg/runs/checkpoints.py": [
+    ("a replay that is a link is tidied", "        require_no_link(self.run / \"replay\")\n", "", "received replay_that"),
+],
+"minipg/rollout/replay_files.py": [
+    ("a part of the replay that is a link is read", "        require_no_link(self._path(k))\n", "", "received of_a_replay"),
 ],
 "minipg/runtime/storage.py": [
     ("arrays may overlap", "if any(end > entry.header_offset", "if any(end < 0", "received same_bytes"),
@@ -1045,10 +1063,10 @@ def row(slip: str, file: str, killed: str, seconds: str, widths: tuple[int, int]
 def main() -> int:
     """Run it; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--only", metavar="NAME", default="", help="slips whose name or file contains NAME")
+    parser.add_argument("--only", metavar="NAME", default="", help="slips whose name, file or laws contain NAME")
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="slips tried at once (default 1)")
     options = parser.parse_args()
-    chosen = [slip for slip in slips() if options.only in slip.name or options.only in slip.file]
+    chosen = [slip for slip in slips() if any(options.only in text for text in (slip.name, slip.file, slip.laws))]
     if not chosen or options.jobs < 1:
         parser.error(f"no slip is called {options.only!r}" if not chosen else "--jobs: expected at least 1")
 
