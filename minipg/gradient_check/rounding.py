@@ -60,7 +60,7 @@ def rounding_error(g: Evaluate, leaves: list[Array], value: Array, epsilon: floa
 
 
 def rounding_error_of_linear(g: Evaluate, v: list[Array], value: Array) -> Array:
-    """The rounding error of value = g(v) for a linear g: the largest |g(αv)/α − g(v)| over 16 factors α.
+    """The rounding error of value = g(v) for a linear g: the largest |g(αv)/α − g(v)| over 17 factors α.
 
     0 if g(2v) differs from 2 g(v) in any bit: then g is not linear.
     """
@@ -68,7 +68,9 @@ def rounding_error_of_linear(g: Evaluate, v: list[Array], value: Array) -> Array
     noise = np.zeros(value.shape)
     with contextlib.suppress(Exception):  # beyond the range of the floats
         if np.array_equal(at(2), 2 * value):
-            for k in range(1, 17):
-                factor = np.float32(1 + k * 0.618034 % 1)
-                noise = np.maximum(noise, np.abs(at(factor) / float(factor) - value))
+            size = max((float(np.abs(part).max(initial=0)) for part in v), default=0.0) or 1.0
+            # products of a tiny v may underflow: of one of size 1 they do not
+            for factor in (*(1 + k * 0.618034 % 1 for k in range(1, 17)), 2.0 ** -np.round(np.log2(size))):
+                error = np.abs(at(np.float32(factor)) / float(np.float32(factor)) - value)
+                noise = np.maximum(noise, np.where(np.isfinite(error), error, 0))
     return np.asarray(3 * noise)

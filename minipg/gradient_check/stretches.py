@@ -58,8 +58,8 @@ class Tangent:
         visible = np.argmax(np.abs(found.value) * samples.steps[:, None] > noise, axis=0)
         self.flat = np.asarray((still | (np.arange(len(still))[:, None] > np.maximum(visible, 1))).all(axis=0))
         level = lambda values: np.where(self.flat, 0, values)
-        self.slope, self._error, self._epsilon = level(found.value), level(found.error), level(epsilon)
-        self._rough = level(np.maximum(noise, found.noise))
+        self.slope, self._error, self._epsilon = level(found.value), level(found.error), epsilon
+        self._rough = np.where(self.flat, noise, np.maximum(noise, found.noise))
         t = samples.steps[:, None]
         self.residuals = self._residual(t, samples.right), self._residual(-t, samples.left)
         self._limit = np.maximum(self._tolerance(t, samples.right), self._tolerance(t, samples.left))
@@ -78,6 +78,10 @@ class Tangent:
         """t ↦ the residual of one output."""
         return lambda t: float(self._residual(t, self.phi(t))[output])
 
+    def limit(self, output: int) -> Change:
+        """t ↦ the change of one output that a curve shows just beyond its tangent."""
+        return lambda t: 1.25 * float(self._tolerance(t, self.phi(t))[output])
+
     def smooth(self) -> Array:
         """True for outputs that leave the tangent as a smooth curve does, faster than in proportion to t."""
         off, steps = np.maximum(*map(np.abs, self.residuals)), self.samples.steps
@@ -88,8 +92,8 @@ class Tangent:
             for values, k in ((off, first), (off, after), (self._limit, before))
         )
         power = np.log(far / near) / np.log(steps[after] / steps[first])
-        # a curve would have left the tangent before; rounding hides that, and a stair comes suddenly
-        sudden = (first > 0) & (near * (steps[before] / steps[first]) ** power > limit)
+        # a curve would have been seen at a shorter step, a stair comes suddenly
+        sudden = (first > 0) & (near * (steps[before] / steps[first]) ** power > limit / 1.5)
         return np.asarray(~self.flat & (near > 0) & (power > 1.5) & ~sudden & (first < len(off) - 1))
 
     def straight(self) -> Array:
@@ -108,25 +112,25 @@ def stretch(tangent: Tangent, scale: float, reach: float, skip: Array) -> Stretc
     follows = [np.logical_and.accumulate(residual == 0, axis=0).sum(axis=0) for residual in tangent.residuals]
     outputs = np.flatnonzero(~tangent.smooth() & ~skip & (np.minimum(*follows) >= 2))
     for number, m in enumerate(outputs):
-        noise, change, edges = float(tangent.noise[m]), tangent.change(int(m)), []
+        noise, change, limit, edges = float(tangent.noise[m]), tangent.change(int(m)), tangent.limit(int(m)), []
         for sign, residual, count in zip((1, -1), tangent.residuals, follows, strict=True):
             last, next_one = count[m] - 1, min(count[m], len(steps) - 1)
             height = abs(float(residual[next_one, m]))  # 0 if φ never leaves the tangent, NaN if it ends there
-            enough = 8 * noise if number < _OUTPUTS else np.inf
-            edges.append(_edge(change, sign, steps[last], steps[next_one], height, enough))
+            edge = float(steps[last]), height
+            edges.append(_edge(change, sign, *edge, steps[next_one], limit) if number < _OUTPUTS else edge)
         found.width[m] = min(width for width, _ in edges)
         found.doubt[m], found.noise[m], found.wide[m] = _judge(change, edges, scale, reach, noise)
     return found
 
 
-def _edge(change: Change, sign: int, low: float, high: float, height: float, enough: float) -> Edge:
+def _edge(change: Change, sign: int, low: float, height: float, high: float, enough: Change) -> Edge:
     """The end of the stretch between ± `low`, where the change is 0, and ± `high`, where it is ± `height`.
 
     Bisection, or a step close to the place at which the line through the last two points reaches 0. Ends as soon as the
-    height is `enough`, or keeps its size: then φ jumps.
+    height is `enough`, and counts as 0, or keeps its size: then φ jumps.
     """
     unchanged, last = 0, (high, height)
-    while enough < height and unchanged < 12 and high - low > 2.0**-50 * high:
+    while enough(sign * high) < height and unchanged < 12 and high - low > 2.0**-50 * high:
         t = float(np.sqrt(low) * np.sqrt(high)) if high > 16 * low else (low + high) / 2
         if last[1] > height:
             zero = high - height * (last[0] - high) / (last[1] - height)
@@ -138,15 +142,15 @@ def _edge(change: Change, sign: int, low: float, high: float, height: float, eno
             low, last = t, (high, height)
         else:
             last, high, height = (high, height), t, found
-    return low, height
+    return low, 0.0 if height <= enough(sign * high) else height
 
 
 def _judge(change: Change, edges: list[Edge], scale: float, reach: float, noise: float) -> tuple[float, float, bool]:
     """doubt, noise and wide of one output."""
     widths, heights = zip(*edges, strict=True)
     height, width = max((h for h in heights if h > 0), default=0.0), min(widths)  # one side may show noise alone
-    if height <= 8 * noise:
-        return (3 * noise + height) / min(width, reach), 0.0, False
+    if height == 0:
+        return 3 * noise / min(width, reach), 0.0, False
     if max(widths) < _NARROW * scale:
         return height / width, height, False
     stairs = _may_be_stairs(change, edges, height, noise)
