@@ -59,7 +59,8 @@ class Keeper:
             self._metrics.sync()
             self.take(agent)
             self._checkpoints.write(self.state)
-            agent.forget_replay(agent.steps - int(self._checkpoints.files()[-1].stem))
+            if kept := self._checkpoints.files():
+                agent.forget_replay(agent.steps - int(kept[-1].stem))
             if self.evaluation is None and math.isfinite(value := score(agent, row)):
                 self._checkpoints.write_best(agent, value)
 
