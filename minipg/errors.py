@@ -12,7 +12,7 @@ _FEW = 12  # up to so many known names are listed in full
 # a name in stable-baselines3, CleanRL, Spinning Up or papers → the names here, of which one kind of thing has some;
 # empty where nothing here is like it
 _ELSEWHERE = {
-    "lr": ("learning_rate", "vf_learning_rate"), "total_timesteps": ("total_steps", "steps"),
+    "lr": ("learning_rate", "vf_learning_rate"), "total_timesteps": ("total_steps", "steps", "learn(total_steps=N)"),
     "timesteps": ("total_steps", "steps"),
     "n_envs": ("num_envs",), "num_steps": ("n_steps",), "net_arch": ("hidden",), "activation_fn": ("activation",),
     "ent_coeff": ("ent_coef",), "entropy_coef": ("ent_coef",), "lam": ("gae_lambda",), "lambda": ("gae_lambda",),
@@ -26,7 +26,7 @@ _ELSEWHERE = {
     "schedule": ("vf_schedule",), "policy": ("hidden", "activation"), "policy_kwargs": ("hidden", "activation"),
     "tensorboard_log": ("tensorboard", "learn(on_update=TensorBoard(folder))"), "callback": ("on_update",),
     "verbose": ("progress", "learn(progress=True)"), "progress_bar": ("progress",), "log_interval": ("every",),
-    "reset_num_timesteps": ("of",), "sac": (), "td3": (), "ddpg": (), "dqn": (),
+    "reset_num_timesteps": ("of",), "sac": (), "dqn": (),
 }  # fmt: skip
 
 

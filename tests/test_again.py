@@ -277,7 +277,18 @@ def relimited(limit):
     return env
 
 
+def paid(double):
+    env = gym.wrappers.TransformReward(gym.make("CartPole-v1"), abs)
+    env.func = double
+    return env
+
+
 REFUSED = {
+    "another step": (lambda: changed(gym.make("CartPole-v1"), step=print), "(it has step, a new one has not)"),
+    "one attribute more": (lambda: changed(gym.make("CartPole-v1"), bonus=33), "(it has bonus, a new one has not)"),
+    "another function": (lambda: paid(lambda reward: 2 * reward), "(func is 'test_again.<lambda>.<locals>.<lambda> ("),
+    "a long list": (lambda: changed(gym.make("test/Sized-v0", weights=[1.0] * 2000), weights=[1.0] * 1999 + [9.0]),
+                    "(weights[1999] is 9.0, in a new one 1.0)"),
     "an unregistered one": (Counting, "Counting was not made by gymnasium.make"),
     "one inside a time limit": (lambda: gym.wrappers.TimeLimit(CartPoleEnv(), 9), "CartPoleEnv was not made by"),
     "a changed attribute": (lambda: changed(gym.make("CartPole-v1"), gravity=1.6), "gravity is 1.6, in a new one 9.8"),

@@ -349,6 +349,8 @@ def test_learning_in_parts_of_one_horizon_is_learning_at_once():
     np.testing.assert_array_equal(learned(4, of=64), whole)
     with pytest.warns(UserWarning, match="linear schedules had ended and start again at 50% of a run of 32 steps"):
         assert (learned(4) != whole).any()
+    with pytest.warns(UserWarning, match="linear schedules end at step 32 of 64: after it their rates are 0"):
+        learned(1, of=32)
     with pytest.raises(ConfigError, match="of: expected an integer ≥ 1, got 0"):
         learned(4, of=0)
 

@@ -36,7 +36,7 @@ A = TypeVar("A", bound="Agent[Any]")
 RECENT = 100  # episodes in `mean_return`
 # what an agent or `learn` takes besides settings
 _OTHERS = ("seed", "config", "preset", "backend", "threads", "learn(progress=True)",
-           "learn(on_update=TensorBoard(folder))")  # fmt: skip
+           "learn(on_update=TensorBoard(folder))", "learn(total_steps=N)")  # fmt: skip
 
 
 class Agent(Generic[ConfigT]):

@@ -39,13 +39,15 @@ def learn(
         share = agent.steps / until
         warnings.warn(f"linear schedules had ended and start again at {share:.0%} of a run of {until} steps: "
                       "learn(steps, of=all_steps) lets them run once", stacklevel=3)  # fmt: skip
+    per_update = agent.config.num_envs * agent.config.n_steps
+    if of is not None and until >= of + per_update and "linear" in vars(agent.config).values():
+        warnings.warn(f"linear schedules end at step {of} of {until}: after it their rates are 0", stacklevel=3)
     with _display(progress, f"{agent.name} {agent.env_id}", until) as display:
         bar = display if isinstance(display, Progress) else None
         say = bar.say if bar else lambda line: None
         with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
             getattr(agent.envs, "start", lambda: None)()  # processes that take seconds to start
             start, first_step, drawn, counts = working_time(), agent.steps, 0.0, Counts()
-            per_update = agent.config.num_envs * agent.config.n_steps
             while agent.steps < until:
                 due = on_update is not None and (agent.updates + 1) % every == 0
                 draws = bar is not None and working_time() - drawn > _REDRAW

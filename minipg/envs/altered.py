@@ -6,9 +6,11 @@ import copy
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property, partial
 from itertools import islice
 from types import ModuleType
 from typing import Any
+from zlib import crc32
 
 import gymnasium as gym
 import numpy as np
@@ -21,7 +23,7 @@ from minipg.errors import EnvironmentFault
 _WHEN = "in a comparison with a new one"
 _STEPS = 100
 _DEPTH = 4  # objects within objects
-_ITEMS = 1000  # of a list or dict
+_ITEMS = 20_000  # of a list or dict
 _OPAQUE = (gym.Env, gym.vector.VectorEnv, ModuleType, type)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic, gym.Space)
 # attributes of an environment that say nothing of how it behaves, or are looked at by themselves
@@ -34,14 +36,18 @@ def altered(envs: Sequence[Env | Vector], fresh: Env | Vector) -> str:
     """The first difference between one of `envs` and a `fresh` one of the same recipe; empty if there is none.
 
     Attributes that reset, step and close change are state and may differ. So `fresh` is played here, for two episodes
-    or 100 steps, and closed. Only numbers, strings, arrays, spaces and what consists of them are compared.
+    or 100 steps, and closed. Compared are numbers, strings, arrays, spaces, the code of functions, what consists of
+    them, and which attributes there are.
     """
-    kinds, fixed = _kinds(fresh), _attributes(fresh)
+    kinds, fixed, known = _kinds(fresh), _attributes(fresh), _names(fresh)
     for now in _played(fresh):
         fixed = {name: value for name, value in fixed.items() if name in now and equal(value, now[name])}
+        known |= _names(fresh)
     for env in envs:
         if _kinds(env) != kinds:
             return f"it is {_kinds(env)}, a new one is {kinds}"
+        if new := _names(env) - known:
+            return f"it has {min(new)}, a new one has not"
         now = _attributes(env)
         for name, value in fixed.items():
             made_late = value is None and name not in now  # a window, say, which is no plain value
@@ -77,12 +83,27 @@ def _played(env: Env | Vector) -> Iterator[dict[str, Any]]:
     yield _attributes(env)
 
 
+def _names(env: Env | Vector) -> set[str]:
+    """Attributes that are plain values or take the place of one of the class: others may be made for drawing.
+
+    Without cached properties, which appear where they are first read.
+    """
+    return {
+        name
+        for layer in layers(env)
+        for name, value in getattr(layer, "__dict__", {}).items()
+        if name not in _SKIPPED
+        and (hasattr(type(layer), name) or isinstance(value, _PLAIN))
+        and not isinstance(getattr(type(layer), name, None), cached_property)
+    }
+
+
 def _attributes(env: Env | Vector) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for layer in layers(env):
         gymnasiums = type(layer).__module__.startswith("gymnasium.wrappers.")  # their arguments are in the recipe
         for name, value in getattr(layer, "__dict__", {}).items():
-            if name == "_max_episode_steps" if gymnasiums else name not in _SKIPPED:
+            if name == "_max_episode_steps" or callable(value) if gymnasiums else name not in _SKIPPED:
                 found |= dict(_leaves(value, name, _DEPTH, {id(layer)}))
     return found
 
@@ -92,8 +113,13 @@ def _leaves(value: Any, name: str, depth: int, above: set[int]) -> Iterator[tupl
     if isinstance(value, _PLAIN):
         # a copy: an environment may write into its own array
         yield name, value.copy() if isinstance(value, np.ndarray) else value
-    elif depth == 0 or id(value) in above or isinstance(value, _OPAQUE) or callable(value):
+    elif depth == 0 or id(value) in above or isinstance(value, _OPAQUE):
         return
+    elif callable(value):
+        yield name, _code(value)
+        inside = {"func": value.func, "args": value.args, **value.keywords} if isinstance(value, partial) else None
+        for key, item in (getattr(value, "__dict__", {}) if inside is None else inside).items():
+            yield from _leaves(item, f"{name}.{key}", depth - 1, above | {id(value)})
     elif isinstance(value, list | tuple | dict):
         yield f"len({name})", len(value)
         items = value.items() if isinstance(value, dict) else enumerate(value)
@@ -104,3 +130,12 @@ def _leaves(value: Any, name: str, depth: int, above: set[int]) -> Iterator[tupl
     elif hasattr(value, "__dict__"):
         for key, item in vars(value).items():
             yield from _leaves(item, f"{name}.{key}", depth - 1, above | {id(value)})
+
+
+def _code(function: Any) -> str:
+    """Where a function is from, and which code it is; of another callable object its type."""
+    function = getattr(function, "__func__", function)  # of a method
+    code = getattr(function, "__code__", None)
+    named = function if hasattr(function, "__qualname__") else type(function)
+    name = f"{getattr(named, '__module__', None)}.{named.__qualname__}"
+    return name if code is None else f"{name} ({crc32(code.co_code + repr(code.co_consts).encode()):08x})"
