@@ -11,9 +11,10 @@ import minipg
 from minipg import DDPG, TD3
 from minipg.algorithms import ddpg, td3
 from minipg.cli import main
-from minipg.errors import ConfigError
+from minipg.errors import AgentFileError, ConfigError
 from minipg.rollout.exploration import OU_RATE, OU_STEP, NormalNoise, OrnsteinUhlenbeckNoise, UniformNoise
 from minipg.rollout.replay import Replay, Transitions
+from minipg.runtime.storage import save_arrays
 
 BOX = spaces.Box(-2.0, 4.0, (2,), np.float32)
 SMALL = {"hidden": (8,), "batch_size": 8, "buffer_size": 200, "learning_starts": 20, "threads": 1}
@@ -283,6 +284,43 @@ def test_a_run_that_continues_has_the_bits_of_one_that_was_not_interrupted(algor
     assert chunks() == {k for k in before if (k + 1) * 25 > 260 - 130 - 50} != before
     again.forget_replay(0)
     assert chunks() == {8, 9}
+
+
+def test_chunks_of_a_replay_that_is_lost_are_not_taken_for_those_of_the_one_that_fills_again(tmp_path):
+    settings = {**SMALL, "buffer_size": 50, "vec": "compiled"}
+    agent = TD3("Pendulum-v1", seed=2, **settings)
+    agent.keep_replay_in(tmp_path / "replay")
+    agent.learn(100, progress=False)
+    agent.save(tmp_path / "agent.npz")
+    last = tmp_path / "replay/000000000003.npz"
+    last.write_bytes(last.read_bytes()[:-9])
+    again = minipg.load(tmp_path / "agent.npz", threads=1)
+    assert "000000000003.npz" in again.keep_replay_in(tmp_path / "replay")
+    assert not list((tmp_path / "replay").glob("*.npz"))
+    again.learn(60, progress=False)
+    again.save(tmp_path / "again.npz")
+    third = minipg.load(tmp_path / "again.npz", threads=1)
+    assert third.keep_replay_in(tmp_path / "replay") == ""
+    np.testing.assert_array_equal(third.replay.between(10, 60).obs, again.replay.between(10, 60).obs)
+
+
+def test_a_chunk_that_a_killed_process_wrote_after_the_checkpoint_is_written_anew(tmp_path):
+    settings = {**SMALL, "buffer_size": 50, "vec": "compiled"}
+    agent = TD3("Pendulum-v1", seed=2, **settings).learn(10, progress=False)
+    agent.save(tmp_path / "agent.npz")
+    agent.keep_replay_in(tmp_path / "replay")
+    agent.learn(30, progress=False)
+    again = minipg.load(tmp_path / "agent.npz", threads=1)
+    assert again.keep_replay_in(tmp_path / "replay") == ""
+    assert not list((tmp_path / "replay").glob("*.npz"))
+
+
+def test_more_transitions_than_steps_are_refused(tmp_path):
+    agent = TD3("Pendulum-v1", **SMALL).learn(30, progress=False)
+    arrays, meta = agent.whole_state()
+    save_arrays(tmp_path / "agent.npz", {**arrays, "replay.added": np.array(2**63 - 1)}, meta)
+    with pytest.raises(AgentFileError, match="added: expected at most a transition a step, got 9223372036854775807"):
+        minipg.load(tmp_path / "agent.npz")
 
 
 def test_a_replay_that_is_not_kept_on_disk_leaves_no_trace_and_fills_again(tmp_path):

@@ -16,6 +16,7 @@ from minipg.algorithms.critic import Outcome
 from minipg.checks import Array
 from minipg.deterministic import DeterministicPolicy
 from minipg.envs import ActionCodec
+from minipg.errors import AgentFileError
 from minipg.network import MLP
 from minipg.q_value import CriticState, QNetwork
 from minipg.rollout import Batch, Collector
@@ -133,6 +134,8 @@ class OffPolicyAgent(Agent[ConfigT]):
 
     def restore_replay(self, file: AgentFile) -> None:
         added, arrays = file.count("replay.added"), file.part("replay")
+        if added > self.steps:
+            raise AgentFileError(f"{file.path}: replay.added: expected at most a transition a step, got {added}")
         rows = len(arrays.get("rew", ()))
         self._unfinished = (
             added,
@@ -151,8 +154,10 @@ class OffPolicyAgent(Agent[ConfigT]):
         added, rows = self._unfinished
         if not self.config.replay_on_disk:
             return "it was not kept on disk" if added > self.replay.added else ""
-        self.replay.files = ReplayFiles(folder)
-        return self.replay.files.restore(self.replay, added, rows) if added > self.replay.added else ""
+        self.replay.files = files = ReplayFiles(folder)
+        why = files.restore(self.replay, added, rows) if added > self.replay.added else ""
+        files.remove_later(self.replay)
+        return why
 
     def forget_replay(self, steps: int) -> None:
         if self.replay.files is not None:  # a step adds one transition at most

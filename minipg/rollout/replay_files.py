@@ -48,8 +48,7 @@ class ReplayFiles:
     def restore(self, replay: Replay, added: int, unfinished: Transitions) -> str:
         """Fill an empty replay as it was after `added` transitions, whose unfinished chunk is given.
 
-        Returns why that cannot be done, and the replay stays empty; "" if it was done. Chunks of a later time, from a
-        process that was killed, are removed: the run writes them again.
+        Returns why that cannot be done, and the replay stays empty; "" if it was done.
         """
         size, first = chunk_size(replay), max(added - replay.capacity, 0)
         try:
@@ -60,10 +59,13 @@ class ReplayFiles:
             replay.added = 0
             return str(error)
         replay.put(added - len(unfinished.rew), unfinished)
-        for k, path in self._chunks():
-            if k >= added // size:
-                path.unlink(missing_ok=True)
         return ""
+
+    def remove_later(self, replay: Replay) -> None:
+        """Remove the chunks that the replay has not reached: those of a killed process, or of a replay that is lost."""
+        for k, path in self._chunks():
+            if k >= replay.added // chunk_size(replay):
+                path.unlink(missing_ok=True)
 
     def _read(self, k: int, replay: Replay) -> Transitions:
         require_no_link(self._path(k))
@@ -75,7 +77,9 @@ class ReplayFiles:
         return self.folder / f"{k:012d}.npz"
 
     def _chunks(self) -> list[tuple[int, Path]]:
-        return [(int(p.stem), p) for p in self.folder.glob("*.npz") if re.fullmatch("[0-9]{12}", p.stem)]
+        return [
+            (int(p.stem), p) for p in self.folder.glob("*.npz") if re.fullmatch("[0-9]{12}", p.stem) and p.is_file()
+        ]
 
 
 def checked(path: Path, arrays: dict[str, Array], name: str, like: Array, rows: int) -> Array:
