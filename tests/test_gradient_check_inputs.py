@@ -374,7 +374,7 @@ def test_a_stale_cache_in_f_is_named():
 
 def test_a_gradient_in_float32_of_float64_arguments_passes_with_a_note():
     report = check_gradient(lambda x: x @ x, lambda x: (2 * x).astype(np.float32), X)
-    assert report.notes == ("f returns float32 for float64 arguments",)
+    assert report.notes == ("gradient returns float32 for float64 arguments",)
     assert report.resolution > 1e-7
     with pytest.raises(GradientError, match="float32"):
         check_gradient(lambda x: x @ x, lambda x: (2.002 * x).astype(np.float32), X)

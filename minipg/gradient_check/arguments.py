@@ -213,8 +213,8 @@ def split_like(vector: Array, leaves: list[Array]) -> list[Array]:
     return [part.reshape(leaf.shape) for part, leaf in zip(np.split(vector, cuts), leaves, strict=True)]
 
 
-def name_of(f: Any) -> str:
-    """The name of f in messages."""
+def name_of(f: Any, unnamed: str = "f") -> str:
+    """The name of f in messages; `unnamed` of a lambda."""
     f = getattr(f, "func", f)  # of a functools.partial
     name = getattr(f, "__name__", type(f).__name__)
-    return "f" if name == "<lambda>" else name
+    return unnamed if name == "<lambda>" else name

@@ -30,7 +30,7 @@ def check_gradient(f: Callable[..., Any], gradient: Callable[..., Any], x: Any, 
         shape = function.outputs[0].shape if len(function.outputs) == 1 else function.value.shape
         raise CheckInputError(f"{function.name} returns shape {shape}: a gradient is that of one number; use check_vjp")
     reproduction = functools.partial(snippet, f, gradient, function.structure, function.leaves)
-    return _compare_gradient(function, gradient, "gradient", name_of(gradient), seed, reproduction)
+    return _compare_gradient(function, gradient, "gradient", name_of(gradient, "gradient"), seed, reproduction)
 
 
 @quiet
@@ -56,7 +56,7 @@ def check_vjp(f: Callable[..., Any], vjp: Callable[..., Any], x: Any, *, seed: i
     for u in np.eye(count) if count <= 8 else rng.standard_normal((3, count)):
         parts = [p.astype(out.dtype) for p, out in zip(split_like(u, function.outputs), function.outputs, strict=True)]
         at_u = lambda *x, parts=parts: vjp(*x, function.out.build([part.copy() for part in parts]))
-        reports.append(_compare_gradient(function.contracted(flat(parts)), at_u, "vjp", name_of(vjp), seed))
+        reports.append(_compare_gradient(function.contracted(flat(parts)), at_u, "vjp", name_of(vjp, "vjp"), seed))
     return Report(
         min((report.status for report in reports), default="passed"),  # alphabetical: "not continuous" comes first
         sum(report.directions for report in reports),
@@ -81,7 +81,7 @@ def check_hessian_product(
 
 
 def _jvp_report(f: Callable[..., Any], jvp: Callable[..., Any], x: Any, seed: int) -> Report:
-    function, name, count = FunctionAtPoint(f, x), name_of(jvp), 0
+    function, name, count = FunctionAtPoint(f, x), name_of(jvp, "jvp"), 0
 
     def product(both: list[Array]) -> Array:
         x, v = both[: len(both) // 2], both[len(both) // 2 :]

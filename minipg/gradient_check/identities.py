@@ -34,17 +34,17 @@ def adjoint_report(
     """As `check_adjoint`. `symmetric`: J is a Hessian, whose products have the structure of x."""
     structure, leaves = Structure.of(x, jvp, more=1)
     require_floats(structure, leaves)
-    count = len(leaves)
+    count, jvp_name, vjp_name = len(leaves), name_of(jvp, "jvp"), name_of(vjp, "vjp")
     out, outputs = structure, leaves
     if not symmetric:
         out, outputs = Structure.of(structure.call(jvp, copies(leaves), structure.build(copies(leaves))), name="output")
     epsilon = max((float(np.finfo(leaf.dtype).eps) for leaf in leaves if leaf.size), default=float(np.finfo(float).eps))
     columns, rows = _LinearMap(leaves, leaves), _LinearMap(leaves, outputs)
     forward = lambda both: flat(
-        out.leaves_of(structure.call(jvp, both[:count], structure.build(both[count:])), outputs, name_of(jvp))
+        out.leaves_of(structure.call(jvp, both[:count], structure.build(both[count:])), outputs, jvp_name)
     )
     backward = lambda both: flat(
-        structure.leaves_of(structure.call(vjp, both[:count], out.build(both[count:])), leaves, name_of(vjp))
+        structure.leaves_of(structure.call(vjp, both[:count], out.build(both[count:])), leaves, vjp_name)
     )
     rng, worst, resolution = np.random.default_rng(seed), 0.0, 0.0
     batches = [(rows.random(rng, rounds), columns.random(rng, rounds, leaves))]
@@ -66,7 +66,7 @@ def adjoint_report(
             i, j = np.unravel_index(int(excess.argmax()), excess.shape)
             analytic, numeric = float(right[i, j]), float(left[i, j])
             raise GradientError(
-                f"⟨u, {name_of(jvp)} v⟩ = ⟨{name_of(vjp)} u, v⟩ does not hold", analytic=analytic, numeric=numeric,
+                f"⟨u, {jvp_name} v⟩ = ⟨{vjp_name} u, v⟩ does not hold", analytic=analytic, numeric=numeric,
                 error=float(allowed[i, j]), guess=_cause(analytic, numeric), x=x,
             )  # fmt: skip
     return Report("passed", sum(u.shape[0] * v.shape[0] for u, v in batches), worst, resolution, (), ())
@@ -142,7 +142,7 @@ def check_fisher(
         u, v = rng.standard_normal((2, len(theta)))
         Fu, Fv = np.asarray(product(u), float), np.asarray(product(v), float)
         if Fv.shape != theta.shape:
-            raise CheckInputError(f"{name_of(product)}: expected shape {theta.shape}, got {Fv.shape}")
+            raise CheckInputError(f"{name_of(product, 'product')}: expected shape {theta.shape}, got {Fv.shape}")
         allowed = 1e-12 * float(np.abs(u * Fv).sum() + np.abs(v * Fu).sum()) * float(np.sqrt(len(theta)))
         require_equal("the symmetry ⟨u, F v⟩ = ⟨F u, v⟩ of the Fisher product does not hold", u @ Fv, v @ Fu, allowed)
         require_equal("the sign vᵀF v ≥ 0 of the Fisher product does not hold", min(float(v @ Fv), 0.0), 0.0, allowed)
