@@ -26,7 +26,7 @@ _ELSEWHERE = {
     "schedule": ("vf_schedule",), "policy": ("hidden", "activation"), "policy_kwargs": ("hidden", "activation"),
     "tensorboard_log": ("tensorboard", "learn(on_update=TensorBoard(folder))"), "callback": ("on_update",),
     "verbose": ("progress", "learn(progress=True)"), "progress_bar": ("progress",), "log_interval": ("every",),
-    "reset_num_timesteps": ("of",), "sac": (), "dqn": (),
+    "reset_num_timesteps": ("of",), "sac": (), "dqn": (), "vf_coef": (), "use_sde": (),
 }  # fmt: skip
 
 

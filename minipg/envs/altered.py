@@ -126,7 +126,7 @@ def _leaves(value: Any, name: str, depth: int, above: set[int]) -> Iterator[tupl
         for key, item in islice(items, _ITEMS):
             yield from _leaves(item, f"{name}[{key!r}]", depth, above | {id(value)})
     elif type(value).__name__ == "MjModel":  # of MuJoCo, whose objects have no __dict__
-        yield name, pickle.dumps(value)
+        yield name, f"MjModel ({crc32(pickle.dumps(value)):08x})"
     elif hasattr(value, "__dict__"):
         for key, item in vars(value).items():
             yield from _leaves(item, f"{name}.{key}", depth - 1, above | {id(value)})
