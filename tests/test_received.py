@@ -142,6 +142,14 @@ def test_a_session_that_has_imported_the_rest_imports_nothing_from_the_working_f
     assert executed() == ""
 
 
+@pytest.mark.parametrize("load", ["minipg.load", "from minipg import load; load"])
+def test_a_session_that_only_loads_imports_nothing_from_the_working_folder(trap, load):
+    PPO("CartPole-v1", hidden=(4,), threads=1).save("agent.npz")
+    executed = trap("yaml", "coverage", "cython", "colorama", "scipy", "numba", "timeit", "uuid", "zipfile")
+    subprocess.run([sys.executable, "-c", f"import minipg; {load}('agent.npz')"], check=True)
+    assert executed() == ""
+
+
 def test_a_class_in_a_file_is_no_name_for_which_an_imported_module_imports_another(trap, monkeypatch):
     executed = trap("late")
     monkeypatch.syspath_prepend("")
@@ -161,6 +169,17 @@ def test_what_the_caller_registers_may_be_in_the_working_folder(tmp_path, monkey
     gym.register("test/Beside-v0", "beside:Counting")
     PPO("test/Beside-v0", hidden=(4,), threads=1).save("agent.npz")
     assert minipg.load("agent.npz").env_id == "test/Beside-v0"
+
+
+def test_a_function_that_the_caller_passes_may_import_from_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    Path("late.py").write_text("from environments import Counting\n")
+    PPO("test/Counting-v0", hidden=(4,), threads=1).save("agent.npz")
+    before = list(sys.path)
+    minipg.load("agent.npz", env=lambda: import_module("late").Counting())
+    assert sys.modules["late"].__file__ == str(tmp_path / "late.py")
+    assert sys.path == before
 
 
 # ---- whose settings are read -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from minipg.envs.faults import Checked, describe
 from minipg.envs.imports import made
 from minipg.envs.values import equal, shown
 from minipg.errors import ConfigError, EnvironmentFault
-from minipg.runtime.modules import imports_for
+from minipg.runtime.modules import as_the_caller, imports_for
 
 Env: TypeAlias = gym.Env[Any, Any]
 Vector: TypeAlias = VectorEnv[Any, Any, Any]
@@ -81,7 +81,9 @@ class EnvFunction:
 
     def _made(self, **options: Any) -> Env:
         try:
-            env = self.function(**options)
+            # a file may name a class that is installed; anything else is the caller's
+            with imports_for(self.function.__module__) if isinstance(self.function, type) else as_the_caller():
+                env = self.function(**options)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a function may raise anything
