@@ -485,6 +485,11 @@ def test_the_name_of_a_folder_is_spelled_and_cut(tmp_path, capsys, name):
     assert all(line.isprintable() for line in [*out.splitlines(), *err.splitlines()])
     assert len(err.splitlines()) == 1
     assert len(out.splitlines()) == 2
+    write_run(tmp_path / name / "other", curve([100], [7]))
+    for path in (tmp_path / name, tmp_path / name / "run"):
+        assert main(["plot", str(path)]) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.isprintable()
 
 
 @pytest.mark.parametrize("value", ["1e308", "-1e308", "1e300", "inf", "1e-320", "9" * 400])
@@ -535,7 +540,8 @@ def test_an_exception_that_is_none_does_not_end_the_comparison_with_a_new_enviro
     assert altered([gym.make("test/Raising-v0")], gym.make("test/Raising-v0")) == ""
 
 
-VARIABLES = [("NUMBA_DISABLE_JIT", "1"), ("NUMBA_NUM_THREADS", "0"), ("NUMBA_NUM_THREADS", "-3")]
+THREADS = [("NUMBA_NUM_THREADS", value) for value in ("0", "-3", "²")]
+VARIABLES = [("NUMBA_DISABLE_JIT", "1"), *THREADS]
 
 
 @pytest.mark.parametrize("name,value", VARIABLES)
@@ -543,6 +549,14 @@ def test_variables_with_which_numba_does_not_compile_are_refused(capsys, monkeyp
     monkeypatch.setenv(name, value)
     status, err = one_line(capsys, "train", "trpo", "CartPole-v1")
     assert (status, err.startswith(f"minipg: {name}: expected")) == (2, True)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("args", ["evaluate run --episodes 1", "plot run", " ".join(RESUME), "list"])
+def test_a_command_works_where_a_standard_stream_is_closed(run, args, closed):
+    executable = Path(sys.executable).with_name("minipg")
+    done = subprocess.run(["sh", "-c", f"{executable} {args} {closed}"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="writes to a disk that is full")
