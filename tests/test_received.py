@@ -315,6 +315,29 @@ def test_no_link_in_a_folder_of_seeds_is_followed(run, capsys, name, target):
     assert tree(outside) == before
 
 
+def nest(folder, depth, name="d"):
+    """Make folders in folders below `folder`, deeper than a path can be long."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=here)
+        outer, here = here, os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(outer)
+    os.close(here)
+
+
+@pytest.mark.parametrize("place", ["", ".config.json.1", "checkpoints"])
+def test_folders_in_folders_in_the_place_of_a_seeds_run_are_left_alone(run, capsys, place):
+    asked = {"algorithm": "trpo", "env": "CartPole-v1", "flags": SMALL, "seeds": [0], "jobs": 1}
+    Path("seeds.json").write_text(json.dumps(asked))
+    folder = Path("seed0", place)
+    folder.mkdir(parents=True)
+    nest(folder, 3000)
+    status, err = one_line(capsys, "train", "--resume", ".")
+    assert (status, "seed0: holds no run (no config.json), but other files" in err) == (2, True)
+    assert (folder / "d/d").is_dir()
+    subprocess.run(["rm", "-r", folder], check=True)  # pytest's own way recurses
+
+
 def make_pipe(path):
     path.unlink(missing_ok=True)
     os.mkfifo(path)

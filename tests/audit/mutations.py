@@ -736,7 +736,7 @@ SLIPS = {
     ("a damaged line is a row", "return math.inf", "return 0", "received damaged_line"),
 ],
 "minipg/commands/seeds.py": [
-    ("what is in a seed's place is removed", "if run.is_file() or {*run.rglob(\"*\")} - {*left, checkpoints}:", "if False:",
+    ("what is in a seed's place is removed", "if run.is_file() or others or any(path.is_dir() for path in left):", "if False:",
      "cli left_alone"),
     ("a file's flags are believed", "            plan.require_runs(flags_of_train)\n", "", "cli own_folders"),
 ],
