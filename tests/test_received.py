@@ -480,6 +480,36 @@ def test_a_damaged_run_is_one_line_among_the_others(run, capsys, damage):
     assert main(["plot", "."]) == 0
 
 
+def has_long_path(folder):
+    """A run whose path is as long as one may be: those of its files are longer."""
+    here = os.getcwd()
+    os.chdir(folder)
+    while 4090 - len(os.getcwd()) > 250:
+        os.mkdir("d" * 240)
+        os.chdir("d" * 240)
+    os.mkdir(last := "d" * (4090 - len(os.getcwd()) - 1))
+    os.chdir(last)
+    Path("config.json").touch()
+    os.chdir(here)
+
+
+def has_no_way_in(folder):
+    write_run(folder / "closed", curve([100], [7]))
+    (folder / "closed").chmod(0o400)
+
+
+@pytest.mark.parametrize("make", [has_long_path, has_no_way_in])
+def test_a_run_whose_files_cannot_be_reached_is_one_line_among_the_others(tmp_path, capsys, make):
+    write_run(tmp_path / "received/sound", curve([100], [7]))
+    make(tmp_path / "received")
+    reached = make is has_no_way_in and os.access(tmp_path / "received/closed/config.json", os.R_OK)  # as by root
+    assert main(["list", "runs", str(tmp_path / "received")]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert sorted("damaged" in line for line in lines) == [False, not reached]
+    assert main(["plot", str(tmp_path / "received")]) == 0
+    assert len(capsys.readouterr().err.splitlines()) == (not reached)
+
+
 # ---- what is shown ---------------------------------------------------------------------------------------------------
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\r\b\u202eevil\n"
