@@ -33,7 +33,7 @@ from minipg.envs.processes import ProcessVectorEnv
 from minipg.errors import AgentFileError, EnvironmentFault, MinipgError
 from minipg.rollout.replay import Replay, Transitions
 from minipg.rollout.replay_files import ReplayFiles
-from minipg.runs import Plan, RunFolder
+from minipg.runs import Checkpoints, Plan, RunFolder
 from minipg.runtime.storage import load_arrays
 
 SMALL = ["--num-envs", "1", "--n-steps", "16", "--hidden", "4", "--vf-epochs", "1", "--threads", "1", "--steps", "16"]
@@ -275,6 +275,18 @@ def test_checkpoints_that_are_a_link_are_refused(run, capsys, command):
     assert (status, "checkpoints: it is a link" in err) == (
         (2, True) if command in ("resume", "evaluate") else (0, False)
     )
+
+
+def test_a_best_checkpoint_that_is_a_link_is_not_read_but_replaced(run):
+    agent, best = minipg.load("run"), run / "checkpoints/best.npz"
+    outside = Path.cwd().parent / "outside/best.npz"
+    agent.save(outside, {"score": 1e9})
+    best.symlink_to(outside)
+    before = outside.read_bytes()
+    Checkpoints(run).write_best(agent, 7.0)
+    assert Checkpoints(run).best_score() == 7.0
+    assert not best.is_symlink()
+    assert outside.read_bytes() == before
 
 
 def test_a_replay_that_is_a_link_is_refused(run, capsys):
