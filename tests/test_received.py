@@ -479,6 +479,16 @@ def test_a_damaged_table_ends_no_command_in_more_than_a_line(run, capsys, comman
     one_line(capsys, *COMMANDS[command])
 
 
+@pytest.mark.parametrize("command", ["resume", "plot"])
+def test_a_table_of_more_rows_than_a_run_has_is_refused_before_it_is_read_whole(run, capsys, command):
+    with (run / "metrics.csv").open("ab") as table:
+        table.write(b"1\n" * 3_000_000)
+    before = peak_memory()
+    status, err = one_line(capsys, *COMMANDS[command])
+    assert (status, "metrics.csv: damaged, or too long" in err) == (2, True)
+    assert peak_memory() - before < 100e6
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_run_is_one_line_among_the_others(run, capsys, damage):
     write_run(Path("sound"), curve([100], [7]))

@@ -732,7 +732,8 @@ SLIPS = {
     ("a line of megabytes", "if len(text) <= most else", "if True else", "received terminal"),
 ],
 "minipg/runs/recorder.py": [
-    ("a torn line is a row", "return list(takewhile(lambda line: line.endswith(b\"\\n\"), lines))", "return lines", "received torn_tail"),
+    ("a torn line is a row", "while (line := file.readline(LONGEST_LINE)).endswith(b\"\\n\"):",
+     "while line := file.readline(LONGEST_LINE):", "received torn_tail"),
     ("a damaged line is a row", "return math.inf", "return 0", "received damaged_line"),
 ],
 "minipg/commands/seeds.py": [
