@@ -709,7 +709,7 @@ SLIPS = {
     ("code that has ended a process is loaded again", "if _left_behind(loading):", "if False:", "cache ended_a_process"),
 ],
 "minipg/runtime/modules.py": [
-    ("what is installed imports from the working folder", "return installed_only() if", "return nullcontext() if",
+    ("what is installed imports from the working folder", "return _searching(PathFinder", "return _searching(False and PathFinder",
      "received id_in_a_file"),
     ("the path is not put back", "sys.path.insert(place, entry)", "pass", "received id_in_a_file"),
     ("the user's own module is not found", "else nullcontext()", "else installed_only()", "received caller_registers"),
