@@ -411,6 +411,21 @@ def test_arrays_of_a_file_that_are_the_same_bytes_are_refused_before_they_are_re
     assert peak_memory() - before < 50e6
 
 
+@pytest.mark.parametrize("sizes", [[2000] * 3, [2] * 40])
+def test_stacks_of_stacks_of_observations_in_a_file_are_refused_before_they_are_made(tmp_path, capsys, sizes):
+    env = gym.wrappers.FrameStackObservation(gym.make("CartPole-v1"), 2)
+    PPO(env, hidden=(4,), threads=1).save(tmp_path / "agent.npz")
+    made = load_arrays(tmp_path / "agent.npz")[1]["made"]
+    ((name, arguments),) = made["recipe"]["wrappers"]
+    fields = dict(arguments["dict"])
+    stacks = [[name, {"dict": [*({**fields, "stack_size": size}).items()]}] for size in sizes]
+    rewrite(tmp_path / "agent.npz", made={"recipe": {**made["recipe"], "wrappers": stacks}})
+    before = peak_memory()
+    status, err = one_line(capsys, "evaluate", tmp_path / "agent.npz", "--episodes", "1")
+    assert (status, "its wrappers would make observations of more than" in err) == (2, True)
+    assert peak_memory() - before < 1e9
+
+
 @pytest.mark.parametrize("vec", ["process", "gymnasium"])
 def test_an_evaluation_makes_the_environments_that_it_needs(tmp_path, monkeypatch, capsys, vec):
     PPO("test/Counting-v0", hidden=(4,), threads=1).save(tmp_path / "agent.npz")

@@ -712,7 +712,8 @@ SLIPS = {
     ("what is installed imports from the working folder", "return _searching(PathFinder", "return _searching(False and PathFinder",
      "received id_in_a_file"),
     ("the path is not put back", "sys.path.insert(place, entry)", "pass", "received id_in_a_file"),
-    ("the user's own module is not found", "else nullcontext()", "else installed_only()", "received caller_registers"),
+    ("the user's own module is not found", "elsewhere) is not None)", "elsewhere) is not None or True)",
+     "received caller_registers"),
 ],
 "minipg/runtime/files.py": [
     ("what is no file is opened", "if not stat.S_ISREG(found.st_mode):", "if False:", "received file_that_is_named"),
