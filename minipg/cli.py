@@ -43,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     atexit.unregister(_collect_once)
     atexit.register(_collect_once)
+    for name in ("stdin", "stdout", "stderr"):  # in this order they have their numbers again, if they were closed
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # for terminals that have no Greek letters
@@ -103,8 +106,12 @@ def _require_compiler() -> None:
     """Raise ConfigError for variables with which Numba does not compile, or cannot be imported."""
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         raise ConfigError("NUMBA_DISABLE_JIT: expected it unset, as kernels have to be compiled")
-    threads = os.environ.get("NUMBA_NUM_THREADS", "1")
-    if threads.lstrip("+-").isdigit() and int(threads) < 1:
+    threads = os.environ.get("NUMBA_NUM_THREADS") or "1"
+    try:
+        usable = int(threads) >= 1
+    except ValueError:
+        usable = False
+    if not usable:
         raise ConfigError(f"NUMBA_NUM_THREADS: expected an integer ≥ 1, got {threads}")
 
 

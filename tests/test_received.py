@@ -33,7 +33,7 @@ from minipg.envs.processes import ProcessVectorEnv
 from minipg.errors import AgentFileError, EnvironmentFault, MinipgError
 from minipg.rollout.replay import Replay, Transitions
 from minipg.rollout.replay_files import ReplayFiles
-from minipg.runs import Plan, RunFolder
+from minipg.runs import Checkpoints, Plan, RunFolder
 from minipg.runtime.storage import load_arrays
 
 SMALL = ["--num-envs", "1", "--n-steps", "16", "--hidden", "4", "--vf-epochs", "1", "--threads", "1", "--steps", "16"]
@@ -142,6 +142,14 @@ def test_a_session_that_has_imported_the_rest_imports_nothing_from_the_working_f
     assert executed() == ""
 
 
+@pytest.mark.parametrize("load", ["minipg.load", "from minipg import load; load"])
+def test_a_session_that_only_loads_imports_nothing_from_the_working_folder(trap, load):
+    PPO("CartPole-v1", hidden=(4,), threads=1).save("agent.npz")
+    executed = trap("yaml", "coverage", "cython", "colorama", "scipy", "numba", "timeit", "uuid", "zipfile")
+    subprocess.run([sys.executable, "-c", f"import minipg; {load}('agent.npz')"], check=True)
+    assert executed() == ""
+
+
 def test_a_class_in_a_file_is_no_name_for_which_an_imported_module_imports_another(trap, monkeypatch):
     executed = trap("late")
     monkeypatch.syspath_prepend("")
@@ -161,6 +169,17 @@ def test_what_the_caller_registers_may_be_in_the_working_folder(tmp_path, monkey
     gym.register("test/Beside-v0", "beside:Counting")
     PPO("test/Beside-v0", hidden=(4,), threads=1).save("agent.npz")
     assert minipg.load("agent.npz").env_id == "test/Beside-v0"
+
+
+def test_a_function_that_the_caller_passes_may_import_from_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    Path("late.py").write_text("from environments import Counting\n")
+    PPO("test/Counting-v0", hidden=(4,), threads=1).save("agent.npz")
+    before = list(sys.path)
+    minipg.load("agent.npz", env=lambda: import_module("late").Counting())
+    assert sys.modules["late"].__file__ == str(tmp_path / "late.py")
+    assert sys.path == before
 
 
 # ---- whose settings are read -----------------------------------------------------------------------------------------
@@ -258,6 +277,18 @@ def test_checkpoints_that_are_a_link_are_refused(run, capsys, command):
     )
 
 
+def test_a_best_checkpoint_that_is_a_link_is_not_read_but_replaced(run):
+    agent, best = minipg.load("run"), run / "checkpoints/best.npz"
+    outside = Path.cwd().parent / "outside/best.npz"
+    agent.save(outside, {"score": 1e9})
+    best.symlink_to(outside)
+    before = outside.read_bytes()
+    Checkpoints(run).write_best(agent, 7.0)
+    assert Checkpoints(run).best_score() == 7.0
+    assert not best.is_symlink()
+    assert outside.read_bytes() == before
+
+
 def test_a_replay_that_is_a_link_is_refused(run, capsys):
     outside = run.absolute().parents[1] / "outside"
     (run / "replay").symlink_to(outside)
@@ -294,6 +325,29 @@ def test_no_link_in_a_folder_of_seeds_is_followed(run, capsys, name, target):
     before = tree(outside)
     one_line(capsys, "train", "--resume", ".", "--steps", "32")
     assert tree(outside) == before
+
+
+def nest(folder, depth, name="d"):
+    """Make folders in folders below `folder`, deeper than a path can be long."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=here)
+        outer, here = here, os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(outer)
+    os.close(here)
+
+
+@pytest.mark.parametrize("place", ["", ".config.json.1", "checkpoints"])
+def test_folders_in_folders_in_the_place_of_a_seeds_run_are_left_alone(run, capsys, place):
+    asked = {"algorithm": "trpo", "env": "CartPole-v1", "flags": SMALL, "seeds": [0], "jobs": 1}
+    Path("seeds.json").write_text(json.dumps(asked))
+    folder = Path("seed0", place)
+    folder.mkdir(parents=True)
+    nest(folder, 3000)
+    status, err = one_line(capsys, "train", "--resume", ".")
+    assert (status, "seed0: holds no run (no config.json), but other files" in err) == (2, True)
+    assert (folder / "d/d").is_dir()
+    subprocess.run(["rm", "-r", folder], check=True)  # pytest's own way recurses
 
 
 def make_pipe(path):
@@ -355,6 +409,21 @@ def test_arrays_of_a_file_that_are_the_same_bytes_are_refused_before_they_are_re
     with pytest.raises(AgentFileError, match="its arrays overlap"):
         minipg.load(tmp_path / "agent.npz")
     assert peak_memory() - before < 50e6
+
+
+@pytest.mark.parametrize("sizes", [[2000] * 3, [2] * 40])
+def test_stacks_of_stacks_of_observations_in_a_file_are_refused_before_they_are_made(tmp_path, capsys, sizes):
+    env = gym.wrappers.FrameStackObservation(gym.make("CartPole-v1"), 2)
+    PPO(env, hidden=(4,), threads=1).save(tmp_path / "agent.npz")
+    made = load_arrays(tmp_path / "agent.npz")[1]["made"]
+    ((name, arguments),) = made["recipe"]["wrappers"]
+    fields = dict(arguments["dict"])
+    stacks = [[name, {"dict": [*({**fields, "stack_size": size}).items()]}] for size in sizes]
+    rewrite(tmp_path / "agent.npz", made={"recipe": {**made["recipe"], "wrappers": stacks}})
+    before = peak_memory()
+    status, err = one_line(capsys, "evaluate", tmp_path / "agent.npz", "--episodes", "1")
+    assert (status, "its wrappers would make observations of more than" in err) == (2, True)
+    assert peak_memory() - before < 1e9
 
 
 @pytest.mark.parametrize("vec", ["process", "gymnasium"])
@@ -425,6 +494,16 @@ def test_a_damaged_table_ends_no_command_in_more_than_a_line(run, capsys, comman
     one_line(capsys, *COMMANDS[command])
 
 
+@pytest.mark.parametrize("command", ["resume", "plot"])
+def test_a_table_of_more_rows_than_a_run_has_is_refused_before_it_is_read_whole(run, capsys, command):
+    with (run / "metrics.csv").open("ab") as table:
+        table.write(b"1\n" * 3_000_000)
+    before = peak_memory()
+    status, err = one_line(capsys, *COMMANDS[command])
+    assert (status, "metrics.csv: damaged, or too long" in err) == (2, True)
+    assert peak_memory() - before < 100e6
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_run_is_one_line_among_the_others(run, capsys, damage):
     write_run(Path("sound"), curve([100], [7]))
@@ -436,6 +515,36 @@ def test_a_damaged_run_is_one_line_among_the_others(run, capsys, damage):
     assert any("damaged" in line for line in lines)
     assert any("7.0" in line for line in lines)
     assert main(["plot", "."]) == 0
+
+
+def has_long_path(folder):
+    """A run whose path is as long as one may be: those of its files are longer."""
+    here = os.getcwd()
+    os.chdir(folder)
+    while 4090 - len(os.getcwd()) > 250:
+        os.mkdir("d" * 240)
+        os.chdir("d" * 240)
+    os.mkdir(last := "d" * (4090 - len(os.getcwd()) - 1))
+    os.chdir(last)
+    Path("config.json").touch()
+    os.chdir(here)
+
+
+def has_no_way_in(folder):
+    write_run(folder / "closed", curve([100], [7]))
+    (folder / "closed").chmod(0o400)
+
+
+@pytest.mark.parametrize("make", [has_long_path, has_no_way_in])
+def test_a_run_whose_files_cannot_be_reached_is_one_line_among_the_others(tmp_path, capsys, make):
+    write_run(tmp_path / "received/sound", curve([100], [7]))
+    make(tmp_path / "received")
+    reached = make is has_no_way_in and os.access(tmp_path / "received/closed/config.json", os.R_OK)  # as by root
+    assert main(["list", "runs", str(tmp_path / "received")]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert sorted("damaged" in line for line in lines) == [False, not reached]
+    assert main(["plot", str(tmp_path / "received")]) == 0
+    assert len(capsys.readouterr().err.splitlines()) == (not reached)
 
 
 # ---- what is shown ---------------------------------------------------------------------------------------------------
@@ -466,6 +575,11 @@ def test_the_name_of_a_folder_is_spelled_and_cut(tmp_path, capsys, name):
     assert all(line.isprintable() for line in [*out.splitlines(), *err.splitlines()])
     assert len(err.splitlines()) == 1
     assert len(out.splitlines()) == 2
+    write_run(tmp_path / name / "other", curve([100], [7]))
+    for path in (tmp_path / name, tmp_path / name / "run"):
+        assert main(["plot", str(path)]) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.isprintable()
 
 
 @pytest.mark.parametrize("value", ["1e308", "-1e308", "1e300", "inf", "1e-320", "9" * 400])
@@ -516,7 +630,8 @@ def test_an_exception_that_is_none_does_not_end_the_comparison_with_a_new_enviro
     assert altered([gym.make("test/Raising-v0")], gym.make("test/Raising-v0")) == ""
 
 
-VARIABLES = [("NUMBA_DISABLE_JIT", "1"), ("NUMBA_NUM_THREADS", "0"), ("NUMBA_NUM_THREADS", "-3")]
+THREADS = [("NUMBA_NUM_THREADS", value) for value in ("0", "-3", "²")]
+VARIABLES = [("NUMBA_DISABLE_JIT", "1"), *THREADS]
 
 
 @pytest.mark.parametrize("name,value", VARIABLES)
@@ -524,6 +639,14 @@ def test_variables_with_which_numba_does_not_compile_are_refused(capsys, monkeyp
     monkeypatch.setenv(name, value)
     status, err = one_line(capsys, "train", "trpo", "CartPole-v1")
     assert (status, err.startswith(f"minipg: {name}: expected")) == (2, True)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("args", ["evaluate run --episodes 1", "plot run", " ".join(RESUME), "list"])
+def test_a_command_works_where_a_standard_stream_is_closed(run, args, closed):
+    executable = Path(sys.executable).with_name("minipg")
+    done = subprocess.run(["sh", "-c", f"{executable} {args} {closed}"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="writes to a disk that is full")

@@ -27,6 +27,7 @@ from minipg.network import MLP
 from minipg.policy import PolicyAt, policy_for
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
 from minipg.runtime.backend import Backend, to_host
+from minipg.runtime.modules import imports_for
 from minipg.runtime.progress import Progress
 from minipg.runtime.storage import save_arrays
 from minipg.value import ValueNetwork
@@ -225,6 +226,11 @@ class Agent(Generic[ConfigT]):
     @classmethod
     def of_file(cls: type[A], file: AgentFile, env: Any = None, **options: Any) -> A:
         """`load` from a file that has been read already."""
+        with imports_for("numpy"):  # a session may be in the file's folder
+            return cls._of_file(file, env, **options)
+
+    @classmethod
+    def _of_file(cls: type[A], file: AgentFile, env: Any = None, **options: Any) -> A:
         if file.algorithm != cls.name:
             raise AgentFileError(f"{file.path}: holds a {file.algorithm} agent, expected {cls.name}")
         require_load_options(cls.Config, options)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minipg.commands.parsing import parse, usage
 from minipg.errors import RunFolderError
-from minipg.runtime.progress import print_error
+from minipg.runtime.progress import print_error, printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def run(args: list[str]) -> int:
         folder = RunFolder.existing(every[0])
         output = options.output or folder.shown / "diagnostics.png"
         draw_diagnostics(folder, output)
-        print(output)
+        print(printable(output))
         return 0
     curves: list[Curve] = []
     skipped: list[RunFolderError] = []  # found in a folder, not asked for
@@ -67,5 +67,5 @@ def run(args: list[str]) -> int:
     folder_of_runs = options.runs[0] if len(options.runs) == 1 else Path()
     output = options.output or folder_of_runs / "curves.png"
     draw_curves(curves, output)
-    print(output)
+    print(printable(output))
     return 0

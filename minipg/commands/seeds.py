@@ -137,7 +137,8 @@ def _clear(run: Path) -> None:
 
     checkpoints = Checkpoints(run).folder
     left = [run / ".lock", *run.glob(".config.json.*"), *checkpoints.glob(".*.npz.*"), checkpoints / f"{0:012d}.npz"]
-    if run.is_file() or {*run.rglob("*")} - {*left, checkpoints}:
+    others = {*run.glob("*"), *checkpoints.glob("*")} - {*left, checkpoints}
+    if run.is_file() or others or any(path.is_dir() for path in left):
         raise RunFolderError(f"{run}: holds no run (no config.json), but other files: move it away to start this seed")
     for path in left:
         path.unlink(missing_ok=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
-from minipg.runtime.modules import imports_for, installed_only
+from minipg.runtime.modules import as_the_caller, imports_for, installed_only
 
 
 def made(env: str | EnvSpec, make: Callable[..., Any] = gym.make, **options: Any) -> Any:
@@ -24,7 +24,7 @@ def made(env: str | EnvSpec, make: Callable[..., Any] = gym.make, **options: Any
 def _imports(env: str | EnvSpec) -> AbstractContextManager[None]:
     spec = _registered(env.rpartition(":")[2]) if isinstance(env, str) else env
     if spec is None:  # a module that the caller names may register it
-        return nullcontext() if ":" in str(env) else installed_only()
+        return as_the_caller() if ":" in str(env) else installed_only()
     entry: Any = spec.entry_point or spec.vector_entry_point
     return imports_for(entry.partition(":")[0] if isinstance(entry, str) else entry.__module__)
 

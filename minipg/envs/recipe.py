@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -16,8 +17,9 @@ from minipg.envs.faults import Checked, describe
 from minipg.envs.imports import made
 from minipg.envs.values import equal, shown
 from minipg.errors import ConfigError, EnvironmentFault
-from minipg.runtime.modules import imports_for
+from minipg.runtime.modules import as_the_caller, imports_for
 
+_MOST = 1 << 25  # numbers of an observation that is stacked
 Env: TypeAlias = gym.Env[Any, Any]
 Vector: TypeAlias = VectorEnv[Any, Any, Any]
 
@@ -51,9 +53,20 @@ class Recipe:
         """A new environment; `options` as for `gymnasium.make`. Raises whatever the environment raises."""
         env: Env = made(self.spec, disable_env_checker=True, **options)
         for wrapper, arguments in self.wrappers:
+            stacked = arguments.get("stack_size", 1)
+            if isinstance(stacked, int) and stacked * _numbers(env.observation_space) > _MOST:  # a file may ask for it
+                env.close()
+                raise NotRepeatable(f"its wrappers would make observations of more than {_MOST:,} numbers")
             with imports_for(getattr(wrapper, "__module__", "")):
                 env = wrapper(env, **arguments)
         return env
+
+
+def _numbers(space: gym.Space[Any]) -> int:
+    """How many numbers an element of a space has."""
+    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
+        return sum(map(_numbers, space.values() if isinstance(space, gym.spaces.Dict) else space))
+    return math.prod(space.shape or ())
 
 
 class EnvFunction:
@@ -81,7 +94,9 @@ class EnvFunction:
 
     def _made(self, **options: Any) -> Env:
         try:
-            env = self.function(**options)
+            # a file may name a class that is installed; anything else is the caller's
+            with imports_for(self.function.__module__) if isinstance(self.function, type) else as_the_caller():
+                env = self.function(**options)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a function may raise anything

@@ -68,8 +68,10 @@ class Checkpoints:
             agent.save(self.best, {"score": score})
 
     def best_score(self) -> float:
-        """The score of the best checkpoint; −∞ if there is none, or if it cannot be read."""
+        """The score of the best checkpoint; −∞ if there is none, if it is a link, or if it cannot be read."""
         score = math.nan
+        if self.best.is_symlink():
+            return -math.inf
         with contextlib.suppress(AgentFileError, KeyError, TypeError, ValueError, OverflowError):
             score = float(load_arrays(self.best)[1]["notes"]["score"])
         return score if math.isfinite(score) else -math.inf

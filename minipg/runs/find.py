@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,7 +62,10 @@ def list_runs(path: Path) -> list[Listed]:
 
 
 def _listed(path: Path) -> Listed:
-    written = max((file.stat().st_mtime for file in (path / name for name in _SIGNS) if file.exists()), default=0.0)
+    written = 0.0
+    for name in _SIGNS:
+        with suppress(OSError):
+            written = max(written, (path / name).stat().st_mtime)
     try:
         folder = RunFolder.existing(path)
         config = folder.config()

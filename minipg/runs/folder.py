@@ -65,10 +65,13 @@ class RunFolder:
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
         """The folder of an earlier run. Raises RunFolderError if there is none at `path`."""
-        if not (path / "config.json").is_file():
+        try:
+            if (path / "config.json").is_file():
+                return cls(path)
             what = "holds no run (no config.json)" if path.is_dir() else "no such folder"
-            raise RunFolderError(f"{path}: {what}")
-        return cls(path)
+        except OSError as error:  # it cannot be searched, or its path is too long
+            what = error.strerror or str(error)
+        raise RunFolderError(f"{path}: {what}")
 
     @property
     def metrics(self) -> Path:

@@ -17,7 +17,8 @@ from minipg.runtime.files import open_regular
 
 _BLOCK = 1 << 20  # bytes read at once
 _TAIL = 1 << 16  # bytes in which there is always a whole line
-LONGEST_LINE, MOST_TABLE = 1 << 16, 1 << 31  # bytes of a line, and of a table
+LONGEST_LINE, MOST_TABLE = 1 << 16, 1 << 28  # bytes of a line, and of a table
+_MOST_NUMBERS = 1 << 25  # in a table
 _LARGEST = 1e100  # of a number to be drawn
 
 
@@ -46,6 +47,8 @@ class MetricsReader:
         chosen: list[tuple[int, array[float]]] = []
         for fields in self._rows():
             if not chosen:
+                if not {*self._head}.intersection(names or self._head):
+                    break
                 columns = {name: array("d") for name in self._head if not names or name in names}
                 chosen = [(self._head.index(name), column) for name, column in columns.items()]
             for place, column in chosen:
@@ -78,7 +81,8 @@ class MetricsReader:
         return [*rows, *list(self.read())[-1:]]
 
     def _rows(self) -> Iterator[list[str]]:
-        for line in self._lines():
+        for rows, line in enumerate(self._lines()):
+            require_sane(self.path, rows, len(self._head))
             if not self._head:
                 self._head = line.split(",")
             elif fields := self._fields(line):
@@ -117,6 +121,12 @@ class MetricsReader:
                 for line in whole:
                     self._offset += len(line) + 1
                     yield line.decode(errors="replace").rstrip("\r")
+
+
+def require_sane(path: Path, rows: int, columns: int) -> None:
+    """Raise RunFolderError for more rows than a table of so many columns may have: they would take minutes."""
+    if rows * max(columns, 16) > _MOST_NUMBERS:
+        raise RunFolderError(f"{path}: damaged, or too long (it has more than {rows - 1:,} rows)")
 
 
 def _opened(path: Path) -> BinaryIO:

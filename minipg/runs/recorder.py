@@ -7,13 +7,14 @@ import io
 import math
 import os
 import time
-from itertools import takewhile
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from minipg.errors import RunFolderError
-from minipg.runs.metrics import LONGEST_LINE, MOST_TABLE, number
+from minipg.runs.metrics import LONGEST_LINE, MOST_TABLE, number, require_sane
 from minipg.runtime.files import cannot_write, open_appending, open_regular, write_whole
 
 _FLUSH_EVERY = 0.5  # seconds
@@ -33,15 +34,20 @@ class Recorder:
         self._flushed = time.perf_counter()
         try:
             lines = _whole_lines(path)
-            self._columns = next(csv.reader(line.decode() for line in lines[:1]), None)
+            heads = [*islice(lines, 1)]
+            self._columns = next(csv.reader(line.decode() for line in heads), None)
             if self._columns is not None and not {"update", *_LAST} <= {*self._columns}:
                 raise ValueError(f"it has no columns {', '.join(_LAST)}")
-            kept = [line for line in lines[1:] if _update(line) <= updates]
+            kept, columns = list[bytes](), len(self._columns or [])
+            for rows, line in enumerate(lines):
+                require_sane(path, rows, columns)
+                if line.count(b",") >= columns - 1 and _update(line) <= updates:
+                    kept.append(line)
             while kept and not (figures := _figures(self._columns or [], kept[-1])):
                 kept.pop()
             self.last = figures if kept else {}
             if path.exists():
-                write_whole(path, lambda file: file.writelines([*lines[:1], *kept]))
+                write_whole(path, lambda file: file.writelines([*heads, *kept]))
             self._file = io.TextIOWrapper(open_appending(path), encoding="utf-8", newline="")
         except OSError as error:
             raise cannot_write(path, error) from error
@@ -96,14 +102,15 @@ class Recorder:
         self._flushed = time.perf_counter()
 
 
-def _whole_lines(path: Path) -> list[bytes]:
+def _whole_lines(path: Path) -> Iterator[bytes]:
     """The lines of a file that were written to their end, as far as they have a sane length."""
     try:
-        with open_regular(path, MOST_TABLE) as file:
-            lines = list(iter(lambda: file.readline(LONGEST_LINE), b""))
+        file = open_regular(path, MOST_TABLE)
     except FileNotFoundError:
-        return []
-    return list(takewhile(lambda line: line.endswith(b"\n"), lines))
+        return
+    with file:
+        while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+            yield line
 
 
 def _update(line: bytes) -> float:

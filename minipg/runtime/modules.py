@@ -6,11 +6,12 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from importlib.machinery import PathFinder
 
 _SAFE = "-P" if sys.version_info >= (3, 11) else "-I"  # nothing is put in front of the path
-_lock, _depth = threading.Lock(), 0
+_lock, _here = threading.Lock(), threading.local()
+_threads = 0  # that import what is installed only
 _apart: list[tuple[int, str]] = []  # entries of sys.path that `installed_only` has taken out
 
 
@@ -38,29 +39,45 @@ def outside_working_folder() -> Iterator[None]:
         os.chdir(before)
 
 
-@contextmanager
-def installed_only() -> Iterator[None]:
+def installed_only() -> AbstractContextManager[None]:
     """Within, in all threads, modules are not searched for in the working folder, although it may be on the path."""
-    global _depth
-    with _lock:
-        if _depth == 0:
-            _apart[:] = [(place, entry) for place, entry in enumerate(sys.path) if _is_working_folder(entry)]
-            sys.path[:] = [entry for entry in sys.path if not _is_working_folder(entry)]
-        _depth += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _depth -= 1
-            if _depth == 0:
-                for place, entry in _apart:
-                    sys.path.insert(place, entry)
+    return _searching(True)
+
+
+def as_the_caller() -> AbstractContextManager[None]:
+    """Within, modules are searched for where the caller's own are, although this may be within `installed_only`."""
+    return _searching(False)
 
 
 def imports_for(module: str) -> AbstractContextManager[None]:
-    """Within, what is imported for an installed module is installed, too. Nothing changes for any other module."""
+    """Within, what is imported for an installed module is installed, too. Any other module is the caller's own."""
     elsewhere = [entry for entry in sys.path if not _is_working_folder(entry)]
-    return installed_only() if PathFinder.find_spec(module.partition(".")[0], elsewhere) else nullcontext()
+    return _searching(PathFinder.find_spec(module.partition(".")[0], elsewhere) is not None)
+
+
+@contextmanager
+def _searching(installed: bool) -> Iterator[None]:
+    before = _search(installed)
+    try:
+        yield
+    finally:
+        _search(before)
+
+
+def _search(installed: bool) -> bool:
+    """Say whether this thread imports what is installed only. Returns what it said before."""
+    global _threads
+    with _lock:
+        before, _here.installed = getattr(_here, "installed", False), installed
+        others = _threads - before
+        if installed and not _threads:
+            _apart[:] = [(place, entry) for place, entry in enumerate(sys.path) if _is_working_folder(entry)]
+            sys.path[:] = [entry for entry in sys.path if not _is_working_folder(entry)]
+        if before and not installed and not others:
+            for place, entry in _apart:
+                sys.path.insert(place, entry)
+        _threads = others + installed
+        return before
 
 
 def _is_working_folder(entry: str) -> bool:

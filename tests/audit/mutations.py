@@ -709,10 +709,11 @@ SLIPS = {
     ("code that has ended a process is loaded again", "if _left_behind(loading):", "if False:", "cache ended_a_process"),
 ],
 "minipg/runtime/modules.py": [
-    ("what is installed imports from the working folder", "return installed_only() if", "return nullcontext() if",
+    ("what is installed imports from the working folder", "return _searching(PathFinder", "return _searching(False and PathFinder",
      "received id_in_a_file"),
     ("the path is not put back", "sys.path.insert(place, entry)", "pass", "received id_in_a_file"),
-    ("the user's own module is not found", "else nullcontext()", "else installed_only()", "received caller_registers"),
+    ("the user's own module is not found", "elsewhere) is not None)", "elsewhere) is not None or True)",
+     "received caller_registers"),
 ],
 "minipg/runtime/files.py": [
     ("what is no file is opened", "if not stat.S_ISREG(found.st_mode):", "if False:", "received file_that_is_named"),
@@ -732,11 +733,12 @@ SLIPS = {
     ("a line of megabytes", "if len(text) <= most else", "if True else", "received terminal"),
 ],
 "minipg/runs/recorder.py": [
-    ("a torn line is a row", "return list(takewhile(lambda line: line.endswith(b\"\\n\"), lines))", "return lines", "received torn_tail"),
+    ("a torn line is a row", "while (line := file.readline(LONGEST_LINE)).endswith(b\"\\n\"):",
+     "while line := file.readline(LONGEST_LINE):", "received torn_tail"),
     ("a damaged line is a row", "return math.inf", "return 0", "received damaged_line"),
 ],
 "minipg/commands/seeds.py": [
-    ("what is in a seed's place is removed", "if run.is_file() or {*run.rglob(\"*\")} - {*left, checkpoints}:", "if False:",
+    ("what is in a seed's place is removed", "if run.is_file() or others or any(path.is_dir() for path in left):", "if False:",
      "cli left_alone"),
     ("a file's flags are believed", "            plan.require_runs(flags_of_train)\n", "", "cli own_folders"),
 ],
