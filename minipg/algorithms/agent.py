@@ -35,6 +35,7 @@ from minipg.value import ValueNetwork
 ConfigT = TypeVar("ConfigT", bound=Any)
 A = TypeVar("A", bound="Agent[Any]")
 RECENT = 100  # episodes in `mean_return`
+_LARGE = 1 << 20  # parameters of a layer
 # what an agent or `learn` takes besides settings
 _OTHERS = ("seed", "config", "preset", "backend", "threads", "learn(progress=True)",
            "learn(on_update=TensorBoard(folder))", "learn(total_steps=N)")  # fmt: skip
@@ -64,6 +65,7 @@ class Agent(Generic[ConfigT]):
         preset: str | None = None,
         backend: str = "numba",
         threads: int | None = None,
+        _file: AgentFile | None = None,
         **settings: Any,
     ) -> None:
         if more:  # as PPO("MlpPolicy", "CartPole-v1") in stable-baselines3
@@ -89,6 +91,10 @@ class Agent(Generic[ConfigT]):
         )
         self.observations = ObservationCodec(self.envs.single_observation_space)
         self.actions = self._action_codec(self.envs.single_action_space)
+        if _file is not None:  # it says which environment is made, so networks for that are not allocated on its word
+            _file.require_spaces(self.spaces, self.env_id)
+            if self.observations.size * max(config.hidden, default=1) > _LARGE:  # `restore` refuses others by shape
+                _file.require_room(config.hidden, self.observations.size)
         self.actor, self.critic = self._networks()
         init, *others = (np.random.default_rng(child) for child in np.random.SeedSequence(self.seed).spawn(5))
         self.streams = Streams(*others)
@@ -243,8 +249,7 @@ class Agent(Generic[ConfigT]):
         if instance or other or (config.vec == "device" and options.get("backend") != "cupy"):  # θ needs no GPU
             config = dataclasses.replace(config, vec="auto")
         file.require_room(config.hidden)
-        agent = cls(source, seed=seed, config=config, **options)
-        file.require_spaces(agent.spaces, agent.env_id)
+        agent = cls(source, seed=seed, config=config, _file=file, **options)
         agent.steps, agent.updates = steps, updates
         restore(agent, file, continues=file.made_by_id and source == trained_on)
         return agent

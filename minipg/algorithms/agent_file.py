@@ -154,10 +154,11 @@ class AgentFile(NamedTuple):
                 f"{module}, say so: env={env!r} (--env {env})"
             )
 
-    def require_room(self, hidden: tuple[int, ...]) -> None:
+    def require_room(self, hidden: tuple[int, ...], inputs: int = 0) -> None:
         """Raise if the file has fewer parameters than hidden layers of these widths need, before they are allocated."""
-        # the hidden layers' biases and the weights between them; the first and last layer depend on the environment
-        needed, there = sum(hidden) + sum(n * m for n, m in pairwise(hidden)), self._named("theta").size
+        # the hidden layers' biases, and the weights to and between them; the last layer depends on the actions
+        widths, there = (inputs, *hidden), self._named("theta").size
+        needed = sum(hidden) + sum(n * m for n, m in pairwise(widths))
         if needed > there:
             what = f"hidden layers {hidden} have at least {needed} parameters, the file {there}"
             raise AgentFileError(f"{self.path}: theta: {what}")
