@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -400,3 +401,17 @@ def test_an_agent_that_is_refused_leaves_its_file_as_it_was(path):
     before = path.read_bytes()
     refused(path, "format")
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("end", [b"", b"f" * 64])
+def test_a_large_file_without_a_right_checksum_is_never_held_in_memory(end, tmp_path):
+    with open(tmp_path / "agent.npz", "wb") as file:
+        file.write(b"PK\x03\x04")
+        file.truncate((1 << 26) - len(end))
+        file.seek(0, 2)
+        file.write(end)
+    tracemalloc.start()
+    with pytest.raises(AgentFileError, match="its checksum is not right"):
+        minipg.load(tmp_path / "agent.npz")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()

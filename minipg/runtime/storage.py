@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import math
+import os
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -64,17 +66,31 @@ def load_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 def _arrays(path: Path, file: BinaryIO) -> dict[str, Array]:
     """The arrays by name. Nothing is allocated from a claimed size alone: the bytes have to be there, once each."""
-    start, content = file.read(len(_ZIP)), b""
-    if start == _ZIP:  # of anything else no more is read
-        content = start + file.read()
-    if content[-_DIGEST:] != _digest(content[:-_DIGEST]):
+    if not _checked(file):
         raise AgentFileError(f"{path}: damaged, cut short, or not a minipg agent file (its checksum is not right)")
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    file.seek(0)
+    with zipfile.ZipFile(io.BytesIO(file.read())) as archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
         ends = [entry.header_offset + entry.file_size + _HEADER for entry in entries]
         if any(end > entry.header_offset for end, entry in zip(ends, entries[1:], strict=False)):
             raise ValueError("its arrays overlap")
         return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in entries}
+
+
+def _checked(file: BinaryIO) -> bool:
+    """Whether a file's checksum is right. It is read piece by piece, and not at all if it has none."""
+    left = max(file.seek(0, os.SEEK_END) - _DIGEST, 0)
+    file.seek(left)
+    claimed = file.read()
+    file.seek(0)
+    if file.read(len(_ZIP)) != _ZIP or not re.fullmatch(rb"[0-9a-f]{%d}" % _DIGEST, claimed):
+        return False
+    file.seek(0)
+    checksum = hashlib.sha256()
+    while left and (piece := file.read(min(left, 1 << 20))):
+        checksum.update(piece)
+        left -= len(piece)
+    return checksum.hexdigest().encode() == claimed
 
 
 def _digest(content: bytes) -> bytes:
