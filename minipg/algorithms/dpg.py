@@ -133,7 +133,7 @@ def update(
         new, after = theta + natural_step(cg.x, slope, share * config.action_step), adam
     else:
         new, after = adam_step(policy.backend, theta, adam, g, share * config.learning_rate)
-    advantage = compatible_advantage(policy, theta, tape, samples.act, cg.x)
+    advantage = ((samples.act - tape.params) * slope).sum(axis=1)  # A_w(s, a)
     grad_norm, finite = fetch(norm(g), all_finite(new, after.second, advantage))
     if cg.status == "not finite" or not (finite and math.isfinite(grad_norm)):
         nothing = policy.backend.xp.zeros_like(advantage)
