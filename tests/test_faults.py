@@ -27,6 +27,7 @@ from minipg.envs import guard, make_vector, processes
 from minipg.errors import EnvironmentFault
 from minipg.rollout import Batch, Collector
 from minipg.runs import evaluate
+from minipg.runtime import child
 
 SAME, NEXT = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP
 SMALL = {"n_steps": 8, "hidden": (4,), "vf_epochs": 1, "threads": 1}
@@ -242,7 +243,7 @@ def test_learning_continues_after_an_interruption_though_processes_have_answered
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(processes, "wait", interrupt)
+    monkeypatch.setattr(child, "wait", interrupt)
     with pytest.raises(KeyboardInterrupt):
         agent.learn(16)
     monkeypatch.undo()
@@ -288,9 +289,7 @@ def test_a_script_without_a_main_guard_gets_one_line_that_names_it(guard, tmp_pa
     assert done.returncode == 1
     assert "learned" not in done.stdout
     assert done.stderr.count("Traceback") == 1  # the processes print none
-    says = (
-        "minipg.errors.EnvironmentFault: vec='process' runs this script again in every process: guard what the script"
-    )
+    says = "minipg.errors.EnvironmentFault: this run starts processes, and each of them runs the script again: guard"
     assert done.stderr.splitlines()[-1].startswith(says)
     assert done.stderr.splitlines()[-1].endswith('with if __name__ == "__main__":')
 
@@ -369,9 +368,9 @@ def test_infos_of_another_kind_are_refused():
 
 def test_processes_end_with_their_vector():
     envs = make_vector("test/Counting-v0", 2, "process")
-    assert envs._processes == [None, None]  # an agent that only predicts needs none
+    assert not envs._children  # an agent that only predicts needs none
     envs.reset(seed=0)
-    running = list(envs._processes)
+    running = [child._process for child in envs._children.values()]
     assert all(process.is_alive() for process in running)
     envs.close()
     assert not any(process.is_alive() for process in running)

@@ -67,7 +67,7 @@ def test_a_policy_step_holds_log_std_in_its_range_and_nothing_else(twin, bound):
     acted = Acted(obs, act, np.ones(5), policy.forward(theta, obs).params)
     work, second = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), 5)), np.zeros_like(theta)
     # the good actions are far from the mean where σ is large, and near it where σ is small: it would leave its range
-    kernels.policy_step(policy.spec, acted, 0.0, False, RMSProp(0.1), math.inf, moved, second, stats, work)
+    kernels.policy_step(policy.spec, theta, acted, 0.0, False, RMSProp(0.1), math.inf, moved, second, stats, work)
     assert moved[-2:].tolist() == [bound, bound]
     np.testing.assert_allclose(moved[:-2], theta[:-2], atol=2)
     assert (moved[:-2] != theta[:-2]).all()

@@ -8,13 +8,15 @@ from minipg.kernels.cpu._jit import jit, part, unowned
 
 
 @jit
-def policy_step(policy, acted, ent_coef, normalizes, rmsprop, max_grad_norm, theta, second, stats, work):
-    """θ uphill along g = mean [Â ∇log π(a|s) + c ∇H]  (PG-9, AC-3) → theta, second (P,) changed in place.
+def policy_step(policy, at, acted, ent_coef, normalizes, rmsprop, max_grad_norm, theta, second, stats, work):
+    """θ uphill along g = mean [Â ∇log π(a|s) + c ∇H] at θ′  (PG-9, AC-3) → theta, second (P,) changed in place.
 
-    acted: B rows. → stats (3,): ‖g‖ before it is clipped to max_grad_norm, mean H, 1 if all is finite.
+    at (P,): θ′, which may be `theta` itself; acted: B rows. A gradient that is not finite changes nothing.
+    → stats (3,): ‖g‖ before it is clipped to max_grad_norm, mean H, 1 if all is finite.
     work (work_size,).
     """
-    theta, second, work, rows, size = unowned(theta), unowned(second), unowned(work), acted.adv.shape[0], theta.shape[0]
+    at, theta, second, work = unowned(at), unowned(theta), unowned(second), unowned(work)
+    rows, size = acted.adv.shape[0], theta.shape[0]
     adv, grad, rest, (low, high) = work[:rows], work[rows : rows + size], work[rows + size :], policy.log_std_range
     if normalizes:
         advantages.normalize(acted.adv, adv)
@@ -22,7 +24,7 @@ def policy_step(policy, acted, ent_coef, normalizes, rmsprop, max_grad_norm, the
         for i in range(rows):
             adv[i] = acted.adv[i]
     policy_gradient._gradient_and_entropy(
-        policy, theta, acted.obs, acted.act, adv, ent_coef, grad, stats[1:2], rest
+        policy, at, acted.obs, acted.act, adv, ent_coef, grad, stats[1:2], rest
     )  # fmt: skip
     stats[0], stats[2] = _step(grad, 1 / rows, rmsprop, max_grad_norm, theta, second)
     stats[1] /= rows
@@ -31,15 +33,17 @@ def policy_step(policy, acted, ent_coef, normalizes, rmsprop, max_grad_norm, the
 
 
 @jit
-def critic_step(network, obs, target, rmsprop, max_grad_norm, theta, second, stats, work):
-    """θ downhill along ∇ mean (V(s) − target)²  (AC-1, AC-3) → theta, second (P,) changed in place.
+def critic_step(network, at, obs, target, rmsprop, max_grad_norm, theta, second, stats, work):
+    """θ downhill along ∇ mean (V(s) − target)² at θ′  (AC-1, AC-3) → theta, second (P,) changed in place.
 
-    obs (B, O), target (B,). → stats (2,): the mean squared error before the step, 1 if all is finite.
+    at (P,): θ′, which may be `theta` itself; obs (B, O), target (B,). A gradient that is not finite changes nothing.
+    → stats (2,): the mean squared error before the step, 1 if all is finite.
     work (work_size,).
     """
-    theta, second, work, rows, size = unowned(theta), unowned(second), unowned(work), obs.shape[0], theta.shape[0]
+    at, theta, second, work = unowned(at), unowned(theta), unowned(second), unowned(work)
+    rows, size = obs.shape[0], theta.shape[0]
     grad, rest = work[:size], work[size:]
-    regression._loss_and_gradient(network, theta, unowned(obs), target, grad, stats[:1], rest)
+    regression._loss_and_gradient(network, at, unowned(obs), target, grad, stats[:1], rest)
     _, stats[1] = _step(grad, -1 / rows, rmsprop, max_grad_norm, theta, second)
     stats[0] /= rows
 
@@ -50,8 +54,10 @@ def _step(grad, scale, rmsprop, max_grad_norm, theta, second):
     for i in range(grad.shape[0]):
         grad[i] *= factor
     norm = optimizer._clip_in_place(grad, max_grad_norm)
+    if not norm < math.inf:
+        return norm, False
     optimizer.rmsprop(grad, rmsprop, theta, second)
-    return norm, norm < math.inf and optimizer.is_finite(theta) and optimizer.is_finite(second)
+    return norm, optimizer.is_finite(theta) and optimizer.is_finite(second)
 
 
 @cache

@@ -67,38 +67,53 @@ def update(
 
     theta (P,); `progress`, from 0 to 1, is the share of the run that has passed.
     """
+    new, second = theta.copy(), state.second.copy()
+    info = step(policy, theta, samples, config, progress, new, second)
+    return (new, A2CState(second), info) if info.status == "ok" else (theta, state, info)
+
+
+def step(
+    policy: Policy, at: Array, samples: Samples, config: A2CConfig, progress: float, theta: Array, second: Array
+) -> StepInfo:
+    """One step of RMSProp with the gradient at θ′ → theta and its squares (P,), changed in place.   at (P,): θ′."""
     backend, kernels = policy.backend, policy.backend.kernels("actor_critic")
-    new, second, stats = theta.copy(), state.second.copy(), backend.xp.empty(3)
+    stats = backend.xp.empty(3)
     work = backend.xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(samples.adv)), theta.dtype)
     kernels.policy_step(
-        policy.spec, samples.acted, config.ent_coef, config.normalize_advantage,
-        config.rmsprop(config.learning_rate, progress), config.max_grad_norm, new, second, stats, work,
+        policy.spec, at, samples.acted, config.ent_coef, config.normalize_advantage,
+        config.rmsprop(config.learning_rate, progress), config.max_grad_norm, theta, second, stats, work,
     )  # fmt: skip
     norm, entropy, finite = to_host(stats).tolist()
     if not finite:
         status = "step not finite" if math.isfinite(norm) else "gradient not finite"
-        return theta, state, StepInfo(status, math.nan, entropy)
-    return new, A2CState(second), StepInfo("ok", norm, entropy)
+        return StepInfo(status, math.nan, entropy)
+    return StepInfo("ok", norm, entropy)
 
 
-def critic_step(
+def critic_update(
     critic: ValueNetwork, state: ValueState, samples: Samples, config: A2CConfig, progress: float = 0.0
 ) -> CriticFit:
-    """One RMSProp step down the squared error  (AC-1): the new state and the loss before.
-
-    If it is not finite, the given state is returned.
-    """
-    backend, kernels = critic.mlp.backend, critic.mlp.backend.kernels("actor_critic")
-    theta, second, stats = state.theta.copy(), state.second.copy(), backend.xp.empty(2)
-    work = backend.xp.empty(kernels.work_size(critic.mlp.sizes, len(theta), len(samples.ret)), theta.dtype)
-    kernels.critic_step(
-        critic.mlp.spec, samples.obs, samples.ret, config.rmsprop(config.vf_learning_rate, progress),
-        config.max_grad_norm, theta, second, stats, work,
-    )  # fmt: skip
-    loss, finite = to_host(stats).tolist()
+    """One critic step: the new state and the loss before. If it is not finite, the given state is returned."""
+    theta, second = state.theta.copy(), state.second.copy()
+    loss, finite = critic_step(critic, state.theta, samples, config, progress, theta, second)
     if not finite:
         return CriticFit(state, math.nan, "critic not finite")
     return CriticFit(state._replace(theta=theta, second=second, step=state.step + 1), loss, "ok")
+
+
+def critic_step(
+    critic: ValueNetwork, at: Array, samples: Samples, config: A2CConfig, progress: float, theta: Array, second: Array
+) -> tuple[float, bool]:
+    """One step of RMSProp down the squared error  (AC-1), as `step`. → The loss before, True if all is finite."""
+    backend, kernels = critic.mlp.backend, critic.mlp.backend.kernels("actor_critic")
+    stats = backend.xp.empty(2)
+    work = backend.xp.empty(kernels.work_size(critic.mlp.sizes, len(theta), len(samples.ret)), theta.dtype)
+    kernels.critic_step(
+        critic.mlp.spec, at, samples.obs, samples.ret, config.rmsprop(config.vf_learning_rate, progress),
+        config.max_grad_norm, theta, second, stats, work,
+    )  # fmt: skip
+    loss, finite = to_host(stats).tolist()
+    return loss, bool(finite)
 
 
 class A2C(Agent[A2CConfig]):
@@ -115,7 +130,7 @@ class A2C(Agent[A2CConfig]):
         samples = estimate_advantages(self.critic, self.value.theta, batch, config.gamma, config.gae_lambda)
         (self.theta, self.state, info), fit = self.backend.both(
             lambda: update(self.actor, self.theta, self.state, samples, config, progress),
-            lambda: critic_step(self.critic, self.value, samples, config, progress),
+            lambda: critic_update(self.critic, self.value, samples, config, progress),
             len(samples.obs),
         )
         self.value = fit.value

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from multiprocessing.connection import wait
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -21,24 +18,13 @@ from gymnasium.vector.utils import CloudpickleWrapper, batch_space, concatenate,
 
 from minipg.checks import Array
 from minipg.envs.faults import Checked, Misbehaviour, describe
-from minipg.envs.messages import packed, receive, send
 from minipg.errors import EnvironmentFault
-from minipg.runtime.modules import outside_working_folder
+from minipg.runtime.child import START_TIMEOUT, Child, Lost, answers, exit_if_unguarded
+from minipg.runtime.messages import packed, receive, send
 
-_START_TIMEOUT = 300.0  # seconds to make an environment: it may import a simulator
-_GRACE = 1.0  # seconds for the rest of an answer whose first bytes have come
 _RESTARTS = 10  # of one environment, with no episode ended between them
-_UNGUARDED = 86  # exit status of a process that runs the script which started it
-_GUARD = (
-    "vec='process' runs this script again in every process: guard what the script does with "
-    'if __name__ == "__main__":'
-)
 
 _warn = logging.getLogger("minipg").warning
-
-
-class _Lost(NamedTuple):
-    why: str
 
 
 class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
@@ -48,9 +34,6 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
     seed. infos["minipg.dropped"] (N,) is True for it in that step: its episode is lost, the observation is the first of
     the next one, and reward and flags mean nothing. After more than ten restarts with no episode ended between them,
     or if an environment raises, an EnvironmentFault is raised. The infos hold nothing else but final_obs.
-
-    A process is not a fork of this one, which would copy locks without the threads that hold them. It starts empty and
-    imports the script that started it, so a script has to guard what it does with `if __name__ == "__main__":`.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
@@ -63,28 +46,25 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         num_envs: int,
         timeout: float,
     ) -> None:
-        if getattr(multiprocessing.current_process(), "_inheriting", False):
-            os._exit(_UNGUARDED)  # a process of an unguarded script is running that script: the first one reports it
+        exit_if_unguarded()
         self.num_envs, self.timeout, self._make = num_envs, timeout, CloudpickleWrapper(make)
         self.single_observation_space, self.single_action_space = observation_space, action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
         self._obs: Any = create_empty_array(observation_space, num_envs)
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        self._context: Any = multiprocessing.get_context(method)
-        self._processes: list[Any] = [None] * num_envs
-        self._pipes: list[Any] = [None] * num_envs
+        self._children: dict[int, Child] = {}
         self._busy: set[int] = set()  # numbers of those that have not answered the last call, and may be gone
         self._seeds: list[int | None] = [None] * num_envs
         self._lost, self._in_a_row = [0] * num_envs, [0] * num_envs
 
     def start(self) -> None:
         """Start the processes, unless they run already. An agent that is loaded may never need them."""
-        if any(process is None for process in self._processes):
+        if not self._children:
             try:
                 self._start(range(self.num_envs))
             except BaseException:
                 self.close_extras()
+                self._children.clear()
                 raise
 
     def reset(
@@ -106,10 +86,10 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
 
     def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """obs (N, …), rew (N,), terminated (N,), truncated (N,), infos: final_obs and minipg.dropped, where any."""
-        if self._busy or None in self._processes:
+        if self._busy or not self._children:
             raise ResetNeeded("call reset after a step that was interrupted")
         answers = self._ask({n: ("step", act) for n, act in enumerate(iterate(self.action_space, actions))})
-        lost = {n: answer for n, answer in answers.items() if isinstance(answer, _Lost)}
+        lost = {n: answer for n, answer in answers.items() if isinstance(answer, Lost)}
         first = self._first_observations({n: self._restarted(n, answer) for n, answer in lost.items()})
         answers |= {n: (obs, 0.0, False, False, None) for n, obs in first.items()}
         obs, rew, terminated, truncated, finals = zip(*(answers[n] for n in range(self.num_envs)), strict=True)
@@ -125,79 +105,45 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
 
     def close_extras(self, **_: Any) -> None:
         """End all processes. A process that waits for a call ends by itself; the others are killed after a second."""
-        for pipe in filter(None, self._pipes):
-            pipe.close()
-        for n, process in enumerate(self._processes):
-            if process is not None:
-                process.join(0 if n in self._busy else 1)
-                self._end(n)
+        for child in self._children.values():
+            child.pipe.close()
+        for n, child in self._children.items():
+            child.join(0 if n in self._busy else 1)
+            self._end(n)
 
     def _stacked(self, obs: Sequence[Any]) -> Any:
         return concatenate(self.single_observation_space, obs, self._obs)
 
     def _start(self, numbers: Iterable[int]) -> None:
         for n in numbers:
-            ours, theirs = socket.socketpair()
-            process = self._context.Process(target=_serve, args=(n, self._make, theirs), daemon=True)
-            try:
-                with outside_working_folder():  # what starts first, Python's own server, would import from there
-                    process.start()
-            except (ConnectionError, EOFError, FileNotFoundError) as error:
-                # the server that forks them has ended: newer Pythons import an unguarded script there
-                raise EnvironmentFault(_GUARD) from error
-            finally:
-                theirs.close()
-            self._processes[n], self._pipes[n] = process, ours
-        for n, answer in self._answers(set(numbers), _START_TIMEOUT).items():
-            if self._processes[n].exitcode == _UNGUARDED:
-                raise EnvironmentFault(_GUARD)
-            if isinstance(answer, _Lost):
+            self._children[n] = Child(_serve, n, self._make)
+        for n, answer in self._answers(set(numbers), START_TIMEOUT).items():
+            if isinstance(answer, Lost):
                 raise EnvironmentFault(f"environment {n} {answer.why} while it was made in a process of its own")
 
     def _end(self, n: int) -> None:
         self._busy.add(n)
-        self._pipes[n].close()
-        self._processes[n].kill()
-        self._processes[n].join()
+        self._children[n].end()
 
     def _ask(self, requests: dict[int, tuple[str, Any]]) -> dict[int, Any]:
-        """The answer of each environment to its request, or as _Lost why there is none."""
+        """The answer of each environment to its request, or as Lost why there is none."""
         self._busy |= set(requests)
         until = time.monotonic() + self.timeout
         for n, request in requests.items():
-            with suppress(OSError):  # it has died, and its pipe says so below, or it does not read
-                send(self._pipes[n], packed(request), until)
+            self._children[n].send(request, until)
         return self._answers(set(requests), self.timeout)
 
     def _answers(self, numbers: set[int], timeout: float) -> dict[int, Any]:
         self._busy |= numbers
-        answers: dict[int, Any] = {}
-        silent = _Lost(f"did not answer for {timeout:g} s")
-        until, pipes = time.monotonic() + timeout, {self._pipes[n]: n for n in numbers}
-        while pipes:
-            ready = wait(list(pipes), None if until == np.inf else max(0, until - time.monotonic()))
-            for pipe in ready or list(pipes):
-                n = pipes.pop(pipe)
-                deadline = max(until, time.monotonic() + _GRACE)  # the wait for others may have used up the time
-                answers[n] = self._received(n, deadline, silent) if ready else silent
-                if not isinstance(answers[n], _Lost):
-                    self._busy.discard(n)
+        found: dict[int, Any] = {}
+        for n, answer in answers({n: self._children[n] for n in numbers}, timeout):
+            found[n] = answer
+            if not isinstance(answer, Lost):
+                self._busy.discard(n)
         for n in sorted(numbers):
-            if isinstance(answers[n], Misbehaviour):
-                raise answers[n]
-        return answers
-
-    def _received(self, n: int, until: float, silent: _Lost) -> Any:
-        try:
-            return receive(self._pipes[n], until)
-        except TimeoutError:
-            return silent
-        except (EOFError, OSError):
-            self._processes[n].join(1)
-            code = self._processes[n].exitcode
-            if code is None or code >= 0:
-                return _Lost(f"ended its process (exit status {code})")
-            return _Lost(f"was killed by signal {-code} ({signal.strsignal(-code)})")
+            if isinstance(found[n], Misbehaviour):
+                raise found[n]
+        return found
 
     def _first_observations(
         self, seeds: dict[int, int | None], options: dict[str, Any] | None = None
@@ -206,11 +152,11 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         first: dict[int, Any] = {}
         while seeds:
             answers = self._ask({n: ("reset", {"seed": seed, "options": options}) for n, seed in seeds.items()})
-            seeds = {n: self._restarted(n, answer) for n, answer in answers.items() if isinstance(answer, _Lost)}
+            seeds = {n: self._restarted(n, answer) for n, answer in answers.items() if isinstance(answer, Lost)}
             first |= {n: answer for n, answer in answers.items() if n not in seeds}
         return first
 
-    def _restarted(self, n: int, lost: _Lost) -> int | None:
+    def _restarted(self, n: int, lost: Lost) -> int | None:
         """Restart a lost environment → the seed for its first reset. Raises EnvironmentFault after too many."""
         self._end(n)
         self._lost[n] += 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from minipg.checks import Array, namespace
 from minipg.runtime.backend import Backend, to_host
 
 LIMIT = 10.0  # standardised observations and scaled rewards are clipped here
+_NAMES = "count", "mean", "square"
+Statistics: TypeAlias = dict[str, dict[str, Array]]  # moments by kind: their three arrays, on the host, by name
 
 
 @dataclass
@@ -37,11 +41,11 @@ class Moments:
 
     def state(self) -> dict[str, Array]:
         """Copies of the three arrays on the host, by name."""
-        return {name: to_host(getattr(self, name).copy()) for name in ("count", "mean", "square")}
+        return {name: to_host(getattr(self, name).copy()) for name in _NAMES}
 
     def restore(self, state: dict[str, Array]) -> None:
         """The inverse of `state`."""
-        for name in ("count", "mean", "square"):
+        for name in _NAMES:
             setattr(self, name, self.backend.to_device(state[name].copy()))
 
 
@@ -94,3 +98,39 @@ class RewardScaler:
 def scaled(rew: Array, deviation: Array) -> Array:
     """rew (N,) divided by σ(R) (1,) and clipped to ±LIMIT → (N,). Both arrays are of one library."""
     return namespace(rew).clip(rew / deviation.astype(rew.dtype), -LIMIT, LIMIT)
+
+
+def statistics_of(normalizer: ObservationNormalizer | None, scaler: RewardScaler | None) -> Statistics:
+    """The statistics of observations (`obs`) and of rewards (`reward`), of those that there are."""
+    kinds = {"obs": normalizer, "reward": scaler}
+    return {kind: one.moments.state() for kind, one in kinds.items() if one is not None}
+
+
+def restore_statistics(
+    normalizer: ObservationNormalizer | None, scaler: RewardScaler | None, statistics: Statistics
+) -> None:
+    """The inverse of `statistics_of`."""
+    for kind, one in (("obs", normalizer), ("reward", scaler)):
+        if one is not None:
+            one.moments.restore(statistics[kind])
+
+
+def merged(before: Statistics, afters: Sequence[Statistics]) -> Statistics:
+    """Statistics that were continued from `before` by several workers, as one: each worker's rows are counted once."""
+    if len(afters) == 1:
+        return afters[0]
+    return {kind: _merged(moments, [after[kind] for after in afters]) for kind, moments in before.items()}
+
+
+def _merged(before: dict[str, Array], afters: Sequence[dict[str, Array]]) -> dict[str, Array]:
+    n, mean, square = first, start, _ = [before[name] for name in _NAMES]
+    for after in afters:
+        added = after["count"] - first
+        if added <= 0:
+            continue
+        d = (after["mean"] - start) * (after["count"] / added)  # mean of the added rows − mean of the first
+        own = after["square"] - before["square"] - d * d * (first * added / after["count"])
+        d = d + start - mean
+        square = square + np.maximum(own, 0) + d * d * (n * added / (n + added))
+        n, mean = n + added, mean + d * (added / (n + added))
+    return dict(zip(_NAMES, (n, mean, square), strict=True))

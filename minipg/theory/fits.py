@@ -116,8 +116,8 @@ def a_fit_is_adam_on_the_gradient_of_every_minibatch_AC1_AC3(case: Case) -> floa
     return worst if fitted.step == step else np.inf
 
 
-def a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3(case: Case) -> float:
-    """One step along −∇ mean (V − target)², shortened to the largest norm, and the loss before it."""
+def a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC2_AC3(case: Case) -> float:
+    """One step along −∇ mean (V − target)² at θ′, shortened to the largest norm, and the loss before it."""
     critic = ValueNetwork(MLP((case.count(4), case.count(5), 1), "tanh", case.backend))
     theta = case.normal(critic.mlp.layout.size)
     second, max_norm = (case.normal(len(theta)) ** 2).astype(case.dtype), case.one_of(np.inf, 0.5)
@@ -126,17 +126,22 @@ def a_critic_step_is_rmsprop_down_the_squared_error_AC1_AC3(case: Case) -> float
     loss, gradient = critic.loss_and_gradient(x, obs.astype(float), target.astype(float))
     g = -gradient * min(1.0, max_norm / max(np.linalg.norm(gradient), 1e-300))
     s, reach = 0.9 * second.astype(float) + 0.1 * g * g, 1 + np.abs(theta).sum()
-    stats = _step(critic, obs, target, max_norm, theta, second)
+    moved = theta + case.dtype(case.one_of(0.0, 0.5)) * case.normal(len(theta))
+    start = moved.astype(float)
+    stats = _step(critic, theta, obs, target, max_norm, moved, second)
     size = (reach * (1 + np.abs(obs).max()) + np.abs(target).max()) ** 2
-    pairs = (theta, x + 0.01 * g / np.sqrt(s + 0.1)), (second, s), (stats, [loss, 1.0])
+    pairs = (moved, start + 0.01 * g / np.sqrt(s + 0.1)), (second, s), (stats, [loss, 1.0])
     return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
 
 
-def _step(critic: ValueNetwork, obs: Array, target: Array, max_norm: float, theta: Array, second: Array) -> Array:
+def _step(
+    critic: ValueNetwork, at: Array, obs: Array, target: Array, max_norm: float, theta: Array, second: Array
+) -> Array:
     """A step of the kernel: θ and the running squares change in place. → its metrics."""
     kernels, stats = critic.mlp.backend.kernels("actor_critic"), np.empty(2)
     work = np.empty(kernels.work_size(critic.mlp.sizes, len(theta), len(obs)), theta.dtype)
-    kernels.critic_step(critic.mlp.spec, obs, target, RMSProp(0.01, 0.9, 0.1), max_norm, theta, second, stats, work)
+    rmsprop = RMSProp(0.01, 0.9, 0.1)
+    kernels.critic_step(critic.mlp.spec, at, obs, target, rmsprop, max_norm, theta, second, stats, work)
     return stats
 
 
@@ -147,7 +152,7 @@ def fitted(
     critic, obs, target = ValueNetwork(MLP(sizes, "tanh", backend)), obs.astype(dtype), target.astype(dtype)
     state = state._replace(**{name: getattr(state, name).astype(dtype) for name in ("theta", "first", "second")})
     theta, second, rows = state.theta.copy(), state.second.copy(), np.arange(len(obs))
-    stats = _step(critic, obs, target, 0.5, theta, second)
+    stats = _step(critic, state.theta, obs, target, 0.5, theta, second)
     fit = critic.fit_adam(state, obs, target, np.stack([rows, rows[::-1]]), 3, 1e-2, epsilon=0.1, max_grad_norm=0.5)
     return [theta, second, stats, *fit.state[:3], fit.losses, fit.finite]
 

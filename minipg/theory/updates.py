@@ -16,25 +16,29 @@ from minipg.theory.case import Case, error_ratio
 from minipg.theory.policies import Draw, amplification, draw
 
 
-def a_policy_step_is_rmsprop_along_the_policy_gradient_PG9_AC3(case: Case) -> float:
-    """One step along mean [Â ∇log π + c ∇H], shortened to the largest norm; the norm before that, and mean H."""
+def a_policy_step_is_rmsprop_along_the_policy_gradient_PG9_AC2_AC3(case: Case) -> float:
+    """One step along mean [Â ∇log π + c ∇H] at θ′, shortened to the largest norm; the norm before that, and mean H.
+
+    θ may have moved away from θ′, as it does between the copy of an asynchronous worker and its step.
+    """
     drawn, normalizes, max_norm = draw(case), case.one_of(True, False), case.one_of(math.inf, 0.1)
     policy, theta, _, obs, act, adv, tape = drawn
     rmsprop, c = RMSProp(case.one_of(0.01, 1.0), 0.9, 0.1), case.one_of(0.0, 0.5)
     second = (case.normal(len(theta)) ** 2).astype(case.dtype)
+    moved = policy.project((theta + case.one_of(0.0, 0.5) * case.normal(len(theta))).astype(case.dtype))
     x, weight = theta.astype(float), _normalized(adv) if normalizes else adv.astype(float)
     forward = policy.forward(x, obs.astype(float))
     g = policy_gradient(policy, x, forward, _acts(act), weight, c)
     norm, entropy = np.linalg.norm(g), policy.distribution.entropy(forward.params).mean()
     g = g * min(1.0, max_norm / max(norm, 1e-300))
     s = 0.9 * second.astype(float) + 0.1 * g * g
-    expected = policy.project(x + rmsprop.learning_rate * g / np.sqrt(s + 0.1))
+    expected = policy.project(moved.astype(float) + rmsprop.learning_rate * g / np.sqrt(s + 0.1))
     kernels, stats = case.backend.kernels("actor_critic"), np.empty(3)
     work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(obs)), case.dtype)
     acted = Acted(obs, act, adv, tape.params)
-    kernels.policy_step(policy.spec, acted, c, normalizes, rmsprop, max_norm, theta, second, stats, work)
+    kernels.policy_step(policy.spec, theta, acted, c, normalizes, rmsprop, max_norm, moved, second, stats, work)
     size = step_size(drawn, weight)
-    pairs = (theta, expected), (second, s), (stats, [norm, entropy, 1.0])
+    pairs = (moved, expected), (second, s), (stats, [norm, entropy, 1.0])
     return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
 
 
@@ -85,7 +89,9 @@ def updated(backend: Backend, dtype: Any, drawn: Draw, first: Array, second: Arr
     x, s, step_stats = theta.astype(dtype), second.astype(dtype), np.empty(3)
     kernels = backend.kernels("actor_critic")
     work = np.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(obs)), dtype)
-    kernels.policy_step(policy.spec, acted, 0.1, True, RMSProp(0.01, 0.9, 0.1), 0.5, x, s, step_stats, work)
+    kernels.policy_step(
+        policy.spec, theta.astype(dtype), acted, 0.1, True, RMSProp(0.01, 0.9, 0.1), 0.5, x, s, step_stats, work
+    )
 
     y, m, v, stats = theta.astype(dtype), first.astype(dtype), second.astype(dtype), np.empty(6)
     kernels, rows = backend.kernels("surrogate_epochs"), np.arange(len(obs))

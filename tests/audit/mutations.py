@@ -481,7 +481,7 @@ SLIPS = {
      "theory AC3"),
     ("weights held in log σ's range", "theta[mlp.size(policy.network.sizes) :]", "theta",
      "kernels holds_log_std"),
-    ("a step that is not finite counts as finite", "    return norm, namespace(grad).isfinite(norm) &",
+    ("a step that is not finite counts as finite", "    return norm, xp.isfinite(norm) &",
      "    return norm, namespace(grad).ones((), bool) |", "theory not_finite_says"),
     ("squares that overflow count as finite", " & optimizer.is_finite(second)", "", "theory not_finite_says"),
 ],
@@ -695,9 +695,11 @@ SLIPS = {
     ("a log is written into what is there", "with open_new(path_of(folder, seed, \".json\")) as out,",
      "with path_of(folder, seed, \".json\").open(\"wb\") as out,", "received folder_of_seeds"),
 ],
-"minipg/envs/processes.py": [
+"minipg/runtime/child.py": [
     ("the process of an environment searches the working folder", "with outside_working_folder():", "with suppress():",
      "received imports_nothing"),
+],
+"minipg/envs/processes.py": [
     ("a process ends in a traceback", "with suppress(BaseException):", "with suppress(Exception):", "received exception_that"),
 ],
 "minipg/__init__.py": [
@@ -758,7 +760,7 @@ SLIPS = {
     ("V(s) for the critic's target", "samples.obs, samples.ret,", "samples.obs, samples.value,", "algorithms critic_step"),
     ("the critic's rate for the policy's", "config.rmsprop(config.learning_rate, progress)",
      "config.rmsprop(config.vf_learning_rate, progress)", "algorithms rmsprop"),
-    ("squares forgotten", "return new, A2CState(second)", "return new, state", "algorithms rmsprop"),
+    ("squares forgotten", "(new, A2CState(second), info)", "(new, state, info)", "algorithms rmsprop"),
     ("a step that is not finite is taken", "    if not finite:\n        status", "    if False:\n        status",
      "algorithms gradient_that_is_not_finite"),
     ("a critic that is not finite is kept", "    if not finite:\n        return CriticFit",
