@@ -15,6 +15,7 @@ from minipg.runtime.modules import imports_for
 if TYPE_CHECKING:
     from minipg.algorithms import (
         A2C,
+        A3C,
         ALGORITHMS,
         DDPG,
         DPG,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         TRPO,
         VPG,
         A2CConfig,
+        A3CConfig,
         DDPGConfig,
         DPGConfig,
         NPGConfig,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "A2C",
+    "A3C",
     "ALGORITHMS",
     "DDPG",
     "DPG",
@@ -60,6 +63,7 @@ __all__ = [
     "TRPO",
     "VPG",
     "A2CConfig",
+    "A3CConfig",
     "Backend",
     "CategoricalPolicy",
     "DDPGConfig",
@@ -92,8 +96,8 @@ __all__ = [
 # Names are imported on first use (PEP 562), so that `import minipg.gradient_check` needs NumPy alone.
 _MODULES = {
     "algorithms": (
-        "A2C ALGORITHMS DDPG DPG NPG PPO REINFORCE TD3 TRPO VPG A2CConfig DDPGConfig DPGConfig NPGConfig PPOConfig "
-        "REINFORCEConfig TD3Config TRPOConfig VPGConfig"
+        "A2C A3C ALGORITHMS DDPG DPG NPG PPO REINFORCE TD3 TRPO VPG A2CConfig A3CConfig DDPGConfig DPGConfig NPGConfig "
+        "PPOConfig REINFORCEConfig TD3Config TRPOConfig VPGConfig"
     ),
     "conjugate_gradient": "conjugate_gradient",
     "deterministic": "DeterministicPolicy",

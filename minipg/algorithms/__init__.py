@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from minipg.algorithms.a2c import A2C, A2CConfig
+from minipg.algorithms.a3c import A3C, A3CConfig
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.agent_file import AgentFile
 from minipg.algorithms.ddpg import DDPG, DDPGConfig
@@ -18,13 +19,13 @@ from minipg.algorithms.trpo import TRPO, TRPOConfig
 from minipg.algorithms.vpg import VPG, VPGConfig
 from minipg.errors import AgentFileError
 
-_ALL = (REINFORCE, VPG, A2C, NPG, TRPO, PPO, DPG, DDPG, TD3)
+_ALL = (REINFORCE, VPG, A2C, A3C, NPG, TRPO, PPO, DPG, DDPG, TD3)
 ALGORITHMS: dict[str, type[Agent[Any]]] = {one.name: one for one in _ALL}
 
 __all__ = [
-    "A2C", "ALGORITHMS", "DDPG", "DPG", "NPG", "PPO", "REINFORCE", "TD3", "TRPO", "VPG", "A2CConfig", "Agent",
-    "DDPGConfig", "DPGConfig", "NPGConfig", "PPOConfig", "REINFORCEConfig", "TD3Config", "TRPOConfig", "VPGConfig",
-    "load",
+    "A2C", "A3C", "ALGORITHMS", "DDPG", "DPG", "NPG", "PPO", "REINFORCE", "TD3", "TRPO", "VPG", "A2CConfig",
+    "A3CConfig", "Agent", "DDPGConfig", "DPGConfig", "NPGConfig", "PPOConfig", "REINFORCEConfig", "TD3Config",
+    "TRPOConfig", "VPGConfig", "load",
 ]  # fmt: skip
 
 

@@ -158,6 +158,14 @@ class Agent(Generic[ConfigT]):
         """
         raise NotImplementedError
 
+    def start(self) -> None:
+        """Start processes that take seconds to start, if it has any. Learning does so first."""
+        getattr(self.envs, "start", lambda: None)()
+
+    def one_update(self, horizon: int, measure: bool = True) -> tuple[Outcome, learning.Counts]:
+        """One rollout and one update: the metrics, and what was counted. `horizon`: where linear schedules reach 0."""
+        return learning.one_update(self, horizon, measure)
+
     def learn(
         self: A,
         total_steps: int = 0,

@@ -60,10 +60,13 @@ class Outcome(NamedTuple):
     info: Any
     fit: CriticFit | None = None
     samples: Samples | None = None
+    more: tuple[tuple[str, Any], ...] = ()
+    """Further columns, and their values."""
 
     def metrics(self, backend: Backend) -> dict[str, Any]:
         """One row of metrics. `status` is ok, or the failures of policy and critic."""
         row: dict[str, Any] = self.info._asdict()
+        row |= dict(self.more)
         if self.fit is None or self.samples is None:
             return row
         if self.fit.status != "ok":

@@ -46,13 +46,13 @@ def learn(
         bar = display if isinstance(display, Progress) else None
         say = bar.say if bar else lambda line: None
         with OneBlasThread(), announce_compiling(say), silence_noticed(_ADVICE):
-            getattr(agent.envs, "start", lambda: None)()  # processes that take seconds to start
+            agent.start()
             start, first_step, drawn, counts = working_time(), agent.steps, 0.0, Counts()
             while agent.steps < until:
                 due = on_update is not None and (agent.updates + 1) % every == 0
                 draws = bar is not None and working_time() - drawn > _REDRAW
                 measure = due or draws or agent.steps + per_update >= until
-                outcome, new = one_update(agent, of or until, measure)
+                outcome, new = agent.one_update(of or until, measure)
                 counts = Counts(*map(operator.add, counts, new)) if any(new) else counts
                 if agent.steps >= until:
                     due, draws = on_update is not None, bar is not None

@@ -94,6 +94,12 @@ _A2C: dict[str, dict[str, Any]] = {
     "Hopper-v5": {**_A2C_MUJOCO, "num_envs": 16, "learning_rate": 2e-3},
 }  # fmt: skip
 
+# each worker is an A2C agent, with the environments of one
+_A3C: dict[str, dict[str, Any]] = {
+    "default": {},
+    **{name: {"schedule": "constant", "ent_coef": 0.0, **settings} for name, settings in _A2C.items() if settings},
+}
+
 _REINFORCE_MUJOCO: dict[str, Any] = {
     "normalize_obs": True, "log_std_init": -0.5, "num_envs": 4, "weight": "discounted", "learning_rate": 3e-3,
 }  # fmt: skip
@@ -123,7 +129,7 @@ _DPG: dict[str, dict[str, Any]] = {
 }
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "reinforce": _REINFORCE, "vpg": {"default": {}}, "a2c": _A2C, "npg": _NPG, "trpo": _TRPO, "ppo": _PPO,
+    "reinforce": _REINFORCE, "vpg": {"default": {}}, "a2c": _A2C, "a3c": _A3C, "npg": _NPG, "trpo": _TRPO, "ppo": _PPO,
     "dpg": _DPG, "ddpg": _OFF_POLICY, "td3": _OFF_POLICY,
 }  # fmt: skip
 

@@ -3,14 +3,15 @@
 from minipg.envs.again import describe, rebuild, repeatable
 from minipg.envs.faults import column, infos_of
 from minipg.envs.guard import closed_after, guarded, silence_noticed
-from minipg.envs.make import VECTORS, make_drawn, make_vector
+from minipg.envs.make import VECTORS, make_drawn, make_vector, portable
 from minipg.envs.recipe import NotRepeatable, name_of, resolve
 from minipg.envs.register import register
 from minipg.envs.spaces import ActionCodec, ObservationCodec
 
 __all__ = [
     "VECTORS", "ActionCodec", "NotRepeatable", "ObservationCodec", "closed_after", "column", "describe", "guarded",
-    "infos_of", "make_drawn", "make_vector", "name_of", "rebuild", "repeatable", "resolve", "silence_noticed",
+    "infos_of", "make_drawn", "make_vector", "name_of", "portable", "rebuild", "repeatable", "resolve",
+    "silence_noticed",
 ]  # fmt: skip
 
 register()

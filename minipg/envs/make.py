@@ -111,6 +111,21 @@ def _in_processes(env: Maker, num_envs: int, timeout: float) -> Vector:
         return ProcessVectorEnv(make, like.observation_space, like.action_space, num_envs, timeout)
 
 
+def portable(env: Any) -> Any:
+    """What an agent's environment is made from, in a form that can be sent to another process (by cloudpickle).
+
+    The other process may lack the registration of an id, so its spec is sent.
+    """
+    if isinstance(env, EnvFunction):
+        return env.function
+    if not isinstance(env, str) or compiled_name(env) is not None:
+        return env
+    like = make_env(env)
+    assert like.spec is not None  # gymnasium.make sets it
+    with closed_after(like):
+        return Recipe(like.spec)
+
+
 def _usable(envs: Vector) -> Vector:
     for name in ("num_envs", "single_observation_space", "single_action_space"):
         if not hasattr(envs, name):

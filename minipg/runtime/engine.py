@@ -164,11 +164,11 @@ def _answer(call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         return Lost(f"raised {type(error).__name__}: {what}")
 
 
-def _serve(worker: int, make: Callable[[int], Any], pipe: socket.socket) -> None:
+def _serve(worker: int, make: CloudpickleWrapper[Any], pipe: socket.socket) -> None:
     """The program of a process: make the worker, and answer calls until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     made: list[Any] = []
-    failed = _answer(lambda: made.append(make(worker)), ())
+    failed = _answer(lambda: made.append(make.fn(worker)), ())
     with suppress(EOFError, OSError):  # the parent has closed the pipe, or ended
         send(pipe, packed(failed))
         while made:
