@@ -32,8 +32,9 @@ from minipg.algorithms.trace import Trace
 from minipg.checks import Array, require
 from minipg.envs import portable
 from minipg.errors import ConfigError
+from minipg.rollout import Collector
 from minipg.rollout.normalizer import Statistics, merged, restore_statistics, statistics_of
-from minipg.runtime.engine import Engine, Losses, ProcessEngine, ThreadEngine
+from minipg.runtime.engine import Engine, Losses, ProcessEngine, ThreadEngine, answers_of_all
 from minipg.runtime.shared_arrays import SharedArrays, Spec
 
 ENGINES = {"processes": ProcessEngine, "threads": ThreadEngine}
@@ -108,7 +109,7 @@ class Worker:
         if (number, made) != (0, 0):  # the first one has the agent's own seed, so that alone it is A2C
             seed = int(np.random.SeedSequence((seed, number, made)).generate_state(1)[0])
         self.agent = A2C(env, seed=seed, config=config, backend=backend, threads=1)
-        self.collector = self.agent._new_collector()
+        self.collector: Collector | None = None
         self.theta, self.value = self.shared.theta.copy(), self.shared.value.copy()
 
     def run(self, steps: int, horizon: int, statistics: Statistics) -> Report:
@@ -133,6 +134,7 @@ class Worker:
         self._episodes: list[Array] = []
         self._updates: list[tuple[float, float, float, float]] = []
         restore_statistics(self.agent.normalizer, self.agent.scaler, statistics)
+        self.collector = self.collector or self.agent._new_collector()  # it counts the first observations
 
     def copy(self) -> None:
         """θ′ ← θ, θ′_v ← θ_v."""
@@ -141,10 +143,11 @@ class Worker:
 
     def experience(self) -> Samples:
         """t_max steps under π(a|s; θ′), then R backwards: 0 after a terminal state, else from V(s; θ′_v)  (AC-2)."""
-        config = self.config
-        batch = self.collector.collect(self.theta, config.n_steps)
+        config, collector = self.config, self.collector
+        assert collector is not None  # `begin` made it
+        batch = collector.collect(self.theta, config.n_steps)
         while not np.count_nonzero(batch.valid):  # every step only reset (Gymnasium's next-step mode) or failed
-            batch = self.collector.collect(self.theta, config.n_steps)
+            batch = collector.collect(self.theta, config.n_steps)
         self._dropped += np.count_nonzero(batch.dropped)
         if len(batch.episode_returns):
             self._episodes.append(np.stack([batch.episode_returns, batch.episode_lengths], axis=1))
@@ -192,6 +195,7 @@ class A3C(A2C):
     """
 
     name = "a3c"
+    why_new_episodes = "each worker starts its own, and they interleave anew"
     Config: ClassVar[type[A3CConfig]] = A3CConfig
     config: A3CConfig
 
@@ -229,7 +233,7 @@ class A3C(A2C):
         shared.steps[:] = shared.updates[:] = 0
         shared.until[0] = min(self.config.interval, max(horizon - self.steps, 1))
         try:
-            reports = self._reports(engine, horizon)
+            reports = answers_of_all(engine, self._losses, "run", self.steps, horizon, self._moments)
         except BaseException:
             shared.until[0] = 0  # the workers end, too
             self._engine = None
@@ -243,25 +247,6 @@ class A3C(A2C):
         statistics = merged(self._moments, [report.statistics for report in reports])
         restore_statistics(self.normalizer, self.scaler, statistics)
         return self._outcome(reports, finite)
-
-    def _reports(self, engine: Engine, horizon: int) -> list[Report]:
-        """The reports of an interval; a worker that is lost is made anew, and takes part again when it is there."""
-        arguments, reports, running = ("run", self.steps, horizon, self._moments), list[Report](), set[int]()
-        idle = set(range(engine.workers)) - engine.busy
-        while running or idle or not reports:
-            for worker in idle:
-                engine.submit(worker, *arguments)
-            running |= idle
-            worker, answer = engine.next()
-            running -= {worker}
-            idle = set()
-            if self._losses.note(worker, answer):
-                engine.restart(worker)
-            elif isinstance(answer, Report):
-                reports.append(answer)
-            elif not reports:  # it has been made anew, and this interval goes on
-                idle = {worker}
-        return reports
 
     def _outcome(self, reports: list[Report], finite: bool) -> tuple[Outcome, Counts]:
         """Count what the workers did: the metrics of the interval, and its episodes."""

@@ -262,6 +262,8 @@ class Agent(Generic[ConfigT]):
         restore(agent, file, continues=file.made_by_id and source == trained_on)
         return agent
 
+    why_new_episodes: ClassVar[str] = "these environments cannot be put back into the middle of one"
+
     @property
     def costs(self) -> str:
         """The work and memory of learning, for the first line of a run, where they are not like other agents'."""

@@ -30,7 +30,8 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("n_steps", "episodes", "n_epochs", "minibatch_size", "cg_iters", "backtrack_iters",
          "fisher_subsample", "vf_minibatch_size", "vine_states", "vine_length", "buffer_size", "batch_size",
-         "train_freq", "gradient_steps", "policy_delay"), _AT_LEAST_ONE),
+         "train_freq", "gradient_steps", "policy_delay", "interval"), _AT_LEAST_ONE),
+    "workers": (lambda x: 1 <= x <= 1024, "an integer from 1 to 1024"),
     "num_envs": (lambda x: 1 <= x <= 2**20, f"an integer from 1 to {2**20}"),
     "vine_branches": (lambda x: x >= 2, "an integer ≥ 2: one branch has no other to be compared with"),
     **dict.fromkeys(("vf_epochs", "learning_starts"), (lambda x: x >= 0, "an integer ≥ 0")),

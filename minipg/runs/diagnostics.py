@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def panels_of(columns: Columns, settings: dict[str, Any]) -> dict[str, Callable[
             panels[name] = lambda panel, name=name: _plain(panel, columns, name)  # type: ignore[misc]
     if any(name.startswith("std_") for name in columns):
         panels["std"] = lambda panel: _std(panel, columns)
+    if workers := [name for name in columns if name.startswith("steps_") and name[6:].isdigit()]:
+        panels["workers"] = lambda panel: _workers(panel, columns, workers)
     if "seconds" in columns:
         panels["throughput"] = lambda panel: _throughput(panel, columns)
     return panels
@@ -61,6 +64,7 @@ _PLAIN = {
     "cg_iterations": ("CG iterations", "iterations"),
     "entropy": ("Entropy of the policy", "nats"),
     "explained_variance": ("Explained variance of the critic", "1 is perfect"),
+    "staleness": ("Staleness of a step", "updates by other workers, mean"),
     "q_value": ("Q of the policy's actions", "mean Q(s, μ(s))"),
     "critic_loss": ("Loss of the critics", "mean (Q − y)², log scale"),
     "saturation": ("Actions near a bound", "share of |μ(s)| > 0.99"),
@@ -153,7 +157,7 @@ def _plain(panel: Any, columns: Columns, name: str) -> None:
         # the default formatters write TeX, which `picture` does not parse
         panel.yaxis.set_major_formatter(LogFormatter())
         panel.yaxis.set_minor_formatter(LogFormatter())
-    if name in ("clip_fraction", "cg_iterations", "saturation", "replay"):
+    if name in ("clip_fraction", "cg_iterations", "saturation", "replay", "staleness"):
         panel.set_ylim(0, None)
     panel.set(title=title, ylabel=unit)
 
@@ -168,6 +172,16 @@ def _std(panel: Any, columns: Columns) -> None:
         panel.plot(columns["steps"][line], y[line], color=colour, lw=2, label=label)
     panel.set(title="σ of the policy's actions", ylabel="σ, before any squashing", ylim=(0, None))
     panel.legend(ncols=1 + len(names) // 4)
+
+
+def _workers(panel: Any, columns: Columns, names: list[str]) -> None:
+    whole = np.maximum(sum(columns[name] for name in names), 1)
+    for name, colour in zip(names, cycle(OKABE_ITO)):
+        share = columns[name] / whole
+        panel.plot(*running_median(columns["steps"], share), color=colour, lw=2, label=name.removeprefix("steps_"))
+    panel.set(title="Share of each worker", ylabel="of the steps, running median", ylim=(0, None))
+    if len(names) <= len(OKABE_ITO):
+        panel.legend(title="worker", ncols=4)
 
 
 def _throughput(panel: Any, columns: Columns) -> None:

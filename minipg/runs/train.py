@@ -97,7 +97,7 @@ def _learn(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) 
             what = f"{agent.name} on {agent.env_id}, seed {agent.seed}"
             display.say(f"{what}: {folder.shown} continues from step {first:,}")
             if not agent.mid_episode:
-                display.say("new episodes begin: these environments cannot be put back into the middle of one")
+                display.say(f"new episodes begin: {agent.why_new_episodes}")
         callbacks: list[OnUpdate] = [keeper, lambda agent, row: not signal_came()]
         if keeper.evaluation is not None:
             callbacks.insert(0, keeper.evaluation)

@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -94,6 +95,7 @@ class ProcessEngine:
         exit_if_unguarded()
         self.workers, self.busy = workers, set[int]()
         self._make, self._children = CloudpickleWrapper(make), dict[int, Child]()
+        self._end = weakref.finalize(self, _end, self._children)
         try:
             for k in range(workers):
                 self._start(k)
@@ -131,9 +133,8 @@ class ProcessEngine:
         self._start(worker)
 
     def close(self) -> None:
-        """See `Engine`."""
-        for child in self._children.values():
-            child.end()
+        """See `Engine`. The workers end with this object, too."""
+        self._end()
 
 
 class Losses:
@@ -154,6 +155,34 @@ class Losses:
             raise EnvironmentFault(f"worker {worker} {answer.why}, {self._in_a_row[worker]} times in a row")
         _warn(f"worker {worker} {answer.why}: it is made anew, with new episodes")
         return True
+
+
+def answers_of_all(engine: Engine, losses: Losses, method: str, *args: Any) -> list[Any]:
+    """Call a method of every worker. Returns the answers, at least one, in the order of the workers.
+
+    A worker that is lost is made anew. It is called again if no other has answered by then.
+    """
+    answers, running, idle = dict[int, Any](), set[int](), set(range(engine.workers)) - engine.busy
+    while running or idle or not answers:
+        for worker in idle:
+            engine.submit(worker, method, *args)
+        running, idle = running | idle, set()
+        if (came := engine.next()) is None:
+            continue
+        worker, answer = came
+        running.discard(worker)
+        if losses.note(worker, answer):
+            engine.restart(worker)
+        elif answer is not None:
+            answers[worker] = answer
+        elif not answers:
+            idle = {worker}
+    return [answers[worker] for worker in sorted(answers)]
+
+
+def _end(children: dict[int, Child]) -> None:
+    for child in children.values():
+        child.end()
 
 
 def _answer(call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
