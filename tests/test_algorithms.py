@@ -145,15 +145,18 @@ def order(rows, epochs=2):
 
 def ppo_update(case, **settings):
     config = PPOConfig(**{"minibatch_size": 4, "normalize_advantage": False, **settings})
-    state = ppo.PPOState(*new_adam(case.theta), config.kl_coef)
-    return ppo.update(case.policy, case.theta, state, samples(case), config, order(len(case.obs)))
+    return ppo.update(case.policy, case.theta, ppo_state(case, config), samples(case), config, order(len(case.obs)))
+
+
+def ppo_state(case, config):
+    return ppo.PPOState(*new_adam(case.theta), config.kl_coef)
 
 
 @given(policies())
 def test_an_update_changes_nothing_that_came_in(case):
     theta, batch = case.theta.copy(), [part.copy() for part in samples(case)]
-    state = new_adam(case.theta)
-    ppo_update(case)
+    state, config = new_adam(case.theta), PPOConfig(minibatch_size=4)
+    ppo.update(case.policy, case.theta, ppo.PPOState(*state, 1.0), samples(case), config, order(len(case.obs)))
     vpg.update(case.policy, case.theta, state, samples(case), VPGConfig())
     npg.update(case.policy, case.theta, samples(case), NPGConfig())
     a2c.update(case.policy, case.theta, a2c.A2CState(state.second), samples(case), A2CConfig())

@@ -62,11 +62,13 @@ def the_epochs_are_adam_on_the_gradient_of_every_minibatch_PP1_PP2_PP3_AC3(case:
     logp_old = policy.distribution.log_prob(exact.params, exact.act)
     starts = range(0, len(obs), epochs.minibatch_size)
     for chosen in (epoch[start : start + epochs.minibatch_size] for epoch in order for start in starts):
-        g, kl, share = surrogate_gradient(policy, x, exact, terms, chosen)
+        g, kl, _ = surrogate_gradient(policy, x, exact, terms, chosen)
         if kl > max_kl:
             break
         g = g * min(1.0, epochs.max_grad_norm / max(float(np.linalg.norm(g)), 1e-300))
-        taken, beyond = taken + 1, beyond + share
+        logp = policy.distribution.log_prob(policy.forward(x, exact.obs[chosen]).params, exact.act[chosen])
+        outside = np.abs(np.exp(logp - logp_old[chosen]) - 1) > terms.clip_range
+        taken, beyond = taken + 1, beyond + outside.mean()
         m, s, step = 0.8 * m + 0.2 * g, 0.9 * s + 0.1 * g * g, 5 + taken
         x = policy.project(x + 0.01 * m / (1 - 0.8**step) / (np.sqrt(s / (1 - 0.9**step)) + 0.1))
     kernels, stats = case.backend.kernels("surrogate_epochs"), np.empty(6)
