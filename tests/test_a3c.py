@@ -68,9 +68,9 @@ def test_a_trace_repeated_by_one_thread_gives_the_same_bits_AC2(settings):
     assert same(traced, repeated)
 
 
-def repeating(events, **settings):
+def repeating(events, env="CartPole-v1", **settings):
     """The rows of metrics and the agent after these events."""
-    agent, rows = A3C("CartPole-v1", **ON_THREADS, **settings), []
+    agent, rows = A3C(env, **{**ON_THREADS, **settings}), []
     agent.trace = Trace(events)
     agent.learn(1, on_update=lambda _, row: rows.append(row))
     return rows, agent
@@ -98,9 +98,37 @@ def test_a_stale_worker_steps_from_the_shared_parameters_along_the_gradient_at_i
     assert not np.array_equal(stale.theta, in_turn.theta)  # its gradient was taken elsewhere
     # RMSProp's squares are a sum over the gradients, and those of a stale worker are the same as if it were alone
     decay = np.float32(begun.config.rms_decay)
-    np.testing.assert_allclose(
-        stale.state.second, decay * of_b.state.second + alone.state.second, rtol=1e-5, atol=1e-12
-    )
+    for squares in (lambda agent: agent.state.second, lambda agent: agent.value.second):
+        np.testing.assert_allclose(squares(stale), decay * squares(of_b) + squares(alone), rtol=1e-5, atol=1e-12)
+
+
+def test_workers_see_different_episodes_and_others_after_they_were_made_anew():
+    agent = A3C("CartPole-v1", **ON_THREADS, workers=2)
+    agent.start()
+    for worker in (0, 1):
+        agent._engine.restart(worker)
+        agent._engine.next()
+    made = [*agent._engine._objects, *(agent._engine._make(number) for number in (0, 1))]
+    for worker in made:
+        worker.begin(0, 1, {})
+    firsts = [worker.collector.obs.tobytes() for worker in made]
+    assert len(set(firsts)) == len(firsts)
+
+
+def test_statistics_reach_every_worker_and_come_back_as_one():
+    agent = A3C("CartPole-v1", **ON_THREADS, **NORMALIZED, workers=2).learn(1200, of=1200)
+    rows = agent.steps + 2 * agent.config.num_envs  # and the first observations of every worker
+    assert agent.normalizer.moments.count == rows
+    assert agent.scaler.moments.count == agent.steps
+
+
+def test_an_interval_counts_what_all_workers_did():
+    events = [(number, moment) for _ in range(4) for number in (0, 1) for moment in ("copy", "apply")]
+    events += [(number, "report") for number in (0, 1)]
+    (row,), agent = repeating(events, "test/Counting-v0", num_envs=1)
+    lengths = [3, 4, 1, 2, 1, 5, 3]  # of the episodes that end within 20 steps
+    assert (row["steps_0"], row["steps_1"], agent.steps, row["episodes"]) == (20, 20, 40, 2 * len(lengths))
+    assert sorted(length for _, length in agent._recent) == sorted(2 * lengths)
 
 
 @given(st.integers(0, 2**32), st.integers(0, 20), st.lists(st.integers(0, 20), min_size=2, max_size=4))

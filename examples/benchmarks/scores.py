@@ -41,9 +41,11 @@ class Goal(NamedTuple):
 # environment: seeds, and the goal of each algorithm
 K, M = 1_000, 1_000_000
 GOALS: dict[str, tuple[int, dict[str, Goal]]] = {
-    "CartPole-v1": (10, {"reinforce": Goal(475, 500 * K), "a2c": Goal(490, 300 * K), "npg": Goal(490, 100 * K),
+    "CartPole-v1": (10, {"reinforce": Goal(475, 500 * K), "a2c": Goal(490, 300 * K), "a3c": Goal(475, 300 * K),
+                         "npg": Goal(490, 100 * K),
                          "trpo": Goal(500, 100 * K), "ppo": Goal(500, 100 * K)}),
-    "Acrobot-v1": (10, {"reinforce": Goal(-100, 500 * K), "a2c": Goal(-84, 500 * K), "npg": Goal(-85, 100 * K),
+    "Acrobot-v1": (10, {"reinforce": Goal(-100, 500 * K), "a2c": Goal(-84, 500 * K), "a3c": Goal(-100, 500 * K),
+                        "npg": Goal(-85, 100 * K),
                         "trpo": Goal(-83, 100 * K), "ppo": Goal(-80, 200 * K)}),
     "MountainCar-v0": (10, {"a2c": Goal(-111, M), "npg": Goal(-110, 200 * K), "trpo": Goal(-107, 100 * K),
                             "ppo": Goal(-110, M)}),
@@ -53,7 +55,8 @@ GOALS: dict[str, tuple[int, dict[str, Goal]]] = {
                          "ppo": Goal(-170, 100 * K)}),
     "LunarLander-v3": (5, {"a2c": Goal(156, M), "npg": Goal(150, 500 * K), "trpo": Goal(200, 500 * K),
                            "ppo": Goal(242, M)}),
-    "Hopper-v5": (5, {"reinforce": Goal(396, M), "a2c": Goal(1253, M), "npg": Goal(1915, M), "trpo": Goal(3372, M),
+    "Hopper-v5": (5, {"reinforce": Goal(396, M), "a2c": Goal(1253, M), "a3c": Goal(1253, M), "npg": Goal(1915, M),
+                      "trpo": Goal(3372, M),
                       "ppo": Goal(2609, M)}),
     "HalfCheetah-v5": (5, {"a2c": Goal(1830, M), "npg": Goal(3485, M), "trpo": Goal(4471, M), "ppo": Goal(5784, M)}),
     "Walker2d-v5": (5, {"a2c": Goal(1092, M), "npg": Goal(2503, M), "trpo": Goal(4502, M), "ppo": Goal(3589, M)}),
