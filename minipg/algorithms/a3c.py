@@ -37,7 +37,7 @@ from minipg.rollout.normalizer import Statistics, merged, restore_statistics, st
 from minipg.runtime.engine import Engine, Losses, ProcessEngine, ThreadEngine, answers_of_all
 from minipg.runtime.shared_arrays import SharedArrays, Spec
 
-ENGINES = {"processes": ProcessEngine, "threads": ThreadEngine}
+ENGINES: dict[str, Callable[..., Engine]] = {"processes": ProcessEngine, "threads": ThreadEngine}
 _LINE = 8  # integers of a cache line: two workers' counters on one line would slow both
 
 
@@ -226,6 +226,7 @@ class A3C(A2C):
         """An interval: all workers run until they have taken `interval` steps together."""
         self.start()
         engine, shared = self._engine, self._shared
+        assert engine is not None
         state = shared.theta, shared.second, shared.value, shared.value_second
         before = self.theta, self.state.second, self.value.theta, self.value.second
         for array, own in zip(state, before, strict=True):
@@ -259,8 +260,9 @@ class A3C(A2C):
         good = updates[~np.isnan(updates[:, 0])]
         means = good.mean(axis=0) if len(good) else np.full(4, np.nan)
         status = "ok" if len(good) == len(updates) else f"{len(updates) - len(good)} gradients not finite"
-        stalest = good[:, 3].max(initial=0)
-        info = A3CInfo(status if finite else "step not finite", *means.tolist(), float(stalest))
+        norm, entropy, loss, staleness = means.tolist()
+        stalest = float(good[:, 3].max(initial=0))
+        info = A3CInfo(status if finite else "step not finite", norm, entropy, loss, staleness, stalest)
         of_workers = tuple((f"steps_{number}", count) for number, count in enumerate(steps))
         counts = Counts(len(episodes), float(episodes[:, 0].sum()), int(sum(report.dropped for report in reports)))
         return Outcome(info, more=of_workers), counts

@@ -100,6 +100,6 @@ def answers(children: dict[int, Child], timeout: float) -> Iterable[tuple[int, A
     while pipes:
         ready = wait(list(pipes), None if until == float("inf") else max(0, until - time.monotonic()))
         for pipe in ready or list(pipes):
-            n = pipes.pop(pipe)  # type: ignore[call-overload]
+            n = pipes.pop(pipe)  # type: ignore[arg-type]
             deadline = max(until, time.monotonic() + _GRACE)  # the wait for others may have used up the time
             yield n, children[n].receive(deadline, silent) if ready else silent

@@ -8,6 +8,7 @@ A worker is any object. `make(k)` makes worker k where it works; in a process it
 from __future__ import annotations
 
 import logging
+import pickle
 import signal
 import socket
 import time
@@ -19,7 +20,7 @@ from multiprocessing.connection import wait
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from gymnasium.vector.utils import CloudpickleWrapper
+import cloudpickle
 
 from minipg.errors import EnvironmentFault
 from minipg.runtime.child import START_TIMEOUT, Child, Lost, answers, exit_if_unguarded
@@ -94,7 +95,7 @@ class ProcessEngine:
     def __init__(self, make: Callable[[int], Any], workers: int) -> None:
         exit_if_unguarded()
         self.workers, self.busy = workers, set[int]()
-        self._make, self._children = CloudpickleWrapper(make), dict[int, Child]()
+        self._make, self._children = make, dict[int, Child]()
         self._end = weakref.finalize(self, _end, self._children)
         try:
             for k in range(workers):
@@ -108,7 +109,7 @@ class ProcessEngine:
             raise
 
     def _start(self, worker: int) -> None:
-        self._children[worker] = Child(_serve, worker, self._make)
+        self._children[worker] = Child(_serve, worker, cloudpickle.dumps(self._make))
         self.busy.add(worker)
 
     def submit(self, worker: int, method: str, *args: Any) -> None:
@@ -193,11 +194,11 @@ def _answer(call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         return Lost(f"raised {type(error).__name__}: {what}")
 
 
-def _serve(worker: int, make: CloudpickleWrapper[Any], pipe: socket.socket) -> None:
+def _serve(worker: int, make: bytes, pipe: socket.socket) -> None:
     """The program of a process: make the worker, and answer calls until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     made: list[Any] = []
-    failed = _answer(lambda: made.append(make.fn(worker)), ())
+    failed = _answer(lambda: made.append(pickle.loads(make)(worker)), ())
     with suppress(EOFError, OSError):  # the parent has closed the pipe, or ended
         send(pipe, packed(failed))
         while made:
