@@ -26,6 +26,7 @@ usage: minipg COMMAND ...
   minipg evaluate RUN [--episodes N] [--render human|FILE] ...        play whole episodes with the trained agent
   minipg watch RUN                                                    show a run while it trains
   minipg plot RUN... [-o FILE.png]                                    learning curves; of one run, its diagnostics
+  minipg export RUN FILE                                              its policy, as .py, .c or .onnx
   minipg check [--examples N] [--json]                                test the laws on this machine
   minipg bench [--quick] [--only ROW...] [-o FILE.png] [--json] ...   measure speed, beside other libraries
   minipg list [runs [DIR]]                                            algorithms and presets; the runs in a folder

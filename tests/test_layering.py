@@ -40,7 +40,7 @@ rollout
 algorithms
 runs  theory
 minipg
-bench
+bench  export
 commands
 cli
 __main__
