@@ -575,10 +575,8 @@ def test_a_file_of_old_that_holds_an_id_alone_is_still_read(saved):
 def test_in_another_process_a_wrapper_of_the_script_is_asked_for(saved):
     code = f"import minipg; minipg.load({str(saved)!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (
-        "its wrapper test_again:Mirrored is not here, and a file imports nothing (import test_again first)"
-        in done.stderr
-    )
+    hint = "import test_again first, or --imports test_again"
+    assert f"its wrapper test_again:Mirrored is not here, and a file imports nothing: {hint}" in done.stderr
 
 
 @pytest.mark.parametrize(

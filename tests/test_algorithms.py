@@ -236,7 +236,7 @@ def test_a2cs_critic_step_goes_down_its_squared_error_AC1_AC3(case):
     critic = ValueNetwork(MLP((*case.mlp.sizes[:-1], 1), "tanh", case.mlp.backend))
     theta, target = case.theta[: critic.mlp.layout.size], case.g[:, 0]
     state = ValueState(theta, np.zeros_like(theta), np.zeros_like(theta), 0)
-    rows = Samples(case.obs, target, target, target, target, None)
+    rows = Samples(case.obs, target, target, target, -target, None)
     fit = a2c.critic_update(critic, state, rows, A2CConfig(vf_learning_rate=1e-6, max_grad_norm=1e9))
     loss, gradient = critic.loss_and_gradient(theta, case.obs, target)
     close(fit.loss, loss, 1e-12)

@@ -470,7 +470,8 @@ def test_a_torn_tail_that_lacks_but_the_end_of_its_line_is_cut(run, capsys):
 
 def test_a_damaged_line_of_the_table_is_dropped(run, capsys):
     head, row = (run / "metrics.csv").read_bytes().splitlines(keepends=True)
-    (run / "metrics.csv").write_bytes(head + b"\0\xff\r\n" + row + b"1,\r\n")
+    without_number = b"\xff" + row[row.index(b",") :]
+    (run / "metrics.csv").write_bytes(head + b"\0\xff\r\n" + without_number + row + b"1,\r\n")
     assert main(RESUME) == 0, capsys.readouterr()
     assert b"\xff" not in (run / "metrics.csv").read_bytes()
     assert [int(row["update"]) for row in RunFolder(run).rows()] == [1, 2]

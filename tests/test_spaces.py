@@ -147,6 +147,18 @@ def outsiders(space, value):
     yield np.full(array.shape, 2**64 - 1, np.uint64)  # which a cast makes −1
 
 
+@pytest.mark.parametrize(
+    ("space", "obs"),
+    [(spaces.Discrete(3), 1.0), (spaces.Box(0, 255, (2,), np.uint8), [1.5, 2.0]),
+     (spaces.Box(-5, 5, (1,), np.int64), [1.0]), (spaces.MultiDiscrete([2, 3]), [1.0, 0.0]),
+     (spaces.MultiBinary(2), [0.0, 1.0])],
+    ids=str,
+)  # fmt: skip
+def test_reals_are_outside_a_space_of_integers(space, obs):
+    with pytest.raises(ShapeError, match="expected numbers of"):
+        ObservationCodec(space).read(np.array(obs))
+
+
 def narrow(n):
     """A Discrete of one byte, which Gymnasium has since 1.2."""
     return spaces.Discrete(n, dtype=np.int8) if "dtype" in signature(spaces.Discrete).parameters else spaces.Discrete(n)
@@ -270,6 +282,14 @@ def test_an_environment_that_shows_what_is_outside_its_space_is_named_at_any_tim
 def test_a_space_that_holds_no_numbers_is_refused(space):
     with pytest.raises(ConfigError, match="is not supported: it holds no numbers"):
         ObservationCodec(space)
+
+
+def test_a_part_that_cannot_be_learnt_from_is_named_with_a_way_out():
+    space = spaces.Dict(a=spaces.Discrete(2), b=spaces.Tuple([spaces.Discrete(2), spaces.Text(3)]))
+    with pytest.raises(ConfigError, match=r"because of its part \['b'\]\[1\]: .*FilterObservation does \(--wrapper\)"):
+        ObservationCodec(space)
+    with pytest.raises(ConfigError, match=r"is not supported: expected Box.*of them$"):
+        ObservationCodec(spaces.Text(3))
 
 
 def test_a_part_without_parts_adds_no_numbers():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from minipg.commands.parsing import find_modules_here, parse, usage
+from minipg.commands.parsing import find_modules_here, import_modules, parse, usage
 from minipg.runs.evaluate import MAX_STEPS
 from minipg.runtime.progress import printable
 
@@ -20,6 +20,8 @@ class EvaluateFlags:
     """Seed of the environments."""
     env: str | None = None
     """The environment, by default that of the training. An id module:name has to be given: its module is imported."""
+    imports: tuple[str, ...] = ()
+    """Modules to import first, for the environments and wrappers in them. No file of a run has anything imported."""
     max_steps: int = MAX_STEPS
     """Steps that an episode may take; a longer one is an error."""
     stochastic: bool = False
@@ -42,6 +44,7 @@ def run(args: list[str]) -> int:
     run, flags = ("RUN", args) if args[0].startswith("-") else (args[0], args[1:])
     (options,) = parse((EvaluateFlags(),), flags, f"minipg evaluate {run}")
     find_modules_here(options.env or "")
+    import_modules(options.imports)
     alike = options.seed, not options.stochastic, options.max_steps
     with silence_noticed("Ctrl-C, once or twice, ends this"):
         if options.render is None:

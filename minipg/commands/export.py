@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from minipg.commands.parsing import find_modules_here, parse, usage
+from minipg.commands.parsing import find_modules_here, import_modules, parse, usage
 from minipg.runtime.progress import printable
 
 _USAGE = "usage: minipg export RUN FILE, where FILE ends in .py, .c or .onnx"
@@ -17,6 +17,8 @@ class ExportFlags:
 
     env: str | None = None
     """The environment, by default that of the training. An id module:name has to be given: its module is imported."""
+    imports: tuple[str, ...] = ()
+    """Modules to import first, for the environments and wrappers in them. No file of a run has anything imported."""
 
 
 def run(args: list[str]) -> int:
@@ -31,6 +33,7 @@ def run(args: list[str]) -> int:
     from minipg.runs import load
 
     find_modules_here(options.env or "")
+    import_modules(options.imports)
     source, target = names
     export(load(source, options.env, playing=True), Path(target))
     print(f"{printable(target)}: the deterministic policy of {printable(source)}")

@@ -35,6 +35,15 @@ def find_modules_here(env: str) -> None:
         sys.path.append(os.getcwd())
 
 
+def import_modules(modules: Sequence[str]) -> None:
+    """Import what --imports names, from the working folder too if it is nowhere else."""
+    from minipg.envs import imported
+
+    for module in modules:
+        find_modules_here(f"{module}:")
+        imported(module)
+
+
 def value_of(flag: str, args: list[str]) -> str | None:
     """The value of one flag, before the others are parsed; None if it is not there."""
     for index, arg in enumerate(args):

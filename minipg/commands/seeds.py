@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from minipg.algorithms.agent_file import unknown_module
 from minipg.checks import require
 from minipg.commands.parsing import given, parse, value_of, without
+from minipg.envs import modules_of
 from minipg.errors import ConfigError, MinipgError, RunFolderError
 from minipg.runs.seeds import path_of, run_seeds, seeds_of, summary_of
 from minipg.runtime.files import read_json, require_no_link, write_json
@@ -46,17 +48,21 @@ class Seeds:
 
     def require_runs(self, flags_of_train: Any) -> None:
         """Raise ValueError or MinipgError if a command would be anything but a training into the folder of its seed."""
-        from minipg.algorithms import ALGORITHMS
-        from minipg.runs import Plan
-
         words = [self.algorithm, self.env, *self.flags]
         if any("\0" in word or not os.fsencode(word) for word in words) or {"-h", "--help"} & {*words}:
             raise ValueError("its flags cannot be")
-        config = ALGORITHMS[self.algorithm].Config()
-        own, *_ = parse((flags_of_train, Plan(), config), self.flags, "minipg train")
+        own = self.own(flags_of_train)
         if self.env.startswith("-") or {"out", "seed", "seeds", "jobs", "json", "no_json"} & given(self.flags):
             raise ValueError("its flags are not those of every seed")
         require(own.jobs is None and self.jobs >= 1, "jobs", "an integer ≥ 1", self.jobs)
+
+    def own(self, flags_of_train: Any) -> Any:
+        """`flags_of_train` with the values that these flags give to them."""
+        from minipg.algorithms import ALGORITHMS
+        from minipg.runs import Plan
+
+        own, *_ = parse((flags_of_train, Plan(), ALGORITHMS[self.algorithm].Config()), self.flags, "minipg train")
+        return own
 
     def command(self, seed: int, run: Path) -> list[str]:
         """The arguments of `minipg train` for one seed."""
@@ -100,6 +106,10 @@ def resume_seeds(path: Path, options: Any, flags_of_train: Any) -> int:
     folder, plan = RunFolder(path), Seeds.read(path, flags_of_train)
     if options.env is None and unknown_module(plan.env) is not None:
         raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its environment, --env {plan.env}")
+    own = plan.own(flags_of_train)
+    if unnamed := {*own.imports, *modules_of("", own.wrapper)} - {*options.imports}:
+        names = shlex.join(sorted(unnamed))
+        raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its modules, --imports {names}")
     if options.env is not None:
         plan = replace(plan, env=options.env)
     # the file may ask for thousands of processes
@@ -125,7 +135,8 @@ def _rest(plan: Seeds, seed: int, folder: Path, options: Any) -> list[str]:
     if isinstance(total, int) and summary_of(folder, seed).get("steps", -1) >= total:
         return []
     named = options.env is not None or ":" in plan.env  # its process has not imported the module yet
-    return ["--resume", str(path), *changes, *(["--env", plan.env] if named else [])]
+    imports = ["--imports", *options.imports] if options.imports else []
+    return ["--resume", str(path), *changes, *imports, *(["--env", plan.env] if named else [])]
 
 
 def _clear(run: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minipg.checks import require
-from minipg.commands.parsing import find_modules_here, given, parse, usage, value_of
+from minipg.commands.parsing import find_modules_here, given, import_modules, parse, usage, value_of
 from minipg.commands.seeds import is_of_seeds, resume_seeds, train_seeds
 from minipg.errors import unknown_name
 from minipg.runs import Plan, RunFolder, resume, train
@@ -32,6 +32,12 @@ class TrainFlags:
     """Several runs, one a seed: 0-9, or 0,1,5. Each has a folder of its own in the run folder."""
     jobs: int | None = None
     """How many of several runs train at the same time; by default one for every core."""
+    env_kwargs: tuple[str, ...] = ()
+    """Arguments of the environment: NAME=VALUE … Values are Python literals, or else texts; max_episode_steps too."""
+    wrapper: tuple[str, ...] = ()
+    """Wrappers around it, from the inside out: MODULE:CLASS or 'MODULE:CLASS(NAME=VALUE)' …"""
+    imports: tuple[str, ...] = ()
+    """Modules to import first, for the environments and wrappers in them. No file of a run has anything imported."""
     preset: str | None = None
     """The settings to start from, by name; by default those of the environment. Flags replace single settings."""
     backend: str = "numba"
@@ -53,6 +59,8 @@ class ResumeFlags:
     """Environment steps in all; by default as many as were planned."""
     env: str | None = None
     """The environment, by default the run's own. An id module:name has to be given: its module is imported."""
+    imports: tuple[str, ...] = ()
+    """Modules to import first, for the environments and wrappers in them. No file of a run has anything imported."""
     backend: str | None = None
     """The twin that computes: numba, numpy, or cupy on a GPU; by default the run's own."""
     threads: int | None = None
@@ -67,7 +75,7 @@ def run(args: list[str]) -> int:
     """`minipg train ALGORITHM ENV [flags]`. Returns the exit status."""
     from minipg.algorithms import ALGORITHMS
     from minipg.algorithms.presets import preset_for
-    from minipg.envs import closed_after
+    from minipg.envs import closed_after, env_of, modules_of
 
     if args and args[0].partition("=")[0] == "--resume":
         return _resume(args)
@@ -89,9 +97,17 @@ def run(args: list[str]) -> int:
         return train_seeds(algorithm.name, env, flags, own)
     here = Path.cwd()  # kept because an environment may change the working folder
     find_modules_here(env)
-    agent = algorithm(env, seed=own.seed, config=config, backend=own.backend, threads=own.threads)
+    import_modules(own.imports)
+    modules = modules_of(env, own.wrapper)
+    source = env
+    if own.env_kwargs or own.wrapper:
+        for module in modules:
+            find_modules_here(f"{module}:")
+        source = env_of(env, own.env_kwargs, own.wrapper)
+    agent = algorithm(source, seed=own.seed, config=config, backend=own.backend, threads=own.threads)
     with closed_after(agent.envs):
         folder = RunFolder.create(own.out, f"{algorithm.name}-{env}-seed{own.seed}", here)
+        folder.imports[:] = [*own.imports, *(modules if source is not env else ())]
         display = Progress(f"{algorithm.name} {env}", plan.steps, lasting_console(stderr=own.json))
         costs = f" ({agent.costs})" if agent.costs else ""
         display.say(f"{algorithm.name} on {env}, seed {own.seed}{costs}, into {folder.shown}")
@@ -113,7 +129,9 @@ def _resume(args: list[str]) -> int:
         return resume_seeds(path, options, TrainFlags())
     require(options.jobs is None, "jobs", "none: it is one run", options.jobs)
     folder = RunFolder.existing(path)
+    folder.imports[:] = options.imports
     find_modules_here(options.env or "")
+    import_modules(options.imports)
 
     def show(agent: Agent[Any], plan: Plan) -> Progress:
         collect_garbage_again()

@@ -1,6 +1,7 @@
 """Environments: how they are made, checked, and read through their spaces."""
 
 from minipg.envs.again import describe, rebuild, repeatable
+from minipg.envs.chosen import env_of, imported, modules_of
 from minipg.envs.faults import column, infos_of
 from minipg.envs.guard import closed_after, guarded, silence_noticed
 from minipg.envs.make import VECTORS, make_drawn, make_vector, portable
@@ -9,9 +10,9 @@ from minipg.envs.register import register
 from minipg.envs.spaces import ActionCodec, ObservationCodec
 
 __all__ = [
-    "VECTORS", "ActionCodec", "NotRepeatable", "ObservationCodec", "closed_after", "column", "describe", "guarded",
-    "infos_of", "make_drawn", "make_vector", "name_of", "portable", "rebuild", "repeatable", "resolve",
-    "silence_noticed",
+    "VECTORS", "ActionCodec", "NotRepeatable", "ObservationCodec", "closed_after", "column", "describe", "env_of",
+    "guarded", "imported", "infos_of", "make_drawn", "make_vector", "modules_of", "name_of", "portable", "rebuild",
+    "repeatable", "resolve", "silence_noticed",
 ]  # fmt: skip
 
 register()

@@ -134,7 +134,8 @@ def _wrapper(reference: Any) -> Callable[..., Any]:
         raise NotRepeatable(f"its wrapper {reference} does not belong in a file")
     if not (isinstance(wrapper, type) and issubclass(wrapper, gym.Wrapper)):
         module = str(reference).partition(":")[0]
-        raise NotRepeatable(f"its wrapper {reference} is not here, and a file imports nothing (import {module} first)")
+        hint = f"import {module} first, or --imports {module}"
+        raise NotRepeatable(f"its wrapper {reference} is not here, and a file imports nothing: {hint}")
     return wrapper
 
 

@@ -26,9 +26,13 @@ class ObservationCodec:
     """
 
     def __init__(self, space: spaces.Space[Any]) -> None:
-        if not _has_fixed_size(space):
+        if (part := _without_fixed_size("", space)) is not None:
             expected = "Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them"
-            raise ConfigError(f"observation space {space} is not supported: expected {expected}")
+            where, way_out = "", ""
+            if part:
+                where = f" because of its part {part}"
+                way_out = "; a wrapper may leave a part out, as gymnasium.wrappers:FilterObservation does (--wrapper)"
+            raise ConfigError(f"observation space {space} is not supported{where}: expected {expected}{way_out}")
         self.space, self.size = space, spaces.flatdim(space)
         if self.size == 0:
             raise ConfigError(f"observation space {space} is not supported: it holds no numbers")
@@ -161,12 +165,14 @@ def _few(numbers: Array) -> str:
     return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
 
 
-def _has_fixed_size(space: spaces.Space[Any]) -> bool:
-    if isinstance(space, spaces.Dict):
-        return all(_has_fixed_size(part) for part in space.values())
-    if isinstance(space, spaces.Tuple):
-        return all(_has_fixed_size(part) for part in space)
-    return isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
+def _without_fixed_size(name: str, space: spaces.Space[Any]) -> str | None:
+    """The first part, below the part called `name`, that has no fixed number of numbers; None if there is none."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        parts = space.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
+        found = (_without_fixed_size(f"{name}[{key!r}]", part) for key, part in parts)
+        return next((part for part in found if part is not None), None)
+    fixed = isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
+    return None if fixed else name
 
 
 class ActionCodec:

@@ -38,6 +38,8 @@ class RunFolder:
     path: Path
     here: InitVar[Path | None] = None
     shown: Path = field(init=False, compare=False)
+    imports: list[str] = field(default_factory=list, compare=False)
+    """The modules that `command` tells to import: those that the user has named."""
 
     def __post_init__(self, here: Path | None) -> None:
         object.__setattr__(self, "shown", self.path)
@@ -119,7 +121,8 @@ class RunFolder:
         """
         shown = str(self.shown)
         run = shlex.quote(f"./{shown}" if shown.startswith("-") else shown)
-        return f"minipg {name} {run}" + (f" --env {shlex.quote(env_id)}" if ":" in env_id else "")
+        env = f" --env {shlex.quote(env_id)}" if ":" in env_id else ""
+        return f"minipg {name} {run}{env}" + (f" --imports {shlex.join(self.imports)}" if self.imports else "")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,0 +1,90 @@
+"""An environment chosen by texts: an id, arguments as NAME=VALUE, wrappers as MODULE:CLASS."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import gymnasium as gym
+
+from minipg.envs.faults import describe
+from minipg.envs.recipe import Env, Recipe
+from minipg.envs.recipe_file import NotRepeatable, registered_as
+from minipg.errors import ConfigError, EnvironmentFault
+from minipg.runtime.modules import as_the_caller
+
+_LIMIT = "max_episode_steps"
+
+
+def env_of(env_id: str, arguments: Sequence[str] = (), wrappers: Sequence[str] = ()) -> str | Recipe:
+    """The environment of an id with arguments and wrappers, the first wrapper innermost; the id itself without any.
+
+    An argument is NAME=VALUE, a wrapper MODULE:CLASS or MODULE:CLASS(NAME=VALUE, …); a value is a Python literal, or
+    else a text. The modules are imported. Raises ConfigError, and EnvironmentFault for an id that is not registered.
+    """
+    if not arguments and not wrappers:
+        return env_id
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        imported(module)
+    try:
+        spec = registered_as(name)
+    except NotRepeatable as error:
+        raise EnvironmentFault(f"environment {env_id}: {error.reason}") from error
+    kwargs = dict(_argument("env_kwargs", text) for text in arguments)
+    limit = kwargs.pop(_LIMIT, spec.max_episode_steps)
+    spec = replace(spec, kwargs={**spec.kwargs, **kwargs}, max_episode_steps=limit)
+    return Recipe(spec, tuple(_wrapper(text) for text in wrappers))
+
+
+def modules_of(env_id: str, wrappers: Sequence[str]) -> list[str]:
+    """The modules that `env_of` imports, Gymnasium's aside."""
+    named = [text.rpartition(":")[0] if text is env_id else text.partition(":")[0] for text in (env_id, *wrappers)]
+    return [module for module in dict.fromkeys(named) if module and module.partition(".")[0] != "gymnasium"]
+
+
+def imported(module: str) -> Any:
+    """A module by its name. Raises ConfigError if it cannot be imported."""
+    try:
+        with as_the_caller():
+            return import_module(module)
+    except Exception as error:  # a module may raise anything
+        raise ConfigError(f"{module}: cannot be imported ({type(error).__name__}: {describe(error)})") from error
+
+
+def _argument(where: str, text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ConfigError(f"{where}: expected NAME=VALUE, got {text!r}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return name, value
+
+
+def _wrapper(text: str) -> tuple[Callable[..., Env], dict[str, Any]]:
+    reference, parenthesis, rest = text.partition("(")
+    module, colon, name = reference.partition(":")
+    if not colon or not name.isidentifier() or (parenthesis and not rest.endswith(")")):
+        raise ConfigError(f"wrapper: expected MODULE:CLASS or MODULE:CLASS(NAME=VALUE, …), got {text!r}")
+    found = getattr(imported(module), name, None)
+    if not (isinstance(found, type) and issubclass(found, gym.Wrapper)):
+        what = "has no such class" if found is None else "is no gymnasium.Wrapper"
+        raise ConfigError(f"wrapper: {reference} {what}")
+    return found, _keywords(text, rest.removesuffix(")"))
+
+
+def _keywords(text: str, inside: str) -> dict[str, Any]:
+    """What stands between the parentheses, as Python reads it."""
+    try:
+        call: Any = ast.parse(f"f({inside})", mode="eval").body
+        if call.args:
+            raise ValueError("arguments without names")
+        if any(word.arg is None for word in call.keywords):
+            raise ValueError("** is no name")
+        return {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+    except (ValueError, SyntaxError, TypeError, AttributeError, RecursionError, MemoryError) as error:
+        raise ConfigError(f"wrapper: expected literals by name in {text!r} ({describe(error)})") from error
