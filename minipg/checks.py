@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,13 +72,21 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
+def declared_type(field: dataclasses.Field[Any]) -> str:
+    """The declared type of a field as text, whether its module postpones annotations or not."""
+    kind = field.type
+    if isinstance(kind, type) and not get_args(kind):
+        return kind.__name__
+    return kind if isinstance(kind, str) else str(kind)
+
+
 def require_types(config: Any) -> None:
     """Check every field of a config dataclass against its declared type, and turn NumPy scalars into Python numbers.
 
     Lists and arrays become tuples where a tuple is declared. Raises ConfigError.
     """
     for field in dataclasses.fields(config):
-        value, declared = getattr(config, field.name), str(field.type)
+        value, declared = getattr(config, field.name), declared_type(field)
         several = declared == "tuple[int, ...]"
         if several and isinstance(value, list | np.ndarray):
             value = tuple(value)
@@ -87,6 +95,7 @@ def require_types(config: Any) -> None:
         if callable(value) and schedule:  # stable-baselines3 takes such a learning rate
             expected += f"; {schedule}='linear' lowers rates over the run"
         values, kind = (value, "int") if several else ((value,), declared)
+        require(kind in _KINDS, field.name, f"a field of type {', '.join(_KINDS)} or tuple[int, ...]", declared)
         fits = isinstance(values, tuple) and all(
             isinstance(v, _KINDS[kind]) and (kind == "bool" or not isinstance(v, bool)) for v in values
         )

@@ -178,7 +178,7 @@ def test_an_update_is_followed_in_few_files_each_named_in_an_earlier_one(algorit
     assert len(set(files)) == len(files) <= most
     for number, file in enumerate(files[1:], start=1):
         earlier = "".join(path.read_text(encoding="utf-8") for path in files[:number])
-        by_table = file.parent.name == "algorithms" and "ALGORITHMS" in earlier
+        by_table = file.parent.name == "algorithms" and "algorithm_named" in earlier
         named = by_table or re.search(rf"\b{file.stem}\b", earlier)
         assert named, f"no earlier file of the list names {file.stem}"
 

@@ -17,7 +17,8 @@ from minipg.algorithms.reinforce import REINFORCE, REINFORCEConfig
 from minipg.algorithms.td3 import TD3, TD3Config
 from minipg.algorithms.trpo import TRPO, TRPOConfig
 from minipg.algorithms.vpg import VPG, VPGConfig
-from minipg.errors import AgentFileError
+from minipg.envs import imported, imported_class
+from minipg.errors import AgentFileError, ConfigError, unknown_name
 
 _ALL = (REINFORCE, VPG, A2C, A3C, NPG, TRPO, PPO, DPG, DDPG, TD3)
 ALGORITHMS: dict[str, type[Agent[Any]]] = {one.name: one for one in _ALL}
@@ -25,7 +26,7 @@ ALGORITHMS: dict[str, type[Agent[Any]]] = {one.name: one for one in _ALL}
 __all__ = [
     "A2C", "A3C", "ALGORITHMS", "DDPG", "DPG", "NPG", "PPO", "REINFORCE", "TD3", "TRPO", "VPG", "A2CConfig",
     "A3CConfig", "Agent", "DDPGConfig", "DPGConfig", "NPGConfig", "PPOConfig", "REINFORCEConfig", "TD3Config",
-    "TRPOConfig", "VPGConfig", "load",
+    "TRPOConfig", "VPGConfig", "algorithm_named", "load",
 ]  # fmt: skip
 
 
@@ -36,6 +37,35 @@ def load(path: str | Path, env: Any = None, playing: bool = False, **options: An
     """
     file = AgentFile.read(Path(path))
     file = file.for_playing() if playing else file
-    if not isinstance(file.algorithm, str) or file.algorithm not in ALGORITHMS:
-        raise AgentFileError(f"{path}: holds an agent of unknown algorithm {file.algorithm!r}")
-    return ALGORITHMS[file.algorithm].of_file(file, env, **options)
+    return _class_of(file).of_file(file, env, **options)
+
+
+def _class_of(file: AgentFile) -> type[Agent[Any]]:
+    """The class of the agent in a file: one of ALGORITHMS, or one of a module that is imported already."""
+    known = ALGORITHMS.get(file.algorithm) if isinstance(file.algorithm, str) else None
+    if file.own_class is None and known is not None:
+        return known
+    if file.own_class is None:
+        raise AgentFileError(f"{file.path}: holds an agent of unknown algorithm {file.algorithm!r}")
+    found = imported_class(file.own_class)
+    if found is None or not issubclass(found, Agent):
+        module = file.own_class.partition(":")[0]
+        hint = f"import {module} first, or --imports {module}"
+        raise AgentFileError(f"{file.path}: {file.own_class} is not here, and a file imports nothing: {hint}")
+    return found
+
+
+def algorithm_named(name: str) -> type[Agent[Any]]:
+    """One of ALGORITHMS, or the subclass of Agent that MODULE:CLASS names; the module is imported.
+
+    Raises UnknownNameError, and ConfigError for a module or class that is not there.
+    """
+    module, colon, member = name.partition(":")
+    if not colon:
+        if name not in ALGORITHMS:
+            raise unknown_name("algorithm", name, ALGORITHMS)
+        return ALGORITHMS[name]
+    found = getattr(imported(module), member, None)
+    if not (isinstance(found, type) and issubclass(found, Agent) and hasattr(found, "name")):
+        raise ConfigError(f"{name}: expected a subclass of minipg.algorithms.Agent with a name and a Config")
+    return found

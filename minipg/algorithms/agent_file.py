@@ -103,6 +103,12 @@ class AgentFile(NamedTuple):
         return AgentFile(self.path, arrays, meta)
 
     @property
+    def own_class(self) -> str | None:
+        """MODULE:CLASS of an agent that is none of minipg's own."""
+        own = self.meta.get("class")
+        return own if isinstance(own, str) else None
+
+    @property
     def algorithm(self) -> Any:
         """The algorithm's name in the file, not checked."""
         return self.meta.get("algorithm")
@@ -208,6 +214,12 @@ class AgentFile(NamedTuple):
             raise AgentFileError(f"{self.path}: {name} has numbers that are not finite")
 
 
+def own_class_of(kind: type[Any]) -> dict[str, str]:
+    """The entry for the class of an agent that is none of minipg's own; {} for those."""
+    ours = kind.__module__.partition(".")[0] == "minipg"
+    return {} if ours else {"class": f"{kind.__module__}:{kind.__qualname__}"}
+
+
 def agent_state(agent: Agent[Any]) -> AgentState:
     """A copy of the agent's whole state."""
     arrays = {f"{part}.{k}": v for part, fields in _parts(agent).items() for k, v in fields.items()}
@@ -219,6 +231,7 @@ def agent_state(agent: Agent[Any]) -> AgentState:
     meta = {
         "format": FILE_FORMAT,
         "algorithm": agent.name,
+        **own_class_of(type(agent)),
         "env": agent.env_id,
         "made": describe(agent.env),
         "spaces": agent.spaces,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from minipg.checks import require, require_types
+from minipg.checks import declared_type, require, require_types
 from minipg.envs import VECTORS
 
 C = TypeVar("C", bound="AgentConfig")
@@ -110,7 +110,7 @@ class AgentConfig:
         require_types(self)
         object.__setattr__(self, "hidden", tuple(map(int, self.hidden)))
         for field in dataclasses.fields(self):  # one type for each setting, so that kernels are compiled once
-            kind = {"int": int, "float": float, "bool": bool}.get(str(field.type), lambda value: value)
+            kind = {"int": int, "float": float, "bool": bool}.get(declared_type(field), lambda value: value)
             value = kind(getattr(self, field.name))
             object.__setattr__(self, field.name, value)
             if field.name in RULES:

@@ -136,7 +136,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 def preset_for(algorithm: str, env_id: str, preset: str | None = None) -> dict[str, Any]:
     """The fields of the named preset, else of the environment's, else of `default`. Raises UnknownNameError."""
-    presets = PRESETS[algorithm]
+    presets = PRESETS.get(algorithm, {"default": {}})
     if preset is not None and preset not in presets:
         raise unknown_name("preset", preset, presets)
     # "CartPole" and "some_module:CartPole-v1" are CartPole-v1 too

@@ -10,6 +10,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Annotated, Any
 
+from minipg.checks import declared_type
 from minipg.errors import ConfigError, unknown_name
 
 _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
@@ -80,7 +81,8 @@ def parse(parts: Sequence[Any], args: list[str], prog: str) -> list[Any]:
     if "--help" in args or "-h" in args:
         _help(parts, prog)
     fields = {field.name.replace("_", "-"): (part, field) for part, field in _fields(parts)}
-    known = [f"--{name}" for name in fields] + [f"--no-{n}" for n, (_, f) in fields.items() if f.type == "bool"]
+    known = [f"--{name}" for name in fields]
+    known += [f"--no-{name}" for name, (_, field) in fields.items() if declared_type(field) == "bool"]
     changes: list[dict[str, Any]] = [{} for _ in parts]
     rest, left = [], list(args)
     while left:
@@ -98,7 +100,7 @@ def parse(parts: Sequence[Any], args: list[str], prog: str) -> list[Any]:
             values.append(left.pop(0))
         changes[part][field.name] = _value(field, values, name)
     for part, field in _fields(parts):
-        if field.type == "tuple[Path, ...]":
+        if declared_type(field) == "tuple[Path, ...]":
             changes[part][field.name], rest = tuple(map(Path, rest)), []
     if rest:
         raise ConfigError(f"unexpected argument {rest[0]!r}; see {prog} --help")
@@ -115,15 +117,15 @@ def _is_flag(arg: str) -> bool:
 
 def _takes(field: dataclasses.Field[Any], values: int, text: str) -> bool:
     """Whether `text` is one more value of a flag that has so many."""
-    return _several(field) or (not values and (field.type != "bool" or text in _YES_OR_NO))
+    return _several(field) or (not values and (declared_type(field) != "bool" or text in _YES_OR_NO))
 
 
 def _several(field: dataclasses.Field[Any]) -> bool:
-    return str(field.type).startswith("tuple[")
+    return declared_type(field).startswith("tuple[")
 
 
 def _value(field: dataclasses.Field[Any], texts: list[str], name: str) -> Any:
-    declared = str(field.type)
+    declared = declared_type(field)
     if declared == "bool":
         if texts and texts[0] not in _YES_OR_NO:
             raise ConfigError(f"{field.name}: expected --{name} without a value, yes or no, got {texts[0]!r}")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import sys
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,8 @@ class Seeds:
             plan = cls(str(saved["algorithm"]), str(saved["env"]), flags, seeds, int(saved["jobs"]))
             plan.require_runs(flags_of_train)
             return plan
+        except RunFolderError:
+            raise
         except (OSError, ValueError, TypeError, KeyError, RecursionError, MinipgError) as error:
             reason = getattr(error, "strerror", None) or (error if isinstance(error, MinipgError) else repr(error))
             raise RunFolderError(f"{folder / _FILE}: damaged ({reason})") from error
@@ -58,10 +61,13 @@ class Seeds:
 
     def own(self, flags_of_train: Any) -> Any:
         """`flags_of_train` with the values that these flags give to them."""
-        from minipg.algorithms import ALGORITHMS
+        from minipg.algorithms import algorithm_named
         from minipg.runs import Plan
 
-        own, *_ = parse((flags_of_train, Plan(), ALGORITHMS[self.algorithm].Config()), self.flags, "minipg train")
+        if unnamed := [module for module in modules_of("", [self.algorithm]) if module not in sys.modules]:
+            raise RunFolderError(f"{_FILE}: {_untrusted(unnamed)}")
+        config = algorithm_named(self.algorithm).Config()
+        own, *_ = parse((flags_of_train, Plan(), config), self.flags, "minipg train")
         return own
 
     def command(self, seed: int, run: Path) -> list[str]:
@@ -107,9 +113,8 @@ def resume_seeds(path: Path, options: Any, flags_of_train: Any) -> int:
     if options.env is None and unknown_module(plan.env) is not None:
         raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its environment, --env {plan.env}")
     own = plan.own(flags_of_train)
-    if unnamed := {*own.imports, *modules_of("", own.wrapper)} - {*options.imports}:
-        names = shlex.join(sorted(unnamed))
-        raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its modules, --imports {names}")
+    if unnamed := {*own.imports, *modules_of("", [plan.algorithm, *own.wrapper])} - {*options.imports}:
+        raise RunFolderError(f"{path}: {_untrusted(sorted(unnamed))}")
     if options.env is not None:
         plan = replace(plan, env=options.env)
     # the file may ask for thousands of processes
@@ -118,6 +123,10 @@ def resume_seeds(path: Path, options: Any, flags_of_train: Any) -> int:
     with folder.locked():
         commands = {seed: _rest(plan, seed, folder.shown, options) for seed in plan.seeds}
         return _train(folder, plan, commands, jobs, options.threads, options.json)
+
+
+def _untrusted(modules: list[str]) -> str:
+    return f"nothing in a file is executed; if you trust its modules, --imports {shlex.join(modules)}"
 
 
 def _rest(plan: Seeds, seed: int, folder: Path, options: Any) -> list[str]:

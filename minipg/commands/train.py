@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from minipg.checks import require
 from minipg.commands.parsing import find_modules_here, given, import_modules, parse, usage, value_of
 from minipg.commands.seeds import is_of_seeds, resume_seeds, train_seeds
-from minipg.errors import unknown_name
 from minipg.runs import Plan, RunFolder, resume, train
 from minipg.runtime.progress import Progress, lasting_console, print_error, printable
 from minipg.runtime.startup import collect_garbage_again
@@ -73,7 +72,7 @@ class ResumeFlags:
 
 def run(args: list[str]) -> int:
     """`minipg train ALGORITHM ENV [flags]`. Returns the exit status."""
-    from minipg.algorithms import ALGORITHMS
+    from minipg.algorithms import algorithm_named
     from minipg.algorithms.presets import preset_for
     from minipg.envs import closed_after, env_of, modules_of
 
@@ -82,23 +81,22 @@ def run(args: list[str]) -> int:
     wants_help = "--help" in args or "-h" in args
     if not args or args[0].startswith("-"):
         return usage(_TRAIN, wants_help)
-    if args[0] not in ALGORITHMS:
-        raise unknown_name("algorithm", args[0], ALGORITHMS)
-    algorithm = ALGORITHMS[args[0]]
+    find_modules_here(args[0])
+    algorithm = algorithm_named(args[0])
     if (len(args) < 2 or args[1].startswith("-")) and not wants_help:
         return usage(f"usage: minipg train {args[0]} ENV [flags], e.g. minipg train {args[0]} CartPole-v1", False)
     env, flags = (args[1], args[2:]) if len(args) > 1 and not args[1].startswith("-") else ("ENV", args[1:])
 
     chosen = algorithm.Config(**preset_for(algorithm.name, env, value_of("--preset", flags)))
-    own, plan, config = parse((TrainFlags(), Plan(), chosen), flags, f"minipg train {algorithm.name} {env}")
+    own, plan, config = parse((TrainFlags(), Plan(), chosen), flags, f"minipg train {args[0]} {env}")
     config = config.following(given(flags))
     if own.seeds is not None:
         config.log_idle(given(flags))
-        return train_seeds(algorithm.name, env, flags, own)
+        return train_seeds(args[0], env, flags, own)
     here = Path.cwd()  # kept because an environment may change the working folder
     find_modules_here(env)
     import_modules(own.imports)
-    modules = modules_of(env, own.wrapper)
+    modules, of_algorithm = modules_of(env, own.wrapper), modules_of("", args[:1])
     source = env
     if own.env_kwargs or own.wrapper:
         for module in modules:
@@ -107,7 +105,7 @@ def run(args: list[str]) -> int:
     agent = algorithm(source, seed=own.seed, config=config, backend=own.backend, threads=own.threads)
     with closed_after(agent.envs):
         folder = RunFolder.create(own.out, f"{algorithm.name}-{env}-seed{own.seed}", here)
-        folder.imports[:] = [*own.imports, *(modules if source is not env else ())]
+        folder.imports[:] = list(dict.fromkeys([*of_algorithm, *own.imports, *(modules if source is not env else ())]))
         display = Progress(f"{algorithm.name} {env}", plan.steps, lasting_console(stderr=own.json))
         costs = f" ({agent.costs})" if agent.costs else ""
         display.say(f"{algorithm.name} on {env}, seed {own.seed}{costs}, into {folder.shown}")
@@ -125,13 +123,13 @@ def _resume(args: list[str]) -> int:
     flags = args[1 if joined or run is None or run.startswith("-") else 2 :]
     (options,) = parse((ResumeFlags(),), flags, f"minipg train --resume {run or 'RUN'}")
     path = Path(run or "")
+    import_modules(options.imports)
     if is_of_seeds(path):
         return resume_seeds(path, options, TrainFlags())
     require(options.jobs is None, "jobs", "none: it is one run", options.jobs)
     folder = RunFolder.existing(path)
     folder.imports[:] = options.imports
     find_modules_here(options.env or "")
-    import_modules(options.imports)
 
     def show(agent: Agent[Any], plan: Plan) -> Progress:
         collect_garbage_again()

@@ -128,6 +128,12 @@ def found(reference: str) -> Any:
         return None
 
 
+def imported_class(reference: str) -> type[Any] | None:
+    """The class that "module:name" names in a module that is imported already; None if there is none."""
+    thing = found(reference)
+    return thing if isinstance(thing, type) else None
+
+
 def _wrapper(reference: Any) -> Callable[..., Any]:
     wrapper = found(str(reference))
     if is_watching(wrapper):  # it might write files
