@@ -121,8 +121,8 @@ def test_an_id_that_is_not_registered_is_named():
 
 
 def test_the_modules_of_an_environment_are_those_it_imports():
-    assert modules_of("CartPole-v1", ["gymnasium.wrappers:TimeLimit"]) == []
-    assert modules_of("a.b:CartPole-v1", ["c:D", "c:E(f='g:h')"]) == ["a.b", "c"]
+    assert modules_of("ppo", "CartPole-v1", "gymnasium.wrappers:TimeLimit") == []
+    assert modules_of("a.b:CartPole-v1", "c:D", "c:E(f='g:h')") == ["a.b", "c"]
 
 
 def test_a_run_keeps_its_environment_and_imports_nothing_on_its_files_word(own, capsys, tmp_path):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from environments import Counting
 from rich.console import Console
 
 import minipg
-from minipg import A2C, ALGORITHMS, TRPO
+from minipg import A2C, ALGORITHMS, PPO, TRPO
 from minipg.cli import main
 from minipg.errors import AgentFileError, ConfigError, MinipgError, RunFolderError
 from minipg.runs import Checkpoints, Evaluation, Plan, RunFolder, in_turn, resume, stop_at, train
@@ -113,7 +114,8 @@ def test_environments_that_cannot_say_where_they_stand_begin_new_episodes(tmp_pa
 @pytest.mark.parametrize("load", [minipg.load, TRPO.load])
 @pytest.mark.parametrize(
     "name,value,says",
-    [("learning_rate", 1e-4, "learning_rate: load keeps the settings and the seed of the file"),
+    [("hidden", (4, 4), "hidden: load keeps that of the file, which depends on it; only a new agent has another"),
+     ("normalize_obs", True, "normalize_obs: load keeps"), ("max_kl", -1, "max_kl: expected a finite number > 0"),
      ("seed", 5, "seed: load keeps"), ("config", None, "config: load keeps"),
      ("preset", "default", "preset: load keeps"), ("no_such", 5, "unknown option 'no_such'"),
      ("thread", 1, "unknown option 'thread'; did you mean threads?")],
@@ -125,6 +127,48 @@ def test_an_option_that_load_does_not_take_is_refused_by_its_name(tmp_path, load
         load(tmp_path / "agent.npz", **{name: value})
     with pytest.raises(MinipgError, match=says):
         load(tmp_path / "agent.npz", Counting(), **{name: value})
+
+
+def test_settings_change_from_the_file_on(tmp_path):
+    TRPO("CartPole-v1", **SMALL).learn(72).save(tmp_path / "agent.npz")
+    same = minipg.load(tmp_path / "agent.npz", max_kl=0.5, gamma=0.9)
+    assert (same.config.max_kl, same.config.gamma, same.config.hidden) == (0.5, 0.9, SMALL["hidden"])
+    assert same.mid_episode
+    kept = minipg.load(tmp_path / "agent.npz")
+    np.testing.assert_array_equal(same.theta, kept.theta)
+    assert (same.learn(72).theta != kept.learn(72).theta).any()
+    more = TRPO.load(tmp_path / "agent.npz", num_envs=5, n_steps=7)
+    assert not more.mid_episode
+    assert more.learn(1).steps == 72 + 35
+    before = PPO("CartPole-v1", hidden=(4,))
+    before.save(tmp_path / "ppo.npz")
+    assert minipg.load(tmp_path / "ppo.npz", n_epochs=3).config.vf_epochs == 3  # it follows n_epochs as at the start
+
+
+def test_a_run_is_resumed_with_other_settings_and_says_which(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = ["--num-envs", "2", "--n-steps", "16", "--hidden", "4", "--n-epochs", "1"]
+    assert main(["train", "ppo", "CartPole-v1", *small, "--steps", "64", "--out", "run"]) == 0
+    capsys.readouterr()
+    changes = ["--learning-rate", "0.01", "--clip-range=0.1", "--no-normalize-advantage", "--num-envs", "4"]
+    assert main(["train", "--resume", "run", "--steps", "128", *changes]) == 0
+    said = capsys.readouterr().out
+    for line in ("learning_rate is 0.01", "clip_range is 0.1", "normalize_advantage is False", "num_envs is 4"):
+        assert f"{line} from here on" in said
+    config = minipg.load("run").config
+    assert (config.learning_rate, config.clip_range, config.normalize_advantage, config.num_envs) == (
+        0.01,
+        0.1,
+        False,
+        4,
+    )
+    for wrong, says in ((["--hidden", "8"], "hidden: load keeps that of the file"), (["--max-kl", "1"], "unknown flag"),
+                        (["--gamma", "2"], "gamma: expected a number from 0 to 1")):  # fmt: skip
+        assert main(["train", "--resume", "run", "--steps", "256", *wrong]) == 2
+        assert says in capsys.readouterr().err
+    assert main(["train", "--resume", "run", "--steps", "256"]) == 0
+    assert minipg.load("run").config == config
+    assert not list(Path("run/checkpoints").glob("*.damaged"))
 
 
 def test_an_agent_put_on_another_environment_begins_new_episodes(tmp_path):

@@ -37,10 +37,10 @@ def load(path: str | Path, env: Any = None, playing: bool = False, **options: An
     """
     file = AgentFile.read(Path(path))
     file = file.for_playing() if playing else file
-    return _class_of(file).of_file(file, env, **options)
+    return class_of(file).of_file(file, env, **options)
 
 
-def _class_of(file: AgentFile) -> type[Agent[Any]]:
+def class_of(file: AgentFile) -> type[Agent[Any]]:
     """The class of the agent in a file: one of ALGORITHMS, or one of a module that is imported already."""
     known = ALGORITHMS.get(file.algorithm) if isinstance(file.algorithm, str) else None
     if file.own_class is None and known is not None:

@@ -17,7 +17,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from minipg.algorithms import learning
-from minipg.algorithms.agent_file import AgentFile, AgentState, Streams, agent_state, require_load_options, restore
+from minipg.algorithms.agent_file import AgentFile, AgentState, Streams, agent_state, changed_settings, restore
 from minipg.algorithms.critic import Outcome
 from minipg.algorithms.presets import preset_for
 from minipg.checks import Array, as_int, require
@@ -232,7 +232,8 @@ class Agent(Generic[ConfigT]):
     def load(cls: type[A], path: str | Path, env: Any = None, **options: Any) -> A:
         """The agent that `save` wrote, on the environment it was trained on, or on `env`.
 
-        `options` are backend and threads. On another environment, or on an instance of one, new episodes start.
+        `options` are backend, threads, and settings that are to change, as learning_rate=1e-4. On another environment,
+        or on an instance of one, or with another number of environments, new episodes start.
         Raises AgentFileError for a file that is damaged, of another algorithm, or made for other shapes.
         """
         return cls.of_file(AgentFile.read(Path(path)), env, **options)
@@ -247,8 +248,9 @@ class Agent(Generic[ConfigT]):
     def _of_file(cls: type[A], file: AgentFile, env: Any = None, **options: Any) -> A:
         if file.algorithm != cls.name:
             raise AgentFileError(f"{file.path}: holds a {file.algorithm} agent, expected {cls.name}")
-        require_load_options(cls.Config, options)
+        settings = changed_settings(cls.Config, options)
         config, trained_on, seed, steps, updates = file.description(cls.Config)
+        config = dataclasses.replace(config, **settings).following(settings)
         source = resolve(file.environment(trained_on) if env is None else env)
         instance = isinstance(source, gym.Env | VectorEnv)
         if instance:
@@ -259,7 +261,8 @@ class Agent(Generic[ConfigT]):
         file.require_room(config.hidden)
         agent = cls(source, seed=seed, config=config, _file=file, **options)
         agent.steps, agent.updates = steps, updates
-        restore(agent, file, continues=file.made_by_id and source == trained_on)
+        same = source == trained_on and not {"num_envs", "vec"} & settings.keys()
+        restore(agent, file, continues=file.made_by_id and same)
         return agent
 
     why_new_episodes: ClassVar[str] = "these environments cannot be put back into the middle of one"

@@ -25,16 +25,24 @@ _BY_ID: dict[str, Any] = {"id": {}}
 
 
 _LOAD_OPTIONS = ("env", "backend", "threads")
+# settings that networks, statistics, saved states or a replay depend on
+FIXED = frozenset({
+    "hidden", "activation", "squash", "state_dependent_std", "log_std_init", "normalize_obs", "normalize_reward",
+    "baseline", "solver", "buffer_size", "replay_on_disk",
+})  # fmt: skip
 
 
-def require_load_options(config: type[Any], options: dict[str, Any]) -> None:
-    """Refuse options of `load` that would make another agent than the file's, and unknown ones."""
-    settings = {field.name for field in dataclasses.fields(config)} | {"config", "preset", "seed"}
+def changed_settings(config: type[Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Take the settings out of the options of `load`. Raises for those that cannot change, and for unknown names."""
+    fields = {field.name for field in dataclasses.fields(config)}
     for name in options:
-        if name in settings:
-            raise ConfigError(f"{name}: load keeps the settings and the seed of the file")
-        if name not in _LOAD_OPTIONS:
-            raise unknown_name("option", name, _LOAD_OPTIONS)
+        if name in {"config", "preset", "seed"}:
+            raise ConfigError(f"{name}: load keeps that of the file; single settings can change, as learning_rate=1e-4")
+        if name in fields & FIXED or (name == "num_envs" and "buffer_size" in fields):
+            raise ConfigError(f"{name}: load keeps that of the file, which depends on it; only a new agent has another")
+        if name not in fields and name not in _LOAD_OPTIONS:
+            raise unknown_name("option", name, (*_LOAD_OPTIONS, *sorted(fields - FIXED)))
+    return {name: options.pop(name) for name in fields & options.keys()}
 
 
 class Streams(NamedTuple):

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import PathFinder
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +54,12 @@ def value_of(flag: str, args: list[str]) -> str | None:
         if arg == flag and index + 1 < len(args):
             return args[index + 1]
     return None
+
+
+def values_of(flag: str, args: list[str]) -> list[str]:
+    """The values of one flag that takes several, before the others are parsed."""
+    start = args.index(flag) + 1 if flag in args else len(args)
+    return list(takewhile(lambda arg: not _is_flag(arg), args[start:]))
 
 
 def given(args: list[str]) -> set[str]:

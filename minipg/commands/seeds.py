@@ -64,7 +64,7 @@ class Seeds:
         from minipg.algorithms import algorithm_named
         from minipg.runs import Plan
 
-        if unnamed := [module for module in modules_of("", [self.algorithm]) if module not in sys.modules]:
+        if unnamed := [module for module in modules_of(self.algorithm) if module not in sys.modules]:
             raise RunFolderError(f"{_FILE}: {_untrusted(unnamed)}")
         config = algorithm_named(self.algorithm).Config()
         own, *_ = parse((flags_of_train, Plan(), config), self.flags, "minipg train")
@@ -113,7 +113,7 @@ def resume_seeds(path: Path, options: Any, flags_of_train: Any) -> int:
     if options.env is None and unknown_module(plan.env) is not None:
         raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its environment, --env {plan.env}")
     own = plan.own(flags_of_train)
-    if unnamed := {*own.imports, *modules_of("", [plan.algorithm, *own.wrapper])} - {*options.imports}:
+    if unnamed := {*own.imports, *modules_of(plan.algorithm, *own.wrapper)} - {*options.imports}:
         raise RunFolderError(f"{path}: {_untrusted(sorted(unnamed))}")
     if options.env is not None:
         plan = replace(plan, env=options.env)

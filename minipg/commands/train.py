@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minipg.checks import require
-from minipg.commands.parsing import find_modules_here, given, import_modules, parse, usage, value_of
+from minipg.commands.parsing import find_modules_here, given, import_modules, parse, usage, value_of, values_of
 from minipg.commands.seeds import is_of_seeds, resume_seeds, train_seeds
-from minipg.runs import Plan, RunFolder, resume, train
+from minipg.runs import Checkpoints, Plan, RunFolder, resume, train
 from minipg.runtime.progress import Progress, lasting_console, print_error, printable
 from minipg.runtime.startup import collect_garbage_again
 
 _TRAIN = "usage: minipg train ALGORITHM ENV [flags], or minipg train --resume RUN; flags: minipg train trpo --help"
-_RESUME = "usage: minipg train --resume RUN [--steps N] [--env ENV] [--backend B] [--threads N] [--jobs N] [--json]"
+_RESUME = "usage: minipg train --resume RUN [--steps N] [--env ENV] [--threads N] … [settings that change]"
 
 if TYPE_CHECKING:
     from minipg.algorithms import Agent
@@ -52,7 +52,7 @@ class TrainFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeFlags:
-    """Flags of `minipg train --resume RUN`."""
+    """Flags of `minipg train --resume RUN`, besides the algorithm's settings: what is given changes from there on."""
 
     steps: int | None = None
     """Environment steps in all; by default as many as were planned."""
@@ -96,8 +96,8 @@ def run(args: list[str]) -> int:
     here = Path.cwd()  # kept because an environment may change the working folder
     find_modules_here(env)
     import_modules(own.imports)
-    modules, of_algorithm = modules_of(env, own.wrapper), modules_of("", args[:1])
-    source = env
+    modules, of_algorithm = modules_of(env, *own.wrapper), modules_of(args[0])
+    source: Any = env
     if own.env_kwargs or own.wrapper:
         for module in modules:
             find_modules_here(f"{module}:")
@@ -121,9 +121,10 @@ def _resume(args: list[str]) -> int:
     if (run is None or (run.startswith("-") and not joined)) and not wants_help:
         return usage(_RESUME, False)
     flags = args[1 if joined or run is None or run.startswith("-") else 2 :]
-    (options,) = parse((ResumeFlags(),), flags, f"minipg train --resume {run or 'RUN'}")
-    path = Path(run or "")
-    import_modules(options.imports)
+    path, prog = Path(run or ""), f"minipg train --resume {run or 'RUN'}"
+    import_modules(values_of("--imports", flags))
+    before = None if is_of_seeds(path) else Checkpoints(path).settings()
+    options, *configs = parse((ResumeFlags(), *filter(None, [before])), flags, prog)
     if is_of_seeds(path):
         return resume_seeds(path, options, TrainFlags())
     require(options.jobs is None, "jobs", "none: it is one run", options.jobs)
@@ -136,7 +137,10 @@ def _resume(args: list[str]) -> int:
         return Progress(f"{agent.name} {agent.env_id}", plan.steps, lasting_console(stderr=options.json))
 
     changes = {} if options.steps is None else {"steps": options.steps}
-    summary = resume(folder, show, threads=options.threads, backend=options.backend, env=options.env, **changes)
+    names = [name.removeprefix("no_") for name in given(flags)]
+    settings = {name: getattr(config, name) for config in configs for name in names if hasattr(config, name)}
+    options_of = {"threads": options.threads, "backend": options.backend, "env": options.env}
+    summary = resume(folder, show, settings, **options_of, **changes)
     return _print_summary(summary, folder, options.json)
 
 

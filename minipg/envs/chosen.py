@@ -40,9 +40,9 @@ def env_of(env_id: str, arguments: Sequence[str] = (), wrappers: Sequence[str] =
     return Recipe(spec, tuple(_wrapper(text) for text in wrappers))
 
 
-def modules_of(env_id: str, wrappers: Sequence[str]) -> list[str]:
-    """The modules that `env_of` imports, Gymnasium's aside."""
-    named = [text.rpartition(":")[0] if text is env_id else text.partition(":")[0] for text in (env_id, *wrappers)]
+def modules_of(*texts: str) -> list[str]:
+    """The modules that these texts name, each MODULE:NAME or a name without a module; Gymnasium's aside."""
+    named = [text.partition("(")[0].rpartition(":")[0] for text in texts]
     return [module for module in dict.fromkeys(named) if module and module.partition(".")[0] != "gymnasium"]
 
 

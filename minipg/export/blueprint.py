@@ -104,8 +104,8 @@ def _action_of(agent: Any) -> Choices | Bits | Reals:
         return Choices(tuple(np.ravel(space.nvec).tolist()), tuple(np.ravel(space.start).tolist()))
     if isinstance(space, spaces.MultiBinary):
         return Bits(codec.size)
-    bounds = (np.ravel(bound).astype(np.float32) for bound in (space.low, space.high))
-    return Reals(*bounds, codec.squash or codec.scale)
+    low, high = (np.ravel(bound).astype(np.float32) for bound in (space.low, space.high))
+    return Reals(low, high, codec.squash or codec.scale)
 
 
 def _standardize(agent: Any) -> Standardize | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from minipg import algorithms
 from minipg.algorithms import Agent
-from minipg.algorithms.agent_file import AgentState
-from minipg.errors import AgentFileError, RunFolderError
+from minipg.algorithms.agent_file import AgentFile, AgentState
+from minipg.errors import AgentFileError, MinipgError, RunFolderError
 from minipg.runtime.files import cannot_write, require_no_link
 from minipg.runtime.storage import load_arrays, save_arrays
 
@@ -95,6 +95,14 @@ class Checkpoints:
                 other.replace(other.with_suffix(".damaged"))
             return agent, reasons
         raise RunFolderError(f"{self.run}: no checkpoint to continue from" + "".join(f"; {line}" for line in reasons))
+
+    def settings(self) -> Any:
+        """The algorithm's config in the newest checkpoint that can be read; None if there is none."""
+        for path in self.files():
+            with contextlib.suppress(MinipgError):
+                file = AgentFile.read(path)
+                return file.description(algorithms.class_of(file).Config).config
+        return None
 
     def tidy(self) -> None:
         """Remove temporary files of a process that was killed while it wrote.

@@ -38,12 +38,18 @@ def train(agent: Agent[Any], folder: RunFolder, display: Progress, plan: Plan) -
         return _learn(agent, folder, display, plan)
 
 
-def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **changes: Any) -> dict[str, Any]:
+def resume(
+    folder: RunFolder,
+    show: Callable[[Agent[Any], Plan], Progress],
+    settings: dict[str, Any] | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
     """Continue a run from its newest intact checkpoint. Returns the summary, as `train` does.
 
-    `changes` replace fields of the run's plan, `threads`, `backend`, or `env`; `show` makes the display. With compiled
-    environments the agent is, to the bit, what it would have been without the stop. Raises RunFolderError if there is
-    no intact checkpoint, or if the run has the `steps` of `changes` already.
+    `settings` of the algorithm change from here on. `changes` replace fields of the run's plan, `threads`, `backend`,
+    or `env`; `show` makes the display. Without changes and with compiled environments the agent is, to the bit, what
+    it would have been without the stop. Raises RunFolderError if there is no intact checkpoint, or if the run has the
+    `steps` of `changes` already.
     """
     with folder.locked():
         config, options = folder.config(), {name: changes.pop(name, None) for name in ("threads", "backend", "env")}
@@ -55,15 +61,17 @@ def resume(folder: RunFolder, show: Callable[[Agent[Any], Plan], Progress], **ch
         plan = dataclasses.replace(planned, **changes)
         checkpoints = Checkpoints(folder.path, plan.keep_checkpoints)
         checkpoints.tidy()
-        agent, damages = checkpoints.newest_intact(**options)
+        agent, damages = checkpoints.newest_intact(**options, **(settings or {}))
         with closed_after(agent.envs):
             if plan.steps < planned.steps and plan.steps <= agent.steps:
                 raise RunFolderError(f"{folder.shown}: has {agent.steps:,} steps already; --steps is the number in all")
             display = show(agent, plan)
             for line in damages:
                 display.say(f"skipped: {line}")
+            for name in settings or {}:
+                display.say(f"{name} is {getattr(agent.config, name)} from here on")
             _write_plan(agent, folder, plan)
-            if folder.config()["config"] != config.get("config"):
+            if not settings and folder.config()["config"] != config.get("config"):
                 display.say("config.json was changed; the settings of the checkpoint are used, and written back")
             return _learn(agent, folder, display, plan)
 
