@@ -265,7 +265,7 @@ SLIPS = {
     ("missing 1/B", "2 * error / len(y)", "2 * error", "theory AC3"),
     ("value loss without the 2", "2 * error / len(y)", "error / len(y)", "theory AC3"),
     ("targets not shuffled with their rows", "obs[rows], target[rows, None]",
-     "obs[rows], target[start : start + epochs.minibatch_size, None]", "theory AC3"),
+     "obs[rows], target[: len(rows), None]", "theory AC3"),
     ("last minibatch dropped", "range(0, order.shape[1], epochs.minibatch_size)",
      "range(0, order.shape[1] - epochs.minibatch_size + 1, epochs.minibatch_size)", "theory AC3"),
     ("V clipped at once", "(abs(moved) <= clip_range) | ", "", "theory AC3"),
