@@ -135,6 +135,7 @@ class DPPO(Agent[DPPOConfig]):
     """Distributed PPO: the chief of W workers, which begin with the first update. See `Agent`."""
 
     name = "dppo"
+    why_new_episodes = "each worker starts its own"
     Config = DPPOConfig
     _calls: Calls | None = None
 
@@ -181,7 +182,7 @@ class DPPO(Agent[DPPOConfig]):
             )
         if not self.backend.on_host:
             raise ConfigError(f"backend: expected numba or numpy for {self.name}, got {backend}")
-        env = portable(self.env)
+        env = self.env if config.vec == "envpool" else portable(self.env)
         engine = _engine(config, lambda worker: Worker(env, config, backend))
         return Calls(engine, config.drop, partial(_seed_of, self.seed, self.updates))
 

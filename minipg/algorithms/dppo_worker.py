@@ -117,12 +117,7 @@ class Worker:
 
     @_answering
     def gradient(
-        self,
-        part: Part | None,
-        theta: Array | None,
-        terms: SurrogateTerms,
-        vf_part: Part | None,
-        value_theta: Array | None,
+        self, part: Part | None, theta: Array, terms: SurrogateTerms, vf_part: Part | None, value_theta: Array
     ) -> tuple[SurrogateGradient | None, CriticGradient | None]:
         """The gradient of the objective in θ on one minibatch, and of the critic in θ_v on another one.
 
@@ -135,10 +130,10 @@ class Worker:
             policy = surrogate_gradient(agent.actor, theta, self._acted, terms, rows, self._logp_old)
         if vf_part is not None:
             rows, samples = _minibatch(self._vf_order, config.vf_minibatch_size, vf_part), self._samples
-            found = agent.critic.minibatch_gradient(
+            g, squares = agent.critic.minibatch_gradient(
                 value_theta, samples.obs, samples.ret, samples.value, rows, config.vf_clip_range
             )
-            critic = CriticGradient(*found, len(rows))
+            critic = CriticGradient(g, squares, len(rows))
         return policy, critic
 
     @_answering
