@@ -340,7 +340,7 @@ def test_a_saved_agent_continues_with_new_episodes_and_other_seeds(tmp_path):
         ({"workers": 0}, "workers: expected an integer from 1"),
         ({"vec": "process"}, "vec: expected any but process"),
         ({"vf_optimizer": "lbfgs"}, "vf_optimizer: expected adam"),
-        ({"engine": "mpi"}, "engine: expected auto, processes, ray or threads"),
+        ({"engine": "mpi"}, "engine: expected one of processes, threads, ray"),
     ],
 )
 def test_settings_that_cannot_be_are_named(settings, message):

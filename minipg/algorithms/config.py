@@ -59,7 +59,6 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sampling": _among("single-path", "vine"),
     "action_noise": _among("normal", "ornstein-uhlenbeck"),
     "vec": _among(*VECTORS),
-    "engine": _among("auto", "processes", "ray", "threads"),
     "log_std_init": (lambda x: -20 <= x <= 2, "a number from -20 to 2"),
 }  # fmt: skip
 

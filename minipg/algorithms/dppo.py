@@ -39,6 +39,8 @@ from minipg.rollout.normalizer import merged, restore_statistics, statistics_of
 from minipg.runtime.engine import Engine, ProcessEngine, ThreadEngine
 from minipg.value import ValueState
 
+ENGINES = "processes", "threads", "ray"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DPPOConfig(PPOConfig):
@@ -51,14 +53,14 @@ class DPPOConfig(PPOConfig):
     drop: int = 0
     """D: a step waits for W − D workers; what the others send later is discarded. With D > 0 two runs of the same seed
     differ, as which workers are late is a matter of time."""
-    engine: str = "auto"
-    """What runs the workers: processes of this machine, ray (several machines), or threads of this process; auto is
-    processes."""
+    engine: str = "processes"
+    """Where they are: in processes, on threads (kernels compute side by side there), or on ray (several machines)."""
     ray_address: str = "auto"
     """With ray: auto (the cluster of this machine, or else a new one on it), local (a new one), or ray://HOST:PORT."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(self.engine in ENGINES, "engine", f"one of {', '.join(ENGINES)}", self.engine)
         require(self.drop < self.workers, "drop", f"an integer from 0 to workers − 1 = {self.workers - 1}", self.drop)
         require(self.vec != "process", "vec", "any but process: the workers are processes already", self.vec)
         require(self.vf_optimizer == "adam", "vf_optimizer", "adam, whose gradients have a mean", self.vf_optimizer)
@@ -145,8 +147,7 @@ class DPPO(Agent[DPPOConfig]):
     @property
     def costs(self) -> str:
         """How many workers there are, and where."""
-        where = {"auto": "processes", "ray": "on Ray"}.get(self.config.engine, self.config.engine)
-        return f"{self.config.workers} workers, {where}"
+        return f"{self.config.workers} workers, engine {self.config.engine}"
 
     def start(self) -> None:
         """Start the workers, unless they are there."""
@@ -198,7 +199,8 @@ def _engine(config: DPPOConfig, make: Callable[[int], Worker]) -> Engine:
         from minipg.runtime.ray_engine import RayEngine
 
         return RayEngine(make, config.workers, config.ray_address)
-    return (ThreadEngine if config.engine == "threads" else ProcessEngine)(make, config.workers)
+    engine: Callable[..., Engine] = ThreadEngine if config.engine == "threads" else ProcessEngine
+    return engine(make, config.workers)
 
 
 def _seed_of(seed: int, updates: int, worker: int, restarts: int) -> int:

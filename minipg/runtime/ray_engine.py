@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -152,13 +153,14 @@ def unlocked(argument: Any) -> Any:
 def connected(address: str, cores: int) -> tuple[Any, bool]:
     """Ray, connected to a cluster, and whether the cluster was begun here, with so many `cores`.
 
-    address: `auto` is the cluster that this process is connected to, else the one that runs on this machine, else a
-    new one here; `local` is a new one; anything else is the address of one, ray://HOST:PORT or HOST:PORT.
+    address: `auto` is the cluster that this process is connected to, else the one at RAY_ADDRESS, else the one that runs
+    on this machine, else a new one here; `local` is a new one; else HOST:PORT or ray://HOST:PORT of a cluster.
     Raises BackendError if Ray is not installed, too old, or cannot be reached.
     """
     ray = _import_ray()
     if ray.is_initialized() and address == "auto":
         return ray, False
+    address = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         with outside_working_folder(), installed_only():
