@@ -26,7 +26,7 @@ from gymnasium.vector import VectorEnv
 
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.critic import CriticFit, Outcome
-from minipg.algorithms.dppo_calls import Calls
+from minipg.algorithms.dppo_calls import Alone, Calls
 from minipg.algorithms.dppo_worker import CriticGradient, Part, Worker
 from minipg.algorithms.learning import Counts
 from minipg.algorithms.optimizers import AdamState, adam_step, all_finite, mean, new_adam, scheduled
@@ -35,6 +35,7 @@ from minipg.checks import Array, require
 from minipg.envs import portable
 from minipg.errors import ConfigError
 from minipg.objective import adapted_beta
+from minipg.rollout import Batch
 from minipg.rollout.normalizer import merged, restore_statistics, statistics_of
 from minipg.runtime.engine import Engine, ProcessEngine, ThreadEngine
 from minipg.value import ValueState
@@ -76,7 +77,9 @@ class Learnt(NamedTuple):
     used: Counter[int]
 
 
-def update(calls: Calls, agent: DPPO, steps: Sequence[tuple[Part | None, Part | None]], progress: float) -> Learnt:
+def update(
+    calls: Calls | Alone, agent: DPPO, steps: Sequence[tuple[Part | None, Part | None]], progress: float
+) -> Learnt:
     """All epochs over the workers' batches. If not finite, the agent's own parameters and state are returned.
 
     steps: the minibatch of the policy and the one of the critic in each step; `progress`: the share of the run that
@@ -159,21 +162,30 @@ class DPPO(Agent[DPPOConfig]):
         calls, before = self._calls, statistics_of(self.normalizer, self.scaler)
         assert calls is not None
         try:
-            reports = calls.collect(self.theta, self.value.theta, before)
-            steps = _minibatches(self.config, max(report.rows for report in reports))
-            learnt = update(calls, self, steps, self.steps / horizon)
+            calls.collect(self.theta, self.value.theta, before)
+            outcome = self._learn_from(calls, self.steps / horizon)
         except BaseException:  # the answers that are on their way belong to no update
             self.close()
             raise
-        self.theta, self.state, self.value = learnt.theta, learnt.state, learnt.fit.value
-        together = merged(before, [report.statistics for report in reports])
+        together = merged(before, [report.statistics for report in calls.reports])
         restore_statistics(self.normalizer, self.scaler, together)
-        self.steps += sum(report.steps for report in reports)
+        self.steps += sum(report.steps for report in calls.reports)
         self.updates += 1
-        episodes = np.concatenate([report.episodes for report in reports])
+        episodes = np.concatenate([report.episodes for report in calls.reports])
         self._recent.extend(map(tuple, episodes.tolist()))
-        counts = Counts(len(episodes), float(episodes[:, 0].sum()), sum(report.dropped for report in reports))
-        return Outcome(learnt.info, learnt.fit, more=tuple(_columns(calls, learnt.used).items())), counts
+        dropped = sum(report.dropped for report in calls.reports)
+        return outcome, Counts(len(episodes), float(episodes[:, 0].sum()), dropped)
+
+    def _learn_from(self, calls: Calls | Alone, progress: float) -> Outcome:
+        steps = _minibatches(self.config, max(report.rows for report in calls.reports))
+        learnt = update(calls, self, steps, progress)
+        self.theta, self.state, self.value = learnt.theta, learnt.state, learnt.fit.value
+        return Outcome(learnt.info, learnt.fit, more=tuple(_columns(calls, learnt.used).items()))
+
+    def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
+        """An update on a batch of this process, as with one worker: so that its kernels can be compiled."""
+        worker = Worker(None, self.config, self.backend.name, self)
+        return self._learn_from(Alone(worker, worker.take(batch, self.value.theta)), progress)
 
     def _new_calls(self) -> Calls:
         config, backend = self.config, self.backend.name
@@ -220,7 +232,7 @@ def _minibatches(config: DPPOConfig, rows: int) -> list[tuple[Part | None, Part 
     return list(zip_longest(policy, critic))
 
 
-def _columns(calls: Calls, used: Counter[int]) -> dict[str, float]:
+def _columns(calls: Calls | Alone, used: Counter[int]) -> dict[str, float]:
     """The columns of the workers: the share of each in this update's gradients, and the counts since they began."""
     explained, total = [report.explained_variance for report in calls.reports], sum(used.values())
     workers = range(len(calls.drops))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minipg.algorithms.dppo_worker import Report
+from minipg.algorithms.dppo_worker import Report, Worker
 from minipg.errors import EnvironmentFault
 from minipg.runtime.engine import Engine, Losses
 
@@ -112,3 +112,14 @@ class Calls:
         elif self._call is not None:
             method, args = self._call
             self._engine.submit(worker, method, self._version, *args)
+
+
+class Alone:
+    """The calls of one worker in this thread, which has its batch already."""
+
+    def __init__(self, worker: Worker, report: Report) -> None:
+        self._worker, self.reports, self.drops, self.losses = worker, [report], [0], Losses(1)
+
+    def all(self, method: str, *args: Any) -> dict[int, Any]:
+        """The answer of the worker."""
+        return {0: getattr(self._worker, method)(0, *args).content}

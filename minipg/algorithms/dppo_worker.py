@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipg.algorithms.advantages import Samples, estimate_advantages, explained_variance, normalize
+from minipg.algorithms.advantages import estimate_advantages, explained_variance, normalize
+from minipg.algorithms.agent import Agent
 from minipg.algorithms.optimizers import shuffled
 from minipg.algorithms.ppo import PPO, PPOConfig
 from minipg.algorithms.surrogate_epochs import SurrogateGradient, surrogate_gradient
@@ -20,6 +21,7 @@ from minipg.checks import Array
 from minipg.errors import EnvironmentFault, MinipgError
 from minipg.kernels.arguments import SurrogateTerms
 from minipg.objective import SurrogateValue, surrogate_value
+from minipg.rollout import Batch
 from minipg.rollout.normalizer import Statistics, restore_statistics, statistics_of
 from minipg.runtime.threads import OneBlasThread
 
@@ -79,12 +81,12 @@ def _answering(method: Callable[..., Any]) -> Callable[..., Answer]:
 class Worker:
     """Environments of PPO's kind, and gradients of its objective. An engine makes it and calls it.
 
-    env: what makes the environments; not an instance of one.
+    env: what makes the environments; not an instance of one. `agent`: whose networks and streams are used, by default
+    those of a new PPO agent.
     """
 
-    def __init__(self, env: Any, config: PPOConfig, backend: str) -> None:
-        self._env, self._config, self._backend = env, config, backend
-        self._agent: PPO | None = None
+    def __init__(self, env: Any, config: PPOConfig, backend: str, agent: Agent[Any] | None = None) -> None:
+        self._env, self._config, self._backend, self._agent = env, config, backend, agent
 
     @_answering
     def collect(self, seed: int, theta: Array, value_theta: Array, statistics: Statistics) -> Report:
@@ -94,25 +96,31 @@ class Worker:
         """
         if self._agent is None:
             self._agent = PPO(self._env, seed=seed, config=self._config, backend=self._backend, threads=1)
-        agent, config, backend = self._agent, self._config, self._agent.backend
+        agent = self._agent
         restore_statistics(agent.normalizer, agent.scaler, statistics)
         collector, agent._collector = agent._collector or agent._new_collector(), None
-        batch, dropped = collector.collect(theta, config.n_steps), 0
+        batch, dropped = collector.collect(theta, self._config.n_steps), 0
         while not np.count_nonzero(batch.valid):  # every step only reset, or failed
             dropped += int(np.count_nonzero(batch.dropped))
-            batch = collector.collect(theta, config.n_steps)
+            batch = collector.collect(theta, self._config.n_steps)
         agent._collector = collector
+        return self.take(batch, value_theta, dropped)
+
+    def take(self, batch: Batch, value_theta: Array, dropped: int = 0) -> Report:
+        """Make a batch the worker's own. `dropped`: steps in which an environment failed before it."""
+        agent, config = self._agent, self._config
+        assert agent is not None
         samples = estimate_advantages(agent.critic, value_theta, batch, config.gamma, config.gae_lambda)
-        self._order = shuffled(backend, agent.streams.shuffling, config.n_epochs, len(samples.obs))
-        self._vf_order = shuffled(backend, agent.streams.shuffling, config.vf_epochs, len(samples.obs))
-        self._samples: Samples = samples
-        adv = normalize(samples.adv, backend) if config.normalize_advantage else samples.adv
-        self._acted = samples.acted._replace(adv=adv)
+        self._order = shuffled(agent.backend, agent.streams.shuffling, config.n_epochs, len(samples.obs))
+        self._vf_order = shuffled(agent.backend, agent.streams.shuffling, config.vf_epochs, len(samples.obs))
+        adv = normalize(samples.adv, agent.backend) if config.normalize_advantage else samples.adv
+        self._samples, self._acted = samples, samples.acted._replace(adv=adv)
         self._logp_old = agent.actor.distribution.log_prob(samples.params, samples.act)
         return Report(
             len(samples.obs), batch.rew.size, dropped + int(np.count_nonzero(batch.dropped)),
             np.stack([batch.episode_returns, batch.episode_lengths], axis=1),
-            statistics_of(agent.normalizer, agent.scaler), explained_variance(samples.value, samples.ret, backend),
+            statistics_of(agent.normalizer, agent.scaler),
+            explained_variance(samples.value, samples.ret, agent.backend),
         )  # fmt: skip
 
     @_answering

@@ -17,7 +17,7 @@ from minipg.checks import require
 from minipg.commands.parsing import given, parse, value_of, without
 from minipg.envs import modules_of
 from minipg.errors import ConfigError, MinipgError, RunFolderError
-from minipg.runs.seeds import jobs_of, path_of, run_seeds, seeds_of, summary_of
+from minipg.runs.seeds import Ends, ends_here, jobs_of, path_of, run_seeds, seeds_of, summary_of
 from minipg.runtime.files import read_json, require_no_link, write_json
 from minipg.runtime.progress import lasting_console, print_line
 
@@ -168,6 +168,15 @@ def _clear(run: Path) -> None:
             folder.rmdir()
 
 
+def _ends(jobs: int | str, threads: int) -> Ends:
+    """What runs the seeds: processes of this machine, or tasks on a Ray cluster with so many `threads`."""
+    if isinstance(jobs, int):
+        return partial(ends_here, jobs=jobs)
+    from minipg.runs.ray_seeds import ends_on_ray
+
+    return partial(ends_on_ray, threads=threads)
+
+
 def _train(
     folder: Any, plan: Seeds, commands: dict[int, list[str]], jobs: int | str, threads: int | None, as_json: bool
 ) -> int:
@@ -184,7 +193,7 @@ def _train(
     else:
         say(f"{plan.algorithm} on {plan.env}, {len(commands)} seeds, {where}, into {folder.shown}")
     whole = {seed: [*args, "--threads", str(share)] if args else [] for seed, args in commands.items()}
-    summary, status = run_seeds(whole, jobs, share, folder.shown, say)
+    summary, status = run_seeds(whole, _ends(jobs, share), folder.shown, say)
     curves = []
     for path in summary["runs"]:
         with contextlib.suppress(RunFolderError):  # no episode of it has ended

@@ -18,7 +18,7 @@ from minipg.runtime.threads import available_threads
 
 
 def ends_on_ray(
-    commands: Mapping[int, Sequence[str]], threads: int, folder: Path, say: Callable[[str], None]
+    commands: Mapping[int, Sequence[str]], folder: Path, say: Callable[[str], None], *, threads: int
 ) -> Iterator[Ended]:
     """Run `minipg train *commands[seed]` for each seed as a task with `threads` cores.
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -39,6 +39,10 @@ class Ended(NamedTuple):
     status: int
     summary: dict[str, Any]
     message: str
+
+
+# runs the commands of seeds into a folder, and tells how each ended
+Ends: TypeAlias = Callable[[Mapping[int, Sequence[str]], Path, Callable[[str], None]], Iterator[Ended]]
 
 
 def seeds_of(text: str) -> list[int]:
@@ -67,18 +71,18 @@ def jobs_of(text: str) -> int | str:
 
 
 def run_seeds(
-    commands: Mapping[int, Sequence[str]], jobs: int | str, threads: int, folder: Path, say: Callable[[str], None]
+    commands: Mapping[int, Sequence[str]], ends: Ends, folder: Path, say: Callable[[str], None]
 ) -> tuple[dict[str, Any], int]:
-    """Run `minipg train *commands[seed]` for each seed, `jobs` at a time. Returns a summary of all, and a status.
-
-    With jobs "ray" they are tasks on a cluster, with `threads` cores each (ray_seeds.py).
+    """Run `minipg train *commands[seed]` for each seed by `ends`. Returns a summary of all, and a status.
 
     Each run prints to folder/seed0.json and seed0.log. A seed without a command has been trained before; its summary is
     there. A signal is sent to every run, and no other run is started. If this process is killed on Linux, the runs end
     as after SIGTERM. The status is that of the first run that failed.
     """
     began, all_ended = time.perf_counter(), []
-    for end in chain(_ended_before(commands, folder), _ends(commands, jobs, threads, folder, say)):
+    for end in chain(
+        _ended_before(commands, folder), ends({seed: args for seed, args in commands.items() if args}, folder, say)
+    ):
         all_ended.append(end)
         mean = end.summary.get("mean_return")
         result = f"mean return {mean:.1f}" if mean is not None else "no episode ended"
@@ -107,20 +111,13 @@ def _ended_before(commands: Mapping[int, Sequence[str]], folder: Path) -> Iterat
             yield Ended(seed, 0, summary_of(folder, seed), "")
 
 
-def _ends(
-    commands: Mapping[int, Sequence[str]], jobs: int | str, threads: int, folder: Path, say: Callable[[str], None]
+def ends_here(
+    commands: Mapping[int, Sequence[str]], folder: Path, say: Callable[[str], None], *, jobs: int
 ) -> Iterator[Ended]:
-    commands = {seed: args for seed, args in commands.items() if args}
-    if isinstance(jobs, str):
-        from minipg.runs.ray_seeds import ends_on_ray
+    """Run the commands in processes of this machine, `jobs` at a time. A signal is sent to every run.
 
-        return ends_on_ray(commands, threads, folder, say)
-    return _ends_here(commands, jobs, folder, say)
-
-
-def _ends_here(
-    commands: Mapping[int, Sequence[str]], jobs: int, folder: Path, say: Callable[[str], None]
-) -> Iterator[Ended]:
+    If this process is killed on Linux, the runs end as after SIGTERM.
+    """
     running: dict[int, subprocess.Popen[bytes]] = {}
     waiting, sent = list(commands), 0
     with signals_deferred(say) as signal_came:

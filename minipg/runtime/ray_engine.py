@@ -153,8 +153,8 @@ def unlocked(argument: Any) -> Any:
 def connected(address: str, cores: int) -> tuple[Any, bool]:
     """Ray, connected to a cluster, and whether the cluster was begun here, with so many `cores`.
 
-    address: `auto` is the cluster that this process is connected to, else the one at RAY_ADDRESS, else the one that runs
-    on this machine, else a new one here; `local` is a new one; else HOST:PORT or ray://HOST:PORT of a cluster.
+    address: `auto` is the cluster that this process is connected to, else the one at RAY_ADDRESS, else the one that
+    runs on this machine, else a new one here; `local` is a new one; else HOST:PORT or ray://HOST:PORT of a cluster.
     Raises BackendError if Ray is not installed, too old, or cannot be reached.
     """
     ray = _import_ray()

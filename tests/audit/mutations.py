@@ -352,6 +352,7 @@ SLIPS = {
      "algorithms two_threads"),
 ],
 "minipg/algorithms/optimizers.py": [
+    ("sum for mean", "reduce(add, x) / len(x)", "reduce(add, x)", "theory PP5"),
     ("Adam's step counted from 0", "state.second.copy(), state.step + 1", "state.second.copy(), max(state.step, 1)",
      "algorithms adam_counts"),
     ("gradient never shortened", "kernels.adam(clipped,", "kernels.adam(g,", "algorithms adam_counts"),
@@ -492,6 +493,34 @@ SLIPS = {
 "kernels/cpu/regression.py": [
     ("references are counted at every minibatch", "    obs, target, old, order = unowned(obs), unowned(target), unowned(old), unowned(order)\n",
      "", "compiled_code counts"),
+],
+"minipg/algorithms/dppo.py": [
+    ("gradients clipped before their mean", "mean([one.gradient for one in gradients])",
+     "mean([x * min(1.0, agent.config.max_grad_norm / np.linalg.norm(x)) for x in (one.gradient for one in gradients)])", "dppo PP5"),
+    ("policy never projected", "theta = agent.actor.project(theta)", "pass", "dppo PP5"),
+    ("epochs stop at the target", "> 1.5 * config.target_kl", "> config.target_kl", "dppo PP5"),
+    ("the critic's steps stop with the policy's", "if part is None and vf_part is None:", "if part is None:", "dppo PP5"),
+    ("the critic stepped at the policy's rate", "config.vf_learning_rate * rate", "config.learning_rate * rate", "dppo PP5"),
+    ("β adapted from the wrong end", "adapted_beta(beta, kl, config.target_kl)", "adapted_beta(beta, 1 / kl, config.target_kl)", "dppo PP5"),
+    ("all workers begin with one seed", "if not (updates or worker or restarts):", "if not updates:", "dppo environments_and_batches"),
+    ("a lost worker repeats its episodes", "(seed, updates, worker, restarts)", "(seed, updates, worker)", "dppo begins_anew"),
+    ("a run that continues repeats its episodes", "partial(_seed_of, self.seed, self.updates)", "partial(_seed_of, self.seed, 0)", "dppo saved"),
+    ("steps of one worker counted", "sum(report.steps for report in calls.reports)", "calls.reports[0].steps", "dppo environments_and_batches"),
+],
+"minipg/algorithms/dppo_worker.py": [
+    ("advantages never normalised", "normalize(samples.adv, agent.backend) if config.normalize_advantage else samples.adv", "samples.adv", "dppo PP5"),
+    ("policy and critic share an order", "_minibatch(self._vf_order,", "_minibatch(self._order,", "dppo PP5"),
+    ("statistics never sent", "restore_statistics(agent.normalizer, agent.scaler, statistics)", "pass", "dppo every_worker_once"),
+],
+"minipg/algorithms/dppo_calls.py": [
+    ("stale gradient applied", "elif version == self._version:", "elif not isinstance(content, Report):", "dppo never_applied"),
+    ("late batch used", "if version == self._collecting and isinstance(content, Report):", "if isinstance(content, Report):", "dppo batch_that_arrives"),
+    ("drop counted for the wrong worker", "self.drops[worker] += 1", "self.drops[0] += 1", "dppo counted_as_dropped"),
+    ("every worker waited for", "engine, workers - drop, seed_of", "engine, workers, seed_of", "dppo one_slow"),
+    ("one worker waited for", "engine, workers - drop, seed_of", "engine, 1, seed_of", "dppo never_applied"),
+    ("a lost worker keeps its share", "for workers in (self._ready, self._asked):", "for workers in (self._asked,):", "dppo begins_anew"),
+    ("a lost worker waited for", "for workers in (self._ready, self._asked):", "for workers in (self._ready,):", "dppo begins_anew"),
+    ("two calls in flight", "if worker in self._engine.busy:\n            return\n", "", "dppo one_slow"),
 ],
 "minipg/rollout/compiled.py": [
     ("last observations of a half in the other's rows", "t * envs + half.start + n", "t * envs + n", "collector two_halves"),
