@@ -1,5 +1,6 @@
 """DPPO on a Ray cluster of two nodes, on this machine. Skipped where Ray is not installed."""
 
+import json
 import os
 import random
 import signal
@@ -9,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minipg
 from minipg import DPPO, PPO
+from minipg.cli import main
 from minipg.errors import BackendError, EnvironmentFault
 from minipg.runtime.engine import Lost
 
@@ -152,6 +155,23 @@ def test_a_node_may_be_removed(cluster):
     assert rows[-1]["restarts"] >= 1  # its workers wait for a core, and the others go on
     assert rows[-1]["share_0"] < 1
     agent.close()
+
+
+def test_the_example_of_a_cluster_is_one_that_ray_takes():
+    schema = json.loads((Path(ray.__file__).parent / "autoscaler/ray-schema.json").read_text())
+    yaml, jsonschema = pytest.importorskip("yaml"), pytest.importorskip("jsonschema")
+    example = Path(__file__).parent.parent / "examples/cluster/cluster.yaml"
+    jsonschema.validate(yaml.safe_load(example.read_text()), schema)
+
+
+def test_seeds_are_tasks_and_their_runs_come_back(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = ["CartPole-v1", "--num-envs", "1", "--n-steps", "32", "--hidden", "8"]
+    assert main(["train", "vpg", *flags, "--seeds", "0-1", "--steps", "64", "--jobs", "ray", "--out", "many"]) == 0
+    alone = ["train", "vpg", *flags, "--seed", "1", "--steps", "128", "--out", "alone"]
+    assert main(["train", "--resume", "many", "--steps", "128", "--jobs", "ray"]) == main(alone) == 0
+    found, wanted = minipg.load("many/seed1"), minipg.load("alone")
+    assert found.theta.tobytes() == wanted.theta.tobytes()
 
 
 @pytest.mark.parametrize(

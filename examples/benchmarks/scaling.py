@@ -6,7 +6,7 @@
 
 The model of one update, with K steps of Adam (docs/scaling.md):
 
-    update = collect + K (gradient + W exchange + step),     exchange = latency + bytes / bandwidth
+    update = collect + K (gradient + latency + W (call + bytes / bandwidth) + step)
 
 `collect` and `gradient` are one worker's, times max(1, W / cores) where the workers share a machine.
 Prints tables for docs/scaling.md, and JSON with --output.
@@ -14,6 +14,7 @@ Prints tables for docs/scaling.md, and JSON with --output.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -28,8 +29,10 @@ import tyro
 
 from minipg import DPPO, DPPOConfig
 from minipg.algorithms import dppo
-from minipg.algorithms.dppo_worker import Part, Worker
+from minipg.algorithms.dppo_worker import Answer, CriticGradient, Part, Worker
 from minipg.algorithms.optimizers import adam_step, mean, new_adam
+from minipg.algorithms.surrogate_epochs import SurrogateGradient
+from minipg.checks import Array
 from minipg.runtime.backend import Backend
 from minipg.runtime.files import write_json
 from minipg.runtime.threads import OneBlasThread, available_threads
@@ -60,25 +63,27 @@ class Constants(NamedTuple):
 
     collect: float
     gradient: float  # of the policy and of the critic, on one minibatch each
-    latency: float  # of one call and its answer
+    latency: float  # from the chief to a worker and back
+    call: float  # the chief's own work for a call and its answer
     per_byte: float
-    bytes: int  # of one call and its answer
+    bytes: int  # of a call and its answer
     step: float  # the chief's Adam, of the policy and of the critic
     step_per_worker: float  # the chief's share of the mean
     steps: int  # of Adam, in an update
 
 
 class Echo:
-    """A worker that returns what it was sent."""
+    """A worker that answers a call for a gradient with what it was sent."""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def echo(self, *arrays: Any) -> Any:
-        return arrays
+    def gradient(self, version: int, part: Any, theta: Array, terms: Any, vf_part: Any, value: Array) -> Answer:
+        """The parameters in the form of gradients."""
+        return Answer(version, (SurrogateGradient(theta, 0.0, 0.0), CriticGradient(value, 0.0, 1)))
 
 
-def seconds_of(call: Callable[[], Any], at_least: float = 0.3) -> float:
+def seconds_of(call: Callable[[], Any], at_least: float = 0.5) -> float:
     """The median time of a call."""
     call()
     times: list[float] = []
@@ -89,30 +94,30 @@ def seconds_of(call: Callable[[], Any], at_least: float = 0.3) -> float:
     return median(times)
 
 
-def exchange(engine: Any, arrays: list[Any]) -> float:
-    """The time of a call of every worker and of all answers, divided by the number of workers."""
+def exchange(engine: str, workers: int, size: int) -> float:
+    """The time in which `workers` have been sent parameters, of `size` floats and as many, and all have answered."""
+    made: Any = dppo._engine(replace(BASE, workers=workers, engine=engine), Echo)  # type: ignore[arg-type]
+    theta, terms, part = np.zeros(size, np.float32), BASE.terms(1.0, 0.0), Part(0, 0)
 
     def call() -> None:
-        for worker in range(engine.workers):
-            engine.submit(worker, "echo", *arrays)
-        for _ in range(engine.workers):
-            engine.next()
+        for worker in range(workers):
+            made.submit(worker, "gradient", 0, part, theta, terms, part, theta)
+        for _ in range(workers):
+            made.next()
 
-    return seconds_of(call) / engine.workers
-
-
-def transport(options: Options) -> tuple[float, float]:
-    """(latency, seconds per byte) of a call and its answer, from small and from large arrays."""
-    config = replace(BASE, workers=2, engine=options.engine)
-    engine: Any = dppo._engine(config, Echo)  # type: ignore[arg-type]
-    small, large = np.zeros(16, np.float32), np.zeros(250_000, np.float32)
-    latency = exchange(engine, [small])
-    per_byte = (exchange(engine, [large]) - latency) / (2 * large.nbytes)
-    engine.close()
-    return latency, max(per_byte, 0.0)
+    found = seconds_of(call)
+    made.close()
+    return found
 
 
-def constants(config: DPPOConfig, latency: float, per_byte: float) -> Constants:
+def transport(engine: str) -> tuple[float, float, float]:
+    """(latency, the chief's work for a call, seconds per byte), from one and four workers, small and large arrays."""
+    one, four, large = exchange(engine, 1, 16), exchange(engine, 4, 16), exchange(engine, 4, 250_000)
+    call = max(four - one, 0.0) / 3
+    return max(one - call, 0.0), call, max(large - four, 0.0) / (4 * 4 * 4 * 250_000)
+
+
+def constants(config: DPPOConfig, latency: float, call: float, per_byte: float) -> Constants:
     """What one worker and the chief take, alone on the machine."""
     agent, worker = DPPO(ENV, seed=0, config=config, threads=1), Worker(ENV, config, "numba")
     theta, value = agent.theta, agent.value.theta
@@ -135,15 +140,15 @@ def constants(config: DPPOConfig, latency: float, per_byte: float) -> Constants:
     one, nine = step(1), step(9)
     number = len(dppo._minibatches(config, config.num_envs * config.n_steps))
     sent = 2 * (theta.nbytes + value.nbytes)
-    return Constants(collect, gradient, latency, per_byte, sent, one, max((nine - one) / 8, 0.0), number)
+    return Constants(collect, gradient, latency, call, per_byte, sent, one, max((nine - one) / 8, 0.0), number)
 
 
-def update_seconds(c: Constants, workers: int, cores: float) -> float:
-    """The model."""
-    crowd = max(1.0, workers / cores)
-    exchanged = workers * (c.latency + c.bytes * c.per_byte)
-    step = c.step + (workers - 1) * c.step_per_worker
-    return c.collect * crowd + workers * c.latency + c.steps * (c.gradient * crowd + exchanged + step)
+def update_seconds(c: Constants, workers: int, cores: float, tree: bool = False) -> float:
+    """The model. With `tree`, sums are passed from worker to worker: the chief's work grows with log₂ W."""
+    crowd, others = max(1.0, workers / cores), math.ceil(math.log2(workers)) + 1 if tree else workers
+    exchanged = c.latency + others * (c.call + c.bytes * c.per_byte)
+    step = c.step + (others - 1) * c.step_per_worker
+    return c.collect * crowd + c.latency + others * c.call + c.steps * (c.gradient * crowd + exchanged + step)
 
 
 def rate(config: DPPOConfig, seconds: float) -> float:
@@ -162,28 +167,41 @@ def rate(config: DPPOConfig, seconds: float) -> float:
 
 def rows_of(options: Options) -> Iterator[dict[str, Any]]:
     """For each network: the constants, the model and the runs."""
-    cores, (latency, per_byte) = available_threads(), transport(options)
+    cores, carried = available_threads(), transport(options.engine)
     for name, base in CASES.items():
-        c = constants(base, latency, per_byte)
+        c = constants(base, *carried)
         batch = base.num_envs * base.n_steps
         predicted = {w: w * batch / update_seconds(c, w, cores) for w in (1, 2, 4)}
         measured = {w: rate(replace(base, workers=w, engine=options.engine), options.seconds) for w in predicted}
-        paper = {w: update_seconds(c, 1, w) * w / update_seconds(c, w, w) for w in PAPER}
+        paper = {
+            "as it is": speedups(c),
+            "as it is, 1 ms a step": speedups(c._replace(collect=c.collect + batch * 1e-3)),
+            "tree": speedups(c, tree=True),
+            "tree, 1 ms a step": speedups(c._replace(collect=c.collect + batch * 1e-3), tree=True),
+        }
         yield {"network": name, "constants": c._asdict(), "predicted": predicted, "measured": measured, "paper": paper}
+
+
+def speedups(c: Constants, tree: bool = False) -> dict[int, float]:
+    """By the number of workers, each with a core of its own: steps a second over those of one worker."""
+    return {w: w * update_seconds(c, 1, 1, tree) / update_seconds(c, w, w, tree) for w in PAPER}
 
 
 def report(row: dict[str, Any]) -> None:
     """Print one network's figures."""
     c = Constants(**row["constants"])
     micro = lambda x: f"{1e6 * x:,.0f} µs"
+    speed = f"{1e-9 / c.per_byte:.2f} GB/s" if c.per_byte else "no time"
     print(f"\n{row['network']}: collect {micro(c.collect)}, gradient {micro(c.gradient)}, latency {micro(c.latency)}, "
-          f"{c.bytes / 1e3:,.0f} kB at {1e-9 / c.per_byte if c.per_byte else np.inf:.2f} GB/s, Adam {micro(c.step)} "
+          f"call {micro(c.call)}, {c.bytes / 1e3:,.0f} kB at {speed}, Adam {micro(c.step)} "
           f"+ {micro(c.step_per_worker)} a worker, {c.steps} steps")  # fmt: skip
     print("| workers | model, steps/s | measured | measured / model |\n|---|---|---|---|")
     for workers, predicted in row["predicted"].items():
         measured = row["measured"][workers]
         print(f"| {workers} | {predicted:,.0f} | {measured:,.0f} | {measured / predicted:.2f} |")
-    print("speed-up, one core a worker: " + ", ".join(f"{w}: {x:.1f}" for w, x in row["paper"].items()))
+    print("\n| speed-up with | " + " | ".join(map(str, PAPER)) + " |\n" + "|---" * (len(PAPER) + 1) + "|")
+    for name, paper in row["paper"].items():
+        print(f"| {name} | " + " | ".join(f"{x:.1f}" if x < 10 else f"{x:.0f}" for x in paper.values()) + " |")
 
 
 class Slowed:

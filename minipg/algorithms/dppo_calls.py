@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minipg.algorithms.dppo_worker import Report, Worker
+from minipg.algorithms.dppo_worker import Answer, Report, Worker
 from minipg.errors import EnvironmentFault
 from minipg.runtime.engine import Engine, Losses
 
@@ -78,7 +78,9 @@ class Calls:
                 self._handle(*event)
 
     def _handle(self, worker: int, answer: Any) -> None:
-        if self.losses.note(worker, answer):
+        # a batch does not count as an answer: a worker that is lost in every gradient would be called for ever
+        reported = isinstance(answer, Answer) and isinstance(answer.content, Report)
+        if not reported and self.losses.note(worker, answer):
             for workers in (self._ready, self._asked):
                 workers.discard(worker)
             self._missing.add(worker)
