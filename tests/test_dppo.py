@@ -89,7 +89,7 @@ def same(ppo, chief):
 
 VARIANTS = {
     "adaptive": {},
-    "clip with a target": {"objective": "clip", "target_kl": 1e-3, "n_epochs": 9, "vf_epochs": 20, "ent_coef": 0.01},
+    "clip with a target": {"objective": "clip", "target_kl": 2e-4, "n_epochs": 9, "vf_epochs": 20, "ent_coef": 0.01},
     "schedules": {"objective": "clip", "schedule": "linear", "clip_schedule": "linear", "vf_clip_range": 0.2},
     "no critic": {"vf_epochs": 0, "max_grad_norm": np.inf},
     "raw advantages": {"objective": "kl", "normalize_advantage": False},

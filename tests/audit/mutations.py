@@ -520,7 +520,7 @@ SLIPS = {
     ("one worker waited for", "engine, workers - drop, seed_of", "engine, 1, seed_of", "dppo never_applied"),
     ("a lost worker keeps its share", "for workers in (self._ready, self._asked):", "for workers in (self._asked,):", "dppo begins_anew"),
     ("a lost worker waited for", "for workers in (self._ready, self._asked):", "for workers in (self._ready,):", "dppo begins_anew"),
-    ("two calls in flight", "if worker in self._engine.busy:\n            return\n", "", "dppo one_slow"),
+    ("two calls in flight", "if worker in self._engine.busy:", "if worker < 0:", "dppo never_applied"),
 ],
 "minipg/rollout/compiled.py": [
     ("last observations of a half in the other's rows", "t * envs + half.start + n", "t * envs + n", "collector two_halves"),
