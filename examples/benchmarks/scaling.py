@@ -20,6 +20,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -41,6 +42,8 @@ ENV = "CartPole-v1"
 BASE = DPPOConfig(num_envs=8, n_steps=256, n_epochs=4, vf_epochs=4, minibatch_size=512, vf_minibatch_size=512)
 CASES = {"64-64": replace(BASE, hidden=(64, 64)), "256-256": replace(BASE, hidden=(256, 256))}
 PAPER = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)  # workers, one core each
+BATCH = BASE.num_envs * BASE.n_steps  # of a worker
+PAUSE = 5e-4
 SLOWNESS = 10
 
 
@@ -83,11 +86,12 @@ class Echo:
         return Answer(version, (SurrogateGradient(theta, 0.0, 0.0), CriticGradient(value, 0.0, 1)))
 
 
-def seconds_of(call: Callable[[], Any], at_least: float = 0.5) -> float:
-    """The median time of a call."""
+def seconds_of(call: Callable[[], Any], pause: float = 0.0, at_least: float = 0.5) -> float:
+    """The median time of a call, each after a `pause`: in a run, others use the caches between two calls."""
     call()
     times: list[float] = []
     while sum(times) < at_least or len(times) < 5:
+        time.sleep(pause)
         began = time.perf_counter()
         call()
         times.append(time.perf_counter() - began)
@@ -121,9 +125,14 @@ def constants(config: DPPOConfig, latency: float, call: float, per_byte: float) 
     """What one worker and the chief take, alone on the machine."""
     agent, worker = DPPO(ENV, seed=0, config=config, threads=1), Worker(ENV, config, "numba")
     theta, value = agent.theta, agent.value.theta
-    terms, part = config.terms(1.0, 0.0), Part(0, 0)
-    collect = seconds_of(lambda: worker.collect(0, 0, theta, value, {}))
-    gradient = seconds_of(lambda: worker.gradient(0, part, theta, terms, part, value))
+    terms, parts = config.terms(1.0, 0.0), cycle(part for part, _ in dppo._minibatches(config, BATCH))
+    collect = seconds_of(lambda: worker.collect(0, 0, theta, value, {}), PAUSE)
+
+    def gradients() -> None:
+        part = next(parts)
+        worker.gradient(0, part, theta, terms, part, value)
+
+    gradient = seconds_of(gradients, PAUSE)
     backend, sizes = Backend("numba", 1), (theta, value)
 
     def step(workers: int) -> float:
@@ -134,11 +143,12 @@ def constants(config: DPPOConfig, latency: float, call: float, per_byte: float) 
                 lambda: [
                     adam_step(backend, x, adam, mean(g), 1e-3, 0.5)
                     for x, adam, g in zip(sizes, adams, gradients, strict=True)
-                ]
+                ],
+                PAUSE,
             )
 
     one, nine = step(1), step(9)
-    number = len(dppo._minibatches(config, config.num_envs * config.n_steps))
+    number = len(dppo._minibatches(config, BATCH))
     sent = 2 * (theta.nbytes + value.nbytes)
     return Constants(collect, gradient, latency, call, per_byte, sent, one, max((nine - one) / 8, 0.0), number)
 
@@ -170,14 +180,13 @@ def rows_of(options: Options) -> Iterator[dict[str, Any]]:
     cores, carried = available_threads(), transport(options.engine)
     for name, base in CASES.items():
         c = constants(base, *carried)
-        batch = base.num_envs * base.n_steps
-        predicted = {w: w * batch / update_seconds(c, w, cores) for w in (1, 2, 4)}
+        predicted = {w: w * BATCH / update_seconds(c, w, cores) for w in (1, 2, 4)}
         measured = {w: rate(replace(base, workers=w, engine=options.engine), options.seconds) for w in predicted}
         paper = {
             "as it is": speedups(c),
-            "as it is, 1 ms a step": speedups(c._replace(collect=c.collect + batch * 1e-3)),
+            "as it is, 1 ms a step": speedups(c._replace(collect=c.collect + BATCH * 1e-3)),
             "tree": speedups(c, tree=True),
-            "tree, 1 ms a step": speedups(c._replace(collect=c.collect + batch * 1e-3), tree=True),
+            "tree, 1 ms a step": speedups(c._replace(collect=c.collect + BATCH * 1e-3), tree=True),
         }
         yield {"network": name, "constants": c._asdict(), "predicted": predicted, "measured": measured, "paper": paper}
 
