@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ALGORITHMS,
         DDPG,
         DPG,
+        DPPO,
         NPG,
         PPO,
         REINFORCE,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         A3CConfig,
         DDPGConfig,
         DPGConfig,
+        DPPOConfig,
         NPGConfig,
         PPOConfig,
         REINFORCEConfig,
@@ -55,6 +57,7 @@ __all__ = [
     "ALGORITHMS",
     "DDPG",
     "DPG",
+    "DPPO",
     "MLP",
     "NPG",
     "PPO",
@@ -68,6 +71,7 @@ __all__ = [
     "CategoricalPolicy",
     "DDPGConfig",
     "DPGConfig",
+    "DPPOConfig",
     "DeterministicPolicy",
     "GaussianPolicy",
     "MinipgError",
@@ -96,8 +100,8 @@ __all__ = [
 # Names are imported on first use (PEP 562), so that `import minipg.gradient_check` needs NumPy alone.
 _MODULES = {
     "algorithms": (
-        "A2C A3C ALGORITHMS DDPG DPG NPG PPO REINFORCE TD3 TRPO VPG A2CConfig A3CConfig DDPGConfig DPGConfig NPGConfig "
-        "PPOConfig REINFORCEConfig TD3Config TRPOConfig VPGConfig"
+        "A2C A3C ALGORITHMS DDPG DPG DPPO NPG PPO REINFORCE TD3 TRPO VPG A2CConfig A3CConfig DDPGConfig DPGConfig "
+        "DPPOConfig NPGConfig PPOConfig REINFORCEConfig TD3Config TRPOConfig VPGConfig"
     ),
     "conjugate_gradient": "conjugate_gradient",
     "deterministic": "DeterministicPolicy",

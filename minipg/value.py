@@ -112,6 +112,20 @@ class ValueNetwork:
         step = state.step + len(order) * -(-len(obs) // rows)
         return Fit(ValueState(theta, first, second, step), losses, finite)
 
+    def minibatch_gradient(
+        self, theta: Array, obs: Array, target: Array, old: Array, rows: Array, clip_range: float = math.inf
+    ) -> tuple[Array, float]:
+        """The step direction of `fit_adam` on the minibatch `rows` (M,), and Σ (V(s) − target)² over it  (AC-1).
+
+        The direction is minus the loss's gradient.   theta (P,), obs (B, O), target, old (B,) → (P,) and a number.
+        """
+        backend, xp = self.mlp.backend, self.mlp.backend.xp
+        kernels, grad, squares = backend.kernels("regression"), xp.empty_like(theta), xp.empty(1)
+        work = xp.empty(kernels.work_size(self.mlp.sizes, len(theta), len(rows)), theta.dtype)
+        rows = backend.to_device(rows)
+        kernels.gradient(self.mlp.spec, theta, obs, target, old, float(clip_range), rows, grad, squares, work)
+        return grad, float(to_host(squares)[0])
+
     def fit_lbfgs(self, state: ValueState, obs: Array, target: Array, iterations: int = 25, l2: float = 1e-3) -> Fit:
         """SciPy's L-BFGS on the whole batch in float64, with an L2 penalty  (AC-1)."""
         from scipy.optimize import minimize

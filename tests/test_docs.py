@@ -190,7 +190,8 @@ def test_every_column_of_metrics_is_explained():
     rows = []
     VPG("CartPole-v1", num_envs=1, n_steps=8, backend="numpy").learn(8, on_update=lambda agent, row: rows.append(row))
     columns = {*rows[0], *NPGInfo._fields, *TRPOInfo._fields, *DualInfo._fields, *PPOInfo._fields, *StepInfo._fields,
-               *OffPolicyInfo._fields, *A3CInfo._fields, "steps_0", "steps_1"}  # fmt: skip
+               *OffPolicyInfo._fields, *A3CInfo._fields, "steps_0", "steps_1", "share_0", "share_1", "drops_0",
+               "drops_1", "restarts"}  # fmt: skip
     table = (ROOT / "docs/running.md").read_text(encoding="utf-8").split("### The columns of metrics.csv")[1]
     names = "".join(re.findall(r"^\|(.*?)\|", table.split("\n## ")[0], flags=re.M))
     assert columns == set(re.findall(r"`(\w+)`", names)) - {"eval_return"}

@@ -33,6 +33,40 @@ def _loss_and_gradient(network, theta, obs, target, grad, loss, work):
 
 
 @jit
+def gradient(network, theta, obs, target, old, clip_range, rows, grad, squares, work):
+    """The ascent direction of `fit` on the minibatch `rows` (M,) → grad (P,), Σ (V(s) − target)² → squares (1,).
+
+    theta (P,), obs (B, O), target, old (B,).   work (work_size,).
+    """
+    network, theta, work, rows = mlp._unowned(network), unowned(theta), unowned(work), unowned(rows)
+    obs, target, old = unowned(obs), unowned(target), unowned(old)
+    squares[0] = _gradient(network, theta, obs, target, old, clip_range, rows, 0.0, unowned(grad), work)
+
+
+@part
+def _gradient(network, theta, obs, target, old, clip_range, rows, squares, grad, work):
+    """→ `squares` plus the squared errors of the rows."""
+    m, inputs, units = rows.shape[0], obs.shape[1], mlp._units(network.sizes)
+    a, b, c, d = m * inputs, m * (inputs + 1), m * (inputs + 2), m * (inputs + 2 + units)
+    x, out, g = matrix(work, 0, m, inputs), matrix(work, a, m, 1), matrix(work, b, m, 1)
+    hidden, scratch = work[c:d], work[d:]
+    for i in range(m):
+        for j in range(inputs):
+            x[i, j] = obs[rows[i], j]
+    mlp.forward(theta, network.sizes, network.activation, x, out, hidden)
+    scale = theta.dtype.type(2 / m)
+    for i in range(m):
+        error = target[rows[i]] - out[i, 0]
+        squares += error * error
+        moved = out[i, 0] - old[rows[i]]
+        clipped_error = target[rows[i]] - (old[rows[i]] + min(max(moved, -clip_range), clip_range))
+        has_gradient = abs(moved) <= clip_range or error * error >= clipped_error * clipped_error
+        g[i, 0] = scale * error if has_gradient else 0
+    mlp.vjp(theta, network.sizes, network.activation, x, hidden, g, grad, scratch)
+    return squares
+
+
+@jit
 def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first, second, loss, finite, work):
     """Epochs of minibatch Adam on mean (V(s) − target)²  (AC-1, AC-3) → theta, first, second (P,) changed in place.
 
@@ -45,29 +79,13 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
     network = mlp._unowned(network)
     theta, first, second, work = unowned(theta), unowned(first), unowned(second), unowned(work)
     obs, target, old, order = unowned(obs), unowned(target), unowned(old), unowned(order)
-    size, units, inputs = theta.shape[0], mlp._units(network.sizes), obs.shape[1]
+    size = theta.shape[0]
     grad, rest = work[:size], work[size:]
     for epoch in range(order.shape[0]):
         squares = 0.0
         for start in range(0, order.shape[1], epochs.minibatch_size):
             rows = order[epoch, start : start + epochs.minibatch_size]
-            m = rows.shape[0]
-            a, b, c, d = m * inputs, m * (inputs + 1), m * (inputs + 2), m * (inputs + 2 + units)
-            x, out, g = matrix(rest, 0, m, inputs), matrix(rest, a, m, 1), matrix(rest, b, m, 1)
-            hidden, scratch = rest[c:d], rest[d:]
-            for i in range(m):
-                for j in range(inputs):
-                    x[i, j] = obs[rows[i], j]
-            mlp.forward(theta, network.sizes, network.activation, x, out, hidden)
-            scale = theta.dtype.type(2 / m)
-            for i in range(m):
-                error = target[rows[i]] - out[i, 0]
-                squares += error * error
-                moved = out[i, 0] - old[rows[i]]
-                clipped_error = target[rows[i]] - (old[rows[i]] + min(max(moved, -clip_range), clip_range))
-                has_gradient = abs(moved) <= clip_range or error * error >= clipped_error * clipped_error
-                g[i, 0] = scale * error if has_gradient else 0
-            mlp.vjp(theta, network.sizes, network.activation, x, hidden, g, grad, scratch)
+            squares = _gradient(network, theta, obs, target, old, clip_range, rows, squares, grad, rest)
             if epochs.max_grad_norm < math.inf:
                 optimizer._clip_in_place(grad, epochs.max_grad_norm)
             step += 1

@@ -11,6 +11,7 @@ from minipg.algorithms.agent import Agent
 from minipg.algorithms.agent_file import AgentFile
 from minipg.algorithms.ddpg import DDPG, DDPGConfig
 from minipg.algorithms.dpg import DPG, DPGConfig
+from minipg.algorithms.dppo import DPPO, DPPOConfig
 from minipg.algorithms.npg import NPG, NPGConfig
 from minipg.algorithms.ppo import PPO, PPOConfig
 from minipg.algorithms.reinforce import REINFORCE, REINFORCEConfig
@@ -20,13 +21,13 @@ from minipg.algorithms.vpg import VPG, VPGConfig
 from minipg.envs import imported, imported_class
 from minipg.errors import AgentFileError, ConfigError, unknown_name
 
-_ALL = (REINFORCE, VPG, A2C, A3C, NPG, TRPO, PPO, DPG, DDPG, TD3)
+_ALL = (REINFORCE, VPG, A2C, A3C, NPG, TRPO, PPO, DPPO, DPG, DDPG, TD3)
 ALGORITHMS: dict[str, type[Agent[Any]]] = {one.name: one for one in _ALL}
 
 __all__ = [
-    "A2C", "A3C", "ALGORITHMS", "DDPG", "DPG", "NPG", "PPO", "REINFORCE", "TD3", "TRPO", "VPG", "A2CConfig",
-    "A3CConfig", "Agent", "DDPGConfig", "DPGConfig", "NPGConfig", "PPOConfig", "REINFORCEConfig", "TD3Config",
-    "TRPOConfig", "VPGConfig", "algorithm_named", "load",
+    "A2C", "A3C", "ALGORITHMS", "DDPG", "DPG", "DPPO", "NPG", "PPO", "REINFORCE", "TD3", "TRPO", "VPG", "A2CConfig",
+    "A3CConfig", "Agent", "DDPGConfig", "DPGConfig", "DPPOConfig", "NPGConfig", "PPOConfig", "REINFORCEConfig",
+    "TD3Config", "TRPOConfig", "VPGConfig", "algorithm_named", "load",
 ]  # fmt: skip
 
 

@@ -34,7 +34,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "workers": (lambda x: 1 <= x <= 1024, "an integer from 1 to 1024"),
     "num_envs": (lambda x: 1 <= x <= 2**20, f"an integer from 1 to {2**20}"),
     "vine_branches": (lambda x: x >= 2, "an integer ≥ 2: one branch has no other to be compared with"),
-    **dict.fromkeys(("vf_epochs", "learning_starts"), (lambda x: x >= 0, "an integer ≥ 0")),
+    **dict.fromkeys(("vf_epochs", "learning_starts", "drop"), (lambda x: x >= 0, "an integer ≥ 0")),
     **dict.fromkeys(("gamma", "gae_lambda", "rms_decay", "tau"), _UNIT),
     **dict.fromkeys(("max_kl", "learning_rate", "vf_learning_rate", "rms_epsilon", "dual_learning_rate",
                      "action_step"), _POSITIVE),

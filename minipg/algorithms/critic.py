@@ -67,9 +67,11 @@ class Outcome(NamedTuple):
         """One row of metrics. `status` is ok, or the failures of policy and critic."""
         row: dict[str, Any] = self.info._asdict()
         row |= dict(self.more)
-        if self.fit is None or self.samples is None:
+        if self.fit is None:
             return row
         if self.fit.status != "ok":
             row["status"] = self.fit.status if row["status"] == "ok" else f"{row['status']}, {self.fit.status}"
-        explained = explained_variance(self.samples.value, self.samples.ret, backend)
-        return {**row, "value_loss": self.fit.loss, "explained_variance": explained}
+        row["value_loss"] = self.fit.loss
+        if self.samples is not None:
+            row["explained_variance"] = explained_variance(self.samples.value, self.samples.ret, backend)
+        return row

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +41,11 @@ def adam_step(
     kernels.clip_global_norm(g, max_grad_norm, clipped)
     kernels.adam(clipped, Adam(learning_rate), step, theta, first, second)
     return theta, AdamState(first, second, step)
+
+
+def mean(x: Sequence[Any]) -> Any:
+    """(1/W) Σ_w x_w of arrays or numbers, added in their order  (PP-5)."""
+    return reduce(add, x) / len(x)
 
 
 def polyak(backend: Backend, theta: Array, tau: float, target: Array) -> Array:

@@ -14,7 +14,7 @@ from minipg.algorithms.agent import Agent
 from minipg.rollout import Batch
 from minipg.runtime.backend import Backend
 
-_OF_ENVIRONMENTS = ("env", "envs", "observations", "actions", "_collector", "_snapshots", "_engine")
+_OF_ENVIRONMENTS = ("env", "envs", "observations", "actions", "_collector", "_snapshots", "_engine", "_calls")
 _ROWS = 256
 
 

@@ -65,6 +65,13 @@ _PPO: dict[str, dict[str, Any]] = {
                    "learning_rate": 6e-4, "vf_learning_rate": 6e-4, "log_std_init": 0.0},
 }  # fmt: skip
 
+_DPPO: dict[str, dict[str, Any]] = {
+    **_PPO,
+    # of each worker: two have PPO's batch and minibatch together; 20 epochs need a clip range
+    "CartPole-v1": {**_PPO["CartPole-v1"], "n_steps": 16, "n_epochs": 5, "minibatch_size": 128,
+                    "vf_minibatch_size": 128, "target_kl": 0.02},
+}  # fmt: skip
+
 _NPG: dict[str, dict[str, Any]] = {
     **{name: settings for name, settings in _TRPO.items() if not name.endswith("-v5")},
     "mujoco": _TRPO_MUJOCO,
@@ -130,7 +137,7 @@ _DPG: dict[str, dict[str, Any]] = {
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "reinforce": _REINFORCE, "vpg": {"default": {}}, "a2c": _A2C, "a3c": _A3C, "npg": _NPG, "trpo": _TRPO, "ppo": _PPO,
-    "dpg": _DPG, "ddpg": _OFF_POLICY, "td3": _OFF_POLICY,
+    "dppo": _DPPO, "dpg": _DPG, "ddpg": _OFF_POLICY, "td3": _OFF_POLICY,
 }  # fmt: skip
 
 

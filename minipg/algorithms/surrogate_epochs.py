@@ -82,12 +82,15 @@ class SurrogateGradient(NamedTuple):
 
 
 def surrogate_gradient(
-    policy: Policy, theta: Array, acted: Acted, terms: SurrogateTerms, rows: Array
+    policy: Policy, theta: Array, acted: Acted, terms: SurrogateTerms, rows: Array, logp_old: Array | None = None
 ) -> SurrogateGradient:
-    """The gradient in θ of the objective of `ascend` on the `rows` (M,)  (PP-1, PP-2, PP-3).   theta (P,)."""
+    """The gradient in θ of the objective of `ascend` on the `rows` (M,)  (PP-1, PP-2, PP-3).   theta (P,).
+
+    `logp_old` (B,), log π_old(a|s) of all rows of `acted`, is computed where it is not given.
+    """
     backend, xp = policy.backend, policy.backend.xp
     kernels, grad, means = backend.kernels("surrogate_epochs"), xp.empty_like(theta), xp.empty(2)
-    logp_old = policy.distribution.log_prob(acted.params, acted.act)
+    logp_old = policy.distribution.log_prob(acted.params, acted.act) if logp_old is None else logp_old
     act = xp.empty((len(rows), *acted.act.shape[1:]), acted.act.dtype)
     work = xp.empty(kernels.work_size(policy.mlp.sizes, len(theta), len(acted.adv), len(rows)), theta.dtype)
     rows = backend.to_device(rows)

@@ -17,7 +17,7 @@ from minipg.checks import require
 from minipg.commands.parsing import given, parse, value_of, without
 from minipg.envs import modules_of
 from minipg.errors import ConfigError, MinipgError, RunFolderError
-from minipg.runs.seeds import path_of, run_seeds, seeds_of, summary_of
+from minipg.runs.seeds import Ends, ends_here, jobs_of, path_of, run_seeds, seeds_of, summary_of
 from minipg.runtime.files import read_json, require_no_link, write_json
 from minipg.runtime.progress import lasting_console, print_line
 
@@ -32,7 +32,8 @@ class Seeds:
     env: str
     flags: list[str]
     seeds: list[int]
-    jobs: int
+    jobs: int | str
+    """How many train at the same time on this machine, or "ray"."""
 
     @classmethod
     def read(cls, folder: Path, flags_of_train: Any) -> Seeds:
@@ -40,7 +41,7 @@ class Seeds:
         try:
             saved = read_json(folder / _FILE)
             flags, seeds = [str(flag) for flag in saved["flags"]], seeds_of(",".join(map(str, saved["seeds"])))
-            plan = cls(str(saved["algorithm"]), str(saved["env"]), flags, seeds, int(saved["jobs"]))
+            plan = cls(str(saved["algorithm"]), str(saved["env"]), flags, seeds, jobs_of(str(saved["jobs"])))
             plan.require_runs(flags_of_train)
             return plan
         except RunFolderError:
@@ -57,7 +58,7 @@ class Seeds:
         own = self.own(flags_of_train)
         if self.env.startswith("-") or {"out", "seed", "seeds", "jobs", "json", "no_json"} & given(self.flags):
             raise ValueError("its flags are not those of every seed")
-        require(own.jobs is None and self.jobs >= 1, "jobs", "an integer ≥ 1", self.jobs)
+        require(own.jobs is None, "jobs", "none of one seed", own.jobs)
 
     def own(self, flags_of_train: Any) -> Any:
         """`flags_of_train` with the values that these flags give to them."""
@@ -88,8 +89,7 @@ def train_seeds(algorithm: str, env: str, flags: list[str], run: Any) -> int:
 
     Backend(run.backend)  # refuses a backend that cannot compute here, before a folder is made
     seeds = seeds_of(run.seeds or "")
-    jobs = min(len(seeds), available_threads()) if run.jobs is None else run.jobs
-    require(jobs >= 1, "jobs", "an integer ≥ 1", jobs)
+    jobs = min(len(seeds), available_threads()) if run.jobs is None else jobs_of(run.jobs)
     if value_of("--seed", flags) is not None:
         raise ConfigError("seed: give either --seed or --seeds")
     kept = without(("--seeds", "--jobs", "--out"), ("--json", "--no-json"), flags)
@@ -117,9 +117,10 @@ def resume_seeds(path: Path, options: Any, flags_of_train: Any) -> int:
         raise RunFolderError(f"{path}: {_untrusted(sorted(unnamed))}")
     if options.env is not None:
         plan = replace(plan, env=options.env)
-    # the file may ask for thousands of processes
-    jobs = min(plan.jobs, available_threads()) if options.jobs is None else options.jobs
-    require(jobs >= 1, "jobs", "an integer ≥ 1", jobs)
+    # the file may ask for thousands of processes, and does not choose a cluster
+    most = available_threads()
+    asked = most if isinstance(plan.jobs, str) else min(plan.jobs, most)
+    jobs = asked if options.jobs is None else jobs_of(options.jobs)
     with folder.locked():
         commands = {seed: _rest(plan, seed, folder.shown, options) for seed in plan.seeds}
         return _train(folder, plan, commands, jobs, options.threads, options.json)
@@ -167,22 +168,32 @@ def _clear(run: Path) -> None:
             folder.rmdir()
 
 
+def _ends(jobs: int | str, threads: int) -> Ends:
+    """What runs the seeds: processes of this machine, or tasks on a Ray cluster with so many `threads`."""
+    if isinstance(jobs, int):
+        return partial(ends_here, jobs=jobs)
+    from minipg.runs.ray_seeds import ends_on_ray
+
+    return partial(ends_on_ray, threads=threads)
+
+
 def _train(
-    folder: Any, plan: Seeds, commands: dict[int, list[str]], jobs: int, threads: int | None, as_json: bool
+    folder: Any, plan: Seeds, commands: dict[int, list[str]], jobs: int | str, threads: int | None, as_json: bool
 ) -> int:
     """Run the commands, print a line for each and a summary, and draw the curves. Returns the exit status."""
     from minipg.runs import RunFolder
     from minipg.runs.curves import curve_of, draw_curves
     from minipg.runtime.threads import available_threads
 
-    share = str(max(1, available_threads() // jobs) if threads is None else threads)
+    here = 1 if isinstance(jobs, str) else max(1, available_threads() // jobs)
+    share, where = here if threads is None else threads, "on Ray" if jobs == "ray" else f"{jobs} at a time"
     say = partial(print_line, lasting_console(stderr=as_json))
     if not any(commands.values()):
         say(f"{folder.shown} is finished: all {len(commands)} seeds have their steps; a larger --steps continues them")
     else:
-        say(f"{plan.algorithm} on {plan.env}, {len(commands)} seeds, {jobs} at a time, into {folder.shown}")
-    whole = {seed: [*args, "--threads", share] if args else [] for seed, args in commands.items()}
-    summary, status = run_seeds(whole, jobs, folder.shown, say)
+        say(f"{plan.algorithm} on {plan.env}, {len(commands)} seeds, {where}, into {folder.shown}")
+    whole = {seed: [*args, "--threads", str(share)] if args else [] for seed, args in commands.items()}
+    summary, status = run_seeds(whole, _ends(jobs, share), folder.shown, say)
     curves = []
     for path in summary["runs"]:
         with contextlib.suppress(RunFolderError):  # no episode of it has ended

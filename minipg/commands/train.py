@@ -15,7 +15,7 @@ from minipg.runtime.progress import Progress, lasting_console, print_error, prin
 from minipg.runtime.startup import collect_garbage_again
 
 _TRAIN = "usage: minipg train ALGORITHM ENV [flags], or minipg train --resume RUN; flags: minipg train trpo --help"
-_RESUME = "usage: minipg train --resume RUN [--steps N] [--env ENV] [--threads N] … [settings that change]"
+_RESUME = "usage: minipg train --resume RUN [--steps N] [--env ENV] [--jobs N|ray] … [settings that change]"
 
 if TYPE_CHECKING:
     from minipg.algorithms import Agent
@@ -29,8 +29,9 @@ class TrainFlags:
     """The same seed gives the same agent to the bit, for any number of threads; not of a3c with several workers."""
     seeds: str | None = None
     """Several runs, one a seed: 0-9, or 0,1,5. Each has a folder of its own in the run folder."""
-    jobs: int | None = None
-    """How many of several runs train at the same time; by default one for every core."""
+    jobs: str | None = None
+    """How many of several runs train at the same time, by default one for every core; or ray: each is a task on a Ray
+    cluster, the one at RAY_ADDRESS or of this machine."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment: NAME=VALUE … Values are Python literals, or else texts; max_episode_steps too."""
     wrapper: tuple[str, ...] = ()
@@ -64,8 +65,8 @@ class ResumeFlags:
     """The twin that computes: numba, numpy, or cupy on a GPU; by default the run's own."""
     threads: int | None = None
     """Threads to use; by default every core this process may use."""
-    jobs: int | None = None
-    """In a folder of several seeds, how many runs train at the same time; by default as many as before."""
+    jobs: str | None = None
+    """In a folder of several seeds, how many runs train at the same time, by default as many as before; or ray."""
     json: bool = False
     """Print one JSON object as the last line of standard output."""
 

@@ -50,8 +50,9 @@ def panels_of(columns: Columns, settings: dict[str, Any]) -> dict[str, Callable[
             panels[name] = lambda panel, name=name: _plain(panel, columns, name)  # type: ignore[misc]
     if any(name.startswith("std_") for name in columns):
         panels["std"] = lambda panel: _std(panel, columns)
-    if workers := [name for name in columns if name.startswith("steps_") and name[6:].isdigit()]:
-        panels["workers"] = lambda panel: _workers(panel, columns, workers)
+    for prefix, name in (("steps", "workers"), ("share", "shares"), ("drops", "drops")):
+        if f"{prefix}_0" in columns:
+            panels[name] = lambda panel, prefix=prefix: _workers(panel, columns, prefix)  # type: ignore[misc]
     if "seconds" in columns:
         panels["throughput"] = lambda panel: _throughput(panel, columns)
     return panels
@@ -174,12 +175,22 @@ def _std(panel: Any, columns: Columns) -> None:
     panel.legend(ncols=1 + len(names) // 4)
 
 
-def _workers(panel: Any, columns: Columns, names: list[str]) -> None:
-    whole = np.maximum(sum(columns[name] for name in names), 1)
+# a column of each worker, the title of the panel, and the label of its axis
+_OF_WORKERS = {
+    "steps": ("Share of each worker", "of the steps, running median"),
+    "share": ("Share of each worker", "of the gradients, running median"),
+    "drops": ("Late answers of each worker", "discarded so far"),
+}
+
+
+def _workers(panel: Any, columns: Columns, prefix: str) -> None:
+    names = [name for name in columns if name.startswith(f"{prefix}_") and name[6:].isdigit()]
+    whole = np.maximum(sum(columns[name] for name in names), 1) if prefix == "steps" else 1.0
     for name, colour in zip(names, cycle(OKABE_ITO)):
-        share = columns[name] / whole
-        panel.plot(*running_median(columns["steps"], share), color=colour, lw=2, label=name.removeprefix("steps_"))
-    panel.set(title="Share of each worker", ylabel="of the steps, running median", ylim=(0, None))
+        y = columns[name] / whole
+        panel.plot(*running_median(columns["steps"], y), color=colour, lw=2, label=name.removeprefix(f"{prefix}_"))
+    title, unit = _OF_WORKERS[prefix]
+    panel.set(title=title, ylabel=unit, ylim=(0, None))
     if len(names) <= len(OKABE_ITO):
         panel.legend(title="worker", ncols=4)
 

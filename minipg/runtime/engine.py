@@ -64,7 +64,7 @@ class ThreadEngine:
         """See `Engine`."""
         self.busy.add(worker)
         call = getattr(self._objects[worker], method)
-        self._threads.submit(lambda: self._answers.put((worker, _answer(call, args))))
+        self._threads.submit(lambda: self._answers.put((worker, answer_of(call, args))))
 
     def next(self, timeout: float | None = None) -> tuple[int, Any] | None:
         """See `Engine`."""
@@ -186,7 +186,8 @@ def _end(children: dict[int, Child]) -> None:
         child.end()
 
 
-def _answer(call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def answer_of(call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """What the call returns, or Lost if it raises."""
     try:
         return call(*args)
     except Exception as error:  # an environment may raise anything
@@ -198,9 +199,9 @@ def _serve(worker: int, make: bytes, pipe: socket.socket) -> None:
     """The program of a process: make the worker, and answer calls until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     made: list[Any] = []
-    failed = _answer(lambda: made.append(pickle.loads(make)(worker)), ())
+    failed = answer_of(lambda: made.append(pickle.loads(make)(worker)), ())
     with suppress(EOFError, OSError):  # the parent has closed the pipe, or ended
         send(pipe, packed(failed))
         while made:
             method, args = receive(pipe)
-            send(pipe, packed(_answer(getattr(made[0], method), args)))
+            send(pipe, packed(answer_of(getattr(made[0], method), args)))

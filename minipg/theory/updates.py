@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from minipg.algorithms.optimizers import mean
 from minipg.algorithms.surrogate_epochs import surrogate_gradient
 from minipg.checks import Array
 from minipg.kernels.arguments import Acted, Adam, Epochs, RMSProp, SurrogateTerms
+from minipg.network import MLP
 from minipg.objective import policy_gradient, surrogate_value
 from minipg.runtime.backend import Backend
 from minipg.theory.case import Case, error_ratio
 from minipg.theory.policies import Draw, amplification, draw
+from minipg.value import ValueNetwork
 
 
 def a_policy_step_is_rmsprop_along_the_policy_gradient_PG9_AC2_AC3(case: Case) -> float:
@@ -81,6 +84,27 @@ def the_epochs_are_adam_on_the_gradient_of_every_minibatch_PP1_PP2_PP3_AC3(case:
     means = surrogate_value(policy, x, exact, logp_old)
     pairs = (theta, x), (first, m), (second, s), (stats, [taken, beyond / max(taken, 1), *means, 1.0])
     return max(error_ratio(case, got, want, size * (1 + np.abs(want))) for got, want in pairs)
+
+
+def the_mean_gradient_of_equal_shares_is_that_of_their_union_PP5(case: Case) -> float:
+    """(1/W) Σ_w g_w, each on a share of the rows of its own, is g on all rows: of the policy, and of a critic."""
+    drawn, workers = draw(case), case.one_of(1, 2, 4)
+    policy, theta, v, obs, act, adv, tape = drawn
+    moved = policy.project((theta + case.dtype(0.1) * v).astype(case.dtype))
+    terms = SurrogateTerms(case.one_of(math.inf, 0.2), case.one_of(0.0, 1.0), case.one_of(0.0, 0.5))
+    acted, rows = Acted(obs, act, adv, tape.params), case.rng.permutation(len(obs) // workers * workers)
+    if not len(rows):
+        return 0.0
+    shares, size = np.split(rows, workers), step_size(drawn, adv)
+    policys = lambda some: surrogate_gradient(policy, moved, acted, terms, some).gradient
+    critic = ValueNetwork(MLP((obs.shape[1], case.count(5), 1), "tanh", case.backend))
+    value, target, old = case.normal(critic.mlp.layout.size), case.normal(len(obs)), case.normal(len(obs))
+    critics = lambda some: critic.minibatch_gradient(value, obs, target, old, some, 0.5)[0]
+    return max(
+        error_ratio(case, mean([policys(share) for share in shares]), policys(rows), size),
+        error_ratio(case, mean([critics(share) for share in shares]), critics(rows),
+                    (1 + np.abs(value).sum()) ** 2 * (1 + np.abs(obs).max())),
+    )  # fmt: skip
 
 
 def updated(backend: Backend, dtype: Any, drawn: Draw, first: Array, second: Array) -> list[Array]:
