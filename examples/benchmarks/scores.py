@@ -43,7 +43,7 @@ K, M = 1_000, 1_000_000
 GOALS: dict[str, tuple[int, dict[str, Goal]]] = {
     "CartPole-v1": (10, {"reinforce": Goal(475, 500 * K), "a2c": Goal(490, 300 * K), "a3c": Goal(475, 300 * K),
                          "npg": Goal(490, 100 * K),
-                         "trpo": Goal(500, 100 * K), "ppo": Goal(500, 100 * K)}),
+                         "trpo": Goal(500, 100 * K), "ppo": Goal(500, 100 * K), "dppo": Goal(500, 100 * K)}),
     "Acrobot-v1": (10, {"reinforce": Goal(-100, 500 * K), "a2c": Goal(-84, 500 * K), "a3c": Goal(-100, 500 * K),
                         "npg": Goal(-85, 100 * K),
                         "trpo": Goal(-83, 100 * K), "ppo": Goal(-80, 200 * K)}),

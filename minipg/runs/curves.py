@@ -14,10 +14,22 @@ from minipg.checks import Array
 from minipg.errors import RunFolderError
 from minipg.runs.folder import RunFolder
 from minipg.runs.metrics import read_columns
-from minipg.runs.pictures import BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILLION, label_steps, legend_below, picture
+from minipg.runs.pictures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILLION,
+    label_steps,
+    legend_below,
+    picture,
+)
 from minipg.runtime.progress import printable
 
-COLOURS = {"reinforce": GREY, "vpg": SKY_BLUE, "a2c": ORANGE, "npg": GREEN, "trpo": BLUE, "ppo": VERMILLION}
+COLOURS = {"reinforce": GREY, "vpg": SKY_BLUE, "a2c": ORANGE, "npg": GREEN, "trpo": BLUE, "ppo": VERMILLION,
+           "dppo": PURPLE}  # fmt: skip
 _WIDTH = 45  # letters of a title across a panel
 _POINTS, _RESAMPLES, _INTERVAL = 200, 1000, (2.5, 97.5)
 
