@@ -769,6 +769,7 @@ SLIPS = {
     ("a damaged line is a row", "return math.inf", "return 0", "received damaged_line"),
 ],
 "minipg/commands/seeds.py": [
+    ("a file's algorithm is imported", "if module not in sys.modules]:", "if False]:", "own_algorithm imports_no_module"),
     ("what is in a seed's place is removed", "if run.is_file() or others or any(path.is_dir() for path in left):", "if False:",
      "cli left_alone"),
     ("a file's flags are believed", "            plan.require_runs(flags_of_train)\n", "", "cli own_folders"),
@@ -794,6 +795,27 @@ SLIPS = {
      "algorithms gradient_that_is_not_finite"),
     ("a critic that is not finite is kept", "    if not finite:\n        return CriticFit",
      "    if False:\n        return CriticFit", "algorithms gradient_that_is_not_finite"),
+],
+"minipg/export/blueprint.py": [
+    ("choices counted from 0", "(int(space.start),)", "(0,)", "export acts_as_predict"),
+    ("outputs of σ are taken for actions", "np.ascontiguousarray(weight[:, :outputs]), bias[:outputs]", "weight, bias",
+     "export acts_as_predict"),
+    ("a deterministic policy's actions are not scaled", "codec.squash or codec.scale", "codec.squash",
+     "export acts_as_predict"),
+    ("any text of a file is written into a source", "return re.sub(", "return text or re.sub(", "export ends_no_comment"),
+],
+"minipg/export/python_file.py": [
+    ("actions beyond the bounds", "x = np.clip(x, LOW, HIGH)", "x = x", "export acts_as_predict"),
+    ("the last layer has an activation", "if k < len(policy.layers) - 1 else y", "if True else y", "export acts_as_predict"),
+],
+"minipg/envs/chosen.py": [
+    ("the first wrapper outermost", "_wrapper(text) for text in wrappers)", "_wrapper(text) for text in reversed(wrappers))",
+     "chosen reach_the_environment"),
+    ("the time limit is an argument", "kwargs.pop(_LIMIT, spec.max_episode_steps)", "spec.max_episode_steps",
+     "chosen reach_the_environment"),
+],
+"minipg/algorithms/agent_file.py": [
+    ("settings that a file depends on change", "if name in fields & FIXED or", "if name in () or", "resume does_not_take"),
 ],
 "minipg/algorithms/a3c.py": [
     ("gradient at the shared parameters", "step(agent.actor, self.theta, samples", "step(agent.actor, shared.theta, samples",
