@@ -192,5 +192,5 @@ def test_the_name_of_an_environment_ends_no_comment_and_no_string(tmp_path):
     for suffix in (".py", ".c"):
         export(agent, tmp_path / f"odd{suffix}")
         title = (tmp_path / f"odd{suffix}").read_text().partition("on ")[2].partition(", exported")[0]
-        assert title == "a _/ int x; ___ b__raise_ _ __/ _"
+        assert title == "a _/ int x; ___ b_raise_ _ __/ _"
         FORMATS[suffix](tmp_path / f"odd{suffix}", np.zeros((1, 3), np.float32), agent)
