@@ -1,6 +1,8 @@
 """A3C: alone it is A2C, its trace can be repeated, and no worker takes the others with it."""
 
+import copy
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -353,3 +355,15 @@ def test_an_engine_gives_one_answer_for_every_call_and_makes_lost_workers_anew(k
     workers.submit(1, "add", 1)
     assert workers.next() == (1, (1, 1))
     workers.close()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))])
+@pytest.mark.parametrize("where", ["threads", "processes"])
+def test_a_copy_of_an_agent_that_has_learned_starts_workers_of_its_own(where, copied):
+    agent = A3C("CartPole-v1", **{**ON_THREADS, "engine": where}, workers=1).learn(400)
+    other = copied(agent)
+    assert same(agent, other)
+    assert other.learn(400, of=1200).steps == 800
+    assert agent.steps == 400
+    assert agent.learn(400, of=1200).steps == 800
+    assert agent._engine is not other._engine

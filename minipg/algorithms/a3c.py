@@ -210,6 +210,12 @@ class A3C(A2C):
         self._engine: Engine | None = None
         self.trace: Trace | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: it starts workers of its own."""
+        of_workers = "_shared", "_block", "_losses"
+        state = {name: value for name, value in self.__dict__.items() if name not in of_workers}
+        return {**state, "_engine": None}
+
     @property
     def costs(self) -> str:
         """Where the workers are, and what that means for the bits."""

@@ -147,6 +147,10 @@ class DPPO(Agent[DPPOConfig]):
     def _initial_state(self) -> PPOState:
         return PPOState(*new_adam(self.theta), self.config.kl_coef)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: it starts workers of its own."""
+        return {**self.__dict__, "_calls": None}
+
     @property
     def costs(self) -> str:
         """How many workers there are, and where."""
