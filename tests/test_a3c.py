@@ -23,6 +23,7 @@ from minipg.algorithms.trace import Trace
 from minipg.cli import main
 from minipg.errors import ConfigError, EnvironmentFault
 from minipg.rollout.normalizer import Moments, merged
+from minipg.runs.metrics import MetricsReader
 from minipg.runtime import engine
 from minipg.runtime.engine import ProcessEngine, ThreadEngine
 
@@ -290,6 +291,17 @@ def test_a_run_says_that_it_cannot_be_repeated_and_goes_on_after_a_stop(tmp_path
     assert agent.predict(np.zeros(4, np.float32))[0] in (0, 1)
     assert main(["plot", str(folder), "--output", str(tmp_path / "sheet.png")]) == 0
     assert main(["evaluate", str(folder), "--episodes", "1"]) == 0
+
+
+def test_a_run_goes_on_with_more_and_with_fewer_workers(tmp_path, capfd):
+    folder = tmp_path / "run"
+    assert main(["train", "a3c", *RUN, "--engine", "threads", "--out", str(folder)]) == 0
+    for steps, workers in ((6000, 3), (8000, 1)):
+        assert main(["train", "--resume", str(folder), "--steps", str(steps), "--workers", str(workers)]) == 0
+    columns = MetricsReader(folder / "metrics.csv").columns()
+    assert columns["steps"][-1] >= 8000
+    assert [np.isfinite(columns[f"steps_{k}"]).sum() for k in range(3)] == [8, 6, 2]
+    assert main(["plot", str(folder), "--output", str(tmp_path / "sheet.png")]) == 0
 
 
 def children_of(pid):
