@@ -1,6 +1,7 @@
 """A3C: alone it is A2C, its trace can be repeated, and no worker takes the others with it."""
 
 import copy
+import dataclasses
 import os
 import pickle
 import re
@@ -113,7 +114,7 @@ def test_workers_see_different_episodes_and_others_after_they_were_made_anew():
         agent._engine.next()
     made = [*agent._engine._objects, *(agent._engine._make(number) for number in (0, 1))]
     for worker in made:
-        worker.begin(0, 1, {})
+        worker.begin(0, 1, {}, agent.config)
     firsts = [worker.collector.obs.tobytes() for worker in made]
     assert len(set(firsts)) == len(firsts)
 
@@ -367,6 +368,20 @@ def test_an_engine_gives_one_answer_for_every_call_and_makes_lost_workers_anew(k
     workers.submit(1, "add", 1)
     assert workers.next() == (1, (1, 1))
     workers.close()
+
+
+def test_workers_follow_a_callback_that_replaces_the_config():
+    thetas = []
+
+    def stop_moving(agent, row):
+        thetas.append(agent.theta)
+        agent.config = dataclasses.replace(agent.config, learning_rate=1e-30)
+
+    A3C("CartPole-v1", **ON_THREADS, workers=2).learn(1200, of=1200, on_update=stop_moving)
+    first, *others = thetas
+    assert len(others) == 2
+    for theta in others:
+        np.testing.assert_array_equal(theta, first)
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))])

@@ -112,13 +112,13 @@ class Worker:
         self.collector: Collector | None = None
         self.theta, self.value = self.shared.theta.copy(), self.shared.value.copy()
 
-    def run(self, steps: int, horizon: int, statistics: Statistics) -> Report:
+    def run(self, steps: int, horizon: int, statistics: Statistics, config: A3CConfig) -> Report:
         """Learn until all workers together have taken `shared.until` steps  (AC-2).
 
         `steps` were taken before this interval, and learning rates reach 0 at step `horizon`. `statistics` are those
-        of the observations and rewards of all workers.
+        of the observations and rewards of all workers; `config` is the agent's, which a callback may have replaced.
         """
-        self.begin(steps, horizon, statistics)
+        self.begin(steps, horizon, statistics, config)
         while _total(self.shared.steps) < self.shared.until[0]:
             with self.turn(self.number, "copy"):
                 self.copy()
@@ -128,8 +128,9 @@ class Worker:
         with self.turn(self.number, "report"):
             return self.report()
 
-    def begin(self, steps: int, horizon: int, statistics: Statistics) -> None:
+    def begin(self, steps: int, horizon: int, statistics: Statistics, config: A3CConfig) -> None:
         """Begin an interval. See `run`."""
+        self.config = config
         self._first, self._horizon, self._dropped = steps, horizon, 0
         self._episodes: list[Array] = []
         self._updates: list[tuple[float, float, float, float]] = []
@@ -240,7 +241,7 @@ class A3C(A2C):
         shared.steps[:] = shared.updates[:] = 0
         shared.until[0] = min(self.config.interval, max(horizon - self.steps, 1))
         try:
-            reports = answers_of_all(engine, self._losses, "run", self.steps, horizon, self._moments)
+            reports = answers_of_all(engine, self._losses, "run", self.steps, horizon, self._moments, self.config)
         except BaseException:
             shared.until[0] = 0  # the workers end, too
             self._engine = None

@@ -166,7 +166,7 @@ class DPPO(Agent[DPPOConfig]):
         calls, before = self._calls, statistics_of(self.normalizer, self.scaler)
         assert calls is not None
         try:
-            calls.collect(self.theta, self.value.theta, before)
+            calls.collect(self.theta, self.value.theta, before, self.config)
             outcome = self._learn_from(calls, self.steps / horizon)
         except BaseException:  # the answers that are on their way belong to no update
             self.close()
