@@ -34,6 +34,7 @@ from minipg.envs import portable
 from minipg.errors import ConfigError
 from minipg.rollout import Collector
 from minipg.rollout.normalizer import Statistics, merged, restore_statistics, statistics_of
+from minipg.runtime.child import exit_if_unguarded
 from minipg.runtime.engine import Engine, Losses, ProcessEngine, ThreadEngine, answers_of_all
 from minipg.runtime.shared_arrays import SharedArrays, Spec
 
@@ -280,6 +281,7 @@ class A3C(A2C):
 
     def _new_engine(self) -> Engine:
         workers, sizes = self.config.workers, (self.theta, self.state.second, self.value.theta, self.value.second)
+        exit_if_unguarded()  # before there is a block that it would leave behind
         counters = Spec((workers, _LINE), "int64"), Spec((workers, _LINE), "int64")
         block = SharedArrays(
             [*(Spec(a.shape, a.dtype.str) for a in sizes), *counters, Spec((1,), "int64"), Spec((workers,), "int64")]
