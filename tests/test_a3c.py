@@ -1,6 +1,9 @@
 """A3C: alone it is A2C, its trace can be repeated, and no worker takes the others with it."""
 
+import copy
+import dataclasses
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -21,6 +24,7 @@ from minipg.algorithms.trace import Trace
 from minipg.cli import main
 from minipg.errors import ConfigError, EnvironmentFault
 from minipg.rollout.normalizer import Moments, merged
+from minipg.runs.metrics import MetricsReader
 from minipg.runtime import engine
 from minipg.runtime.engine import ProcessEngine, ThreadEngine
 
@@ -110,7 +114,7 @@ def test_workers_see_different_episodes_and_others_after_they_were_made_anew():
         agent._engine.next()
     made = [*agent._engine._objects, *(agent._engine._make(number) for number in (0, 1))]
     for worker in made:
-        worker.begin(0, 1, {})
+        worker.begin(0, 1, {}, agent.config)
     firsts = [worker.collector.obs.tobytes() for worker in made]
     assert len(set(firsts)) == len(firsts)
 
@@ -290,6 +294,17 @@ def test_a_run_says_that_it_cannot_be_repeated_and_goes_on_after_a_stop(tmp_path
     assert main(["evaluate", str(folder), "--episodes", "1"]) == 0
 
 
+def test_a_run_goes_on_with_more_and_with_fewer_workers(tmp_path, capfd):
+    folder = tmp_path / "run"
+    assert main(["train", "a3c", *RUN, "--engine", "threads", "--out", str(folder)]) == 0
+    for steps, workers in ((6000, 3), (8000, 1)):
+        assert main(["train", "--resume", str(folder), "--steps", str(steps), "--workers", str(workers)]) == 0
+    columns = MetricsReader(folder / "metrics.csv").columns()
+    assert columns["steps"][-1] >= 8000
+    assert [np.isfinite(columns[f"steps_{k}"]).sum() for k in range(3)] == [8, 6, 2]
+    assert main(["plot", str(folder), "--output", str(tmp_path / "sheet.png")]) == 0
+
+
 def children_of(pid):
     """The processes of this command line's workers."""
     return [
@@ -353,3 +368,29 @@ def test_an_engine_gives_one_answer_for_every_call_and_makes_lost_workers_anew(k
     workers.submit(1, "add", 1)
     assert workers.next() == (1, (1, 1))
     workers.close()
+
+
+def test_workers_follow_a_callback_that_replaces_the_config():
+    thetas = []
+
+    def stop_moving(agent, row):
+        thetas.append(agent.theta)
+        agent.config = dataclasses.replace(agent.config, learning_rate=1e-30)
+
+    A3C("CartPole-v1", **ON_THREADS, workers=2).learn(1200, of=1200, on_update=stop_moving)
+    first, *others = thetas
+    assert len(others) == 2
+    for theta in others:
+        np.testing.assert_array_equal(theta, first)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))])
+@pytest.mark.parametrize("where", ["threads", "processes"])
+def test_a_copy_of_an_agent_that_has_learned_starts_workers_of_its_own(where, copied):
+    agent = A3C("CartPole-v1", **{**ON_THREADS, "engine": where}, workers=1).learn(400)
+    other = copied(agent)
+    assert same(agent, other)
+    assert other.learn(400, of=1200).steps == 800
+    assert agent.steps == 400
+    assert agent.learn(400, of=1200).steps == 800
+    assert agent._engine is not other._engine

@@ -1,7 +1,10 @@
 """DPPO: what a chief and its workers owe PPO, and what they do with answers that come late or never."""
 
+import copy
+import dataclasses
 import heapq
 import os
+import pickle
 import signal
 import sys
 import types
@@ -327,6 +330,27 @@ def test_a_saved_agent_continues_with_new_episodes_and_other_seeds(tmp_path):
     seeds = [[worker._agent.seed for worker in one._calls._engine._objects] for one in (agent, loaded)]
     assert seeds[0][0] == agent.seed
     assert not {*seeds[0]} & {*seeds[1]}
+
+
+def test_workers_follow_a_callback_that_replaces_the_config():
+    """With one worker DPPO is PPO, whatever the callback sets."""
+
+    def change(agent, row):
+        agent.config = dataclasses.replace(agent.config, n_epochs=4, gamma=0.5, minibatch_size=5, n_steps=24)
+
+    settings = {**SMALL, "objective": "adaptive-kl"}
+    chief = DPPO("CartPole-v1", workers=1, engine="threads", **settings).learn(150, of=300, on_update=change)
+    assert same(PPO("CartPole-v1", **settings).learn(150, of=300, on_update=change), chief)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))])
+def test_a_copy_of_an_agent_that_has_learned_starts_workers_of_its_own(copied):
+    agent = DPPO("CartPole-v1", **SMALL, engine="threads").learn(64)
+    other = copied(agent)
+    assert same(agent, other)
+    assert other.learn(64).steps == agent.steps + 64
+    assert agent.learn(64).steps == other.steps
+    assert agent._calls is not other._calls
 
 
 @pytest.mark.parametrize(

@@ -271,17 +271,19 @@ def test_a_line_is_logged_about_an_evaluation_that_does_not_answer(monkeypatch, 
 
 
 SCRIPT = """
-from minipg import PPO
+from minipg import A3C, PPO
 {guard}
-    PPO("CartPole-v1", vec="process", num_envs=2, n_steps=8, hidden=(4,)).learn(16)
+    {made}, n_steps=8, hidden=(4,)).learn(16)
     print("learned")
 """
+WITH_PROCESSES = ['PPO("CartPole-v1", vec="process", num_envs=2', 'A3C("CartPole-v1", interval=16']
 
 
+@pytest.mark.parametrize("made", WITH_PROCESSES)
 @pytest.mark.parametrize("guard", ["if True:", 'if __name__ == "__main__":'])
-def test_a_script_without_a_main_guard_gets_one_line_that_names_it(guard, tmp_path):
+def test_a_script_without_a_main_guard_gets_one_line_that_names_it(guard, made, tmp_path):
     path = tmp_path / "script.py"
-    path.write_text(SCRIPT.format(guard=guard))
+    path.write_text(SCRIPT.format(guard=guard, made=made))
     done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=120)
     if "__main__" in guard:
         assert (done.returncode, done.stdout, done.stderr) == (0, "learned\n", "")
@@ -292,6 +294,13 @@ def test_a_script_without_a_main_guard_gets_one_line_that_names_it(guard, tmp_pa
     says = "minipg.errors.EnvironmentFault: this run starts processes, and each of them runs the script again: guard"
     assert done.stderr.splitlines()[-1].startswith(says)
     assert done.stderr.splitlines()[-1].endswith('with if __name__ == "__main__":')
+
+
+@pytest.mark.parametrize("made", WITH_PROCESSES)
+def test_a_program_from_standard_input_starts_processes(made):
+    program = f"from minipg import A3C, PPO\n{made}, n_steps=8, hidden=(4,)).learn(16)\nprint(__file__)\n"
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "<stdin>\n", "")
 
 
 class Paying(gym.Env):

@@ -58,6 +58,23 @@ def test_a_row_of_other_columns_is_refused(tmp_path):
             metrics.append({**ROW, "more": 1})
 
 
+@pytest.mark.parametrize("other", [{"steps_0": 5, "steps_1": 7}, {"steps_0": 5, "steps_1": 7, "steps_2": 9}, {}])
+def test_a_run_that_goes_on_with_other_columns_has_both_in_its_table(other, tmp_path):
+    path, first = tmp_path / "metrics.csv", {**ROW, "steps_0": 1, "steps_1": 2}
+    with Recorder(path) as metrics:
+        metrics.append(first)
+    with Recorder(path, updates=1) as metrics:
+        metrics.append({**ROW, "update": 2, **other})
+        metrics.append({**ROW, "update": 3, **other})
+    before, *after = rows(path)
+    assert [before[name] for name in first] == [str(x).replace("nan", "NaN") for x in first.values()]
+    assert {before[name] for name in other.keys() - first.keys()} <= {"NaN"}
+    assert [row["update"] for row in after] == ["2", "3"]
+    for row in after:
+        assert row["status"] == "a, b"
+        assert [row["steps_0"], row["steps_1"]] == [str(other.get(name, "NaN")) for name in ("steps_0", "steps_1")]
+
+
 def test_an_appended_row_costs_a_few_microseconds(tmp_path):
     row = {f"column{k}": 0.1234567890123 * k for k in range(18)}
     with Recorder(tmp_path / "metrics.csv") as metrics:

@@ -675,3 +675,8 @@ def test_a_file_of_few_parameters_does_not_make_a_large_network(tmp_path, hidden
 def test_false_ends_learning_and_nothing_else(answer, updates):
     for looks in (lambda agent, row: answer, in_turn(lambda agent, row: answer)):
         assert TRPO("CartPole-v1", **SMALL).learn(720, on_update=looks).updates == updates
+
+
+def test_a_folder_that_is_not_there_is_named_before_the_settings_that_it_would_have(tmp_path, capsys):
+    assert main(["train", "--resume", str(tmp_path / "none"), "--learning-rate", "0.01"]) == 2
+    assert capsys.readouterr().err.endswith("none: no such folder\n")

@@ -126,7 +126,7 @@ def constants(config: DPPOConfig, latency: float, call: float, per_byte: float) 
     agent, worker = DPPO(ENV, seed=0, config=config, threads=1), Worker(ENV, config, "numba")
     theta, value = agent.theta, agent.value.theta
     terms, parts = config.terms(1.0, 0.0), cycle(part for part, _ in dppo._minibatches(config, BATCH))
-    collect = seconds_of(lambda: worker.collect(0, 0, theta, value, {}), PAUSE)
+    collect = seconds_of(lambda: worker.collect(0, 0, theta, value, {}, config), PAUSE)
 
     def gradients() -> None:
         part = next(parts)

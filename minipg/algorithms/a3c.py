@@ -34,6 +34,7 @@ from minipg.envs import portable
 from minipg.errors import ConfigError
 from minipg.rollout import Collector
 from minipg.rollout.normalizer import Statistics, merged, restore_statistics, statistics_of
+from minipg.runtime.child import exit_if_unguarded
 from minipg.runtime.engine import Engine, Losses, ProcessEngine, ThreadEngine, answers_of_all
 from minipg.runtime.shared_arrays import SharedArrays, Spec
 
@@ -112,13 +113,13 @@ class Worker:
         self.collector: Collector | None = None
         self.theta, self.value = self.shared.theta.copy(), self.shared.value.copy()
 
-    def run(self, steps: int, horizon: int, statistics: Statistics) -> Report:
+    def run(self, steps: int, horizon: int, statistics: Statistics, config: A3CConfig) -> Report:
         """Learn until all workers together have taken `shared.until` steps  (AC-2).
 
         `steps` were taken before this interval, and learning rates reach 0 at step `horizon`. `statistics` are those
-        of the observations and rewards of all workers.
+        of the observations and rewards of all workers; `config` is the agent's, which a callback may have replaced.
         """
-        self.begin(steps, horizon, statistics)
+        self.begin(steps, horizon, statistics, config)
         while _total(self.shared.steps) < self.shared.until[0]:
             with self.turn(self.number, "copy"):
                 self.copy()
@@ -128,8 +129,9 @@ class Worker:
         with self.turn(self.number, "report"):
             return self.report()
 
-    def begin(self, steps: int, horizon: int, statistics: Statistics) -> None:
+    def begin(self, steps: int, horizon: int, statistics: Statistics, config: A3CConfig) -> None:
         """Begin an interval. See `run`."""
+        self.config = config
         self._first, self._horizon, self._dropped = steps, horizon, 0
         self._episodes: list[Array] = []
         self._updates: list[tuple[float, float, float, float]] = []
@@ -210,6 +212,12 @@ class A3C(A2C):
         self._engine: Engine | None = None
         self.trace: Trace | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: it starts workers of its own."""
+        of_workers = "_shared", "_block", "_losses"
+        state = {name: value for name, value in self.__dict__.items() if name not in of_workers}
+        return {**state, "_engine": None}
+
     @property
     def costs(self) -> str:
         """Where the workers are, and what that means for the bits."""
@@ -234,7 +242,7 @@ class A3C(A2C):
         shared.steps[:] = shared.updates[:] = 0
         shared.until[0] = min(self.config.interval, max(horizon - self.steps, 1))
         try:
-            reports = answers_of_all(engine, self._losses, "run", self.steps, horizon, self._moments)
+            reports = answers_of_all(engine, self._losses, "run", self.steps, horizon, self._moments, self.config)
         except BaseException:
             shared.until[0] = 0  # the workers end, too
             self._engine = None
@@ -273,6 +281,7 @@ class A3C(A2C):
 
     def _new_engine(self) -> Engine:
         workers, sizes = self.config.workers, (self.theta, self.state.second, self.value.theta, self.value.second)
+        exit_if_unguarded()  # before there is a block that it would leave behind
         counters = Spec((workers, _LINE), "int64"), Spec((workers, _LINE), "int64")
         block = SharedArrays(
             [*(Spec(a.shape, a.dtype.str) for a in sizes), *counters, Spec((1,), "int64"), Spec((workers,), "int64")]

@@ -147,6 +147,10 @@ class DPPO(Agent[DPPOConfig]):
     def _initial_state(self) -> PPOState:
         return PPOState(*new_adam(self.theta), self.config.kl_coef)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: it starts workers of its own."""
+        return {**self.__dict__, "_calls": None}
+
     @property
     def costs(self) -> str:
         """How many workers there are, and where."""
@@ -162,7 +166,7 @@ class DPPO(Agent[DPPOConfig]):
         calls, before = self._calls, statistics_of(self.normalizer, self.scaler)
         assert calls is not None
         try:
-            calls.collect(self.theta, self.value.theta, before)
+            calls.collect(self.theta, self.value.theta, before, self.config)
             outcome = self._learn_from(calls, self.steps / horizon)
         except BaseException:  # the answers that are on their way belong to no update
             self.close()

@@ -89,11 +89,13 @@ class Worker:
         self._env, self._config, self._backend, self._agent = env, config, backend, agent
 
     @_answering
-    def collect(self, seed: int, theta: Array, value_theta: Array, statistics: Statistics) -> Report:
+    def collect(self, seed: int, theta: Array, value_theta: Array, statistics: Statistics, config: PPOConfig) -> Report:
         """Take a batch under π_θ, estimate its advantages, and shuffle its rows for the epochs.
 
-        `seed` counts in the first call. The advantages are normalised over this worker's batch, as PPO does.
+        `seed` counts in the first call; `config` is the chief's, which a callback may have replaced. The advantages are
+        normalised over this worker's batch, as PPO does.
         """
+        self._config = config
         if self._agent is None:
             self._agent = PPO(self._env, seed=seed, config=self._config, backend=self._backend, threads=1)
         agent = self._agent

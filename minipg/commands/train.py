@@ -124,6 +124,8 @@ def _resume(args: list[str]) -> int:
     flags = args[1 if joined or run is None or run.startswith("-") else 2 :]
     path, prog = Path(run or ""), f"minipg train --resume {run or 'RUN'}"
     import_modules(values_of("--imports", flags))
+    if run is not None and not wants_help and not is_of_seeds(path):
+        RunFolder.existing(path)  # the settings that it has are flags
     before = None if is_of_seeds(path) else Checkpoints(path).settings()
     options, *configs = parse((ResumeFlags(), *filter(None, [before])), flags, prog)
     if is_of_seeds(path):

@@ -185,7 +185,7 @@ _OF_WORKERS = {
 
 def _workers(panel: Any, columns: Columns, prefix: str) -> None:
     names = [name for name in columns if name.startswith(f"{prefix}_") and name[6:].isdigit()]
-    whole = np.maximum(sum(columns[name] for name in names), 1) if prefix == "steps" else 1.0
+    whole = np.maximum(np.nansum([columns[name] for name in names], axis=0), 1) if prefix == "steps" else 1.0
     for name, colour in zip(names, cycle(OKABE_ITO)):
         y = columns[name] / whole
         panel.plot(*running_median(columns["steps"], y), color=colour, lw=2, label=name.removeprefix(f"{prefix}_"))

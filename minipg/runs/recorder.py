@@ -25,12 +25,14 @@ class Recorder:
     """The table of a run, open for appending.
 
     Rows of updates after `updates`, and lines that are damaged, are dropped first; `last` has figures of the last row
-    that is kept. Appended rows are in the file within half a second, or after `sync`.
+    that is kept. Appended rows are in the file within half a second, or after `sync`. Where a run goes on with other
+    columns, as with other workers, the table has both, and NaN where a row has no such number.
     """
 
     def __init__(self, path: Path, updates: int = 0) -> None:
         self.path = path
         self._rows: list[tuple[Any, ...]] = []
+        self._names: list[str] | None = None  # of the rows that are appended
         self._flushed = time.perf_counter()
         try:
             lines = _whole_lines(path)
@@ -48,11 +50,14 @@ class Recorder:
             self.last = figures if kept else {}
             if path.exists():
                 write_whole(path, lambda file: file.writelines([*heads, *kept]))
-            self._file = io.TextIOWrapper(open_appending(path), encoding="utf-8", newline="")
+            self._open()
         except OSError as error:
             raise cannot_write(path, error) from error
         except (ValueError, csv.Error) as error:
             raise RunFolderError(f"{path}: not a table of metrics ({error})") from error
+
+    def _open(self) -> None:
+        self._file = io.TextIOWrapper(open_appending(self.path), encoding="utf-8", newline="")
         self._writer = csv.writer(self._file)
 
     def __enter__(self) -> Recorder:
@@ -69,15 +74,29 @@ class Recorder:
                 raise cannot_write(self.path, closing) from closing
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add one row. Raises RunFolderError for other columns than those of the first row, or if a write fails."""
-        if self._columns is None:
-            self._columns = list(row)
-            self._rows.append(tuple(row))
-        if list(row) != self._columns:
-            raise RunFolderError(f"{self.path}: has columns {', '.join(self._columns)}, got {', '.join(row)}")
-        self._rows.append(tuple(row.values()))
+        """Add one row. Raises RunFolderError for other columns than those of the first one, or if a write fails."""
+        if self._names is None:
+            self._begin(list(row))
+        if list(row) != self._names:
+            raise RunFolderError(f"{self.path}: has columns {', '.join(self._names or [])}, got {', '.join(row)}")
+        self._rows.append(tuple(row.get(name, math.nan) for name in self._columns or []))
         if time.perf_counter() - self._flushed >= _FLUSH_EVERY:
             self.flush()
+
+    def _begin(self, names: list[str]) -> None:
+        """Write the head of a new table, or add to the head of an old one what it lacks."""
+        self._names, before = names, self._columns
+        if before is None:
+            self._columns = names
+            self._rows.append(tuple(names))
+        elif not {*names} <= {*before}:
+            self._columns = [*names, *(name for name in before if name not in names)]
+            try:
+                self._file.close()
+                write_whole(self.path, lambda file: file.writelines(_with_columns(self.path, self._columns or [])))
+                self._open()
+            except OSError as error:
+                raise cannot_write(self.path, error) from error
 
     def flush(self) -> None:
         """Write all rows to the file, for other processes to read."""
@@ -100,6 +119,15 @@ class Recorder:
         self._writer.writerows(rows)
         self._file.flush()
         self._flushed = time.perf_counter()
+
+
+def _with_columns(path: Path, columns: list[str]) -> list[bytes]:
+    """The lines of a table with other columns, NaN where it has none of that name."""
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, columns, restval="NaN", extrasaction="ignore")
+    table.writeheader()
+    table.writerows(csv.DictReader(line.decode() for line in _whole_lines(path)))
+    return text.getvalue().encode().splitlines(keepends=True)
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:

@@ -10,9 +10,10 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
@@ -47,7 +48,8 @@ class Child:
         self.pipe, theirs = socket.socketpair()
         self._process = context.Process(target=serve, args=(*args, theirs), daemon=True)
         try:
-            with outside_working_folder():  # what starts first, Python's own server, would import from there
+            # what starts first, Python's own server, would import from the working folder
+            with outside_working_folder(), _without_missing_script():
                 self._process.start()
         except (ConnectionError, EOFError, FileNotFoundError) as error:
             # the server that forks them has ended: newer Pythons import an unguarded script there
@@ -85,6 +87,20 @@ class Child:
         self.pipe.close()
         self._process.kill()
         self._process.join()
+
+
+@contextmanager
+def _without_missing_script() -> Iterator[None]:
+    """Within, a program that was read from standard input has no file: a process would not find `<stdin>`."""
+    main = vars(sys.modules["__main__"])
+    if main.get("__file__") != "<stdin>":
+        yield
+        return
+    del main["__file__"]
+    try:
+        yield
+    finally:
+        main["__file__"] = "<stdin>"
 
 
 def exit_if_unguarded() -> None:

@@ -725,7 +725,7 @@ SLIPS = {
      "with path_of(folder, seed, \".json\").open(\"wb\") as out,", "received folder_of_seeds"),
 ],
 "minipg/runtime/child.py": [
-    ("the process of an environment searches the working folder", "with outside_working_folder():", "with suppress():",
+    ("the process of an environment searches the working folder", "with outside_working_folder(),", "with suppress(),",
      "received imports_nothing"),
 ],
 "minipg/envs/processes.py": [
