@@ -57,7 +57,8 @@ class A3CConfig(A2CConfig):
     engine: str = "processes"
     """Where they work: processes, or threads, which wait for Python's lock between kernels: for large networks."""
     interval: int = 5000
-    """Steps of all workers from one row of metrics to the next. At its end they wait for each other."""
+    """Steps of all workers from one row of metrics to the next. At its end they wait for each other, and callbacks,
+    evaluations and checkpoints have their turn."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -230,8 +231,8 @@ class A3C(A2C):
         """Start the workers, unless they are there."""
         self._engine = self._engine or self._new_engine()
 
-    def one_update(self, horizon: int, measure: bool = True) -> tuple[Outcome, Counts]:
-        """An interval: all workers run until they have taken `interval` steps together."""
+    def one_update(self, horizon: int, measure: bool, left: int) -> tuple[Outcome, Counts]:
+        """An interval: all workers run until they have taken `interval` steps together, or as many as are left."""
         self.start()
         engine, shared = self._engine, self._shared
         assert engine is not None
@@ -240,7 +241,7 @@ class A3C(A2C):
         for array, own in zip(state, before, strict=True):
             array[:] = own
         shared.steps[:] = shared.updates[:] = 0
-        shared.until[0] = min(self.config.interval, max(horizon - self.steps, 1))
+        shared.until[0] = min(self.config.interval, left)
         try:
             reports = answers_of_all(engine, self._losses, "run", self.steps, horizon, self._moments, self.config)
         except BaseException:

@@ -162,8 +162,11 @@ class Agent(Generic[ConfigT]):
         """Start processes that take seconds to start, if it has any. Learning does so first."""
         getattr(self.envs, "start", lambda: None)()
 
-    def one_update(self, horizon: int, measure: bool = True) -> tuple[Outcome, learning.Counts]:
-        """One rollout and one update: the metrics, and what was counted. `horizon`: where linear schedules reach 0."""
+    def one_update(self, horizon: int, measure: bool, left: int) -> tuple[Outcome, learning.Counts]:
+        """One rollout and one update: the metrics, and what was counted.
+
+        `horizon`: the step at which linear schedules reach 0. `left`: the steps that are left of this call of `learn`.
+        """
         return learning.one_update(self, horizon, measure)
 
     def learn(

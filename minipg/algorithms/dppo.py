@@ -47,8 +47,16 @@ ENGINES = "processes", "threads", "ray"
 class DPPOConfig(PPOConfig):
     """Every setting of DPPO. num_envs, n_steps and minibatch_size are of each worker."""
 
+    num_envs: int = 8
+    """Environments of each worker."""
+    n_steps: int = 256
+    """Steps of each environment of each worker per update."""
     objective: str = "adaptive-kl"
     """unclipped, clip, kl (fixed penalty) or adaptive-kl."""
+    minibatch_size: int = 64
+    """Rows of each worker in a minibatch. If it is set and vf_minibatch_size is not, the critic's follow it."""
+    vf_minibatch_size: int = 64
+    """Rows of each worker in a critic minibatch."""
     workers: int = 2
     """W: workers, each with environments and a batch of its own."""
     drop: int = 0
@@ -160,7 +168,7 @@ class DPPO(Agent[DPPOConfig]):
         """Start the workers, unless they are there."""
         self._calls = self._calls or self._new_calls()
 
-    def one_update(self, horizon: int, measure: bool = True) -> tuple[Outcome, Counts]:
+    def one_update(self, horizon: int, measure: bool, left: int) -> tuple[Outcome, Counts]:
         """One batch of each worker, and one update. `horizon`: where linear schedules reach 0."""
         self.start()
         calls, before = self._calls, statistics_of(self.normalizer, self.scaler)

@@ -52,7 +52,7 @@ def learn(
                 due = on_update is not None and (agent.updates + 1) % every == 0
                 draws = bar is not None and working_time() - drawn > _REDRAW
                 measure = due or draws or agent.steps + per_update >= until
-                outcome, new = agent.one_update(of or until, measure)
+                outcome, new = agent.one_update(of or until, measure, until - agent.steps)
                 counts = Counts(*map(operator.add, counts, new)) if any(new) else counts
                 if agent.steps >= until:
                     due, draws = on_update is not None, bar is not None

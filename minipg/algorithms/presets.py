@@ -65,12 +65,13 @@ _PPO: dict[str, dict[str, Any]] = {
                    "learning_rate": 6e-4, "vf_learning_rate": 6e-4, "log_std_init": 0.0},
 }  # fmt: skip
 
+# of each worker: two have PPO's batch and minibatch together
 _DPPO: dict[str, dict[str, Any]] = {
-    **_PPO,
-    # of each worker: two have PPO's batch and minibatch together; 20 epochs need a clip range
-    "CartPole-v1": {**_PPO["CartPole-v1"], "n_steps": 16, "n_epochs": 5, "minibatch_size": 128,
-                    "vf_minibatch_size": 128, "target_kl": 0.02},
+    name: {**settings, **{size: settings.get(size, 64) // 2
+                          for size in ("n_steps", "minibatch_size", "vf_minibatch_size")}} if settings else {}
+    for name, settings in _PPO.items()
 }  # fmt: skip
+_DPPO["CartPole-v1"] |= {"n_epochs": 5, "target_kl": 0.02}  # 20 epochs need a clip range
 
 _NPG: dict[str, dict[str, Any]] = {
     **{name: settings for name, settings in _TRPO.items() if not name.endswith("-v5")},

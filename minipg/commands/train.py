@@ -26,7 +26,8 @@ class TrainFlags:
     """Flags of `minipg train` besides the plan of the run and the algorithm's own settings."""
 
     seed: int = 0
-    """The same seed gives the same agent to the bit, for any number of threads; not of a3c with several workers."""
+    """The same seed gives the same agent to the bit, for any number of threads. Not of a3c with several workers,
+    nor of dppo with --drop."""
     seeds: str | None = None
     """Several runs, one a seed: 0-9, or 0,1,5. Each has a folder of its own in the run folder."""
     jobs: str | None = None

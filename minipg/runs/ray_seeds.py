@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from minipg.runs.seeds import Ended, ended, path_of, start
-from minipg.runtime.ray_engine import connected
+from minipg.runtime.ray_engine import connected, release
 from minipg.runtime.signals import signals_deferred
 from minipg.runtime.threads import available_threads
 
@@ -44,7 +44,7 @@ def ends_on_ray(
         for task in tasks:
             ray.cancel(task, force=True)
         if own:
-            ray.shutdown()
+            release(ray)
 
 
 def _renamed(args: Sequence[str], folder: Path, seed: int) -> list[str]:

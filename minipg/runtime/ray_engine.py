@@ -28,6 +28,9 @@ _PATIENCE = 10.0  # seconds for an address to answer
 _KEPT = 4  # such arrays: the parameters of the policy and of the critic, now and before
 
 
+_users = 0  # of the cluster that this process has begun
+
+
 class RayEngine:
     """Each worker is an actor with one core of a Ray cluster. The calls are those of `Engine` (engine.py).
 
@@ -38,7 +41,8 @@ class RayEngine:
         self._ray, self._own = connected(address, workers)
         self.workers, self.busy = workers, set[int]()
         # a worker that died is made anew by `restart` alone: Ray would call it again without its batch
-        options = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
+        cores = 0 if self._own else 1  # on a cluster of this process alone, another agent's workers may have taken them
+        options = {"num_cpus": cores, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
         self._actor = self._ray.remote(_Actor).options(**options)
         self._make, self._actors, self._calls = self._ray.put(make), dict[int, Any](), dict[Any, int]()
         self._stored: dict[int, tuple[Array, Any]] = {}
@@ -112,7 +116,8 @@ class RayEngine:
             for worker in self._actors:
                 self._end(worker)
             if self._own:
-                self._ray.shutdown()
+                release(self._ray)
+        self._own = False
         self._actors.clear()
 
 
@@ -151,15 +156,18 @@ def unlocked(argument: Any) -> Any:
 
 
 def connected(address: str, cores: int) -> tuple[Any, bool]:
-    """Ray, connected to a cluster, and whether the cluster was begun here, with so many `cores`.
+    """Ray, connected to a cluster, and whether that was begun here, with so many `cores`: then `release` it.
 
     address: `auto` is the cluster that this process is connected to, else the one at RAY_ADDRESS, else the one that
     runs on this machine, else a new one here; `local` is a new one; else HOST:PORT or ray://HOST:PORT of a cluster.
     Raises BackendError if Ray is not installed, too old, or cannot be reached.
     """
+    global _users
     ray = _import_ray()
-    if ray.is_initialized() and address == "auto":
-        return ray, False
+    if ray.is_initialized() and address in ("auto", "local"):
+        _users += _users > 0
+        return ray, _users > 0
+    _users = 0
     address = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
@@ -173,9 +181,18 @@ def connected(address: str, cores: int) -> tuple[Any, bool]:
                 _require_answer(address)
             where = {"address": "local", "num_cpus": cores, "include_dashboard": False} if own else {"address": address}
             ray.init(**where, **quiet)
+            _users = int(own)
             return ray, own
     except Exception as error:  # Ray raises ConnectionError, ValueError, RuntimeError, and what its libraries raise
         raise BackendError(f"engine ray: no cluster at {address}: {_first_line(error)}") from error
+
+
+def release(ray: Any) -> None:
+    """Give back a cluster that was begun here: it ends when all have given it back."""
+    global _users
+    _users -= 1
+    if not _users:
+        ray.shutdown()
 
 
 def _require_answer(address: str) -> None:
