@@ -112,6 +112,7 @@ def test_its_settings_are_flags(own, capsys):
     assert "What each parameter moves by." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("own", [""], indirect=True, ids=["annotations"])
 def test_a_file_imports_no_module_for_it(own, tmp_path):
     assert main(["train", f"{own}:Sign", *RUN, "--out", "run"]) == 0
     assert main(["train", f"{own}:Sign", *RUN, "--seeds", "0,1", "--jobs", "1", "--out", "runs"]) == 0

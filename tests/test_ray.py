@@ -18,7 +18,7 @@ from minipg.runtime.engine import Lost
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "minipg-rl[ray]"')
 
-from minipg.runtime.ray_engine import RayEngine, connected, unlocked  # noqa: E402
+from minipg.runtime.ray_engine import RayEngine, connected, signals_kept, unlocked  # noqa: E402
 
 SMALL = {"num_envs": 2, "n_steps": 16, "hidden": (8,), "n_epochs": 2, "vf_epochs": 2, "minibatch_size": 8,
          "vf_minibatch_size": 8, "seed": 3, "engine": "ray"}  # fmt: skip
@@ -31,7 +31,8 @@ def cluster():
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
     made.add_node(num_cpus=1)
     here = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}}  # for the classes of this file
-    ray.init(made.address, log_to_driver=False, runtime_env=here)
+    with signals_kept():
+        ray.init(made.address, log_to_driver=False, runtime_env=here)
     yield made
     ray.shutdown()
     made.shutdown()

@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import socket
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -171,7 +173,7 @@ def connected(address: str, cores: int) -> tuple[Any, bool]:
     address = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        with outside_working_folder(), installed_only():
+        with outside_working_folder(), installed_only(), signals_kept():
             if address == "auto":
                 with suppress(ConnectionError):
                     ray.init("auto", **quiet)
@@ -185,6 +187,17 @@ def connected(address: str, cores: int) -> tuple[Any, bool]:
             return ray, own
     except Exception as error:  # Ray raises ConnectionError, ValueError, RuntimeError, and what its libraries raise
         raise BackendError(f"engine ray: no cluster at {address}: {_first_line(error)}") from error
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Within, Ray takes SIGTERM over, which would end a run without a checkpoint; afterwards it is as before."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def release(ray: Any) -> None:
