@@ -28,10 +28,10 @@ SMALL = {"num_envs": 2, "n_steps": 16, "hidden": (8,), "n_epochs": 2, "vf_epochs
 def cluster():
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-    made.add_node(num_cpus=1)
     here = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}}  # for the classes of this file
-    with signals_kept():
+    with signals_kept():  # a node takes SIGTERM over, too
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+        made.add_node(num_cpus=1)
         ray.init(made.address, log_to_driver=False, runtime_env=here)
     yield made
     ray.shutdown()
@@ -142,7 +142,8 @@ def test_killed_workers_are_replaced_and_counted(cluster):
 
 
 def test_a_node_may_be_removed(cluster):
-    node = cluster.add_node(num_cpus=2, resources={"leaving": 2})
+    with signals_kept():
+        node = cluster.add_node(num_cpus=2, resources={"leaving": 2})
     agent, rows, removed = DPPO("CartPole-v1", **SMALL, workers=4), [], []
 
     def on_update(agent, row):
