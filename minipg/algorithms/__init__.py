@@ -18,7 +18,7 @@ from minipg.algorithms.reinforce import REINFORCE, REINFORCEConfig
 from minipg.algorithms.td3 import TD3, TD3Config
 from minipg.algorithms.trpo import TRPO, TRPOConfig
 from minipg.algorithms.vpg import VPG, VPGConfig
-from minipg.envs import imported, imported_class
+from minipg.envs import imported, imported_class, not_imported
 from minipg.errors import AgentFileError, ConfigError, unknown_name
 
 _ALL = (REINFORCE, VPG, A2C, A3C, NPG, TRPO, PPO, DPPO, DPG, DDPG, TD3)
@@ -50,9 +50,7 @@ def class_of(file: AgentFile) -> type[Agent[Any]]:
         raise AgentFileError(f"{file.path}: holds an agent of unknown algorithm {file.algorithm!r}")
     found = imported_class(file.own_class)
     if found is None or not issubclass(found, Agent):
-        module = file.own_class.partition(":")[0]
-        hint = f"import {module} first, or --imports {module}"
-        raise AgentFileError(f"{file.path}: {file.own_class} is not here, and a file imports nothing: {hint}")
+        raise AgentFileError(f"{file.path}: {not_imported(file.own_class)}")
     return found
 
 

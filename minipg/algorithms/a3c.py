@@ -19,9 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.vector import VectorEnv
 
 from minipg.algorithms.a2c import A2C, A2CConfig, A2CState, critic_step, step
 from minipg.algorithms.advantages import Samples, estimate_advantages
@@ -29,16 +27,14 @@ from minipg.algorithms.critic import Outcome
 from minipg.algorithms.learning import Counts
 from minipg.algorithms.optimizers import all_finite
 from minipg.algorithms.trace import Trace
+from minipg.algorithms.workers import counted, env_of_workers, require_workers
 from minipg.checks import Array, require
-from minipg.envs import portable
-from minipg.errors import ConfigError
-from minipg.rollout import Collector
-from minipg.rollout.normalizer import Statistics, merged, restore_statistics, statistics_of
+from minipg.rollout import Collector, with_valid_rows
+from minipg.rollout.normalizer import Statistics, restore_statistics, statistics_of
 from minipg.runtime.child import exit_if_unguarded
-from minipg.runtime.engine import Engine, Losses, ProcessEngine, ThreadEngine, answers_of_all
+from minipg.runtime.engine import ENGINES, Engine, Losses, answers_of_all
 from minipg.runtime.shared_arrays import SharedArrays, Spec
 
-ENGINES: dict[str, Callable[..., Engine]] = {"processes": ProcessEngine, "threads": ThreadEngine}
 _LINE = 8  # integers of a cache line: two workers' counters on one line would slow both
 
 
@@ -148,10 +144,8 @@ class Worker:
         """t_max steps under π(a|s; θ′), then R backwards: 0 after a terminal state, else from V(s; θ′_v)  (AC-2)."""
         config, collector = self.config, self.collector
         assert collector is not None  # `begin` made it
-        batch = collector.collect(self.theta, config.n_steps)
-        while not np.count_nonzero(batch.valid):  # every step only reset (Gymnasium's next-step mode) or failed
-            batch = collector.collect(self.theta, config.n_steps)
-        self._dropped += np.count_nonzero(batch.dropped)
+        batch, dropped = with_valid_rows(lambda: collector.collect(self.theta, config.n_steps))
+        self._dropped += dropped
         if len(batch.episode_returns):
             self._episodes.append(np.stack([batch.episode_returns, batch.episode_lengths], axis=1))
         return estimate_advantages(self.agent.critic, self.value, batch, config.gamma, config.gae_lambda)
@@ -204,12 +198,7 @@ class A3C(A2C):
 
     def __init__(self, env: Any, *more: Any, **options: Any) -> None:
         super().__init__(env, *more, **options)
-        if isinstance(self.env, gym.Env | VectorEnv):
-            raise ConfigError(
-                "env: expected an id, an EnvSpec or a function, got an instance: each worker makes its own"
-            )
-        if not self.backend.on_host:
-            raise ConfigError(f"backend: expected numba or numpy for {self.name}, got {self.backend.name}")
+        require_workers(self)
         self._engine: Engine | None = None
         self.trace: Trace | None = None
 
@@ -243,7 +232,8 @@ class A3C(A2C):
         shared.steps[:] = shared.updates[:] = 0
         shared.until[0] = min(self.config.interval, left)
         try:
-            reports = answers_of_all(engine, self._losses, "run", self.steps, horizon, self._moments, self.config)
+            statistics = statistics_of(self.normalizer, self.scaler)
+            reports = answers_of_all(engine, self._losses, "run", self.steps, horizon, statistics, self.config)
         except BaseException:
             shared.until[0] = 0  # the workers end, too
             self._engine = None
@@ -254,18 +244,12 @@ class A3C(A2C):
         if finite:
             self.theta, self.state, step = after[0], A2CState(after[1]), self.value.step + _total(shared.updates)
             self.value = self.value._replace(theta=after[2], second=after[3], step=step)
-        statistics = merged(self._moments, [report.statistics for report in reports])
-        restore_statistics(self.normalizer, self.scaler, statistics)
         return self._outcome(reports, finite)
 
     def _outcome(self, reports: list[Report], finite: bool) -> tuple[Outcome, Counts]:
         """Count what the workers did: the metrics of the interval, and its episodes."""
         updates = np.concatenate([report.updates for report in reports])
-        episodes = np.concatenate([report.episodes for report in reports])
         steps = self._shared.steps[:, 0].tolist()
-        self.steps += sum(steps)
-        self.updates += 1
-        self._recent.extend(map(tuple, episodes.tolist()))
         good = updates[~np.isnan(updates[:, 0])]
         means = good.mean(axis=0) if len(good) else np.full(4, np.nan)
         status = "ok" if len(good) == len(updates) else f"{len(updates) - len(good)} gradients not finite"
@@ -273,12 +257,7 @@ class A3C(A2C):
         stalest = float(good[:, 3].max(initial=0))
         info = A3CInfo(status if finite else "step not finite", norm, entropy, loss, staleness, stalest)
         of_workers = tuple((f"steps_{number}", count) for number, count in enumerate(steps))
-        counts = Counts(len(episodes), float(episodes[:, 0].sum()), int(sum(report.dropped for report in reports)))
-        return Outcome(info, more=of_workers), counts
-
-    @property
-    def _moments(self) -> Statistics:
-        return statistics_of(self.normalizer, self.scaler)
+        return Outcome(info, more=of_workers), counted(self, reports, sum(steps))
 
     def _new_engine(self) -> Engine:
         workers, sizes = self.config.workers, (self.theta, self.state.second, self.value.theta, self.value.second)
@@ -291,8 +270,8 @@ class A3C(A2C):
         seed = self.seed  # of a run that continues, other episodes than those before
         if self.steps:
             seed = int(np.random.SeedSequence((self.seed, self.steps)).generate_state(1)[0])
-        env = self.env if self.config.vec == "envpool" else portable(self.env)
-        make = partial(Worker, env=env, config=self.config, seed=seed, backend=self.backend.name, block=block)
+        env, backend = env_of_workers(self), self.backend.name
+        make = partial(Worker, env=env, config=self.config, seed=seed, backend=backend, block=block)
         if self.trace is not None:
             return self.trace.engine(make, workers)
         return ENGINES[self.config.engine](make, workers)

@@ -14,6 +14,7 @@ from minipg.checks import Array, require
 from minipg.envs import NotRepeatable, describe, rebuild
 from minipg.envs.problems import generator_of, stream_of
 from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
+from minipg.rollout.normalizer import restore_statistics, statistics_of
 from minipg.runtime.backend import to_host
 from minipg.runtime.storage import load_arrays
 
@@ -262,9 +263,7 @@ def restore(agent: Agent[Any], file: AgentFile, continues: bool) -> None:
     for part in {"value", "state"} & set(found):
         numbers = {name: up(array) if array.shape else array.item() for name, array in found[part].items()}
         setattr(agent, part, type(getattr(agent, part))(**numbers))
-    for part, statistics in (("obs", agent.normalizer), ("reward", agent.scaler)):
-        if statistics is not None:
-            statistics.moments.restore(found[part])
+    restore_statistics(agent.normalizer, agent.scaler, found)
     agent.restore_replay(file)
     agent._recent.extend(map(tuple, file.rows("recent", 2, agent._recent.maxlen or 0).tolist()))
     try:
@@ -282,5 +281,4 @@ def _parts(agent: Agent[Any]) -> dict[str, dict[str, Array]]:
     """The arrays that learning changes, without θ, on the host: of the critic, the algorithm and the statistics."""
     tuples = {"value": agent.value, "state": agent.state or None}
     parts = {k: {n: np.asarray(to_host(v)) for n, v in t._asdict().items()} for k, t in tuples.items() if t is not None}
-    statistics = {"obs": agent.normalizer, "reward": agent.scaler}
-    return parts | {k: s.moments.state() for k, s in statistics.items() if s is not None}
+    return parts | statistics_of(agent.normalizer, agent.scaler)

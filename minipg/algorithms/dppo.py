@@ -21,8 +21,6 @@ from itertools import product, zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
-from gymnasium import Env
-from gymnasium.vector import VectorEnv
 
 from minipg.algorithms.agent import Agent
 from minipg.algorithms.critic import CriticFit, Outcome
@@ -31,16 +29,13 @@ from minipg.algorithms.dppo_worker import CriticGradient, Part, Worker
 from minipg.algorithms.learning import Counts
 from minipg.algorithms.optimizers import AdamState, adam_step, all_finite, mean, new_adam, scheduled
 from minipg.algorithms.ppo import PPOConfig, PPOInfo, PPOState
+from minipg.algorithms.workers import counted, env_of_workers, require_workers
 from minipg.checks import Array, require
-from minipg.envs import portable
-from minipg.errors import ConfigError
 from minipg.objective import adapted_beta
 from minipg.rollout import Batch
-from minipg.rollout.normalizer import merged, restore_statistics, statistics_of
-from minipg.runtime.engine import Engine, ProcessEngine, ThreadEngine
+from minipg.rollout.normalizer import statistics_of
+from minipg.runtime.engine import ENGINES, Engine
 from minipg.value import ValueState
-
-ENGINES = "processes", "threads", "ray"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +64,14 @@ class DPPOConfig(PPOConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.engine in ENGINES, "engine", f"one of {', '.join(ENGINES)}", self.engine)
+        engines = *ENGINES, "ray"
+        require(self.engine in engines, "engine", f"one of {', '.join(engines)}", self.engine)
         require(self.drop < self.workers, "drop", f"an integer from 0 to workers − 1 = {self.workers - 1}", self.drop)
         require(self.vec != "process", "vec", "any but process: the workers are processes already", self.vec)
         require(self.vf_optimizer == "adam", "vf_optimizer", "adam, whose gradients have a mean", self.vf_optimizer)
 
 
-class Learnt(NamedTuple):
+class Updated(NamedTuple):
     """The parameters and the state after an update, its metrics, and how many gradients of each worker were used."""
 
     theta: Array
@@ -87,7 +83,7 @@ class Learnt(NamedTuple):
 
 def update(
     calls: Calls | Alone, agent: DPPO, steps: Sequence[tuple[Part | None, Part | None]], progress: float
-) -> Learnt:
+) -> Updated:
     """All epochs over the workers' batches. If not finite, the agent's own parameters and state are returned.
 
     steps: the minibatch of the policy and the one of the critic in each step; `progress`: the share of the run that
@@ -117,13 +113,13 @@ def update(
     fit = _fit(agent, value, vf_adam, last_epoch)
     if not all_finite(theta, *adam[:2]):
         info = PPOInfo("step not finite", 0.0, 0.0, 0, beta, math.nan)
-        return Learnt(agent.theta, agent.state, info, fit, used)
+        return Updated(agent.theta, agent.state, info, fit, used)
     kl, entropy = map(mean, zip(*((one.kl, one.entropy) for one in calls.all("measure", theta).values()), strict=True))
     if adaptive and clipped:  # without a step the KL is no evidence about β
         beta = adapted_beta(beta, kl, config.target_kl)  # PP-4
     clip_fraction = mean(clipped) if clipped else 0.0
     info = PPOInfo("target KL" if stopped else "ok", kl, clip_fraction, len(clipped), beta, entropy)
-    return Learnt(theta, PPOState(*adam, beta), info, fit, used)
+    return Updated(theta, PPOState(*adam, beta), info, fit, used)
 
 
 def _step(
@@ -171,28 +167,21 @@ class DPPO(Agent[DPPOConfig]):
     def one_update(self, horizon: int, measure: bool, left: int) -> tuple[Outcome, Counts]:
         """One batch of each worker, and one update. `horizon`: where linear schedules reach 0."""
         self.start()
-        calls, before = self._calls, statistics_of(self.normalizer, self.scaler)
+        calls = self._calls
         assert calls is not None
         try:
-            calls.collect(self.theta, self.value.theta, before, self.config)
+            calls.collect(self.theta, self.value.theta, statistics_of(self.normalizer, self.scaler), self.config)
             outcome = self._learn_from(calls, self.steps / horizon)
         except BaseException:  # the answers that are on their way belong to no update
             self.close()
             raise
-        together = merged(before, [report.statistics for report in calls.reports])
-        restore_statistics(self.normalizer, self.scaler, together)
-        self.steps += sum(report.steps for report in calls.reports)
-        self.updates += 1
-        episodes = np.concatenate([report.episodes for report in calls.reports])
-        self._recent.extend(map(tuple, episodes.tolist()))
-        dropped = sum(report.dropped for report in calls.reports)
-        return outcome, Counts(len(episodes), float(episodes[:, 0].sum()), dropped)
+        return outcome, counted(self, calls.reports, sum(report.steps for report in calls.reports))
 
     def _learn_from(self, calls: Calls | Alone, progress: float) -> Outcome:
         steps = _minibatches(self.config, max(report.rows for report in calls.reports))
-        learnt = update(calls, self, steps, progress)
-        self.theta, self.state, self.value = learnt.theta, learnt.state, learnt.fit.value
-        return Outcome(learnt.info, learnt.fit, more=tuple(_columns(calls, learnt.used).items()))
+        updated = update(calls, self, steps, progress)
+        self.theta, self.state, self.value = updated.theta, updated.state, updated.fit.value
+        return Outcome(updated.info, updated.fit, more=tuple(_columns(calls, updated.used).items()))
 
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         """An update on a batch of this process, as with one worker: so that its kernels can be compiled."""
@@ -201,13 +190,8 @@ class DPPO(Agent[DPPOConfig]):
 
     def _new_calls(self) -> Calls:
         config, backend = self.config, self.backend.name
-        if isinstance(self.env, Env | VectorEnv):
-            raise ConfigError(
-                "env: expected an id, an EnvSpec or a function, got an instance: each worker makes its own"
-            )
-        if not self.backend.on_host:
-            raise ConfigError(f"backend: expected numba or numpy for {self.name}, got {backend}")
-        env = self.env if config.vec == "envpool" else portable(self.env)
+        require_workers(self)
+        env = env_of_workers(self)
         engine = _engine(config, lambda worker: Worker(env, config, backend))
         return Calls(engine, config.drop, partial(_seed_of, self.seed, self.updates))
 
@@ -223,8 +207,7 @@ def _engine(config: DPPOConfig, make: Callable[[int], Worker]) -> Engine:
         from minipg.runtime.ray_engine import RayEngine
 
         return RayEngine(make, config.workers, config.ray_address)
-    engine: Callable[..., Engine] = ThreadEngine if config.engine == "threads" else ProcessEngine
-    return engine(make, config.workers)
+    return ENGINES[config.engine](make, config.workers)
 
 
 def _seed_of(seed: int, updates: int, worker: int, restarts: int) -> int:

@@ -21,7 +21,7 @@ from minipg.checks import Array
 from minipg.errors import EnvironmentFault, MinipgError
 from minipg.kernels.arguments import SurrogateTerms
 from minipg.objective import SurrogateValue, surrogate_value
-from minipg.rollout import Batch
+from minipg.rollout import Batch, with_valid_rows
 from minipg.rollout.normalizer import Statistics, restore_statistics, statistics_of
 from minipg.runtime.threads import OneBlasThread
 
@@ -101,15 +101,12 @@ class Worker:
         agent = self._agent
         restore_statistics(agent.normalizer, agent.scaler, statistics)
         collector, agent._collector = agent._collector or agent._new_collector(), None
-        batch, dropped = collector.collect(theta, self._config.n_steps), 0
-        while not np.count_nonzero(batch.valid):  # every step only reset, or failed
-            dropped += int(np.count_nonzero(batch.dropped))
-            batch = collector.collect(theta, self._config.n_steps)
+        batch, dropped = with_valid_rows(lambda: collector.collect(theta, config.n_steps))
         agent._collector = collector
         return self.take(batch, value_theta, dropped)
 
     def take(self, batch: Batch, value_theta: Array, dropped: int = 0) -> Report:
-        """Make a batch the worker's own. `dropped`: steps in which an environment failed before it."""
+        """Make a batch the worker's own. `dropped`: steps in which an environment failed."""
         agent, config = self._agent, self._config
         assert agent is not None
         samples = estimate_advantages(agent.critic, value_theta, batch, config.gamma, config.gae_lambda)
@@ -119,7 +116,7 @@ class Worker:
         self._samples, self._acted = samples, samples.acted._replace(adv=adv)
         self._logp_old = agent.actor.distribution.log_prob(samples.params, samples.act)
         return Report(
-            len(samples.obs), batch.rew.size, dropped + int(np.count_nonzero(batch.dropped)),
+            len(samples.obs), batch.rew.size, dropped,
             np.stack([batch.episode_returns, batch.episode_lengths], axis=1),
             statistics_of(agent.normalizer, agent.scaler),
             explained_variance(samples.value, samples.ret, agent.backend),

@@ -15,6 +15,7 @@ import numpy as np
 from minipg.algorithms.critic import Outcome
 from minipg.checks import Array
 from minipg.envs import silence_noticed
+from minipg.rollout import with_valid_rows
 from minipg.runtime.compiling import announce_compiling, working_time
 from minipg.runtime.progress import Progress, lasting_console
 from minipg.runtime.threads import OneBlasThread
@@ -85,19 +86,15 @@ def one_update(agent: Agent[Any], horizon: int, measure: bool = True) -> tuple[O
     An interrupted rollout is discarded, and the next one resets the environments.
     """
     collector, agent._collector = agent._collector or agent._new_collector(), None
-    batch = agent._collect(collector)
-    dropped = np.count_nonzero(batch.dropped)
-    while not np.count_nonzero(batch.valid):  # every step only reset (Gymnasium's next-step mode) or failed
-        batch = agent._collect(collector)
-        dropped += np.count_nonzero(batch.dropped)
+    batch, dropped = with_valid_rows(lambda: agent._collect(collector))
     agent._collector = collector
     outcome = agent._update(batch, agent.steps / horizon, measure)
     agent.steps += batch.rew.size + (0 if batch.branches is None else batch.branches.steps)
     agent.updates += 1
     if not len(batch.episode_returns):
-        return outcome, Counts(0, 0.0, int(dropped))
+        return outcome, Counts(0, 0.0, dropped)
     agent._recent.extend(zip(batch.episode_returns.tolist(), batch.episode_lengths.tolist(), strict=True))
-    return outcome, Counts(len(batch.episode_returns), float(batch.episode_returns.sum()), int(dropped))
+    return outcome, Counts(len(batch.episode_returns), float(batch.episode_returns.sum()), dropped)
 
 
 def metrics(agent: Agent[Any], outcome: Outcome, counts: Counts) -> dict[str, Any]:

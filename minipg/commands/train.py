@@ -101,8 +101,7 @@ def run(args: list[str]) -> int:
     modules, of_algorithm = modules_of(env, *own.wrapper), modules_of(args[0])
     source: Any = env
     if own.env_kwargs or own.wrapper:
-        for module in modules:
-            find_modules_here(f"{module}:")
+        import_modules(modules)
         source = env_of(env, own.env_kwargs, own.wrapper)
     agent = algorithm(source, seed=own.seed, config=config, backend=own.backend, threads=own.threads)
     with closed_after(agent.envs):

@@ -78,7 +78,7 @@ def _wrapper(text: str) -> tuple[Callable[..., Env], dict[str, Any]]:
 
 
 def _keywords(text: str, inside: str) -> dict[str, Any]:
-    """What stands between the parentheses, as Python reads it."""
+    """The arguments between the parentheses."""
     try:
         call: Any = ast.parse(f"f({inside})", mode="eval").body
         if call.args:

@@ -128,6 +128,12 @@ def found(reference: str) -> Any:
         return None
 
 
+def not_imported(reference: str) -> str:
+    """Why what "module:name" names is not found, and the way out."""
+    module = reference.partition(":")[0]
+    return f"{reference} is not here, and a file imports nothing: import {module} first, or --imports {module}"
+
+
 def imported_class(reference: str) -> type[Any] | None:
     """The class that "module:name" names in a module that is imported already; None if there is none."""
     thing = found(reference)
@@ -139,9 +145,7 @@ def _wrapper(reference: Any) -> Callable[..., Any]:
     if is_watching(wrapper):  # it might write files
         raise NotRepeatable(f"its wrapper {reference} does not belong in a file")
     if not (isinstance(wrapper, type) and issubclass(wrapper, gym.Wrapper)):
-        module = str(reference).partition(":")[0]
-        hint = f"import {module} first, or --imports {module}"
-        raise NotRepeatable(f"its wrapper {reference} is not here, and a file imports nothing: {hint}")
+        raise NotRepeatable(f"its wrapper {not_imported(str(reference))}")
     return wrapper
 
 

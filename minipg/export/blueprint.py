@@ -86,7 +86,7 @@ def blueprint_of(agent: Any) -> Blueprint:
 
 
 def _plain(text: str) -> str:
-    """Text that ends no comment and no string, whoever has named the environment."""
+    """The text without characters that could end a comment or a string."""
     return re.sub(r"[^\w .,:;()\[\]{}'=+/<>|-]", "_", text, flags=re.ASCII)
 
 

@@ -5,7 +5,7 @@ The arrays that an update computes with are where the backend computes. Masks, r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -54,6 +54,15 @@ class Batch(NamedTuple):
     episode_returns: Array  # (E,) on the host: unscaled returns of the episodes that ended, in order
     episode_lengths: Array  # (E,) on the host
     branches: Branches | None = None  # of vine sampling
+
+
+def with_valid_rows(collect: Callable[[], Batch]) -> tuple[Batch, int]:
+    """The next batch of `collect` that has a valid row, and the steps in which environments failed until its end."""
+    batch, dropped = collect(), 0
+    while not np.count_nonzero(batch.valid):  # every step only reset (Gymnasium's next-step mode) or failed
+        dropped += int(np.count_nonzero(batch.dropped))
+        batch = collect()
+    return batch, dropped + int(np.count_nonzero(batch.dropped))
 
 
 def copied(batch: Batch) -> Batch:

@@ -57,7 +57,7 @@ def why_no_device() -> str | None:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
             return 'CuPy is not installed: pip install "minipg-rl[gpu]" for CUDA 12, or [gpu-cuda13] for CUDA 13'
-        return f"CuPy cannot be imported: {_first_line(error)}"
+        return f"CuPy cannot be imported: {first_line(error)}"
     runtime = cupy.cuda.runtime
     try:
         driver = runtime.driverGetVersion()
@@ -66,7 +66,7 @@ def why_no_device() -> str | None:
         if runtime.getDeviceCount() == 0:
             return "there is no GPU on this machine"
     except Exception as error:
-        return f"no GPU can be used: {_first_line(error)}"
+        return f"no GPU can be used: {first_line(error)}"
     try:
         # a sum needs CUDA's compiler and a product its library: both are loaded at their first use
         cupy.asnumpy(cupy.ones((1, 1), "float32") @ cupy.ones((1, 1), "float32") + 1)
@@ -74,7 +74,7 @@ def why_no_device() -> str | None:
         versions = f"the driver supports CUDA up to {_version(driver)}"
         with suppress(Exception):  # this call may need the missing library
             versions = f"CuPy is made for CUDA {_version(runtime.runtimeGetVersion())}, {versions}"
-        return f"a CUDA library is missing or of another version ({versions}): {_first_line(error)}"
+        return f"a CUDA library is missing or of another version ({versions}): {first_line(error)}"
     return None
 
 
@@ -82,7 +82,8 @@ def _version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The type of an error and the first line of its message."""
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 

@@ -138,6 +138,12 @@ class ProcessEngine:
         self._end()
 
 
+ENGINES: dict[str, Callable[[Callable[[int], Any], int], Engine]] = {
+    "processes": ProcessEngine,
+    "threads": ThreadEngine,
+}
+
+
 class Losses:
     """Counts lost workers, and says so; after `RESTARTS` of one with no answer between them it raises."""
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.errors import BackendError, EnvironmentFault
+from minipg.runtime.backend import first_line
 from minipg.runtime.child import START_TIMEOUT, Lost
 from minipg.runtime.engine import answer_of
 from minipg.runtime.modules import installed_only, outside_working_folder
@@ -186,7 +187,7 @@ def connected(address: str, cores: int) -> tuple[Any, bool]:
             _users = int(own)
             return ray, own
     except Exception as error:  # Ray raises ConnectionError, ValueError, RuntimeError, and what its libraries raise
-        raise BackendError(f"engine ray: no cluster at {address}: {_first_line(error)}") from error
+        raise BackendError(f"engine ray: no cluster at {address}: {first_line(error)}") from error
 
 
 @contextmanager
@@ -222,14 +223,10 @@ def _import_ray() -> Any:
             ray = importlib.import_module("ray")
     except ModuleNotFoundError as error:
         if error.name != "ray":
-            raise BackendError(f"engine ray: Ray cannot be imported: {_first_line(error)}") from error
+            raise BackendError(f"engine ray: Ray cannot be imported: {first_line(error)}") from error
         raise BackendError('engine ray: Ray is not installed: pip install "minipg-rl[ray]"') from error
     version = tuple(int(part) for part in ray.__version__.split(".")[:2])
     if version < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise BackendError(f"engine ray: expected Ray {oldest} or later, got {ray.__version__}")
     return ray
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".strip().partition("\n")[0]

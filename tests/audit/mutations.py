@@ -817,6 +817,10 @@ SLIPS = {
 "minipg/algorithms/agent_file.py": [
     ("settings that a file depends on change", "if name in fields & FIXED or", "if name in () or", "resume does_not_take"),
 ],
+"minipg/algorithms/workers.py": [
+    ("only the first worker's episodes are counted", "report.episodes for report in reports]",
+     "report.episodes for report in reports[:1]]", "a3c counts_what_all"),
+],
 "minipg/algorithms/a3c.py": [
     ("gradient at the shared parameters", "step(agent.actor, self.theta, samples", "step(agent.actor, shared.theta, samples",
      "a3c stale_worker"),
@@ -834,8 +838,6 @@ SLIPS = {
     ("statistics begin anew", "restore_statistics(self.agent.normalizer, self.agent.scaler, statistics)\n        self.collector",
      "self.collector", "a3c statistics_reach"),
     ("squares of the interval lost", "after[0], A2CState(after[1])", "after[0], self.state", "a3c a2c_to_the_bit"),
-    ("only the first worker's episodes are counted", "report.episodes for report in reports]",
-     "report.episodes for report in reports[:1]]", "a3c counts_what_all"),
 ],
 "minipg/algorithms/npg.py": [
     ("plain gradient for the natural one", "type(scale) * cg.x)", "type(scale) * g)", "algorithms npg_step"),
