@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import sys
 from typing import Any, TypeAlias, get_args
@@ -80,13 +81,23 @@ def declared_type(field: dataclasses.Field[Any]) -> str:
     return kind if isinstance(kind, str) else str(kind)
 
 
+def choices_of(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    """The texts that a field may hold: those of its declared Literal. () for any other type."""
+    kind, bracket, texts = declared_type(field).partition("[")
+    return ast.literal_eval(f"({texts[:-1]},)") if bracket and kind.endswith("Literal") else ()
+
+
 def require_types(config: Any) -> None:
     """Check every field of a config dataclass against its declared type, and turn NumPy scalars into Python numbers.
 
     Lists and arrays become tuples where a tuple is declared. Raises ConfigError.
     """
     for field in dataclasses.fields(config):
-        value, declared = getattr(config, field.name), declared_type(field)
+        value, declared, choices = getattr(config, field.name), declared_type(field), choices_of(field)
+        if choices:
+            expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
+            require(isinstance(value, str) and value in choices, field.name, expected, value)
+            continue
         several = declared == "tuple[int, ...]"
         if several and isinstance(value, list | np.ndarray):
             value = tuple(value)
@@ -95,7 +106,12 @@ def require_types(config: Any) -> None:
         if callable(value) and schedule:  # stable-baselines3 takes such a learning rate
             expected += f"; {schedule}='linear' lowers rates over the run"
         values, kind = (value, "int") if several else ((value,), declared)
-        require(kind in _KINDS, field.name, f"a field of type {', '.join(_KINDS)} or tuple[int, ...]", declared)
+        require(
+            kind in _KINDS,
+            field.name,
+            f"a field of type {', '.join(_KINDS)}, tuple[int, ...] or Literal of texts",
+            declared,
+        )
         fits = isinstance(values, tuple) and all(
             isinstance(v, _KINDS[kind]) and (kind == "bool" or not isinstance(v, bool)) for v in values
         )

@@ -268,7 +268,7 @@ def test_what_workers_cannot_share_is_refused():
         A3C(gym.make("CartPole-v1"))
     with pytest.raises(ConfigError, match="vec: expected auto, compiled, gymnasium or envpool, got 'process'"):
         A3C("CartPole-v1", vec="process")
-    with pytest.raises(ConfigError, match="engine: expected one of processes, threads, got 'ray'"):
+    with pytest.raises(ConfigError, match="engine: expected processes or threads, got 'ray'"):
         A3C("CartPole-v1", engine="ray")
     for workers in (0, 1.5):
         with pytest.raises(ConfigError, match="workers"):

@@ -361,7 +361,7 @@ def test_a_copy_of_an_agent_that_has_learned_starts_workers_of_its_own(copied):
         ({"workers": 0}, "workers: expected an integer from 1"),
         ({"vec": "process"}, "vec: expected any but process"),
         ({"vf_optimizer": "lbfgs"}, "vf_optimizer: expected adam"),
-        ({"engine": "mpi"}, "engine: expected one of processes, threads, ray"),
+        ({"engine": "mpi"}, "engine: expected processes, threads or ray"),
     ],
 )
 def test_settings_that_cannot_be_are_named(settings, message):

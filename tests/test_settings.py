@@ -1,11 +1,13 @@
 """Every setting does something: changing it changes what is learned."""
 
 import dataclasses
+import inspect
 import json
 from functools import cache
 
 import numpy as np
 import pytest
+from audit import typed_settings
 from cases import close
 
 from minipg import (
@@ -28,6 +30,7 @@ from minipg.algorithms.config import WITHOUT_EFFECT
 from minipg.algorithms.trpo import update
 from minipg.cli import main
 from minipg.errors import ConfigError, MinipgError, unknown_name
+from minipg.field_docs import field_docs
 from minipg.objective import surrogate_and_kl
 from minipg.runs import evaluate
 from minipg.runtime import backend as backend_module
@@ -368,3 +371,26 @@ def test_the_last_update_has_a_row_whatever_a_row_covers():
         agent = ALGORITHMS[algorithm]("CartPole-v1", num_envs=2, hidden=(4,), threads=1)
         agent.learn(600, every=1000, on_update=lambda agent, row, rows=rows: rows.append(row), progress=False)
         assert [row["steps"] for row in rows] == [agent.steps]
+
+
+# ---- types and docstrings ------------------------------------------------------------------------------------------
+
+
+def test_the_types_of_settings_are_those_of_the_configs():
+    assert typed_settings.FILE.read_text("utf-8") == typed_settings.text(), "run tests/audit/typed_settings.py"
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_help_of_a_config_names_each_setting_with_its_default_and_its_meaning(algorithm):
+    config = ALGORITHMS[algorithm].Config
+    lines, meanings = inspect.getdoc(config).splitlines(), field_docs(config)
+    for field in dataclasses.fields(config):
+        (line,) = [line for line in lines if line.strip().startswith(f"{field.name}: ")]
+        assert line.endswith(f"= {field.default!r}")
+        assert lines[lines.index(line) + 1].strip() == meanings[field.name]
+
+
+@pytest.mark.parametrize("value", ["sigmoid", "", None, 1, ["tanh"]])
+def test_a_setting_with_choices_takes_no_other(value):
+    with pytest.raises(ConfigError, match="activation: expected tanh or relu, got"):
+        PPOConfig(activation=value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from minipg.algorithms.advantages import Samples, estimate_advantages
 from minipg.algorithms.agent import Agent
@@ -17,13 +17,20 @@ from minipg.algorithms.config import AdvantageConfig
 from minipg.algorithms.critic import CriticFit, Outcome
 from minipg.algorithms.optimizers import StepInfo, scheduled
 from minipg.checks import Array
+from minipg.field_docs import documented
 from minipg.kernels.arguments import RMSProp
 from minipg.policy import Policy
 from minipg.rollout import Batch
 from minipg.runtime.backend import to_host
 from minipg.value import ValueNetwork, ValueState
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+    from minipg.algorithms.settings import A2CSettings
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class A2CConfig(AdvantageConfig):
     """Every setting of A2C."""
@@ -38,7 +45,7 @@ class A2CConfig(AdvantageConfig):
     """RMSProp's step size for the policy."""
     vf_learning_rate: float = 7e-4
     """RMSProp's step size for the critic."""
-    schedule: str = "constant"
+    schedule: Literal["constant", "linear"] = "constant"
     """Of both learning rates: constant, or linear down to 0 over the run."""
     ent_coef: float = 0.0
     """Weight of the entropy bonus."""
@@ -121,6 +128,10 @@ class A2C(Agent[A2CConfig]):
 
     name = "a2c"
     Config = A2CConfig
+
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[A2CSettings]) -> None: ...
 
     def _initial_state(self) -> A2CState:
         return A2CState(self.backend.xp.zeros_like(self.theta))

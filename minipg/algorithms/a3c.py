@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -29,28 +29,35 @@ from minipg.algorithms.optimizers import all_finite
 from minipg.algorithms.trace import Trace
 from minipg.algorithms.workers import counted, env_of_workers, require_workers
 from minipg.checks import Array, require
+from minipg.field_docs import documented
 from minipg.rollout import Collector, with_valid_rows
 from minipg.rollout.normalizer import Statistics, restore_statistics, statistics_of
 from minipg.runtime.child import exit_if_unguarded
 from minipg.runtime.engine import ENGINES, Engine, Losses, answers_of_all
 from minipg.runtime.shared_arrays import SharedArrays, Spec
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from minipg.algorithms.settings import A3CSettings
+
 _LINE = 8  # integers of a cache line: two workers' counters on one line would slow both
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class A3CConfig(A2CConfig):
     """Every setting of A3C. With more than one worker, the same seed gives other bits in every run."""
 
     num_envs: int = 1
     """Environments of each worker."""
-    schedule: str = "linear"
+    schedule: Literal["constant", "linear"] = "linear"
     """Of both learning rates, over the steps of all workers: constant, or linear down to 0 over the run."""
     ent_coef: float = 0.01
     """Weight of the entropy bonus."""
     workers: int = 2
     """Workers that share the parameters."""
-    engine: str = "processes"
+    engine: Literal["processes", "threads"] = "processes"
     """Where they work: processes, or threads, which wait for Python's lock between kernels: for large networks."""
     interval: int = 5000
     """Steps of all workers from one row of metrics to the next. At its end they wait for each other, and callbacks,
@@ -58,7 +65,6 @@ class A3CConfig(A2CConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.engine in ENGINES, "engine", f"one of {', '.join(ENGINES)}", self.engine)
         require(self.vec not in ("process", "device"), "vec", "auto, compiled, gymnasium or envpool", self.vec)
 
 
@@ -195,12 +201,16 @@ class A3C(A2C):
     why_new_episodes = "each worker starts its own, and they interleave anew"
     Config: ClassVar[type[A3CConfig]] = A3CConfig
     config: A3CConfig
+    _engine: Engine | None = None
+    trace: Trace | None = None
 
-    def __init__(self, env: Any, *more: Any, **options: Any) -> None:
-        super().__init__(env, *more, **options)
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[A3CSettings]) -> None: ...
+
+    def _initial_state(self) -> A2CState:
         require_workers(self)
-        self._engine: Engine | None = None
-        self.trace: Trace | None = None
+        return super()._initial_state()
 
     def __getstate__(self) -> dict[str, Any]:
         """Of a copy: it starts workers of its own."""

@@ -1,4 +1,4 @@
-"""The settings that algorithms share, and the allowed values of every setting."""
+"""The settings that algorithms share, and the allowed values of every number among them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import logging
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from minipg.checks import declared_type, require, require_types
-from minipg.envs import VECTORS
+from minipg.field_docs import documented
 
 C = TypeVar("C", bound="AgentConfig")
 _warn = logging.getLogger("minipg").warning
@@ -19,10 +19,6 @@ _UNIT = (lambda x: 0 <= x <= 1, "a number from 0 to 1")
 _POSITIVE = (lambda x: 0 < x < math.inf, "a finite number > 0")
 _NOT_NEGATIVE = (lambda x: 0 <= x < math.inf, "a finite number ≥ 0")
 _LIMIT = (lambda x: x > 0, "a number > 0, inf for none")
-
-
-def _among(*names: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda x: x in names, f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 # field name → (test, the allowed values in words), in every config
@@ -45,20 +41,6 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "backtrack_coeff": (lambda x: 0 < x < 1, "a number between 0 and 1"),
     "accept_ratio": (lambda x: 0 <= x < 1, "a number from 0 to 1"),
     "hidden": (lambda x: all(n >= 1 for n in x), "layer widths ≥ 1"),
-    "activation": _among("tanh", "relu"),
-    "vf_optimizer": _among("adam", "lbfgs"),
-    "schedule": _among("constant", "linear"),
-    "vf_schedule": _among("constant", "linear"),
-    "clip_schedule": _among("constant", "linear"),
-    "objective": _among("unclipped", "clip", "kl", "adaptive-kl"),
-    "weight": _among("return", "reward-to-go", "discounted"),
-    "baseline": _among("none", "average", "value"),
-    "step_rule": _among("normalized", "fixed"),
-    "direction": _among("natural", "plain"),
-    "solver": _among("conjugate-gradient", "dual"),
-    "sampling": _among("single-path", "vine"),
-    "action_noise": _among("normal", "ornstein-uhlenbeck"),
-    "vec": _among(*VECTORS),
     "log_std_init": (lambda x: -20 <= x <= 2, "a number from -20 to 2"),
 }  # fmt: skip
 
@@ -82,17 +64,18 @@ WITHOUT_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
     ("baseline", "average"): _CRITIC,
     ("vf_optimizer", "adam"): ("vf_l2",),
     ("vf_optimizer", "lbfgs"): ("vf_learning_rate", "vf_schedule", "vf_minibatch_size", "vf_clip_range"),
-    **{("vec", name): ("env_timeout",) for name in VECTORS if name != "process"},
+    **{("vec", name): ("env_timeout",) for name in ("auto", "compiled", "device", "gymnasium", "envpool")},
 }  # fmt: skip
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class AgentConfig:
     """The settings of every agent: environments, discount, networks and normalisation."""
 
     num_envs: int = 8
     """Environments stepped side by side."""
-    vec: str = "auto"
+    vec: Literal["auto", "compiled", "device", "gymnasium", "process", "envpool"] = "auto"
     """How they are stepped: auto (compiled if there is a kernel, on the device with backend cupy), compiled, device,
     gymnasium, process or envpool."""
     env_timeout: float = 60.0
@@ -101,8 +84,8 @@ class AgentConfig:
     """Discount γ."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers of the policy and of the critic."""
-    activation: str = "tanh"
-    """Of the hidden layers: tanh or relu."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """Of the hidden layers."""
 
     def __post_init__(self) -> None:
         if isinstance(self.hidden, list):
@@ -133,6 +116,7 @@ class AgentConfig:
                     _warn(f"{other} has no effect with {name}={value}")
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class OnPolicyConfig(AgentConfig):
     """Rollouts, and the stochastic policy that is learnt from them."""
@@ -151,6 +135,7 @@ class OnPolicyConfig(AgentConfig):
     """Divide rewards by the running standard deviation of the discounted return."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class OffPolicyConfig(AgentConfig):
     """A replay, exploration, and a deterministic policy with critics Q(s, a)."""
@@ -159,8 +144,8 @@ class OffPolicyConfig(AgentConfig):
     """Environments stepped side by side."""
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers of the policy and of the critics."""
-    activation: str = "relu"
-    """Of the hidden layers: tanh or relu."""
+    activation: Literal["tanh", "relu"] = "relu"
+    """Of the hidden layers."""
     learning_rate: float = 3e-4
     """Adam's step size for the policy. If it is set and vf_learning_rate is not, the critics' follows it."""
     vf_learning_rate: float = 3e-4
@@ -179,7 +164,7 @@ class OffPolicyConfig(AgentConfig):
     """Gradient steps per environment step, whatever the number of environments."""
     tau: float = 0.005
     """Share τ of the new parameters that a target network takes over in a gradient step."""
-    action_noise: str = "normal"
+    action_noise: Literal["normal", "ornstein-uhlenbeck"] = "normal"
     """Exploration noise: normal, or ornstein-uhlenbeck, which is correlated in time."""
     action_noise_std: float = 0.1
     """Its standard deviation, as a share of half the action's range."""
@@ -192,6 +177,7 @@ class OffPolicyConfig(AgentConfig):
         return self.train_freq
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class AdvantageConfig(OnPolicyConfig):
     """How advantages are estimated."""
@@ -202,11 +188,12 @@ class AdvantageConfig(OnPolicyConfig):
     """Centre the advantages and divide by their standard deviation."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class CriticConfig(AgentConfig):
     """How a critic is fitted to a batch."""
 
-    vf_optimizer: str = "adam"
+    vf_optimizer: Literal["adam", "lbfgs"] = "adam"
     """How the critic is fitted: adam (minibatches) or lbfgs (whole batch, L2 penalty)."""
     vf_learning_rate: float = 1e-3
     """Adam's step size for the critic."""
@@ -218,6 +205,7 @@ class CriticConfig(AgentConfig):
     """L2 penalty of the lbfgs critic fit."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class ActorCriticConfig(CriticConfig, AdvantageConfig):
     """The settings of advantages and of the critic."""

@@ -10,17 +10,25 @@ A gradient step on transitions (s, a, r, s′) from the replay, with target netw
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from minipg.algorithms.config import OffPolicyConfig
 from minipg.algorithms.off_policy import Learnt, OffPolicyAgent, OffPolicyInfo, OffPolicyState
 from minipg.algorithms.optimizers import AdamState, adam_step, all_finite, polyak
 from minipg.checks import Array
 from minipg.deterministic import DeterministicPolicy, deterministic_policy_gradient, targets
+from minipg.field_docs import documented
 from minipg.q_value import CriticState, QNetwork
 from minipg.rollout.replay import Transitions
 from minipg.runtime.backend import fetch
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+    from minipg.algorithms.settings import DDPGSettings
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class DDPGConfig(OffPolicyConfig):
     """Every setting of DDPG."""
@@ -68,6 +76,10 @@ class DDPG(OffPolicyAgent[DDPGConfig]):
 
     name = "ddpg"
     Config = DDPGConfig
+
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[DDPGSettings]) -> None: ...
 
     def _gradient_step(self, batch: Transitions) -> Learnt:
         return update(self.actor, self.critic, self.theta, self.state, self.value, batch, self.config)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -38,13 +38,20 @@ from minipg.checks import Array, namespace
 from minipg.conjugate_gradient import CGResult, conjugate_gradient
 from minipg.deterministic import DeterministicPolicy, DeterministicTape
 from minipg.envs import ActionCodec
+from minipg.field_docs import documented
 from minipg.network import MLP
 from minipg.rollout import Batch, Collector
 from minipg.rollout.exploration import Explorer, NormalNoise
 from minipg.runtime.backend import choose, fetch
 from minipg.value import ValueNetwork
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+    from minipg.algorithms.settings import DPGSettings
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class DPGConfig(CriticConfig):
     """Every setting of DPG."""
@@ -53,13 +60,13 @@ class DPGConfig(CriticConfig):
     """Steps of each environment per update."""
     gae_lambda: float = 0.9
     """Trace λ of the advantages that A_w is fitted to: 0 is Q-learning, off-policy; 1 trusts the noisy returns."""
-    direction: str = "natural"
+    direction: Literal["natural", "plain"] = "natural"
     """Of a step of the policy: natural (along w) or plain (Adam along g)."""
     action_step: float = 0.1
     """Root mean square change of actions by a natural step, as a share of half the action's range."""
     learning_rate: float = 1e-3
     """Adam's step size for a plain step."""
-    schedule: str = "constant"
+    schedule: Literal["constant", "linear"] = "constant"
     """Of action_step and learning_rate: constant, or linear down to 0 over the run."""
     action_noise_std: float = 0.5
     """Standard deviation σ of the exploration noise, as a share of half the action's range."""
@@ -146,6 +153,10 @@ class DPG(Agent[DPGConfig]):
 
     name = "dpg"
     Config = DPGConfig
+
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[DPGSettings]) -> None: ...
 
     def _action_codec(self, space: gym.Space[Any]) -> ActionCodec:
         return ActionCodec(space, scale=True)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product, zip_longest
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -31,13 +31,20 @@ from minipg.algorithms.optimizers import AdamState, adam_step, all_finite, mean,
 from minipg.algorithms.ppo import PPOConfig, PPOInfo, PPOState
 from minipg.algorithms.workers import counted, env_of_workers, require_workers
 from minipg.checks import Array, require
+from minipg.field_docs import documented
 from minipg.objective import adapted_beta
 from minipg.rollout import Batch
 from minipg.rollout.normalizer import statistics_of
 from minipg.runtime.engine import ENGINES, Engine
 from minipg.value import ValueState
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+    from minipg.algorithms.settings import DPPOSettings
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class DPPOConfig(PPOConfig):
     """Every setting of DPPO. num_envs, n_steps and minibatch_size are of each worker."""
@@ -46,7 +53,7 @@ class DPPOConfig(PPOConfig):
     """Environments of each worker."""
     n_steps: int = 256
     """Steps of each environment of each worker per update."""
-    objective: str = "adaptive-kl"
+    objective: Literal["unclipped", "clip", "kl", "adaptive-kl"] = "adaptive-kl"
     """unclipped, clip, kl (fixed penalty) or adaptive-kl."""
     minibatch_size: int = 64
     """Rows of each worker in a minibatch. If it is set and vf_minibatch_size is not, the critic's follow it."""
@@ -57,15 +64,13 @@ class DPPOConfig(PPOConfig):
     drop: int = 0
     """D: a step waits for W − D workers; what the others send later is discarded. With D > 0 two runs of the same seed
     differ, as which workers are late is a matter of time."""
-    engine: str = "processes"
+    engine: Literal["processes", "threads", "ray"] = "processes"
     """Where they are: in processes, on threads (kernels compute side by side there), or on ray (several machines)."""
     ray_address: str = "auto"
     """With ray: auto (the cluster of this machine, or else a new one on it), local (a new one), or ray://HOST:PORT."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        engines = *ENGINES, "ray"
-        require(self.engine in engines, "engine", f"one of {', '.join(engines)}", self.engine)
         require(self.drop < self.workers, "drop", f"an integer from 0 to workers − 1 = {self.workers - 1}", self.drop)
         require(self.vec != "process", "vec", "any but process: the workers are processes already", self.vec)
         require(self.vf_optimizer == "adam", "vf_optimizer", "adam, whose gradients have a mean", self.vf_optimizer)
@@ -147,6 +152,10 @@ class DPPO(Agent[DPPOConfig]):
     why_new_episodes = "each worker starts its own"
     Config = DPPOConfig
     _calls: Calls | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[DPPOSettings]) -> None: ...
 
     def _initial_state(self) -> PPOState:
         return PPOState(*new_adam(self.theta), self.config.kl_coef)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.optimizers import AdamState, new_adam
 from minipg.algorithms.surrogate_epochs import ascend
 from minipg.checks import Array
+from minipg.field_docs import documented
 from minipg.kernels.arguments import SurrogateTerms
 from minipg.policy import Policy
 from minipg.runtime.backend import fetch
@@ -34,13 +35,14 @@ class DualState(NamedTuple):
     multiplier: float
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class DualConfig(ActorCriticConfig):
     """The settings of the dual form."""
 
     max_kl: float = 0.01
     """Trust-region radius δ."""
-    solver: str = "conjugate-gradient"
+    solver: Literal["conjugate-gradient", "dual"] = "conjugate-gradient"
     """conjugate-gradient (natural step and line search) or dual (penalty whose weight λ is adapted)."""
     learning_rate: float = 1e-3
     """Adam's step size for the policy (dual)."""

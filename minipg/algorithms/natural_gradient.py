@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -10,10 +11,12 @@ from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.optimizers import all_finite, scheduled
 from minipg.checks import Array
 from minipg.conjugate_gradient import CGResult
+from minipg.field_docs import documented
 from minipg.policy import Policy, PolicyTape
 from minipg.runtime.backend import fetch
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class NaturalConfig(ActorCriticConfig):
     """The settings of a natural gradient step."""
@@ -26,7 +29,7 @@ class NaturalConfig(ActorCriticConfig):
     """Conjugate-gradient iterations."""
     fisher_subsample: int = 1
     """k: the Fisher product uses one row of every k, a fixed random choice, the same in every update."""
-    vf_schedule: str = "constant"
+    vf_schedule: Literal["constant", "linear"] = "constant"
     """Of the critic's learning rate (adam): constant, or linear down to 0 over the run."""
 
     def vf_rate(self, progress: float) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from minipg.algorithms.natural_gradient import NaturalConfig, fisher_rows, why_n
 from minipg.algorithms.optimizers import all_finite, norm, shuffled
 from minipg.checks import Array
 from minipg.conjugate_gradient import conjugate_gradient
+from minipg.field_docs import documented
 from minipg.fisher import fisher_operator
 from minipg.line_search import step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
@@ -28,12 +29,18 @@ from minipg.policy import Policy
 from minipg.rollout import Batch
 from minipg.runtime.backend import fetch
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+    from minipg.algorithms.settings import NPGSettings
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class NPGConfig(NaturalConfig):
     """Every setting of NPG."""
 
-    step_rule: str = "normalized"
+    step_rule: Literal["normalized", "fixed"] = "normalized"
     """The length of the step along x: normalized (to a KL of max_kl) or fixed (learning_rate times x)."""
     learning_rate: float = 0.1
     """α of a fixed step."""
@@ -78,6 +85,10 @@ class NPG(Agent[NPGConfig]):
 
     name = "npg"
     Config = NPGConfig
+
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[NPGSettings]) -> None: ...
 
     def _update(self, batch: Batch, progress: float, measure: bool = True) -> Outcome:
         config = self.config

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from minipg.algorithms.advantages import Samples, estimate_advantages
 from minipg.algorithms.agent import Agent
@@ -24,21 +24,28 @@ from minipg.algorithms.critic import Outcome, fit_critic
 from minipg.algorithms.optimizers import AdamState, new_adam, scheduled, shuffled
 from minipg.algorithms.surrogate_epochs import ascend
 from minipg.checks import Array, require
+from minipg.field_docs import documented
 from minipg.kernels.arguments import SurrogateTerms
 from minipg.objective import adapted_beta
 from minipg.policy import Policy
 from minipg.rollout import Batch
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+    from minipg.algorithms.settings import PPOSettings
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig(ActorCriticConfig):
     """Every setting of PPO."""
 
-    objective: str = "clip"
+    objective: Literal["unclipped", "clip", "kl", "adaptive-kl"] = "clip"
     """unclipped, clip, kl (fixed penalty) or adaptive-kl."""
     learning_rate: float = 3e-4
     """Adam's step size for the policy."""
-    schedule: str = "constant"
+    schedule: Literal["constant", "linear"] = "constant"
     """Of both learning rates: constant, or linear down to 0 over the run."""
     n_epochs: int = 10
     """Passes over the batch. If it is set and vf_epochs is not (by name or flag), the critic's follow it."""
@@ -46,7 +53,7 @@ class PPOConfig(ActorCriticConfig):
     """Rows of a minibatch. If it is set and vf_minibatch_size is not (by name or flag), the critic's follow it."""
     clip_range: float = 0.2
     """ε: a ratio above 1 + ε (for Â > 0) or below 1 − ε (for Â < 0) has no gradient (clip)."""
-    clip_schedule: str = "constant"
+    clip_schedule: Literal["constant", "linear"] = "constant"
     """Of the clip range: constant, or linear down to 0 over the run."""
     kl_coef: float = 1.0
     """β: the penalty on the KL (kl), or its first value (adaptive-kl)."""
@@ -139,6 +146,10 @@ class PPO(Agent[PPOConfig]):
 
     name = "ppo"
     Config = PPOConfig
+
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[PPOSettings]) -> None: ...
 
     def _initial_state(self) -> PPOState:
         return PPOState(*new_adam(self.theta), self.config.kl_coef)

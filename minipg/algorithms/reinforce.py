@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,13 +23,20 @@ from minipg.algorithms.config import CriticConfig, OnPolicyConfig
 from minipg.algorithms.critic import Outcome, fit_critic
 from minipg.algorithms.optimizers import AdamState, StepInfo, new_adam, policy_step, shuffled
 from minipg.checks import Array, namespace
+from minipg.field_docs import documented
 from minipg.policy import Policy
 from minipg.returns import discounted_returns
 from minipg.rollout import Batch, Collector, episode_starts
 from minipg.runtime.backend import Backend
 from minipg.value import ValueNetwork
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+    from minipg.algorithms.settings import REINFORCESettings
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class REINFORCEConfig(CriticConfig, OnPolicyConfig):
     """Every setting of REINFORCE."""
@@ -37,9 +45,9 @@ class REINFORCEConfig(CriticConfig, OnPolicyConfig):
     """Steps of each environment at a time, until every one has played its episodes."""
     episodes: int = 2
     """Whole episodes of each environment per update."""
-    weight: str = "reward-to-go"
+    weight: Literal["return", "reward-to-go", "discounted"] = "reward-to-go"
     """The weight of an action: return, reward-to-go or discounted."""
-    baseline: str = "value"
+    baseline: Literal["none", "average", "value"] = "value"
     """The baseline subtracted from the weight: none, average or value."""
     normalize_advantage: bool = True
     """Centre weight − baseline and divide by its standard deviation; with baseline none, scale it without centring."""
@@ -107,6 +115,10 @@ class REINFORCE(Agent[REINFORCEConfig]):
 
     name = "reinforce"
     Config = REINFORCEConfig
+
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[REINFORCESettings]) -> None: ...
 
     def _initial_state(self) -> AdamState:
         return new_adam(self.theta)

@@ -14,17 +14,25 @@ and in every policy_delay-th step, with the first critic,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from minipg.algorithms.config import OffPolicyConfig
 from minipg.algorithms.off_policy import Learnt, OffPolicyAgent, OffPolicyInfo, OffPolicyState
 from minipg.algorithms.optimizers import AdamState, adam_step, all_finite, polyak
 from minipg.checks import Array
 from minipg.deterministic import DeterministicPolicy, deterministic_policy_gradient, targets
+from minipg.field_docs import documented
 from minipg.q_value import CriticState, QNetwork
 from minipg.rollout.replay import Transitions
 from minipg.runtime.backend import fetch
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+    from minipg.algorithms.settings import TD3Settings
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class TD3Config(OffPolicyConfig):
     """Every setting of TD3."""
@@ -86,6 +94,10 @@ class TD3(OffPolicyAgent[TD3Config]):
     name = "td3"
     Config = TD3Config
     n_critics = 2
+
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[TD3Settings]) -> None: ...
 
     def _gradient_step(self, batch: Transitions) -> Learnt:
         normals = self.streams.branching.standard_normal(batch.act.shape, batch.act.dtype.type)

@@ -12,7 +12,7 @@ variable; `sampling="vine"` (vine.py) takes the rows (s, a, Â) from branches of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from minipg.algorithms.natural_gradient import NaturalConfig, fisher_rows, why_n
 from minipg.algorithms.optimizers import norm, shuffled
 from minipg.checks import Array
 from minipg.conjugate_gradient import conjugate_gradient
+from minipg.field_docs import documented
 from minipg.fisher import fisher_operator
 from minipg.line_search import line_search, step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
@@ -32,7 +33,13 @@ from minipg.policy import Policy
 from minipg.rollout import Batch, Collector
 from minipg.runtime.backend import fetch
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+    from minipg.algorithms.settings import TRPOSettings
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class TRPOConfig(NaturalConfig, vine.VineConfig, DualConfig):
     """Every setting of TRPO."""
@@ -103,6 +110,10 @@ class TRPO(Agent[TRPOConfig]):
 
     name = "trpo"
     Config = TRPOConfig
+
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[TRPOSettings]) -> None: ...
 
     def _initial_state(self) -> DualState | tuple[()]:
         if self.config.sampling == "vine":

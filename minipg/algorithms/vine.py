@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from minipg.algorithms.advantages import Samples
 from minipg.algorithms.config import OnPolicyConfig
 from minipg.checks import Array
+from minipg.field_docs import documented
 from minipg.policy import Policy
 from minipg.rollout import Batch, Collector
 from minipg.rollout.vine import Branches, collect_with_branches
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from minipg.envs.snapshots import Snapshots
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class VineConfig(OnPolicyConfig):
     """The settings of vine sampling."""
 
-    sampling: str = "single-path"
+    sampling: Literal["single-path", "vine"] = "single-path"
     """single-path (trajectories, GAE) or vine (branches from their states; their steps count too; TR-13)."""
     vine_states: int = 128
     """States of a rollout from which branches start (vine)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from minipg.algorithms.advantages import Samples, estimate_advantages, normalize
 from minipg.algorithms.agent import Agent
@@ -11,10 +12,17 @@ from minipg.algorithms.config import ActorCriticConfig
 from minipg.algorithms.critic import Outcome, fit_critic
 from minipg.algorithms.optimizers import AdamState, StepInfo, new_adam, policy_step, shuffled
 from minipg.checks import Array
+from minipg.field_docs import documented
 from minipg.policy import Policy
 from minipg.rollout import Batch
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+    from minipg.algorithms.settings import VPGSettings
+
+
+@documented
 @dataclass(frozen=True, kw_only=True)
 class VPGConfig(ActorCriticConfig):
     """Every setting of VPG."""
@@ -41,6 +49,10 @@ class VPG(Agent[VPGConfig]):
 
     name = "vpg"
     Config = VPGConfig
+
+    if TYPE_CHECKING:
+
+        def __init__(self, env: Any, **settings: Unpack[VPGSettings]) -> None: ...
 
     def _initial_state(self) -> AdamState:
         return new_adam(self.theta)

@@ -4,14 +4,14 @@ from minipg.envs.again import describe, rebuild, repeatable
 from minipg.envs.chosen import env_of, imported, modules_of
 from minipg.envs.faults import column, infos_of
 from minipg.envs.guard import closed_after, guarded, silence_noticed
-from minipg.envs.make import VECTORS, make_drawn, make_vector, portable
+from minipg.envs.make import make_drawn, make_vector, portable
 from minipg.envs.recipe import NotRepeatable, name_of, resolve
 from minipg.envs.recipe_file import imported_class, not_imported
 from minipg.envs.register import register
 from minipg.envs.spaces import ActionCodec, ObservationCodec
 
 __all__ = [
-    "VECTORS", "ActionCodec", "NotRepeatable", "ObservationCodec", "closed_after", "column", "describe", "env_of",
+    "ActionCodec", "NotRepeatable", "ObservationCodec", "closed_after", "column", "describe", "env_of",
     "guarded", "imported", "imported_class", "infos_of", "make_drawn", "make_vector", "modules_of", "name_of",
     "not_imported", "portable", "rebuild", "repeatable", "resolve", "silence_noticed",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gymnasium.error import DependencyNotInstalled
 
 from minipg.envs.faults import Misbehaviour, describe
-from minipg.errors import EnvironmentFault
+from minipg.errors import EnvironmentFault, installing
 
 _SILENCE = 30.0  # seconds
 # words of "not installed" errors, and the extra that installs what is missing
@@ -93,4 +93,4 @@ def missing_extra(what: str, reason: str) -> EnvironmentFault:
     extra = next((extra for word, extra in _EXTRAS.items() if word in reason.lower()), None)
     if extra is None:
         return EnvironmentFault(f"{what}: {reason}")
-    return EnvironmentFault(f"{what} needs an extra: pip install 'minipg-rl[{extra}]'")
+    return EnvironmentFault(f"{what} needs an extra: {installing(extra)}")

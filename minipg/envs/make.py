@@ -34,7 +34,7 @@ from minipg.kernels.cpu.classic_control import PROBLEMS
 
 # the most environments where each is an object or a process of its own: more are a mistake, or a damaged file
 _MAX_ENVS = {"process": 512, "envpool": 4096, "gymnasium": 4096}
-VECTORS = ("auto", "compiled", "device", "gymnasium", "process", "envpool")
+_VECTORS = ("auto", "compiled", "device", "gymnasium", "process", "envpool")
 
 
 def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.0, on_device: bool = False) -> Vector:
@@ -48,7 +48,7 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
     Raises UnknownNameError for an id that is not registered, EnvironmentFault for an environment that cannot be made
     or used, BackendError for a device where there is none, ConfigError for any other argument.
     """
-    require(vec in VECTORS, "vec", f"one of {', '.join(VECTORS)}", vec)
+    require(vec in _VECTORS, "vec", f"one of {', '.join(_VECTORS)}", vec)
     env = resolve(env)
     if isinstance(env, gym.Env | gym.vector.VectorEnv):
         require(vec == "auto", "vec", "auto, with an environment instance", vec)

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from minipg.checks import Array
-from minipg.errors import ConfigError, EnvironmentFault, unknown_name
+from minipg.errors import ConfigError, EnvironmentFault, installing, unknown_name
 from minipg.runtime.modules import installed_only
 
 
@@ -30,8 +30,8 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
             with installed_only():
                 import envpool
         except ModuleNotFoundError as error:
-            hint = "pip install 'minipg-rl[envpool]'"
-            raise ConfigError(f"vec: envpool needs a package that is not installed ({error.name}): {hint}") from error
+            what = f"vec: envpool needs a package that is not installed ({error.name})"
+            raise ConfigError(f"{what}: {installing('envpool')}") from error
         known = envpool.list_all_envs()
         if env_id not in known:
             raise unknown_name("EnvPool environment", env_id, known)
