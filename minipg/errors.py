@@ -62,6 +62,11 @@ class RunFolderError(MinipgError):
     """A run folder that exists already, does not exist, or cannot be written."""
 
 
+def installing(extra: str) -> str:
+    """The command that installs an extra, for the errors that need one."""
+    return f"pip install 'minipg-rl[{extra}]', or in a checkout pip install '.[{extra}]'"
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error for an unknown name. It suggests the most similar known names, or lists all if they are few."""
     names = sorted(known)

@@ -20,7 +20,7 @@ from minipg.bench.picture import draw_goals
 from minipg.bench.table import table, tally
 from minipg.cli import main
 from minipg.commands.bench import BenchFlags
-from minipg.errors import ConfigError, MinipgError
+from minipg.errors import ConfigError, MinipgError, installing
 
 NETWORK = (4, 64, 64, 2)
 
@@ -192,18 +192,18 @@ def test_an_absent_peer_is_a_line_of_its_own(monkeypatch, setting):
     lines = list(training.training_row(setting, Bench(quick=True)))
     (line,) = [line for line in lines if line.what == f"faster than {setting.peer}"]
     assert (line.figure, line.goal, line.reached) == (None, setting.times, None)
-    assert line.note == f"{setting.peer} is not installed: pip install 'minipg-rl[bench]'"
+    assert line.note == f"{setting.peer} is not installed: {installing('bench')}"
 
 
 def test_without_envpool_hopper_is_measured_on_gymnasiums_own_vector_and_that_is_said(monkeypatch):
     quick_sides(monkeypatch)
     monkeypatch.setattr(peers, "installed", lambda package: "1.0" if package == "mujoco" else None)
     lines = list(training.hopper_row(training.PPO_HOPPER, Bench(quick=True)))
-    assert lines[0].note == "envpool is not installed: pip install 'minipg-rl[envpool]'"
+    assert lines[0].note == f"envpool is not installed: {installing('envpool')}"
     assert any(line.work.endswith("gymnasium") and line.what == "share of bare stepping" for line in lines)
     monkeypatch.setattr(peers, "installed", lambda package: None)
     (line,) = training.hopper_row(training.PPO_HOPPER, Bench(quick=True))
-    assert line.note == "mujoco is not installed: pip install 'minipg-rl[mujoco]'"
+    assert line.note == f"mujoco is not installed: {installing('mujoco')}"
 
 
 def test_the_lesser_of_two_goals_is_asked(monkeypatch):
@@ -370,7 +370,7 @@ def test_the_cheapest_row_is_measured_told_as_json_and_drawn(capsys, tmp_path, m
     assert by_name["minipg, 1 thread"]["figure"] > 0
     assert by_name["faster than PyTorch, retained graph"] == {
         **by_name["faster than PyTorch, retained graph"], "figure": None, "goal": 4, "reached": None,
-        "note": "torch is not installed: pip install 'minipg-rl[bench]'",
+        "note": f"torch is not installed: {installing('bench')}",
     }  # fmt: skip
     assert "matrix product, 1 thread (1 of 3)" in err
     assert path.read_bytes().startswith(b"\x89PNG")

@@ -7,6 +7,7 @@ import gc
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -26,6 +27,7 @@ import minipg
 from minipg import TRPO, cli
 from minipg.cli import main
 from minipg.errors import EnvironmentFault
+from minipg.field_docs import field_docs
 from minipg.runs import Checkpoints, Plan, RunFolder, train
 from minipg.runtime.files import write_json
 from minipg.runtime.progress import Progress
@@ -289,6 +291,22 @@ def test_help_explains_every_setting(run):
     flags = ("steps", "seed", "preset", "backend", "threads", "out", "json")
     for name in (*(field.name for field in dataclasses.fields(minipg.TRPOConfig)), *flags):
         assert f"--{name.replace('_', '-')}" in text
+
+
+@pytest.mark.parametrize("args", [["train", name] for name in minipg.ALGORITHMS] + [["evaluate"], ["plot"], ["bench"]])
+def test_help_fits_80_columns_in_groups_with_choices_and_whole_words(run, monkeypatch, args):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run(*args, "--help").out
+    assert max(map(len, lines)) <= 80
+    if args[0] == "train":
+        text = "\n".join(lines)
+        assert re.findall(r"(\w+) options", text) == ["algorithm", "network", "environment", "run"]
+        assert "--activation {tanh,relu}" in text
+        assert "--backend {numba,numpy,cupy}" in text
+        config = minipg.ALGORITHMS[args[1]].Config
+        shown = " ".join(re.sub(r"^[│|]|[│|]$", " ", text, flags=re.M).split())
+        for name, meaning in field_docs(config).items():
+            assert meaning in shown, f"--{name}: a word of its meaning is broken"
 
 
 @pytest.mark.parametrize(

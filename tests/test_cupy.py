@@ -442,7 +442,7 @@ def no_library(monkeypatch, cupy):
 
 
 MISSING = {
-    no_cupy: 'CuPy is not installed: pip install "minipg-rl[gpu]"',
+    no_cupy: "CuPy is not installed: pip install 'minipg-rl[gpu]'",
     broken_cupy: "CuPy cannot be imported: ImportError: libcudart.so.12: cannot open shared object file",
     no_driver: "there is no NVIDIA driver on this machine",
     no_gpu: "there is no GPU on this machine",

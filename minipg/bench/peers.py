@@ -9,6 +9,7 @@ from typing import Any
 
 from minipg.bench.machine import installed
 from minipg.checks import Array
+from minipg.errors import installing
 
 Product = Callable[[Any], Any]
 
@@ -17,8 +18,8 @@ def missing(package: str) -> str:
     """Why a peer cannot be measured; empty if it can."""
     if installed(package):
         return ""
-    extra = {"jax": "jax", "envpool": "'minipg-rl[envpool]'", "mujoco": "'minipg-rl[mujoco]'"}
-    return f"{package} is not installed: pip install {extra.get(package, repr('minipg-rl[bench]'))}"
+    extra = package if package in ("envpool", "mujoco") else "bench"
+    return f"{package} is not installed: {'pip install jax' if package == 'jax' else installing(extra)}"
 
 
 def torch_threads(threads: int) -> None:

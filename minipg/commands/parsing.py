@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from importlib.machinery import PathFinder
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from minipg.checks import declared_type
+from minipg.checks import choices_of, declared_type
 from minipg.errors import ConfigError, unknown_name
+from minipg.field_docs import field_docs
 
 _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "int": (int, "an integer"),
@@ -22,6 +23,11 @@ _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
 }
 _SHORT = {"-o": "--output"}
 _YES_OR_NO = {"yes": True, "no": False}
+_GROUP_OF = {
+    **dict.fromkeys(("hidden", "activation", "log_std_init", "state_dependent_std", "squash"), "network"),
+    **dict.fromkeys(("num_envs", "vec", "env_timeout", "env_kwargs", "wrapper", "imports", "normalize_obs",
+                     "normalize_reward"), "environment"),
+}  # fmt: skip
 
 
 def usage(line: str, asked: bool) -> int:
@@ -139,6 +145,8 @@ def _value(field: dataclasses.Field[Any], texts: list[str], name: str) -> Any:
         return (name == field.name.replace("_", "-")) == _YES_OR_NO.get("".join(texts), True)
     if declared.endswith(" | None") and texts == ["None"]:
         return None
+    if choices_of(field):
+        declared = "str"  # the config says which
     convert, expected = _KINDS[declared.removesuffix(" | None").removeprefix("tuple[").removesuffix(", ...]")]
     try:
         values = tuple(map(convert, texts))
@@ -152,12 +160,38 @@ def _value(field: dataclasses.Field[Any], texts: list[str], name: str) -> Any:
 
 
 def _help(parts: Sequence[Any], prog: str) -> None:
+    """Print the flags in groups, each with its meaning, its choices and its default. Raises SystemExit."""
     import tyro
 
-    shown: list[Any] = []
-    for index, part in enumerate(parts):
-        required = any(field.default is dataclasses.MISSING for field in dataclasses.fields(part))
-        default = [] if required else [dataclasses.field(default=part)]
-        shown.append((f"part{index}", Annotated[type(part), tyro.conf.arg(name="")], *default))
-    flags = dataclasses.make_dataclass("Flags", shown)
-    tyro.cli(flags, args=["--help"], prog=prog, description="", config=(tyro.conf.PositionalRequiredArgs,))
+    groups: dict[str, list[Any]] = {name: [] for name in ("algorithm", "network", "environment", "run")}
+    for index, field in _fields(parts):
+        group = _GROUP_OF.get(field.name, "algorithm" if hasattr(parts[index], "gamma") else "run")
+        groups[group if len(parts) > 1 else "run"].append(_shown(parts[index], field))
+    made = {name: dataclasses.make_dataclass(name, fields) for name, fields in groups.items() if fields}
+    grouped = [(name, kind, dataclasses.field(default_factory=kind)) for name, kind in made.items()]
+    flags = dataclasses.make_dataclass("Flags", grouped) if len(parts) > 1 else made["run"]
+    omitted = tyro.conf.OmitArgPrefixes, tyro.conf.PositionalRequiredArgs
+    tyro.cli(flags, args=["--help"], prog=prog, description="", config=omitted)
+
+
+def _shown(part: Any, field: dataclasses.Field[Any]) -> tuple[Any, ...]:
+    """(name, type, default) of a flag as tyro shows it: by its docstring, its choices, or the type of its values."""
+    import tyro
+
+    declared = declared_type(field).removesuffix(" | None").removeprefix("tuple[").removesuffix(", ...]")
+    value, choices, shown = getattr(part, field.name, None), choices_of(field), {}
+    if choices:
+        kind: Any = Literal[choices]
+    elif declared == "bool":
+        kind = bool
+    else:
+        kind, shown["metavar"] = (
+            tuple[str, ...] if _several(field) else str,
+            declared.upper() + " ..." * _several(field),
+        )
+        value = tuple(map(str, value or ())) if _several(field) else str(value)
+    if getattr(part, field.name, None) in (None, ()):
+        shown["help_behavior_hint"] = ""
+    about = Annotated[kind, tyro.conf.arg(help=field_docs(type(part)).get(field.name, ""), **shown)]
+    required = field.default is dataclasses.MISSING
+    return (field.name, about) if required else (field.name, about, dataclasses.field(default=value))

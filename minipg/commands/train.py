@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from minipg.checks import require
 from minipg.commands.parsing import find_modules_here, given, import_modules, parse, usage, value_of, values_of
@@ -41,7 +41,7 @@ class TrainFlags:
     """Modules to import first, for the environments and wrappers in them. No file of a run has anything imported."""
     preset: str | None = None
     """The settings to start from, by name; by default those of the environment. Flags replace single settings."""
-    backend: str = "numba"
+    backend: Literal["numba", "numpy", "cupy"] = "numba"
     """The twin that computes: numba, numpy, or cupy on a GPU."""
     threads: int | None = None
     """Threads to use; by default every core this process may use."""

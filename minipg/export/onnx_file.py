@@ -8,7 +8,7 @@ import numpy as np
 
 from minipg import __version__
 from minipg.checks import Array
-from minipg.errors import ConfigError
+from minipg.errors import ConfigError, installing
 from minipg.export.blueprint import Blueprint, Choices, Reals
 
 _OPSET, _IR = 17, 8  # of 2022: what runs on devices is seldom new
@@ -20,7 +20,7 @@ def onnx_model(policy: Blueprint) -> bytes:
         import onnx
         from onnx import TensorProto, helper, numpy_helper
     except ImportError as error:
-        raise ConfigError(f'.onnx needs the package onnx: pip install "minipg-rl[onnx]" ({error})') from error
+        raise ConfigError(f".onnx needs the package onnx ({error}): {installing('onnx')}") from error
 
     graph = _Graph(helper, numpy_helper)
     x = "obs"

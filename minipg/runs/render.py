@@ -15,7 +15,7 @@ from minipg.algorithms import Agent
 from minipg.checks import Array, require
 from minipg.envs import closed_after, guarded, make_drawn, repeatable
 from minipg.envs.faults import describe
-from minipg.errors import ConfigError, EnvironmentFault, RunFolderError
+from minipg.errors import ConfigError, EnvironmentFault, RunFolderError, installing
 from minipg.runs.evaluate import MAX_STEPS, endless, first_seed, require_finite, require_sense, summary
 from minipg.runtime.files import write_whole
 
@@ -42,9 +42,7 @@ def target_of(target: str) -> str:
 
             imageio_ffmpeg.get_ffmpeg_exe()
         except ImportError as error:
-            raise ConfigError(
-                "render: an mp4 needs an extra: pip install 'minipg-rl[render]'; a gif does not"
-            ) from error
+            raise ConfigError(f"render: an mp4 needs an extra, a gif does not: {installing('render')}") from error
         except RuntimeError as error:
             raise ConfigError(f"render: an mp4 needs ffmpeg: {describe(error)}") from error
     return target if target == HUMAN else str(path.absolute())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minipg.algorithms import Agent
-from minipg.errors import ConfigError
+from minipg.errors import ConfigError, installing
 from minipg.runtime.modules import installed_only
 
 
@@ -19,7 +19,7 @@ def require_tensorboard() -> None:
     with installed_only():
         found = find_spec("tensorboard")
     if found is None:
-        raise ConfigError("tensorboard: not installed; pip install 'minipg-rl[tensorboard]'")
+        raise ConfigError(f"tensorboard: not installed; {installing('tensorboard')}")
 
 
 class TensorBoard:

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minipg.checks import Array, as_int, namespace
-from minipg.errors import BackendError, unknown_name
+from minipg.errors import BackendError, installing, unknown_name
 from minipg.runtime.modules import installed_only
 from minipg.runtime.threads import Helpers, Job, OneBlasThread, Waiting, available_threads, pool
 
@@ -56,7 +56,7 @@ def why_no_device() -> str | None:
         cupy = _import("cupy")
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
-            return 'CuPy is not installed: pip install "minipg-rl[gpu]" for CUDA 12, or [gpu-cuda13] for CUDA 13'
+            return f"CuPy is not installed: {installing('gpu')}; for CUDA 13 gpu-cuda13"
         return f"CuPy cannot be imported: {first_line(error)}"
     runtime = cupy.cuda.runtime
     try:

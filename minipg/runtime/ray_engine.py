@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from minipg.checks import Array
-from minipg.errors import BackendError, EnvironmentFault
+from minipg.errors import BackendError, EnvironmentFault, installing
 from minipg.runtime.backend import first_line
 from minipg.runtime.child import START_TIMEOUT, Lost
 from minipg.runtime.engine import answer_of
@@ -224,7 +224,7 @@ def _import_ray() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise BackendError(f"engine ray: Ray cannot be imported: {first_line(error)}") from error
-        raise BackendError('engine ray: Ray is not installed: pip install "minipg-rl[ray]"') from error
+        raise BackendError(f"engine ray: Ray is not installed: {installing('ray')}") from error
     version = tuple(int(part) for part in ray.__version__.split(".")[:2])
     if version < OLDEST:
         oldest = ".".join(map(str, OLDEST))
