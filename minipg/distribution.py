@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,9 @@ from minipg.runtime.backend import Backend
 class Distribution:
     """One family at one size. `size` is A; a row has `n_params` = D numbers; an action has shape `act_shape`.
 
-    `sizes` are the numbers of options of a multicategorical, else ().
+    `sizes` are the numbers of options of a multicategorical, else (). `functions` are those of a family of one's own,
+    on the backend numpy: an object with the functions of kernels/reference/gaussian.py, and `options = ()`. Its
+    actions are real numbers, unless it says `discrete = True`.
     """
 
     name: str
@@ -32,19 +33,23 @@ class Distribution:
     act_shape: tuple[int, ...]
     backend: Backend
     sizes: tuple[int, ...] = ()
+    functions: Any = None
 
     def __post_init__(self) -> None:
         require(self.size >= 1, "size", "at least one action or dimension", self.size)
         require(all(n >= 1 for n in self.sizes), "sizes", "at least one option each", self.sizes)
+        own = self.functions is not None
+        require(not own or self.backend.name == "numpy", "backend", f"numpy for {self.name}", self.backend.name)
 
     @property
     def discrete(self) -> bool:
         """True if actions are indices (int64), False if they are real numbers."""
-        return self.name not in ("gaussian", "squashed")
+        real = self.name in ("gaussian", "squashed") or self.functions is not None
+        return getattr(self.functions, "discrete", not real)
 
     @property
-    def _kernels(self) -> ModuleType:
-        return self.backend.kernels(self.name)
+    def _kernels(self) -> Any:
+        return self.backend.kernels(self.name) if self.functions is None else self.functions
 
     @property
     def _xp(self) -> Any:
@@ -53,6 +58,8 @@ class Distribution:
     @cached_property
     def family(self) -> Any:
         """The family as an argument of kernels: its type chooses the functions (kernels/arguments.py)."""
+        if self.functions is not None:
+            return self.functions
         kind = getattr(arguments, self.name.capitalize())
         return kind((np.array(self.sizes, np.int64),)) if self.sizes else kind()
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from minipg import PPO, TD3, TRPO
+from minipg import MLP, PPO, TD3, TRPO, NetworkPolicy
 from minipg.cli import main
+from minipg.distribution import Distribution
 from minipg.errors import ConfigError
 from minipg.export import blueprint_of, export
 from minipg.export.blueprint import Reals
@@ -181,7 +182,7 @@ def test_a_run_is_exported_by_the_command_line(tmp_path, capsys):
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ConfigError, match=r'pip install "minipg-rl\[onnx\]"'):
+    with pytest.raises(ConfigError, match=r"pip install 'minipg-rl\[onnx\]'"):
         export(trained(*POLICIES["discrete"]), tmp_path / "policy.onnx")
     assert not list(Path(tmp_path).iterdir())
 
@@ -194,3 +195,13 @@ def test_the_name_of_an_environment_ends_no_comment_and_no_string(tmp_path):
         title = (tmp_path / f"odd{suffix}").read_text().partition("on ")[2].partition(", exported")[0]
         assert title == "a _/ int x; ___ b_raise_ _ __/ _"
         FORMATS[suffix](tmp_path / f"odd{suffix}", np.zeros((1, 3), np.float32), agent)
+
+
+def test_a_distribution_of_ones_own_is_refused(tmp_path):
+    agent = PPO("Pendulum-v1", hidden=(4,), backend="numpy", num_envs=1)
+    own = Distribution("laplace", 1, 1, (1,), agent.backend, functions=object())
+    agent.actor = NetworkPolicy(MLP((3, 4, 1), backend=agent.backend), own)
+    with pytest.raises(
+        ConfigError, match="a family of minipg's own, whose mode is known, got laplace"
+    ):
+        blueprint_of(agent)

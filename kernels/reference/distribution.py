@@ -12,41 +12,46 @@ FAMILIES = {
 }
 
 
+def _functions(family):
+    """The file of a family; one of the reader's own brings its functions itself (minipg/distribution.py)."""
+    return FAMILIES.get(type(family), family)
+
+
 def sample(family, params, noise, act):
     """a ~ π, from uniforms (discrete) or normals (Gaussian).   params (B, D), noise (B, …) → act (B, …)."""
-    FAMILIES[type(family)].sample(params, noise, *family.options, act)
+    _functions(family).sample(params, noise, *family.options, act)
 
 
 def log_prob(family, params, act, out):
     """log π(a)  (DI-4).   params (B, D), act (B, …) → out (B,)."""
-    FAMILIES[type(family)].log_prob(params, act, *family.options, out)
+    _functions(family).log_prob(params, act, *family.options, out)
 
 
 def score(family, params, act, out):
     """∇log π(a) in the parameters  (DI-1, DI-4).   params (B, D), act (B, …) → out (B, D)."""
-    FAMILIES[type(family)].score(params, act, *family.options, out)
+    _functions(family).score(params, act, *family.options, out)
 
 
 def kl(family, old, new, out):
     """KL(old‖new)  (DI-6).   old, new (B, D) → out (B,)."""
-    FAMILIES[type(family)].kl(old, new, *family.options, out)
+    _functions(family).kl(old, new, *family.options, out)
 
 
 def kl_gradient(family, old, new, out):
     """The gradient of KL(old‖new) in the new parameters  (DI-6).   old, new (B, D) → out (B, D)."""
-    FAMILIES[type(family)].kl_gradient(old, new, *family.options, out)
+    _functions(family).kl_gradient(old, new, *family.options, out)
 
 
 def entropy(family, params, out):
     """H  (DI-7).   params (B, D) → out (B,)."""
-    FAMILIES[type(family)].entropy(params, *family.options, out)
+    _functions(family).entropy(params, *family.options, out)
 
 
 def fisher_product(family, params, v, out):
     """M v, M the family's Fisher matrix  (DI-3, DI-5).   params, v (B, D) → out (B, D), which may be v."""
-    FAMILIES[type(family)].fisher_product(params, v, *family.options, out)
+    _functions(family).fisher_product(params, v, *family.options, out)
 
 
 def entropy_gradient(family, params, out):
     """∇H in the parameters  (DI-7).   params (B, D) → out (B, D)."""
-    FAMILIES[type(family)].entropy_gradient(params, *family.options, out)
+    _functions(family).entropy_gradient(params, *family.options, out)

@@ -13,6 +13,7 @@ import numpy as np
 from minipg.checks import Array, require
 from minipg.envs import NotRepeatable, describe, rebuild
 from minipg.envs.problems import generator_of, stream_of
+from minipg.envs.spaces import layout_of
 from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
 from minipg.rollout.normalizer import restore_statistics, statistics_of
 from minipg.runtime.backend import to_host
@@ -244,12 +245,21 @@ def agent_state(agent: Agent[Any]) -> AgentState:
         "env": agent.env_id,
         "made": describe(agent.env),
         "spaces": agent.spaces,
+        "layout": _layout(agent),
         "config": dataclasses.asdict(agent.config),
         "seed": agent.seed,
         "steps": agent.steps,
         "updates": agent.updates,
     }
     return AgentState({"theta": to_host(agent.theta), **arrays}, meta)
+
+
+def _layout(agent: Agent[Any]) -> dict[str, Any]:
+    """What the numbers are, for readers without minipg (docs/agent_file.md); nothing here reads it."""
+    action = agent.actions.space
+    bounds = {name: np.ravel(getattr(action, name)).tolist() for name in ("low", "high") if hasattr(action, name)}
+    observation = layout_of(agent.observations.space, "observation")
+    return {"theta": agent.actor.layout.entries, "observation": observation, "action": bounds}
 
 
 def restore(agent: Agent[Any], file: AgentFile, continues: bool) -> None:

@@ -175,6 +175,16 @@ def _without_fixed_size(name: str, space: spaces.Space[Any]) -> str | None:
     return None if fixed else name
 
 
+def layout_of(space: spaces.Space[Any], name: str) -> list[str]:
+    """A line for each leaf of a space called `name`, in the order of its numbers in a row."""
+    if isinstance(space, spaces.Dict):
+        return [line for key, part in space.items() for line in layout_of(part, f"{name}[{key!r}]")]
+    if isinstance(space, spaces.Tuple):
+        return [line for k, part in enumerate(space.spaces) for line in layout_of(part, f"{name}[{k}]")]
+    one_hot = ", one-hot" if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else ""
+    return [f"{name}: {spaces.flatdim(space)} numbers of {signature(space)}{one_hot}"]
+
+
 class ActionCodec:
     """What the distribution samples → what the environment takes: indices from the space's start, bits, or reals.
 

@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium import spaces
 
 from minipg.checks import Array
-from minipg.envs.spaces import signature
+from minipg.envs.spaces import layout_of
+from minipg.errors import ConfigError
 from minipg.rollout.normalizer import LIMIT
 from minipg.runtime.backend import to_host
 
@@ -72,6 +73,9 @@ class Blueprint(NamedTuple):
 
 def blueprint_of(agent: Any) -> Blueprint:
     """The deterministic policy of an agent, as `predict(obs, deterministic=True)` computes it."""
+    if getattr(agent.actor.distribution, "functions", None) is not None:
+        name = agent.actor.distribution.name
+        raise ConfigError(f"export: expected a family of minipg's own, whose mode is known, got {name}")
     action = _action_of(agent)
     outputs = action.size if isinstance(action, Bits) else len(action.low) if isinstance(action, Reals) else None
     layers = [(weight.copy(), bias.copy()) for weight, bias in _layers_of(agent)]
@@ -79,7 +83,7 @@ def blueprint_of(agent: Any) -> Blueprint:
     layers[-1] = np.ascontiguousarray(weight[:, :outputs]), bias[:outputs]  # not those of a σ that depends on the state
     space = agent.envs.single_observation_space
     return Blueprint(
-        _plain(f"{agent.name} on {agent.env_id}"), [_plain(line) for line in _layout(space, "observation")],
+        _plain(f"{agent.name} on {agent.env_id}"), [_plain(line) for line in layout_of(space, "observation")],
         _standardize(agent), layers,
         agent.actor.mlp.activation, action, agent.actions.shape, str(np.dtype(agent.actions.space.dtype)),
     )  # fmt: skip
@@ -117,13 +121,3 @@ def _standardize(agent: Any) -> Standardize | None:
     mean = moments["mean"].astype(np.float32)
     left = (moments["mean"] - mean).astype(np.float32)
     return Standardize(np.stack([mean, left]), scale.astype(np.float32), LIMIT)
-
-
-def _layout(space: spaces.Space[Any], name: str) -> list[str]:
-    """A line for each leaf of a space, in the order of its numbers."""
-    if isinstance(space, spaces.Dict):
-        return [line for key, part in space.items() for line in _layout(part, f"{name}[{key!r}]")]
-    if isinstance(space, spaces.Tuple):
-        return [line for k, part in enumerate(space.spaces) for line in _layout(part, f"{name}[{k}]")]
-    one_hot = ", one-hot" if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else ""
-    return [f"{name}: {spaces.flatdim(space)} numbers of {signature(space)}{one_hot}"]
