@@ -178,7 +178,7 @@ def test_the_last_line_of_evaluate_json_is_one_object_of_the_documented_keys(run
     assert result.status == 0
     assert result.err == []
     summary = strictly(result.out[-1])
-    assert list(summary) == ["env", "episodes", "mean_return", "std_return", "min_return", "max_return"]
+    assert list(summary) == ["env", "episodes", "seed", "mean_return", "std_return", "min_return", "max_return"]
     assert (summary["env"], summary["episodes"]) == ("test/Counting-v0", 3)
     assert summary["min_return"] <= summary["mean_return"] <= summary["max_return"]
 

@@ -60,6 +60,6 @@ def run(args: list[str]) -> int:
         count = "1 episode" if episodes == 1 else f"{episodes} episodes"
         print(
             f"{printable(result['env'], 100)}: mean return {result['mean_return']:.1f} ± {result['std_return']:.1f} "
-            f"(min {result['min_return']:.1f}, max {result['max_return']:.1f}) over {count}"
+            f"(min {result['min_return']:.1f}, max {result['max_return']:.1f}) over {count}, seed {options.seed}"
         )
     return 0

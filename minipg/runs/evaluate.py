@@ -28,6 +28,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Play `episodes` whole episodes. Returns mean, standard deviation, minimum and maximum of their returns.
 
+    Nothing is learnt, running statistics neither. `seed` gives the environments seeds that no training uses.
     The environments are new ones like that of training, or `env`, in any form that an agent takes. Every environment
     plays a fixed share of the episodes, so that short ones do not count more often than long ones. Raises
     EnvironmentFault for an episode that has not ended after `max_steps`, and, without `env`, for an agent whose
@@ -42,7 +43,7 @@ def evaluate(
     if borrowed and given is agent.env:  # its episodes end here
         agent.forget_episodes()
     with nullcontext() if borrowed else closed_after(envs):
-        return summary(agent, _returns(agent, envs, episodes, seed, deterministic, max_steps))
+        return summary(agent, _returns(agent, envs, episodes, seed, deterministic, max_steps), seed)
 
 
 def require_sense(episodes: int, seed: int, max_steps: int) -> None:
@@ -72,12 +73,13 @@ def endless(number: int, max_steps: int) -> EnvironmentFault:
     )
 
 
-def summary(agent: Agent[Any], returns: list[float]) -> dict[str, Any]:
+def summary(agent: Agent[Any], returns: list[float], seed: int) -> dict[str, Any]:
     """The result of an evaluation, from the returns of its episodes."""
     values = np.array(returns)
     return {
         "env": agent.env_id,
         "episodes": len(returns),
+        "seed": seed,
         "mean_return": float(values.mean()),
         "std_return": float(values.std()),
         "min_return": float(values.min()),

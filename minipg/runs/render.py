@@ -75,7 +75,7 @@ def render(
         else:
             path = Path(target)
             write_whole(path, lambda file: _WRITERS[path.suffix](file, map(_picture, frames), rate))
-    return summary(agent, returns)
+    return summary(agent, returns, seed)
 
 
 def _play(
