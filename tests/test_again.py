@@ -216,7 +216,8 @@ def test_an_agent_of_a_lake_that_is_not_slippery_stays_on_it(name, tmp_path):
 def test_evaluation_plays_with_the_wrappers_the_arguments_and_the_time_limit():
     agent = PPO(lambda: Repeated(gym.make("CartPole-v1", max_episode_steps=4), 2), **SMALL)
     assert evaluate(agent, 5) == {
-        "env": "CartPole-v1", "episodes": 5, "seed": 0, "mean_return": 4, "std_return": 0, "min_return": 4, "max_return": 4,
+        "env": "CartPole-v1", "episodes": 5, "seed": 0,
+        "mean_return": 4, "std_return": 0, "min_return": 4, "max_return": 4,
     }  # fmt: skip
     one = PPO(gym.wrappers.TimeLimit(Repeated(gym.make("CartPole-v1"), 2), 3), **SMALL)
     assert evaluate(one, 5)["mean_return"] == 6  # three steps of two
