@@ -201,7 +201,5 @@ def test_a_distribution_of_ones_own_is_refused(tmp_path):
     agent = PPO("Pendulum-v1", hidden=(4,), backend="numpy", num_envs=1)
     own = Distribution("laplace", 1, 1, (1,), agent.backend, functions=object())
     agent.actor = NetworkPolicy(MLP((3, 4, 1), backend=agent.backend), own)
-    with pytest.raises(
-        ConfigError, match="a family of minipg's own, whose mode is known, got laplace"
-    ):
+    with pytest.raises(ConfigError, match="a family of minipg's own, whose mode is known, got laplace"):
         blueprint_of(agent)
