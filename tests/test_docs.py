@@ -222,9 +222,18 @@ def python_blocks(page):
     return re.findall(pattern, page.read_text(encoding="utf-8"), flags=re.S | re.M)
 
 
+PYTHON_PAGES = [page for page in (README, *sorted(ROOT.glob("docs/**/*.md"))) if not page.name.endswith(".zh.md")]
+
+
+def test_translated_chapters_have_the_same_code():
+    for page in sorted(ROOT.glob("docs/**/*.zh.md")):
+        original = page.with_name(page.name.replace(".zh.md", ".md"))
+        assert [code for code, _ in python_blocks(page)] == [code for code, _ in python_blocks(original)], page.name
+
+
 @pytest.mark.parametrize(
     ("page", "code", "printed"),
-    [(page, *block) for page in (README, *sorted(ROOT.glob("docs/*.md"))) for block in python_blocks(page)],
+    [(page, *block) for page in PYTHON_PAGES for block in python_blocks(page)],
     ids=lambda part: part.name if isinstance(part, Path) else "",
 )
 def test_the_python_on_the_pages_runs_and_prints_what_they_say(page, code, printed, tmp_path, monkeypatch, capsys):

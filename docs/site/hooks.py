@@ -28,7 +28,7 @@ LANGUAGES = {".py": "python", ".cu": "cuda", ".cuh": "cuda", ".yaml": "yaml"}
 
 @event_priority(-100)  # after the plugin for languages, which knows files on the disk only
 def on_files(files: Any, config: Any) -> Any:
-    """Add KaTeX and a mathematical font from their packages, and a page for each file outside docs/ that a page links to."""
+    """Add KaTeX and a mathematical font, and a page for each file outside docs/ that a page links to."""
     for package, name in (("sphinxcontrib", "katex.min.js"), ("ziamath.fonts", "STIXTwoMath-Regular.ttf")):
         files.append(File.generated(config, f"site/{name}", content=resources(package).joinpath(name).read_bytes()))
     for path in sorted({path for page in files.documentation_pages() for path in _linked(page)}):
@@ -44,7 +44,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     up = "../" * page.file.src_uri.count("/")
     markdown = SOURCE.sub(lambda found: _function(found[1], found[2], up), markdown)
 
-    markdown = IDS.sub(lambda found: f"[{found[1]}]({up}equations.md#{_anchors()[found[1]]})", markdown)
+    markdown = IDS.sub(lambda found: rf"[\[{found[1]}\]]({up}equations.md#{_anchors()[found[1]]})", markdown)
 
     def link(found: re.Match[str]) -> str:
         path = _outside(page.file.src_uri, found[1])
@@ -58,7 +58,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 @cache
 def _anchors() -> dict[str, str]:
     """The anchor of each id's heading on the page of equations."""
-    headings = re.findall(r"^### (([A-Z]{2}-\d+[a-z]?) .*)$", (ROOT / "docs/equations.md").read_text("utf-8"), flags=re.M)
+    headings = re.findall(
+        r"^### (([A-Z]{2}-\d+[a-z]?) .*)$", (ROOT / "docs/equations.md").read_text("utf-8"), flags=re.M
+    )
     return {found: slugify(heading, "-") for heading, found in headings}
 
 

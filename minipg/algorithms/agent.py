@@ -7,8 +7,9 @@ between updates. The loop is in learning.py, the file format in agent_file.py.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -17,7 +18,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from minipg.algorithms import learning
-from minipg.algorithms.agent_file import AgentFile, AgentState, Streams, agent_state, changed_settings, restore
+from minipg.algorithms.agent_file import FIXED, AgentFile, AgentState, Streams, agent_state, changed_settings, restore
 from minipg.algorithms.critic import Outcome
 from minipg.algorithms.presets import preset_for
 from minipg.checks import Array, as_int, require
@@ -76,7 +77,10 @@ class Agent(Generic[ConfigT]):
         self.env = resolve(env)
         self.env_id = name_of(self.env)
         if config is None:
-            chosen = {**preset_for(self.name, self.env_id, preset), **_known(self.Config, settings)}
+            chosen = {
+                **_known(self.Config, preset_for(self.name, self.env_id, preset)),
+                **_known(self.Config, settings),
+            }
             if isinstance(self.env, gym.Env | VectorEnv):
                 chosen["num_envs"] = settings.get("num_envs", 1)
             config = self.Config(**chosen).following(settings)
@@ -85,7 +89,7 @@ class Agent(Generic[ConfigT]):
         require(isinstance(config, self.Config), "config", f"a {self.Config.__name__}", config)
         if isinstance(self.env, VectorEnv):
             config = dataclasses.replace(config, num_envs=getattr(self.env, "num_envs", 1))
-        self.config: ConfigT = config
+        self._config: ConfigT = config
         self.envs = make_vector(
             self.env, config.num_envs, config.vec, config.env_timeout, on_device=not self.backend.on_host
         )
@@ -105,7 +109,26 @@ class Agent(Generic[ConfigT]):
         self._collector: Collector | None = None
         self.steps = self.updates = 0
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
-        config.log_idle(settings)
+        self.log_idle(settings)
+
+    @property
+    def config(self) -> ConfigT:
+        """The settings. A callback may replace them by others that fit the networks and the environments."""
+        return self._config
+
+    @config.setter
+    def config(self, config: ConfigT) -> None:
+        for name in (*FIXED, "num_envs", "vec"):
+            kept, new = getattr(self._config, name, None), getattr(config, name, None)
+            require(new == kept, name, f"{kept}, as the agent was made", new)
+        self._config = config
+
+    def log_idle(self, given: Collection[str]) -> None:
+        """Log a line for each of the settings called `given` that has no effect."""
+        self.config.log_idle(given)
+        for name in ("squash", "state_dependent_std", "log_std_init"):
+            if name in given and self.actions.discrete:
+                logging.getLogger("minipg").warning(f"{name} has no effect with {self.actions.space}")
 
     def _action_codec(self, space: gym.Space[Any]) -> ActionCodec:
         """From the policy's actions to the environment's."""
@@ -188,6 +211,8 @@ class Agent(Generic[ConfigT]):
         ends. `progress`: None shows a bar on a terminal only, True plain lines elsewhere too, False
         nothing.
         """
+        callback = on_update is None or callable(on_update)
+        require(callback, "on_update", "a function of the agent and a row, as in_turn(first, second)", on_update)
         for name in unknown:
             raise unknown_name("option", name, ("total_steps", "of", "on_update", "every", "progress"))
         for name, value in {"total_steps": total_steps, "every": every, "of": 1 if of is None else of}.items():
@@ -252,6 +277,8 @@ class Agent(Generic[ConfigT]):
         if file.algorithm != cls.name:
             raise AgentFileError(f"{file.path}: holds a {file.algorithm} agent, expected {cls.name}")
         settings = changed_settings(cls.Config, options)
+        if file.meta.get("backend") == "numpy":  # a family of one's own has no other twin
+            options.setdefault("backend", "numpy")
         config, trained_on, seed, steps, updates = file.description(cls.Config)
         config = dataclasses.replace(config, **settings).following(settings)
         source = resolve(file.environment(trained_on) if env is None else env)

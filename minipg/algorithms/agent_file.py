@@ -149,7 +149,7 @@ class AgentFile(NamedTuple):
             return rebuild(env, self.meta.get("made", _BY_ID))
         except NotRepeatable as error:
             raise AgentFileError(
-                f"{self.path}: {env} cannot be made again: {error.reason}; pass it: load(path, env=…), or --env"
+                f"{self.path}: {env} cannot be made again: {error.reason}; or pass another: load(path, env=…), or --env"
             ) from error
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise AgentFileError(f"{self.path}: damaged description of its environment ({error!r})") from error
@@ -248,6 +248,7 @@ def agent_state(agent: Agent[Any]) -> AgentState:
         "layout": _layout(agent),
         "config": dataclasses.asdict(agent.config),
         "seed": agent.seed,
+        "backend": agent.backend.name,
         "steps": agent.steps,
         "updates": agent.updates,
     }

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from minipg.algorithms.agent_file import own_class_of
 from minipg.algorithms.critic import Outcome
-from minipg.checks import Array
+from minipg.checks import Array, require
 from minipg.envs import silence_noticed
 from minipg.rollout import with_valid_rows
+from minipg.runtime.backend import to_host
 from minipg.runtime.compiling import announce_compiling, working_time
 from minipg.runtime.progress import Progress, lasting_console
 from minipg.runtime.threads import OneBlasThread
@@ -89,12 +91,25 @@ def one_update(agent: Agent[Any], horizon: int, measure: bool = True) -> tuple[O
     batch, dropped = with_valid_rows(lambda: agent._collect(collector))
     agent._collector = collector
     outcome = agent._update(batch, agent.steps / horizon, measure)
+    if own_class_of(type(agent)):
+        _require_sense(agent, outcome)
     agent.steps += batch.rew.size + (0 if batch.branches is None else batch.branches.steps)
     agent.updates += 1
     if not len(batch.episode_returns):
         return outcome, Counts(0, 0.0, dropped)
     agent._recent.extend(zip(batch.episode_returns.tolist(), batch.episode_lengths.tolist(), strict=True))
     return outcome, Counts(len(batch.episode_returns), float(batch.episode_returns.sum()), dropped)
+
+
+def _require_sense(agent: Agent[Any], outcome: Any) -> None:
+    """Raise ConfigError unless an algorithm that is none of minipg's has learnt what can be used."""
+    what = f"{type(agent).__name__}._update"
+    usable = isinstance(outcome, Outcome) and "status" in getattr(outcome.info, "_fields", ())
+    require(usable, what, "an Outcome with a NamedTuple that has a status", outcome)
+    theta = agent.theta
+    fits = theta.dtype == np.float32 and theta.shape == (agent.actor.layout.size,)
+    require(fits, what, f"parameters ({agent.actor.layout.size},) of float32", f"{theta.shape} of {theta.dtype}")
+    require(bool(np.isfinite(to_host(theta)).all()), what, "finite parameters", "others")
 
 
 def metrics(agent: Agent[Any], outcome: Outcome, counts: Counts) -> dict[str, Any]:

@@ -15,8 +15,17 @@ from minipg.checks import choices_of, declared_type
 from minipg.errors import ConfigError, unknown_name
 from minipg.field_docs import field_docs
 
+
+def _integer(text: str) -> int:
+    """1000, 1_000, or 1e3."""
+    number = float(text) if "e" in text.lower() else int(text)
+    if number != int(number):
+        raise ValueError(text)
+    return int(number)
+
+
 _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "int": (int, "an integer"),
+    "int": (_integer, "an integer"),
     "float": (float, "a number"),
     "str": (str, "a text"),
     "Path": (Path, "a path"),
@@ -150,8 +159,9 @@ def _value(field: dataclasses.Field[Any], texts: list[str], name: str) -> Any:
     convert, expected = _KINDS[declared.removesuffix(" | None").removeprefix("tuple[").removesuffix(", ...]")]
     try:
         values = tuple(map(convert, texts))
-    except ValueError:
-        raise ConfigError(f"{field.name}: expected {expected}, got {' '.join(texts)!r}") from None
+    except (ValueError, OverflowError):
+        several = f"{expected.split()[-1]}s with spaces between them" if _several(field) else expected
+        raise ConfigError(f"{field.name}: expected {several}, got {' '.join(texts)!r}") from None
     if _several(field):
         return values
     if not values:

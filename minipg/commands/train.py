@@ -58,6 +58,8 @@ class ResumeFlags:
 
     steps: int | None = None
     """Environment steps in all; by default as many as were planned."""
+    target_return: float | None = None
+    """End the run at this mean return; by default at the one that was planned."""
     env: str | None = None
     """The environment, by default the run's own. An id module:name has to be given: its module is imported."""
     imports: tuple[str, ...] = ()
@@ -110,7 +112,7 @@ def run(args: list[str]) -> int:
         display = Progress(f"{algorithm.name} {env}", plan.steps, lasting_console(stderr=own.json))
         costs = f" ({agent.costs})" if agent.costs else ""
         display.say(f"{algorithm.name} on {env}, seed {own.seed}{costs}, into {folder.shown}")
-        config.log_idle(given(flags))  # late: an error before is one line
+        agent.log_idle(given(flags))  # late: an error before is one line
         collect_garbage_again()
         return _print_summary(train(agent, folder, display, plan), folder, own.json)
 
@@ -139,7 +141,8 @@ def _resume(args: list[str]) -> int:
         collect_garbage_again()
         return Progress(f"{agent.name} {agent.env_id}", plan.steps, lasting_console(stderr=options.json))
 
-    changes = {} if options.steps is None else {"steps": options.steps}
+    planned = {"steps": options.steps, "target_return": options.target_return}
+    changes = {name: value for name, value in planned.items() if value is not None}
     names = [name.removeprefix("no_") for name in given(flags)]
     settings = {name: getattr(config, name) for config in configs for name in names if hasattr(config, name)}
     options_of = {"threads": options.threads, "backend": options.backend, "env": options.env}

@@ -88,7 +88,12 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
 
 
 def _in_this_process(env: Maker, num_envs: int) -> Vector:
-    made = [env.take_first() if isinstance(env, EnvFunction) else make_env(env) for _ in range(num_envs)]
+    made: list[Env] = []
+    for _ in range(num_envs):
+        with warnings.catch_warnings() if made else nullcontext():  # what the first says is enough
+            if made:
+                warnings.simplefilter("ignore")
+            made.append(env.take_first() if isinstance(env, EnvFunction) else make_env(env))
     if len({id(one.unwrapped) for one in made}) < num_envs:
         raise ConfigError(
             f"env: expected a new environment from every call of {name_of(env)}'s function, got one twice"

@@ -77,7 +77,8 @@ def registered_as(env_id: str) -> EnvSpec:
     if env_id.startswith("ALE/"):
         with_ale()
     if env_id not in gym.registry:
-        raise NotRepeatable(f"nothing is registered as {env_id} here (import the module that registers it)")
+        cure = "import the module that registers it, or --imports MODULE"
+        raise NotRepeatable(f"nothing is registered as {env_id} here; {cure}")
     return gym.registry[env_id]
 
 

@@ -46,7 +46,8 @@ class Checkpoints:
     def newest(self) -> Path:
         """The checkpoint with the most steps. Raises RunFolderError if there is none."""
         if not (files := self.files()):
-            raise RunFolderError(f"{self.run}: no checkpoint in it")
+            runs = sorted(path.parent for path in self.run.glob("*/config.json"))
+            raise RunFolderError(f"{self.run}: no checkpoint in it" + (f"; a run is {runs[0]}" if runs else ""))
         require_no_link(files[0])
         return files[0]
 
