@@ -323,7 +323,7 @@ def test_an_environment_that_cannot_be_made_again_is_named_and_never_replaced(na
     with pytest.raises(AgentFileError, match="cannot be made again") as caught:
         minipg.load(tmp_path / "agent.npz")
     assert reason in str(caught.value)
-    assert str(caught.value).endswith("pass it: load(path, env=…), or --env")
+    assert str(caught.value).endswith("pass one: load(path, env=…), or --env")
     assert "\n" not in str(caught.value)
     loaded = minipg.load(tmp_path / "agent.npz", make())
     np.testing.assert_array_equal(loaded.theta, agent.theta)

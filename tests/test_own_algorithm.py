@@ -1,12 +1,17 @@
 """An algorithm of one's own: a subclass with a name and a config, by flags, saved, loaded and resumed by its module."""
 
+import dataclasses
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import minipg
+from minipg import PPO
 from minipg.algorithms import algorithm_named
+from minipg.algorithms.critic import Outcome
+from minipg.algorithms.optimizers import StepInfo
 from minipg.cli import main
 from minipg.errors import AgentFileError, ConfigError
 
@@ -141,3 +146,45 @@ def test_what_is_no_algorithm_is_refused(own, capsys):
             algorithm_named(name)
     assert main(["train", "no_such_module:Sign", "CartPole-v1"]) == 2
     assert "no_such_module: cannot be imported (ModuleNotFoundError" in capsys.readouterr().err
+
+
+OK = Outcome(StepInfo("ok", 0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    "learn,says",
+    [(lambda agent: None, "an Outcome with a NamedTuple that has a status"),
+     (lambda agent: Outcome({"status": "ok"}), "an Outcome with a NamedTuple that has a status"),
+     (lambda agent: setattr(agent, "theta", agent.theta * np.nan) or OK, "finite"),
+     (lambda agent: setattr(agent, "theta", agent.theta.astype(float)) or OK, "float32")],
+    ids=["nothing", "a dict", "nan", "float64"],
+)  # fmt: skip
+def test_an_update_that_gives_no_usable_parameters_is_named(learn, says):
+    class Mine(PPO):
+        name = "mine"
+
+        def _update(self, batch, progress, measure=True):
+            return learn(self)
+
+    with pytest.raises(ConfigError, match=rf"Mine\._update: expected .*{says}"):
+        Mine("CartPole-v1", num_envs=1, n_steps=8, hidden=(4,)).learn(8, progress=False)
+
+
+@pytest.mark.parametrize("change", [{"hidden": (3,)}, {"num_envs": 3}, {"normalize_obs": True}], ids=str)
+def test_a_callback_may_replace_settings_but_not_what_the_agent_was_made_of(change):
+    agent = PPO("CartPole-v1", num_envs=1, n_steps=8, hidden=(4,))
+    agent.config = dataclasses.replace(agent.config, learning_rate=1e-5)
+    (name,) = change
+    with pytest.raises(ConfigError, match=f"{name}: expected .*, as the agent was made"):
+        agent.config = dataclasses.replace(agent.config, **change)
+    assert agent.config.learning_rate == 1e-5
+
+
+def test_a_setting_of_real_actions_has_no_effect_on_choices_and_that_is_said(caplog):
+    PPO("CartPole-v1", num_envs=1, squash=True)
+    assert "squash has no effect with Discrete(2)" in caplog.text
+
+
+def test_a_list_of_callbacks_is_refused_with_the_way_out():
+    with pytest.raises(ConfigError, match=r"on_update: expected .*in_turn\(first, second\)"):
+        PPO("CartPole-v1", num_envs=1).learn(8, on_update=[print])

@@ -149,7 +149,7 @@ class AgentFile(NamedTuple):
             return rebuild(env, self.meta.get("made", _BY_ID))
         except NotRepeatable as error:
             raise AgentFileError(
-                f"{self.path}: {env} cannot be made again: {error.reason}; or pass another: load(path, env=…), or --env"
+                f"{self.path}: {env} cannot be made again: {error.reason}; pass one: load(path, env=…), or --env"
             ) from error
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise AgentFileError(f"{self.path}: damaged description of its environment ({error!r})") from error
