@@ -48,7 +48,7 @@ class PolicySpec(NamedTuple):
 
     network: Network
     family: Any  # one of the five above: its type chooses the kernels (`distribution.py`)
-    form: int  # 0: the outputs are the parameters; 1: log σ is the tail of θ; 2: the outputs are (μ, z), log σ from z
+    form: int  # 0: the outputs are the parameters; 1: log σ is the tail of θ; 2: log σ from the outputs; 3: a mask
     log_std_range: tuple[float, float]
 
 

@@ -9,15 +9,24 @@ def _log_softmax(logits):
     return shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
 
 
+# A logit so far below the largest has probability 0 in either precision, and is that of a masked action
+IMPOSSIBLE = -1000.0
+
+
 def _one_hot(act, actions):
     return act[:, None] == namespace(act).arange(actions)
 
 
 def sample(logits, uniform, out):
-    """a = number of k with p₀ + … + p_k ≤ u.   logits (B, A), uniform (B,) in [0, 1) → out (B,) int64."""
+    """a = number of k with p₀ + … + p_k ≤ u.   logits (B, A), uniform (B,) in [0, 1) → out (B,) int64.
+
+    Where rounding would pass the last possible action, it is that one.
+    """
     xp = namespace(logits)
     total = xp.exp(_log_softmax(logits)).cumsum(axis=1)
-    out[...] = (total[:, :-1] <= uniform[:, None] * total[:, -1:]).sum(axis=1)
+    act = (total[:, :-1] <= uniform[:, None] * total[:, -1:]).sum(axis=1)
+    possible = logits - logits.max(axis=1, keepdims=True) > IMPOSSIBLE
+    out[...] = xp.minimum(act, logits.shape[1] - 1 - possible[:, ::-1].argmax(axis=1))
 
 
 def mode(logits, out):
