@@ -21,7 +21,7 @@ from minipg.algorithms.agent_file import AgentFile, AgentState, Streams, agent_s
 from minipg.algorithms.critic import Outcome
 from minipg.algorithms.presets import preset_for
 from minipg.checks import Array, as_int, require
-from minipg.envs import ActionCodec, ObservationCodec, make_vector, name_of, resolve
+from minipg.envs import MASK, ActionCodec, ObservationCodec, make_vector, name_of, resolve, shown_choices
 from minipg.errors import AgentFileError, ConfigError, unknown_name
 from minipg.network import MLP
 from minipg.policy import PolicyAt, policy_for
@@ -87,9 +87,9 @@ class Agent(Generic[ConfigT]):
             config = dataclasses.replace(config, num_envs=getattr(self.env, "num_envs", 1))
         self.config: ConfigT = config
         self.envs = make_vector(
-            self.env, config.num_envs, config.vec, config.env_timeout, on_device=not self.backend.on_host
+            self.env, config.num_envs, config.vec, config.env_timeout, not self.backend.on_host, self._masks
         )
-        self.observations = ObservationCodec(self.envs.single_observation_space)
+        self.observations = self._observation_codec(self.envs)
         self.actions = self._action_codec(self.envs.single_action_space)
         if _file is not None:  # it says which environment is made, so networks for that are not allocated on its word
             _file.require_spaces(self.spaces, self.env_id)
@@ -107,6 +107,21 @@ class Agent(Generic[ConfigT]):
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
         config.log_idle(settings)
 
+    @property
+    def _masks(self) -> bool:
+        """Whether masks of allowed actions are looked for."""
+        return getattr(self.config, "mask_actions", False)
+
+    @property
+    def masked(self) -> bool:
+        """True if the observations have a mask of allowed actions, which the policy obeys."""
+        return self.observations.masks != ()
+
+    def _observation_codec(self, envs: VectorEnv[Any, Any, Any]) -> ObservationCodec:
+        """From the environments' observations to rows of numbers."""
+        space = envs.single_observation_space
+        return ObservationCodec(space, shown_choices(space, envs.single_action_space) if self._masks else ())
+
     def _action_codec(self, space: gym.Space[Any]) -> ActionCodec:
         """From the policy's actions to the environment's."""
         return ActionCodec(space, self.config.squash)
@@ -117,13 +132,15 @@ class Agent(Generic[ConfigT]):
         actor = policy_for(
             self.actions.distribution(self.backend), (inputs, *config.hidden), config.activation,
             log_std_init=config.log_std_init, state_dependent_std=config.state_dependent_std,
+            masked=self.masked,
         )  # fmt: skip
         return actor, ValueNetwork(MLP((inputs, *config.hidden, 1), config.activation, self.backend))
 
     def _statistics(self) -> tuple[ObservationNormalizer | None, RewardScaler | None]:
         """The running statistics of observations and of rewards."""
         config, inputs = self.config, self.observations.size
-        normalizer = ObservationNormalizer(inputs, self.backend) if config.normalize_obs else None
+        mask = sum(self.observations.masks)
+        normalizer = ObservationNormalizer(inputs, self.backend, mask) if config.normalize_obs else None
         scaler = RewardScaler(config.num_envs, config.gamma, self.backend) if config.normalize_reward else None
         return normalizer, scaler
 
@@ -202,8 +219,13 @@ class Agent(Generic[ConfigT]):
             state=state,
         )  # fmt: skip
 
-    def predict(self, obs: Any, deterministic: bool = False) -> tuple[Any, None]:
-        """(action, None): the action for one observation, or for a batch of them, in the form of the action space."""
+    def predict(self, obs: Any, deterministic: bool = False, *, action_masks: Any = None) -> tuple[Any, None]:
+        """(action, None): the action for one observation, or for a batch of them, in the form of the action space.
+
+        A masked agent takes {"action_mask": mask, "observation": obs}, or the mask as `action_masks`.
+        """
+        if action_masks is not None:
+            obs = self._with_mask(obs, action_masks)
         rows, single = self.observations.read(obs, self.theta.dtype)
         rows = self.backend.to_device(rows)
         if self.normalizer is not None:
@@ -216,6 +238,14 @@ class Agent(Generic[ConfigT]):
             act = distribution.sample(params, noise)
         act = self.actions.to_env(to_host(act))
         return (act[0] if single else act), None
+
+    def _with_mask(self, obs: Any, masks: Any) -> dict[str, Any]:
+        """An observation with the mask that was passed beside it."""
+        require(self.masked, "action_masks", "none: this agent was trained without masks", masks)
+        parts: Any = self.observations.space
+        if set(parts.spaces) != {MASK, "observation"}:  # the environment's own Dict
+            return {**obs, MASK: masks}
+        return {MASK: masks, "observation": obs}
 
     def save(self, path: str | Path, notes: dict[str, Any] | None = None) -> None:
         """Write the whole state to one npz file, completely or not at all; `notes` (JSON) are stored in it.
@@ -296,10 +326,7 @@ class Agent(Generic[ConfigT]):
 
     def require_spaces(self, envs: VectorEnv[Any, Any, Any]) -> None:
         """Raise ConfigError for environments of other spaces than the agent's."""
-        observations, actions = (
-            ObservationCodec(envs.single_observation_space),
-            self._action_codec(envs.single_action_space),
-        )
+        observations, actions = self._observation_codec(envs), self._action_codec(envs.single_action_space)
         others = {"observation": observations.signature, "action": actions.signature}
         for what, space in self.spaces.items():
             if others[what] != space:
