@@ -288,12 +288,8 @@ class Choosy(gym.Env):
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
 
     def __init__(self, action_space=None, way="info", length=6, render_mode=None):
-        self.action_space, self.way, self.length, self.render_mode = (
-            action_space or spaces.Discrete(5),
-            way,
-            length,
-            render_mode,
-        )
+        self.action_space, self.way = action_space or spaces.Discrete(5), way
+        self.length, self.render_mode = length, render_mode
         self.sizes = np.ravel(getattr(self.action_space, "nvec", getattr(self.action_space, "n", 0)))
         self.start = np.ravel(self.action_space.start)
         self.observation_space = spaces.Box(-np.inf, np.inf, (3,))
@@ -330,6 +326,12 @@ class Choosy(gym.Env):
 
     def render(self):
         return np.full((8, 8, 3), 25 * self.time, np.uint8)
+
+    def save_state(self):
+        return self.time, self.mask, self.np_random.bit_generator.state
+
+    def restore_state(self, state):
+        self.time, self.mask, self.np_random.bit_generator.state = state
 
 
 class ChoosyByMethod(Choosy):

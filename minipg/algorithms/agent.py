@@ -22,7 +22,8 @@ from minipg.algorithms.critic import Outcome
 from minipg.algorithms.presets import preset_for
 from minipg.checks import Array, as_int, require
 from minipg.envs import MASK, ActionCodec, ObservationCodec, make_vector, name_of, resolve, shown_choices
-from minipg.errors import AgentFileError, ConfigError, unknown_name
+from minipg.envs.action_mask import allowed
+from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
 from minipg.network import MLP
 from minipg.policy import PolicyAt, policy_for
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
@@ -222,11 +223,14 @@ class Agent(Generic[ConfigT]):
     def predict(self, obs: Any, deterministic: bool = False, *, action_masks: Any = None) -> tuple[Any, None]:
         """(action, None): the action for one observation, or for a batch of them, in the form of the action space.
 
-        A masked agent takes {"action_mask": mask, "observation": obs}, or the mask as `action_masks`.
+        A masked agent takes {"action_mask": mask, "observation": obs}, or the mask as `action_masks`. Raises ShapeError
+        for an observation that is not in the space, and for one whose mask allows nothing.
         """
         if action_masks is not None:
             obs = self._with_mask(obs, action_masks)
         rows, single = self.observations.read(obs, self.theta.dtype)
+        if single and self.masked and not allowed(rows[:, : sum(self.observations.masks)], self.observations.masks)[0]:
+            raise ShapeError("obs['action_mask']: expected an allowed action in every choice")  # a batch may have ends
         rows = self.backend.to_device(rows)
         if self.normalizer is not None:
             rows = self.normalizer(rows)

@@ -90,9 +90,7 @@ class ActionMask(gym.Wrapper[Any, Any, Any, Any]):
             size = f"{sum(self.choices)} numbers, 1 for an allowed action and 0 for any other"
             raise Misbehaviour(f"action mask {shown(value)}", f"expected {size} (mask_actions=False ignores masks)")
         if not over and not allowed(mask[None], self.choices)[0]:
-            raise Misbehaviour(
-                f"action mask {mask.astype(int)}", "expected at least one allowed action in every choice"
-            )
+            raise Misbehaviour(f"action mask {mask.astype(int)}", "expected an allowed action in every choice")
         return obs if self.in_obs else {MASK: mask.astype(np.int8), "observation": obs}
 
 
