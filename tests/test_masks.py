@@ -125,10 +125,8 @@ def test_predict_takes_a_mask_as_a_part_or_beside_the_observation(make, choices)
         whole = {"action_mask": mask, ("a" if own else "observation"): obs}
         beside = {"a": obs} if own else obs
         for deterministic in (False, True):
-            for act, _ in (
-                agent.predict(whole, deterministic),
-                agent.predict(beside, deterministic, action_masks=mask),
-            ):
+            given = agent.predict(whole, deterministic), agent.predict(beside, deterministic, action_masks=mask)
+            for act, _ in given:
                 assert (np.ravel(act) - np.ravel(agent.actions.space.start) == only).all()
     with pytest.raises(ShapeError, match="an allowed action in every choice"):
         agent.predict({**whole, "action_mask": 0 * mask})
