@@ -5,6 +5,9 @@ The axis letters are in `kernels/__init__.py`.
 
 from typing import Any, NamedTuple
 
+MASKED = -1e9  # the logit of a forbidden action: finite, as 0 times −∞ is no number
+IMPOSSIBLE = -1e3  # a logit so far below the largest has probability 0 in either precision
+
 
 class Network(NamedTuple):
     """A multi-layer perceptron (`mlp.py`)."""

@@ -5,8 +5,8 @@ The functions of one row z (A,) serve `multicategorical.py` too.
 
 import math
 
+from minipg.kernels.arguments import IMPOSSIBLE
 from minipg.kernels.cpu._jit import jit, part
-from minipg.kernels.reference.categorical import IMPOSSIBLE
 
 
 @part

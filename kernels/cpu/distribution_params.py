@@ -2,10 +2,9 @@
 
 import math
 
-from minipg.kernels.arguments import PolicySpec
+from minipg.kernels.arguments import MASKED, PolicySpec
 from minipg.kernels.cpu import mlp
 from minipg.kernels.cpu._jit import jit, part
-from minipg.kernels.reference.distribution_params import MASKED
 
 
 @part

@@ -1,5 +1,6 @@
 """Categorical distribution over A actions; a row of parameters is its logits z, p = softmax(z)."""
 
+from minipg.kernels.arguments import IMPOSSIBLE
 from minipg.kernels.reference._namespace import namespace
 
 
@@ -7,10 +8,6 @@ def _log_softmax(logits):
     xp = namespace(logits)
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
-
-
-# A logit so far below the largest has probability 0 in either precision, and is that of a masked action
-IMPOSSIBLE = -1000.0
 
 
 def _one_hot(act, actions):
@@ -22,11 +19,11 @@ def sample(logits, uniform, out):
 
     Where rounding would pass the last possible action, it is that one.
     """
-    xp = namespace(logits)
-    total = xp.exp(_log_softmax(logits)).cumsum(axis=1)
+    xp, log_p = namespace(logits), _log_softmax(logits)
+    total = xp.exp(log_p).cumsum(axis=1)
     act = (total[:, :-1] <= uniform[:, None] * total[:, -1:]).sum(axis=1)
-    possible = logits - logits.max(axis=1, keepdims=True) > IMPOSSIBLE
-    out[...] = xp.minimum(act, logits.shape[1] - 1 - possible[:, ::-1].argmax(axis=1))
+    last = logits.shape[1] - 1 - (log_p > IMPOSSIBLE)[:, ::-1].argmax(axis=1)
+    out[...] = xp.minimum(act, last)
 
 
 def mode(logits, out):

@@ -7,9 +7,8 @@ form 3: the outputs are logits, and the first n numbers of an observation say wh
     an action whose number is 0 becomes −10⁹, so that its probability is exactly 0, and so is every derivative  (DI-9).
 """
 
+from minipg.kernels.arguments import MASKED
 from minipg.kernels.reference._namespace import namespace
-
-MASKED = -1e9  # finite: 0 times it is 0, where 0 times −∞ is no number
 
 
 def parameters(form, bounds, obs, out, log_std, params):

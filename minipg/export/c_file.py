@@ -8,7 +8,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.export.blueprint import Blueprint, Choices, Reals
-from minipg.kernels.reference.distribution_params import MASKED
+from minipg.kernels.arguments import MASKED
 
 _SOURCE = """\
 /* The policy of {title}, exported by minipg. C99; it needs math.h and allocates nothing.

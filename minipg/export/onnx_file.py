@@ -10,7 +10,7 @@ from minipg import __version__
 from minipg.checks import Array
 from minipg.errors import ConfigError
 from minipg.export.blueprint import Blueprint, Choices, Reals
-from minipg.kernels.reference.distribution_params import MASKED
+from minipg.kernels.arguments import MASKED
 
 _BOOL = 9  # TensorProto.BOOL
 _OPSET, _IR = 17, 8  # of 2022: what runs on devices is seldom new

@@ -9,7 +9,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.export.blueprint import Blueprint, Choices, Reals
-from minipg.kernels.reference.distribution_params import MASKED
+from minipg.kernels.arguments import MASKED
 
 _MODULE = '''\
 """The policy of {title}, exported by minipg. It needs NumPy alone.

@@ -13,8 +13,7 @@ from minipg.conjugate_gradient import conjugate_gradient
 from minipg.distribution import Distribution
 from minipg.fisher import fisher_operator, fisher_vector_product
 from minipg.gradient_check.numeric import second_derivative
-from minipg.kernels.arguments import Acted, SurrogateTerms
-from minipg.kernels.reference.distribution_params import MASKED
+from minipg.kernels.arguments import MASKED, Acted, SurrogateTerms
 from minipg.line_search import line_search, step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import MaskedPolicy, Policy, PolicyTape, policy_for

@@ -80,7 +80,7 @@ SLIPS = {
     ("sampling: < for ≤", "total[:, :-1] <=", "total[:, :-1] <", "distributions never_drawn"),
     ("sampling: rounding of the total ignored", "uniform[:, None] * total[:, -1:]", "uniform[:, None]",
      "distributions never_drawn"),
-    ("sampling: rounding passes the last possible action", "xp.minimum(act, logits.shape[1] - 1 - possible[:, ::-1].argmax(axis=1))", "act",
+    ("sampling: rounding passes the last possible action", "xp.minimum(act, last)", "act",
      "masks DI9"),
     ("score's sign", "_one_hot(act, logits.shape[1]) - xp.exp(_log_softmax(logits))",
      "xp.exp(_log_softmax(logits)) - _one_hot(act, logits.shape[1])", "theory DI1"),
@@ -429,6 +429,9 @@ SLIPS = {
     ("the share beyond ε is a sum", "beyond / xp.maximum(taken, 1)", "beyond", "theory AC3"),
     ("nothing is measured", "    if measures:", "    if False:", "theory AC3"),
 ],
+"kernels/arguments.py": [
+    ("a masked logit of −10", "MASKED = -1e9", "MASKED = -10.0", "theory DI9"),
+],
 "kernels/reference/distribution_params.py": [
     ("bounded log σ without its slope", "if form == 2:\n        g[", "if False:\n        g[", "theory PP3"),
     ("bounded log σ: slope forgotten in J", "if form == 2:\n        d_params[", "if False:\n        d_params[",
@@ -440,7 +443,6 @@ SLIPS = {
     ("log σ's gradient averaged", "u[:, n:].sum(axis=0)", "u[:, n:].mean(axis=0)", "theory TR9"),
     ("log σ of the other bound", "where(z > 0, high, -low)", "where(z > 0, -low, high)",
      "policy deviation_of_the_state"),
-    ("a masked logit of −10", "MASKED = -1e9", "MASKED = -10.0", "theory DI9"),
     ("the mask in the last columns", "params[obs[:, :n] == 0]", "params[obs[:, -n:] == 0]", "theory DI9"),
     ("a masked logit that moves", "d_params[obs[:, :n] == 0] = 0", "pass", "theory DI9"),
     ("a masked logit with a gradient", "g[obs[:, :n] == 0] = 0", "pass", "theory DI9"),
