@@ -40,9 +40,10 @@ def shown_choices(observations: Any, actions: Any) -> tuple[int, ...]:
 
 def allowed(mask: Array, choices: tuple[int, ...]) -> Array:
     """Whether each row of masks (B, D) allows an option of every choice → (B,) bool."""
-    starts = np.concatenate([[0], np.cumsum(choices)[:-1]]).astype(int)
-    found: Array = np.logical_or.reduceat(mask != 0, starts, axis=1).all(axis=1)
-    return found
+    if len(choices) == 1:
+        return (mask != 0).any(axis=1)
+    starts = np.cumsum(choices) - choices
+    return np.logical_or.reduceat(mask != 0, starts, axis=1).all(axis=1)
 
 
 class ActionMask(gym.Wrapper[Any, Any, Any, Any]):
@@ -85,10 +86,10 @@ class ActionMask(gym.Wrapper[Any, Any, Any, Any]):
             value = info.get(MASK) if isinstance(info, dict) else None
         if over and value is None:  # nothing is chosen any more
             value = np.ones(sum(self.choices), np.int8)
-        mask = _flat(value)
-        if mask.shape != (sum(self.choices),) or mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
-            size = f"{sum(self.choices)} numbers, 1 for an allowed action and 0 for any other"
-            raise Misbehaviour(f"action mask {shown(value)}", f"expected {size} (mask_actions=False ignores masks)")
+        mask, size = _flat(value), sum(self.choices)
+        if mask.shape != (size,) or mask.dtype.kind not in "biuf" or np.count_nonzero((mask != 0) & (mask != 1)):
+            numbers = f"{size} numbers, 1 for an allowed action and 0 for any other"
+            raise Misbehaviour(f"action mask {shown(value)}", f"expected {numbers} (mask_actions=False ignores masks)")
         if not over and not allowed(mask[None], self.choices)[0]:
             raise Misbehaviour(f"action mask {mask.astype(int)}", "expected an allowed action in every choice")
         return obs if self.in_obs else {MASK: mask.astype(np.int8), "observation": obs}
@@ -96,8 +97,9 @@ class ActionMask(gym.Wrapper[Any, Any, Any, Any]):
 
 def _flat(value: Any) -> Array:
     """A mask as one row; those of several choices may be a tuple of arrays, as Gymnasium's spaces take them."""
-    parts = value if isinstance(value, tuple | list) and np.ndim(value[0] if len(value) else 0) else (value,)
-    return np.concatenate([np.ravel(as_numpy(part)) for part in parts])
+    if isinstance(value, tuple | list) and len(value) and np.ndim(value[0]):
+        return np.concatenate([np.ravel(as_numpy(part)) for part in value])
+    return np.ravel(as_numpy(value))
 
 
 def _method(env: Any) -> Callable[[], Any] | None:

@@ -443,7 +443,7 @@ SLIPS = {
     ("log σ's gradient averaged", "u[:, n:].sum(axis=0)", "u[:, n:].mean(axis=0)", "theory TR9"),
     ("log σ of the other bound", "where(z > 0, high, -low)", "where(z > 0, -low, high)",
      "policy deviation_of_the_state"),
-    ("the mask in the last columns", "params[obs[:, :n] == 0]", "params[obs[:, -n:] == 0]", "theory DI9"),
+    ("the mask in the last columns", "\n        params[obs[:, :n] == 0]", "\n        params[obs[:, -n:] == 0]", "theory DI9"),
     ("a masked logit that moves", "d_params[obs[:, :n] == 0] = 0", "pass", "theory DI9"),
     ("a masked logit with a gradient", "g[obs[:, :n] == 0] = 0", "pass", "theory DI9"),
     ("log σ of the outputs' order", "params[:, n:] = log_std", "params[:, n:] = log_std[::-1]", "theory PP3"),
