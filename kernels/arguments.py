@@ -5,6 +5,9 @@ The axis letters are in `kernels/__init__.py`.
 
 from typing import Any, NamedTuple
 
+MASKED = -1e9  # the logit of a forbidden action: finite, as 0 times −∞ is no number
+IMPOSSIBLE = -1e3  # a logit so far below the largest has probability 0 in either precision
+
 
 class Network(NamedTuple):
     """A multi-layer perceptron (`mlp.py`)."""
@@ -48,7 +51,7 @@ class PolicySpec(NamedTuple):
 
     network: Network
     family: Any  # one of the five above: its type chooses the kernels (`distribution.py`)
-    form: int  # 0: the outputs are the parameters; 1: log σ is the tail of θ; 2: the outputs are (μ, z), log σ from z
+    form: int  # 0: the outputs are the parameters; 1: log σ is the tail of θ; 2: log σ from the outputs; 3: a mask
     log_std_range: tuple[float, float]
 
 

@@ -48,7 +48,8 @@ class NetworkPolicy:
     distribution: Distribution
     form: ClassVar[int] = 0
     """How outputs become parameters (kernels/*/distribution_params.py). 0: the outputs are the parameters. 1: the
-    outputs are μ, and log σ is the tail of θ. 2: the outputs are (μ, z), and log σ is computed from z."""
+    outputs are μ, and log σ is the tail of θ. 2: the outputs are (μ, z), and log σ is computed from z. 3: the outputs
+    are logits, of which those of forbidden actions are replaced."""
 
     def __post_init__(self) -> None:
         outputs = self.mlp.sizes[-1]
@@ -88,7 +89,8 @@ class NetworkPolicy:
         if self.form == 0:
             return PolicyTape(tape, tape.out)
         params: Array = self.backend.xp.empty((len(obs), self.distribution.n_params), theta.dtype)
-        self.backend.kernels("distribution_params").parameters(self.form, LOG_STD_RANGE, tape.out, log_std, params)
+        kernels = self.backend.kernels("distribution_params")
+        kernels.parameters(self.form, LOG_STD_RANGE, tape.obs, tape.out, log_std, params)
         return PolicyTape(tape, params)
 
     def acting(self, theta: Array, rows: int) -> Callable[[Array, Array, Array, Array], None]:
@@ -108,7 +110,7 @@ class NetworkPolicy:
         (network, _), (v_network, v_log_std) = self._split(theta), self._split(v)
         d_out, d_params = self.mlp.jvp(network, tape.mlp, v_network), self.backend.xp.empty_like(tape.params)
         kernels = self.backend.kernels("distribution_params")
-        kernels.push_forward(self.form, LOG_STD_RANGE, tape.mlp.out, d_out, v_log_std, d_params)
+        kernels.push_forward(self.form, LOG_STD_RANGE, tape.mlp.obs, tape.mlp.out, d_out, v_log_std, d_params)
         return d_params
 
     def vjp(self, theta: Array, tape: PolicyTape, g: Array) -> Array:
@@ -117,7 +119,7 @@ class NetworkPolicy:
         (network, _), log_std_grad = self._split(theta), xp.zeros(tail, theta.dtype)
         g, g_out = as_array("g", g, tape.params.shape, theta.dtype, xp), xp.empty_like(tape.mlp.out)
         kernels = self.backend.kernels("distribution_params")
-        kernels.pull_back(self.form, LOG_STD_RANGE, tape.mlp.out, g, g_out, log_std_grad)
+        kernels.pull_back(self.form, LOG_STD_RANGE, tape.mlp.obs, tape.mlp.out, g, g_out, log_std_grad)
         return xp.concatenate([self.mlp.vjp(network, tape.mlp, g_out), log_std_grad])
 
     def fisher_product(self, theta: Array, tape: PolicyTape, v: Array) -> Array:
@@ -207,6 +209,24 @@ class StateGaussianPolicy(NetworkPolicy):
         return theta
 
 
+@dataclass(frozen=True)
+class MaskedPolicy(NetworkPolicy):
+    """π(a|s) is the softmax over the actions that s allows: any other has probability 0 and no gradient  (DI-9).
+
+    The first D numbers of an observation are the mask: 1 for an action that is allowed, 0 for one that is not. They are
+    inputs of the network too. The distribution is categorical, or multicategorical with the masks of its choices side
+    by side.
+    """
+
+    form: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name, inputs = self.distribution.name, self.mlp.sizes[0]
+        require("categorical" in name, "distribution", "categorical or multicategorical, with a mask", name)
+        require(inputs >= self.distribution.n_params, "mlp", f"{self.distribution.n_params} inputs or more", inputs)
+
+
 Policy: TypeAlias = NetworkPolicy
 
 
@@ -217,12 +237,16 @@ def policy_for(
     *,
     log_std_init: float = 0.0,
     state_dependent_std: bool = False,
+    masked: bool = False,
 ) -> Policy:
     """The policy of a distribution: `layers` are the sizes of the network's inputs and hidden layers.
 
-    `log_std_init` and `state_dependent_std` apply to Gaussians only.
+    `log_std_init` and `state_dependent_std` apply to Gaussians only, `masked` to choices: the observations begin with
+    the mask of allowed actions.
     """
     network = lambda outputs: MLP((*layers, outputs), activation, distribution.backend)
+    if masked:
+        return MaskedPolicy(network(distribution.n_params), distribution)
     if distribution.name == "categorical":
         return CategoricalPolicy(network(distribution.n_params))
     if distribution.discrete:

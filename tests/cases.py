@@ -12,9 +12,9 @@ from minipg import (
     Backend,
     StateGaussianPolicy,
 )
-from minipg.policy import Policy, policy_for
+from minipg.policy import MaskedPolicy, Policy, policy_for
 from minipg.theory.distributions import FAMILIES
-from minipg.theory.policies import KINDS
+from minipg.theory.policies import KINDS, observations, policy_of
 
 TWINS = ("numpy", "numba")
 backends = st.sampled_from([Backend(name, 1) for name in TWINS])
@@ -84,10 +84,10 @@ def policies(draw, rows=st.integers(2, 12)):
     family, state_dependent = draw(st.sampled_from(KINDS))
     hidden = draw(st.lists(st.integers(1, 5), max_size=2))
     distribution = FAMILIES[family](draw(st.integers(1, 3)), draw(backends))
-    policy = policy_for(distribution, (draw(st.integers(1, 4)), *hidden), state_dependent_std=state_dependent)
+    policy = policy_of(distribution, state_dependent, (draw(st.integers(1, 4)), *hidden))
     rng, count = np.random.default_rng(draw(seeds)), draw(rows)
     theta, v = 0.5 * rng.normal(size=(2, policy.layout.size))
-    obs = rng.normal(size=(count, policy.mlp.sizes[0]))
+    obs = observations(policy, rng.normal(size=(count, policy.mlp.sizes[0])), rng)
     noise = policy.distribution.noise(rng, (count,), np.float64)
     act = policy.distribution.sample(policy.forward(theta, obs).params, noise)
     return PolicyCase(policy, theta, v, obs, act, rng.normal(size=count))
@@ -98,7 +98,9 @@ def on_twin(model, twin):
     if not hasattr(model, "mlp"):
         return dataclasses.replace(model, backend=twin)
     of_state = isinstance(model, StateGaussianPolicy)
-    return policy_for(on_twin(model.distribution, twin), model.mlp.sizes[:-1], state_dependent_std=of_state)
+    masked = isinstance(model, MaskedPolicy)
+    sizes = model.mlp.sizes[:-1]
+    return policy_for(on_twin(model.distribution, twin), sizes, state_dependent_std=of_state, masked=masked)
 
 
 def derivative(f, x, v, steps=(1e-2, 1e-3, 1e-4, 1e-5)):

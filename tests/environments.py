@@ -5,6 +5,7 @@ import signal
 import stat
 import sys
 import time
+from collections import OrderedDict
 from typing import NamedTuple
 
 import gymnasium as gym
@@ -278,6 +279,107 @@ class Matching(gym.Env):
         return self.show(self.context), paid, False, self.time == 8, {}
 
 
+class Choosy(gym.Env):
+    """Random masks: takes no action that it does not allow. It says which are allowed in one of three ways.
+
+    The observation is the step and two random numbers; the reward is the share of choices with the last allowed option.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(self, action_space=None, way="info", length=6, render_mode=None):
+        self.action_space, self.way = action_space or spaces.Discrete(5), way
+        self.length, self.render_mode = length, render_mode
+        self.sizes = np.ravel(getattr(self.action_space, "nvec", getattr(self.action_space, "n", 0)))
+        self.start = np.ravel(self.action_space.start)
+        self.observation_space = spaces.Box(-np.inf, np.inf, (3,))
+        if way == "obs":  # the mask is not the first key
+            self.observation_space = spaces.Dict(
+                OrderedDict(a=self.observation_space, action_mask=spaces.Box(0, 1, (int(self.sizes.sum()),), np.int8))
+            )
+
+    def _now(self):
+        self.mask = np.concatenate([self._allowed(size) for size in self.sizes])
+        seen = np.array([self.time, *self.np_random.normal(size=2)], np.float32)
+        return {"a": seen, "action_mask": self.mask} if self.way == "obs" else seen
+
+    def _allowed(self, size):
+        mask = (self.np_random.random(size) < 0.4).astype(np.int8)
+        mask[self.np_random.integers(size)] = 1
+        return mask
+
+    def _info(self):
+        return {"action_mask": self.mask} if self.way == "info" else {}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return self._now(), self._info()
+
+    def step(self, act):
+        places = np.cumsum(self.sizes) - self.sizes + np.ravel(act) - self.start
+        assert self.mask[places].all(), f"forbidden: {act} with the mask {self.mask}"
+        best = [np.flatnonzero(part)[-1] for part in np.split(self.mask, np.cumsum(self.sizes)[:-1])]
+        paid = float(np.mean(np.ravel(act) - self.start == best))
+        self.time += 1
+        return self._now(), paid, False, self.time == self.length, self._info()
+
+    def render(self):
+        return np.full((8, 8, 3), 25 * self.time, np.uint8)
+
+    def save_state(self):
+        return self.time, self.mask, self.np_random.bit_generator.state
+
+    def restore_state(self, state):
+        self.time, self.mask, self.np_random.bit_generator.state = state
+
+
+class ChoosyByMethod(Choosy):
+    """The same with a method, as sb3-contrib's MaskablePPO asks for."""
+
+    def __init__(self, action_space=None, **options):
+        super().__init__(action_space, "method", **options)
+
+    def action_masks(self):
+        return self.mask.astype(bool)
+
+
+class TicTacToe(gym.Env):
+    """Tic-tac-toe against a random opponent: 1 for a win, 0 for a draw, −1 for a loss. One of both begins by chance.
+
+    The observation is the board, 1 for the agent's marks and −1 for the opponent's. A forbidden move raises.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012
+    observation_space, action_space = spaces.Box(-1, 1, (9,)), spaces.Discrete(9)
+    LINES = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 3, 6], [1, 4, 7], [2, 5, 8], [0, 4, 8], [2, 4, 6]])
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.board = np.zeros(9, np.float32)
+        if self.np_random.integers(2):
+            self._reply()
+        return self.board.copy(), self._info()
+
+    def _info(self):
+        return {"action_mask": (self.board == 0).astype(np.int8)}
+
+    def _reply(self):
+        self.board[self.np_random.choice(np.flatnonzero(self.board == 0))] = -1
+
+    def _won(self, mark):
+        return bool((self.board[self.LINES] == mark).all(axis=1).any())
+
+    def step(self, act):
+        assert self.board[act] == 0, f"forbidden: the place {act} of {self.board}"
+        self.board[act] = 1
+        won = self._won(1)
+        if not won and (self.board == 0).any():
+            self._reply()
+        lost, full = self._won(-1), not (self.board == 0).any()
+        return self.board.copy(), float(won) - float(lost), won or lost or full, False, self._info()
+
+
 class NotInstalled(gym.Env):
     """An environment that needs a package that is not installed; `message` is Gymnasium's about it."""
 
@@ -314,6 +416,8 @@ FAULTS = {
 gym.register("test/Counting-v0", Counting)
 gym.register("test/Choosing-v0", Choosing)
 gym.register("test/Matching-v0", Matching, kwargs={"action_space": spaces.MultiDiscrete([2, 3]), "mixed": True})
+gym.register("test/Choosy-v0", Choosy)
+gym.register("test/TicTacToe-v0", TicTacToe)
 gym.register("test/Dying-v0", Dying, kwargs={"at": 21})
 gym.register("test/DyingAtOnce-v0", Dying, kwargs={"at": 1})
 gym.register("test/DyingInReset-v0", Dying, kwargs={"at": 0})

@@ -15,7 +15,7 @@ from minipg import Backend
 from minipg.policy import policy_for
 from minipg.theory import LAWS, check_law
 from minipg.theory.distributions import FAMILIES
-from minipg.theory.policies import KINDS
+from minipg.theory.policies import KINDS, largest, observations, policy_of
 
 pytestmark = pytest.mark.skipif(not has_compiler(), reason="there is no g++")
 DTYPES = st.sampled_from([np.float64, np.float32])
@@ -127,7 +127,7 @@ class Minibatches(NamedTuple):
     @property
     def condition(self):
         """By how much the distributions amplify rounding: 1/σ², and the odds of logits."""
-        return float(np.exp(2 * np.abs(self.acted.params).max())) * self.theta.size
+        return float(np.exp(2 * largest(self.acted.params))) * self.theta.size
 
     def forward(self):
         """The forward pass of the reference."""
@@ -136,7 +136,7 @@ class Minibatches(NamedTuple):
         out, hidden = np.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
         mlp.forward(self.theta[:weights], *network, obs, out, hidden)
         params = np.empty_like(self.acted.params)
-        params_of.parameters(self.policy.form, self.policy.log_std_range, out, self.theta[weights:], params)
+        params_of.parameters(self.policy.form, self.policy.log_std_range, obs, out, self.theta[weights:], params)
         return arguments.ForwardPass(obs, hidden, out, params)
 
 
@@ -146,11 +146,11 @@ def minibatches(draw, dtype=DTYPES):
     family, of_state = draw(st.sampled_from(KINDS))
     dtype, rng = draw(dtype), np.random.default_rng(draw(SEEDS))
     layers = (draw(st.integers(1, 4)), *draw(st.lists(st.integers(1, 6), max_size=2)))
-    model = policy_for(FAMILIES[family](draw(st.integers(1, 3)), Backend("numpy", 1)), layers,
-                       draw(st.sampled_from(["tanh", "relu"])), state_dependent_std=of_state)  # fmt: skip
+    distribution = FAMILIES[family](draw(st.integers(1, 3)), Backend("numpy", 1))
+    model = policy_of(distribution, of_state, layers, draw(st.sampled_from(["tanh", "relu"])))
     rows = draw(st.integers(1, 20))
     theta = 0.5 * rng.normal(size=model.layout.size)
-    obs = rng.normal(size=(rows, layers[0]))
+    obs = observations(model, rng.normal(size=(rows, model.mlp.sizes[0])), rng)
     old = model.forward(theta + 0.1 * rng.normal(size=len(theta)), obs).params
     act = model.distribution.sample(old, model.distribution.noise(rng, (rows,), np.float64))
     logp_old = model.distribution.log_prob(old, act)

@@ -21,14 +21,13 @@ from minipg.cli import main
 from minipg.conjugate_gradient import masked_conjugate_gradient
 from minipg.fisher import fisher_operator
 from minipg.objective import gradient_and_entropy, policy_gradient, surrogate_value
-from minipg.policy import policy_for
 from minipg.returns import discounted_returns, gae, td_errors
 from minipg.rollout.vine import Follower
 from minipg.runtime import backend
 from minipg.runtime.backend import fetch, to_host, why_no_device
 from minipg.theory import LAWS, check_law
 from minipg.theory.distributions import FAMILIES
-from minipg.theory.policies import KINDS
+from minipg.theory.policies import KINDS, observations, policy_of
 
 DEVICES = ["fake", pytest.param("device", marks=pytest.mark.gpu)]
 
@@ -136,9 +135,10 @@ def of_critic(twin, dtype, rng):
 
 def of_policies(twin, dtype, rng):
     for family, of_state in KINDS:
-        policy = policy_for(FAMILIES[family](3, twin), (4, 5), state_dependent_std=of_state)
+        policy = policy_of(FAMILIES[family](3, twin), of_state, (4, 5))
         theta, v = map(twin.to_device, 0.3 * rng.normal(size=(2, policy.layout.size)).astype(dtype))
-        obs, adv = rng.normal(size=(8, 4)).astype(dtype), rng.normal(size=8).astype(dtype)
+        obs, adv = rng.normal(size=(8, policy.mlp.sizes[0])).astype(dtype), rng.normal(size=8).astype(dtype)
+        obs = observations(policy, obs, rng)
         tape = policy.forward(theta, twin.to_device(obs))
         old = tape.params
         act = policy.distribution.sample(old, policy.distribution.noise(rng, (8,), dtype))

@@ -50,6 +50,10 @@ def like(*of):
     return lambda: Like(*of)
 
 
+def masked(*of, **how):
+    return lambda: environments.Choosy(*of, **how)
+
+
 NORMALIZED = {"normalize_obs": True}
 SOME = spaces.MultiDiscrete([3, 2, 5])
 POLICIES = {
@@ -59,6 +63,9 @@ POLICIES = {
     "discrete, linear": (PPO, "CartPole-v1", {"hidden": ()}),
     "discrete from 5": (PPO, like(spaces.Discrete(7, start=5)), {}),
     "discrete, dict": (PPO, like(spaces.Discrete(3), GRID), NORMALIZED),
+    "discrete, masked": (PPO, masked(spaces.Discrete(7, start=5)), {}),
+    "discrete, masked, normalized": (TRPO, masked(spaces.Discrete(7), way="obs"), NORMALIZED),
+    "multi-discrete, masked": (PPO, masked(SOME), NORMALIZED),
     "multi-discrete": (PPO, like(SOME), {}),
     "multi-discrete, normalized": (TRPO, like(SOME), NORMALIZED),
     "multi-discrete in two rows": (PPO, like(spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[1, 0], [0, -2]])), {}),
@@ -91,7 +98,13 @@ def observations(agent):
     space = agent.envs.single_observation_space
     rng, count = np.random.default_rng(2), OBSERVATIONS
     shift = 40 if agent.normalizer is not None else 0
-    if isinstance(space, spaces.Dict):
+    if agent.masked:
+        masks = rng.random((count, sum(agent.observations.masks))) < 0.3
+        for end, size in zip(np.cumsum(agent.observations.masks), agent.observations.masks, strict=True):
+            masks[np.arange(count), end - 1 - rng.integers(size, size=count)] = True
+        seen = rng.normal(shift, 3, (count, 3)).astype(np.float32)
+        obs = {key: masks.astype(np.int8) if key == "action_mask" else seen for key in space}
+    elif isinstance(space, spaces.Dict):
         obs = {"goal": rng.integers(4, size=count), "place": rng.normal(shift, 3, (count, 2)).astype(np.float32)}
     else:
         obs = rng.normal(shift, 3, (count, agent.observations.size)).astype(np.float32)

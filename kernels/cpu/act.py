@@ -14,7 +14,7 @@ def act(policy, theta, obs, noise, params, act, work):
     n, n_network = network.sizes[-1], mlp.size(network.sizes)
     out, hidden = matrix(work, 0, rows, n), work[rows * n :]
     mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
-    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
+    distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
     distribution.sample(policy.family, params, noise, act)
 
 

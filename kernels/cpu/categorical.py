@@ -5,6 +5,7 @@ The functions of one row z (A,) serve `multicategorical.py` too.
 
 import math
 
+from minipg.kernels.arguments import IMPOSSIBLE
 from minipg.kernels.cpu._jit import jit, part
 
 
@@ -35,6 +36,8 @@ def _sample(z, uniform):
     for a in range(z.shape[0] - 1):
         below += math.exp(z[a] - m)
         action += below <= threshold
+    while action > 0 and z[action] - m < IMPOSSIBLE:  # rounding has passed the last possible action
+        action -= 1
     return action
 
 

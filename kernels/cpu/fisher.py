@@ -28,9 +28,9 @@ def _fisher_product(policy, theta, forward, v, out, work):
         g, d = matrix(rest, 0, m, n), matrix(rest, m * n, m, width)
         scratch = rest[m * (n + width) :]
         mlp.jvp(theta[:n_network], network.sizes, network.activation, x, h, v[:n_network], g, scratch)
-        distribution_params.push_forward(policy.form, policy.log_std_range, y, g, v[n_network:], d)
+        distribution_params.push_forward(policy.form, policy.log_std_range, x, y, g, v[n_network:], d)
         distribution.fisher_product(policy.family, p, d, d)
-        distribution_params.pull_back(policy.form, policy.log_std_range, y, d, g, out[n_network:])
+        distribution_params.pull_back(policy.form, policy.log_std_range, x, y, d, g, out[n_network:])
         mlp.vjp(theta[:n_network], network.sizes, network.activation, x, h, g, block_out, scratch)
         for i in range(n_network):
             out[i] += block_out[i]

@@ -35,7 +35,7 @@ def _gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
             for j in range(width):
                 u[i, j] += ent_coef * entropy_grad[i, j]
     grad[n_network:] = 0
-    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[n_network:])
+    distribution_params.pull_back(policy.form, policy.log_std_range, obs, out, u, g, grad[n_network:])
     mlp.vjp(theta[:n_network], network.sizes, network.activation, obs, hidden, g, grad[:n_network], rest)
 
 
@@ -54,7 +54,7 @@ def _gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entro
     a, b, c = rows * n, rows * (n + width), rows * (n + width + units)
     out, params, hidden, rest = matrix(work, 0, rows, n), matrix(work, a, rows, width), work[b:c], work[c:]
     mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
-    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
+    distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
     _gradient(policy, theta, ForwardPass(unowned(obs), hidden, out, params), act, weight, ent_coef, grad, rest)
     entropies = rest[:rows]
     distribution.entropy(policy.family, params, entropies)

@@ -95,7 +95,7 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
                 x[i, j] = obs[rows[i], j]
         mlp.forward(theta[:n_network], network.sizes, network.activation, x, out, hidden)
         _output_gradient(
-            policy, theta[n_network:], acted, logp_old, terms, rows, chosen.shape[0], wants_kl, out, g,
+            policy, theta[n_network:], acted, logp_old, terms, rows, chosen.shape[0], wants_kl, x, out, g,
             grad[n_network:], means, act[:m], rest[d:],
         )  # fmt: skip
         target = block_grad if start else grad[:n_network]
@@ -109,7 +109,7 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
 
 @part
 def _output_gradient(
-    policy, log_std, acted, logp_old, terms, rows, total, wants_kl, out, g, log_std_grad, sums, act, work
+    policy, log_std, acted, logp_old, terms, rows, total, wants_kl, x, out, g, log_std_grad, sums, act, work
 ):
     """(1/total) Σ over `rows` of the gradient of a row: in the outputs → g (m, n); in log σ, added to log_std_grad."""
     family, count, width = policy.family, rows.shape[0], acted.params.shape[1]
@@ -130,7 +130,7 @@ def _output_gradient(
         for j in range(width):
             before[i, j] = acted.params[rows[i], j]
 
-    distribution_params.parameters(policy.form, policy.log_std_range, out, log_std, params)
+    distribution_params.parameters(policy.form, policy.log_std_range, x, out, log_std, params)
     distribution._score_and_log_prob(family, params, act, u, logp)
     surrogate.clipped_gradient(logp, logp_before, adv, terms.clip_range, weight)
     for i in range(count):
@@ -152,7 +152,7 @@ def _output_gradient(
         distribution.kl(family, before, params, logp)
         for i in range(count):
             sums[0] += logp[i]
-    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, log_std_grad)
+    distribution_params.pull_back(policy.form, policy.log_std_range, x, out, u, g, log_std_grad)
 
 
 @cache

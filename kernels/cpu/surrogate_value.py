@@ -27,8 +27,9 @@ def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
         m = stop - start
         a, b, c = m * n, m * (n + units), m * (n + units + width)
         out, hidden, params, values = matrix(work, 0, m, n), work[a:b], matrix(work, b, m, width), work[c : c + m]
-        mlp.forward(theta[:n_network], network.sizes, network.activation, obs[start:stop], out, hidden)
-        distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
+        x, log_std = obs[start:stop], theta[n_network:]
+        mlp.forward(theta[:n_network], network.sizes, network.activation, x, out, hidden)
+        distribution_params.parameters(policy.form, policy.log_std_range, x, out, log_std, params)
         distribution.log_prob(policy.family, params, act[start:stop], values)
         surrogate.surrogate(values, logp_old[start:stop], adv[start:stop], values)
         for i in range(m):

@@ -77,10 +77,10 @@ def name_of(family):
     return type(family).__name__.lower()
 
 
-def launch_rows(name, policy, params, out, *arguments):
-    """Launch a kernel for a policy's family, from the parameters (B, D) and the outputs (B, n) they are made of."""
-    run, form = row_kernels(name_of(policy.family)), (policy.form, out.shape[1], *policy.log_std_range)
-    run(name, policy.family.options, params, *form, out, *arguments)
+def launch_rows(name, policy, params, obs, out, *arguments):
+    """Launch a kernel for a policy's family, from the parameters (B, D), observations and outputs (B, n)."""
+    run, form = row_kernels(name_of(policy.family)), (policy.form, out.shape[1], *policy.log_std_range, obs.shape[1])
+    run(name, policy.family.options, params, *form, obs, out, *arguments)
 
 
 @cache

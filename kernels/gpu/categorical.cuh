@@ -19,7 +19,9 @@ PART real choice_entropy(const real *z, int n, Choice c) {
     return total;
 }
 
-// The number of k < n − 1 with p₀ + … + p_k ≤ u.
+#define IMPOSSIBLE (real)(-1000)
+
+// The number of k < n − 1 with p₀ + … + p_k ≤ u; the last possible action where rounding would pass it.
 PART i64 choice_sample(const real *z, int n, real uniform) {
     const real m = choice(z, n).m;
     real total = 0, below = 0;
@@ -29,6 +31,7 @@ PART i64 choice_sample(const real *z, int n, real uniform) {
         below += exp(z[a] - m);
         act += below <= uniform * total;
     }
+    while (act > 0 && z[act] - m < IMPOSSIBLE) act--;
     return act;
 }
 

@@ -13,6 +13,6 @@ def fisher_product(policy, theta, forward, v, out, work):
     d_out, d_params, g = cupy.empty_like(outputs), cupy.empty_like(params), cupy.empty_like(outputs)
     tail = cupy.empty((len(obs), len(v) - weights), obs.dtype)
     mlp.jvp(theta[:weights], *policy.network, obs, hidden, v[:weights], d_out, None)
-    launch_rows("fisher_of_outputs", policy, params, outputs, d_out, v[weights:], d_params, g, tail)
+    launch_rows("fisher_of_outputs", policy, params, obs, outputs, d_out, v[weights:], d_params, g, tail)
     sum_columns(tail, out[weights:])
     mlp.vjp(theta[:weights], *policy.network, obs, hidden, g, out[:weights], None)

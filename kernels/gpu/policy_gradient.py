@@ -12,6 +12,6 @@ def gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
     (obs, hidden, out, params), weights = forward, size(policy.network.sizes)
     u, v, g = cupy.empty_like(params), cupy.empty_like(params), cupy.empty_like(out)
     tail = cupy.empty((len(out), len(theta) - weights), out.dtype)
-    launch_rows("policy_gradient", policy, params, out, act, weight, ent_coef, u, v, g, tail)
+    launch_rows("policy_gradient", policy, params, obs, out, act, weight, ent_coef, u, v, g, tail)
     sum_columns(tail, grad[weights:])
     mlp.vjp(theta[:weights], *policy.network, obs, hidden, g, grad[:weights], None)

@@ -49,11 +49,11 @@ KERNEL fisher_product(i64 rows, int width, int acts, const i64 *sizes, const rea
 
 // M J v pulled back to the outputs: d_out (B, n) and d_log_std (D − n) → g (B, n), tail (B, D − n).   u (B, D) is work.
 KERNEL fisher_of_outputs(i64 rows, int width, int acts, const i64 *sizes, const real *params, int form, int n, real low,
-                         real high, const real *out, const real *d_out, const real *d_log_std, real *u, real *g,
-                         real *tail) {
+                         real high, int inputs, const real *obs, const real *out, const real *d_out,
+                         const real *d_log_std, real *u, real *g, real *tail) {
     THREAD(i, rows);
     const Shape shape = SHAPE;
-    const Form f = {form, n, low, high};
+    const Form f = {form, n, low, high, obs + i * inputs};
     real *x = u + i * width;
     times_derivative(f, out + i * n, d_out + i * n, x);
     for (int j = n; j < width; j++) x[j] = d_log_std[j - n];
@@ -66,12 +66,13 @@ KERNEL fisher_of_outputs(i64 rows, int width, int acts, const i64 *sizes, const 
 // u = [w ∇log π(a) − β ∇KL + c ∇H] / B with w = r Â unless clipped; stats: KL(old‖π), and whether r is beyond ε.
 // picked (B,) are the rows of act, adv, old, logp_old; params, u, v (B, D) are work.
 KERNEL surrogate_gradient(i64 rows, int width, int acts, const i64 *sizes, real *params, int form, int n, real low,
-                          real high, const real *out, const real *log_std, const i64 *picked, const ACTION *act,
-                          const real *adv, const real *old, const real *logp_old, real clip_range, real beta,
-                          real entropy_weight, int wants_kl, real *u, real *v, real *g, real *tail, real *stats) {
+                          real high, int inputs, const real *obs, const real *out, const real *log_std,
+                          const i64 *picked, const ACTION *act, const real *adv, const real *old, const real *logp_old,
+                          real clip_range, real beta, real entropy_weight, int wants_kl, real *u, real *v, real *g,
+                          real *tail, real *stats) {
     THREAD(i, rows);
     const Shape shape = SHAPE;
-    const Form f = {form, n, low, high};
+    const Form f = {form, n, low, high, obs + i * inputs};
     const i64 row = picked[i];
     const ACTION *a = act + row * acts;
     const real *p_old = old + row * width, share = (real)1 / rows;
@@ -98,8 +99,8 @@ KERNEL surrogate_gradient(i64 rows, int width, int acts, const i64 *sizes, real 
 
 // The gradient of weight log π(a) + c H in one row, from the parameters (B, D).   u, v (B, D) are work.
 KERNEL policy_gradient(i64 rows, int width, int acts, const i64 *sizes, const real *params, int form, int n, real low,
-                       real high, const real *out, const ACTION *act, const real *weight, real entropy_weight,
-                       real *u, real *v, real *g, real *tail) {
+                       real high, int inputs, const real *obs, const real *out, const ACTION *act, const real *weight,
+                       real entropy_weight, real *u, real *v, real *g, real *tail) {
     THREAD(i, rows);
     const Shape shape = SHAPE;
     const real *p = params + i * width;
@@ -110,17 +111,17 @@ KERNEL policy_gradient(i64 rows, int width, int acts, const i64 *sizes, const re
         FAMILY::entropy_gradient(p, shape, y);
         for (int j = 0; j < width; j++) x[j] += entropy_weight * y[j];
     }
-    pulled_back({form, n, low, high}, out + i * n, x, width, g + i * n, tail + i * (width - n));
+    pulled_back({form, n, low, high, obs + i * inputs}, out + i * n, x, width, g + i * n, tail + i * (width - n));
 }
 
 // r Â, KL(old‖π) and H of one row, from the outputs → stats (B, 3).   params (B, D) is work.
 KERNEL surrogate_value(i64 rows, int width, int acts, const i64 *sizes, real *params, int form, int n, real low,
-                       real high, const real *out, const real *log_std, const ACTION *act, const real *adv,
-                       const real *old, const real *logp_old, int wants_entropy, real *stats) {
+                       real high, int inputs, const real *obs, const real *out, const real *log_std, const ACTION *act,
+                       const real *adv, const real *old, const real *logp_old, int wants_entropy, real *stats) {
     THREAD(i, rows);
     const Shape shape = SHAPE;
     real *p = params + i * width;
-    params_of({form, n, low, high}, out + i * n, log_std, width, p);
+    params_of({form, n, low, high, obs + i * inputs}, out + i * n, log_std, width, p);
     stats[3 * i] = exp(FAMILY::log_prob(p, act + i * acts, shape) - logp_old[i]) * adv[i];
     stats[3 * i + 1] = FAMILY::kl(old + i * width, p, shape);
     stats[3 * i + 2] = wants_entropy ? FAMILY::entropy(p, shape) : (real)0;

@@ -17,7 +17,7 @@ def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mean
     params, u, v = (cupy.empty((rows, acted.params.shape[1]), obs.dtype) for _ in range(3))
     g, tail, stats = (cupy.empty((rows, n), obs.dtype) for n in (out.shape[1], len(theta) - weights, 2))
     launch_rows(
-        "surrogate_gradient", policy, params, out, theta[weights:], chosen, acted.act, acted.adv, acted.params,
+        "surrogate_gradient", policy, params, obs, out, theta[weights:], chosen, acted.act, acted.adv, acted.params,
         logp_old, *terms, wants_kl, u, v, g, tail, stats,
     )  # fmt: skip
     sum_columns(stats, means, 1 / rows)

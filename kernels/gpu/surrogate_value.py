@@ -16,5 +16,6 @@ def surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
     weights = size(policy.network.sizes)
     out, _ = mlp._new_outputs(policy.network, theta[:weights], obs)
     params, stats = cupy.empty_like(old), cupy.empty((len(obs), 3), old.dtype)
-    launch_rows("surrogate_value", policy, params, out, theta[weights:], act, adv, old, logp_old, wants_entropy, stats)
+    given = act, adv, old, logp_old, wants_entropy
+    launch_rows("surrogate_value", policy, params, obs, out, theta[weights:], *given, stats)
     sum_columns(stats, sums)

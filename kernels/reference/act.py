@@ -9,7 +9,7 @@ def act(policy, theta, obs, noise, params, act, work):
     network, xp, n_network = policy.network, namespace(obs), mlp.size(policy.network.sizes)
     out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
     mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
-    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
+    distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
     distribution.sample(policy.family, params, noise, act)
 
 

@@ -1,5 +1,6 @@
 """Categorical distribution over A actions; a row of parameters is its logits z, p = softmax(z)."""
 
+from minipg.kernels.arguments import IMPOSSIBLE
 from minipg.kernels.reference._namespace import namespace
 
 
@@ -14,10 +15,15 @@ def _one_hot(act, actions):
 
 
 def sample(logits, uniform, out):
-    """a = number of k with p₀ + … + p_k ≤ u.   logits (B, A), uniform (B,) in [0, 1) → out (B,) int64."""
-    xp = namespace(logits)
-    total = xp.exp(_log_softmax(logits)).cumsum(axis=1)
-    out[...] = (total[:, :-1] <= uniform[:, None] * total[:, -1:]).sum(axis=1)
+    """a = number of k with p₀ + … + p_k ≤ u.   logits (B, A), uniform (B,) in [0, 1) → out (B,) int64.
+
+    Where rounding would pass the last possible action, it is that one.
+    """
+    xp, log_p = namespace(logits), _log_softmax(logits)
+    total = xp.exp(log_p).cumsum(axis=1)
+    act = (total[:, :-1] <= uniform[:, None] * total[:, -1:]).sum(axis=1)
+    last = logits.shape[1] - 1 - (log_p > IMPOSSIBLE)[:, ::-1].argmax(axis=1)
+    out[...] = xp.minimum(act, last)
 
 
 def mode(logits, out):

@@ -17,7 +17,7 @@ def gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
     distribution.entropy_gradient(policy.family, params, entropy_gradient)
     u = weight[:, None] * score + ent_coef * entropy_gradient
     grad[...] = 0
-    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[n_network:])
+    distribution_params.pull_back(policy.form, policy.log_std_range, obs, out, u, g, grad[n_network:])
     mlp.vjp(theta[:n_network], network.sizes, network.activation, obs, hidden, g, grad[:n_network], None)
 
 
@@ -27,7 +27,7 @@ def gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entrop
     out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
     mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
     params = xp.empty((len(obs), out.shape[1] + len(theta) - n_network), obs.dtype)
-    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
+    distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
     gradient(policy, theta, ForwardPass(obs, hidden, out, params), act, weight, ent_coef, grad, work)
     entropies = xp.empty_like(weight)
     distribution.entropy(policy.family, params, entropies)

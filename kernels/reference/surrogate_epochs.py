@@ -29,7 +29,7 @@ def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mean
     out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
     mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
     params = xp.empty_like(old)
-    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
+    distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
 
     logp, weight, kl = (xp.empty_like(adv) for _ in range(3))
     distribution.log_prob(policy.family, params, acts, logp)
@@ -41,7 +41,7 @@ def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mean
     u = (weight[:, None] * score - terms.kl_coef * kl_gradient + terms.ent_coef * entropy_gradient) / len(obs)
 
     g, grad[...] = xp.empty_like(out), 0
-    distribution_params.pull_back(policy.form, policy.log_std_range, out, u, g, grad[n_network:])
+    distribution_params.pull_back(policy.form, policy.log_std_range, obs, out, u, g, grad[n_network:])
     mlp.vjp(theta[:n_network], network.sizes, network.activation, obs, hidden, g, grad[:n_network], None)
     distribution.kl(policy.family, old, params, kl)
     means[...] = xp.stack([kl.mean(), (abs(xp.exp(logp - logp_old) - 1) > terms.clip_range).mean()])

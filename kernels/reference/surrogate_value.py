@@ -15,7 +15,7 @@ def surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
     out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
     params, (logp, value, kl, entropy) = xp.empty_like(old), (xp.zeros_like(adv) for _ in range(4))
     mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
-    distribution_params.parameters(policy.form, policy.log_std_range, out, theta[n_network:], params)
+    distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
     distribution.log_prob(policy.family, params, act, logp)
     surrogate.surrogate(logp, logp_old, adv, value)
     distribution.kl(policy.family, old, params, kl)

@@ -22,8 +22,9 @@ from minipg.algorithms.agent_file import FIXED, AgentFile, AgentState, Streams, 
 from minipg.algorithms.critic import Outcome
 from minipg.algorithms.presets import preset_for
 from minipg.checks import Array, as_int, require
-from minipg.envs import ActionCodec, ObservationCodec, make_vector, name_of, resolve
-from minipg.errors import AgentFileError, ConfigError, unknown_name
+from minipg.envs import MASK, ActionCodec, ObservationCodec, make_vector, name_of, resolve, shown_choices
+from minipg.envs.action_mask import allowed
+from minipg.errors import AgentFileError, ConfigError, ShapeError, unknown_name
 from minipg.network import MLP
 from minipg.policy import PolicyAt, policy_for
 from minipg.rollout import Batch, Collector, ObservationNormalizer, RewardScaler
@@ -91,9 +92,9 @@ class Agent(Generic[ConfigT]):
             config = dataclasses.replace(config, num_envs=getattr(self.env, "num_envs", 1))
         self._config: ConfigT = config
         self.envs = make_vector(
-            self.env, config.num_envs, config.vec, config.env_timeout, on_device=not self.backend.on_host
+            self.env, config.num_envs, config.vec, config.env_timeout, not self.backend.on_host, self._masks
         )
-        self.observations = ObservationCodec(self.envs.single_observation_space)
+        self.observations = self._observation_codec(self.envs)
         self.actions = self._action_codec(self.envs.single_action_space)
         if _file is not None:  # it says which environment is made, so networks for that are not allocated on its word
             _file.require_spaces(self.spaces, self.env_id)
@@ -130,6 +131,21 @@ class Agent(Generic[ConfigT]):
             if name in given and self.actions.discrete:
                 logging.getLogger("minipg").warning(f"{name} has no effect with {self.actions.space}")
 
+    @property
+    def _masks(self) -> bool:
+        """Whether masks of allowed actions are looked for."""
+        return getattr(self.config, "mask_actions", False)
+
+    @property
+    def masked(self) -> bool:
+        """True if the observations have a mask of allowed actions, which the policy obeys."""
+        return self.observations.masks != ()
+
+    def _observation_codec(self, envs: VectorEnv[Any, Any, Any]) -> ObservationCodec:
+        """From the environments' observations to rows of numbers."""
+        space = envs.single_observation_space
+        return ObservationCodec(space, shown_choices(space, envs.single_action_space) if self._masks else ())
+
     def _action_codec(self, space: gym.Space[Any]) -> ActionCodec:
         """From the policy's actions to the environment's."""
         return ActionCodec(space, self.config.squash)
@@ -140,13 +156,15 @@ class Agent(Generic[ConfigT]):
         actor = policy_for(
             self.actions.distribution(self.backend), (inputs, *config.hidden), config.activation,
             log_std_init=config.log_std_init, state_dependent_std=config.state_dependent_std,
+            masked=self.masked,
         )  # fmt: skip
         return actor, ValueNetwork(MLP((inputs, *config.hidden, 1), config.activation, self.backend))
 
     def _statistics(self) -> tuple[ObservationNormalizer | None, RewardScaler | None]:
         """The running statistics of observations and of rewards."""
         config, inputs = self.config, self.observations.size
-        normalizer = ObservationNormalizer(inputs, self.backend) if config.normalize_obs else None
+        mask = sum(self.observations.masks)
+        normalizer = ObservationNormalizer(inputs, self.backend, mask) if config.normalize_obs else None
         scaler = RewardScaler(config.num_envs, config.gamma, self.backend) if config.normalize_reward else None
         return normalizer, scaler
 
@@ -227,9 +245,17 @@ class Agent(Generic[ConfigT]):
             state=state,
         )  # fmt: skip
 
-    def predict(self, obs: Any, deterministic: bool = False) -> tuple[Any, None]:
-        """(action, None): the action for one observation, or for a batch of them, in the form of the action space."""
+    def predict(self, obs: Any, deterministic: bool = False, *, action_masks: Any = None) -> tuple[Any, None]:
+        """(action, None): the action for one observation, or for a batch of them, in the form of the action space.
+
+        A masked agent takes {"action_mask": mask, "observation": obs}, or the mask as `action_masks`. Raises ShapeError
+        for an observation that is not in the space, and for one whose mask allows nothing.
+        """
+        if action_masks is not None:
+            obs = self._with_mask(obs, action_masks)
         rows, single = self.observations.read(obs, self.theta.dtype)
+        if single and self.masked and not allowed(rows[:, : sum(self.observations.masks)], self.observations.masks)[0]:
+            raise ShapeError("obs['action_mask']: expected an allowed action in every choice")  # a batch may have ends
         rows = self.backend.to_device(rows)
         if self.normalizer is not None:
             rows = self.normalizer(rows)
@@ -241,6 +267,14 @@ class Agent(Generic[ConfigT]):
             act = distribution.sample(params, noise)
         act = self.actions.to_env(to_host(act))
         return (act[0] if single else act), None
+
+    def _with_mask(self, obs: Any, masks: Any) -> dict[str, Any]:
+        """An observation with the mask that was passed beside it."""
+        require(self.masked, "action_masks", "none: this agent was trained without masks", masks)
+        parts: Any = self.observations.space
+        if set(parts.spaces) != {MASK, "observation"}:  # the environment's own Dict
+            return {**obs, MASK: masks}
+        return {MASK: masks, "observation": obs}
 
     def save(self, path: str | Path, notes: dict[str, Any] | None = None) -> None:
         """Write the whole state to one npz file, completely or not at all; `notes` (JSON) are stored in it.
@@ -323,10 +357,7 @@ class Agent(Generic[ConfigT]):
 
     def require_spaces(self, envs: VectorEnv[Any, Any, Any]) -> None:
         """Raise ConfigError for environments of other spaces than the agent's."""
-        observations, actions = (
-            ObservationCodec(envs.single_observation_space),
-            self._action_codec(envs.single_action_space),
-        )
+        observations, actions = self._observation_codec(envs), self._action_codec(envs.single_action_space)
         others = {"observation": observations.signature, "action": actions.signature}
         for what, space in self.spaces.items():
             if others[what] != space:

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 FILE_FORMAT = 2
 _BY_ID: dict[str, Any] = {"id": {}}
+_BEFORE_MASKS = {"mask_actions": False}  # files of old know no masks
 
 
 _LOAD_OPTIONS = ("env", "backend", "threads")
 # settings that networks, statistics, saved states or a replay depend on
 FIXED = frozenset({
     "hidden", "activation", "squash", "state_dependent_std", "log_std_init", "normalize_obs", "normalize_reward",
-    "baseline", "solver", "buffer_size", "replay_on_disk",
+    "mask_actions", "baseline", "solver", "buffer_size", "replay_on_disk",
 })  # fmt: skip
 
 
@@ -129,9 +130,10 @@ class AgentFile(NamedTuple):
         try:
             seed, steps, updates = int(meta["seed"]), int(meta["steps"]), int(meta["updates"])
             require(min(seed, steps, updates) >= 0, "seed, steps, updates", "integers ≥ 0", (seed, steps, updates))
-            env = meta["env"]
+            env, names = meta["env"], {field.name for field in dataclasses.fields(config)}
             require(isinstance(env, str) and env != "", "env", "the id of an environment", env)
-            return Description(config(**meta["config"]), env, seed, steps, updates)
+            settings = {**_BEFORE_MASKS, **meta["config"]} if "mask_actions" in names else meta["config"]
+            return Description(config(**settings), env, seed, steps, updates)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise AgentFileError(f"{self.path}: damaged description ({error})") from error
 

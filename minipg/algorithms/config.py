@@ -129,6 +129,8 @@ class OnPolicyConfig(AgentConfig):
     """Let the network give log σ as well; otherwise it is the same in every state. Box actions only."""
     squash: bool = False
     """Bound actions by tanh, scaled to the action space; otherwise they are clipped to it. Box actions only."""
+    mask_actions: bool = True
+    """Choose among allowed actions only, in an environment that says which they are (action_mask, action_masks)."""
     normalize_obs: bool = False
     """Standardise observations with running statistics."""
     normalize_reward: bool = False

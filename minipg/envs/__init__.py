@@ -1,5 +1,6 @@
 """Environments: how they are made, checked, and read through their spaces."""
 
+from minipg.envs.action_mask import MASK, ActionMask, shown_choices
 from minipg.envs.again import describe, rebuild, repeatable
 from minipg.envs.chosen import env_of, imported, modules_of
 from minipg.envs.faults import column, infos_of
@@ -11,9 +12,10 @@ from minipg.envs.register import register
 from minipg.envs.spaces import ActionCodec, ObservationCodec
 
 __all__ = [
-    "ActionCodec", "NotRepeatable", "ObservationCodec", "closed_after", "column", "describe", "env_of",
-    "guarded", "imported", "imported_class", "infos_of", "make_drawn", "make_vector", "modules_of", "name_of",
-    "not_imported", "portable", "rebuild", "repeatable", "resolve", "silence_noticed",
+    "MASK", "ActionCodec", "ActionMask", "NotRepeatable", "ObservationCodec", "closed_after", "column",
+    "describe", "env_of", "guarded", "imported", "imported_class", "infos_of", "make_drawn", "make_vector",
+    "modules_of", "name_of", "not_imported", "portable", "rebuild", "repeatable", "resolve", "shown_choices",
+    "silence_noticed",
 ]  # fmt: skip
 
 register()

@@ -72,6 +72,8 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
             returned = getattr(self.env, method)(*args, **options)
         except KeyboardInterrupt:
             raise
+        except Misbehaviour as fault:  # of a wrapper of minipg's
+            raise Misbehaviour(f"{fault.what} from environment {self.number}", fault.detail) from None
         except BaseException as error:
             at = traceback.extract_tb(error.__traceback__)[-1]
             detail = f"{describe(error)} ({Path(at.filename).name}, line {at.lineno})"

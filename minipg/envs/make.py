@@ -12,6 +12,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from minipg.checks import require
+from minipg.envs.action_mask import ActionMask, masked, says_masks, says_without_reset
 from minipg.envs.faults import Checked, describe, require_spaces
 from minipg.envs.guard import closed_after, missing_extra
 from minipg.envs.imports import made
@@ -37,7 +38,9 @@ _MAX_ENVS = {"process": 512, "envpool": 4096, "gymnasium": 4096}
 _VECTORS = ("auto", "compiled", "device", "gymnasium", "process", "envpool")
 
 
-def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.0, on_device: bool = False) -> Vector:
+def make_vector(
+    env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.0, on_device: bool = False, masks: bool = False
+) -> Vector:
     """`num_envs` environments side by side, which reset within the step that ends an episode.
 
     env: see `resolve`. An environment becomes a vector of one, a vector is returned as it is: it may reset in the same
@@ -45,6 +48,7 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
     this process ("gymnasium"), in one process each ("process"), or by EnvPool ("envpool", which resets in the next
     step). "auto" is compiled where it can be, on the device if `on_device`, and in this process elsewhere.
     `timeout`: seconds that an environment in a process has to answer in before it is restarted.
+    `masks`: put the masks of environments that say which actions are allowed into their observations (`ActionMask`).
     Raises UnknownNameError for an id that is not registered, EnvironmentFault for an environment that cannot be made
     or used, BackendError for a device where there is none, ConfigError for any other argument.
     """
@@ -57,7 +61,8 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
     if isinstance(env, gym.Env):
         if num_envs != 1:
             raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
-        return VectorOfCaller([lambda: Checked(env, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        seen = ActionMask(env) if masks and says_masks(env) else env
+        return VectorOfCaller([lambda: Checked(seen, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
     # adapters are imported where they are used: importing minipg needs none of them
     name = compiled_name(env) if vec in ("auto", "compiled", "device") else None
     if name is None and vec in ("compiled", "device"):
@@ -81,14 +86,14 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
             )
         return EnvPoolVectorEnv(env, num_envs)
     if vec == "process":
-        return _in_processes(env, num_envs, timeout)
+        return _in_processes(env, num_envs, timeout, masks)
     if isinstance(env, Recipe) and env.vector:
         return _usable(_reported(name_of(env), partial(made, env.spec, gym.make_vec, num_envs=num_envs)))
-    return _in_this_process(env, num_envs)
+    return _in_this_process(env, num_envs, masks)
 
 
-def _in_this_process(env: Maker, num_envs: int) -> Vector:
-    made: list[Env] = []
+def _in_this_process(env: Maker, num_envs: int, masks: bool) -> Vector:
+    made: list[Any] = []
     for _ in range(num_envs):
         with warnings.catch_warnings() if made else nullcontext():  # what the first says is enough
             if made:
@@ -98,12 +103,14 @@ def _in_this_process(env: Maker, num_envs: int) -> Vector:
         raise ConfigError(
             f"env: expected a new environment from every call of {name_of(env)}'s function, got one twice"
         )
+    if masks and says_masks(made[0]):
+        made = list(map(ActionMask, made))
     envs = [partial(Checked, one, number) for number, one in enumerate(made)]
     return SyncVectorEnv(envs, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
-def _in_processes(env: Maker, num_envs: int, timeout: float) -> Vector:
-    from minipg.envs.processes import ProcessVectorEnv
+def _in_processes(env: Maker, num_envs: int, timeout: float, masks: bool) -> Vector:
+    from minipg.envs.processes import ProcessVectorEnv, says_masks_in_process
 
     like = env.first if isinstance(env, EnvFunction) else make_env(env)
     require_spaces(like)
@@ -113,6 +120,8 @@ def _in_processes(env: Maker, num_envs: int, timeout: float) -> Vector:
     else:
         make = env.function if isinstance(env, EnvFunction) else env.make
     with nullcontext() if like is getattr(env, "first", None) else closed_after(like):
+        if masks and (says_without_reset(like) or says_masks_in_process(make, like.action_space, timeout)):
+            make, like = masked(make), ActionMask(like)
         return ProcessVectorEnv(make, like.observation_space, like.action_space, num_envs, timeout)
 
 

@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import CloudpickleWrapper, batch_space, concatenate, create_empty_array, iterate
 
 from minipg.checks import Array
+from minipg.envs.action_mask import choices_of, says_masks
 from minipg.envs.faults import Checked, Misbehaviour, describe
 from minipg.errors import EnvironmentFault
 from minipg.runtime.child import START_TIMEOUT, Child, Lost, answers, exit_if_unguarded
@@ -177,6 +178,22 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         return seed
 
 
+def says_masks_in_process(make: Callable[[], gym.Env[Any, Any]], actions: gym.Space[Any], timeout: float) -> bool:
+    """`says_masks` of an environment in a process of its own, which ends then: a reset may end or hold a process."""
+    if not choices_of(actions):
+        return False
+    exit_if_unguarded()
+    child = Child(_serve, 0, CloudpickleWrapper(make))
+    try:
+        made = child.receive(time.monotonic() + START_TIMEOUT, Lost("did not start"))
+        if made is not None:
+            return False  # it is reported where the environments are started
+        child.send(("masks", None))
+        return child.receive(time.monotonic() + timeout, Lost("did not answer")) is True
+    finally:
+        child.end()
+
+
 def _serve(number: int, make: Callable[[], gym.Env[Any, Any]], pipe: socket.socket) -> None:
     """The program of a process: make the environment, and answer calls until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
@@ -196,6 +213,8 @@ def _serve(number: int, make: Callable[[], gym.Env[Any, Any]], pipe: socket.sock
 
 def _answer(env: Checked, command: str, argument: Any) -> bytes:
     try:
+        if command == "masks":
+            return packed(says_masks(env.env))
         if command == "reset":
             return packed(env.reset(**argument)[0])
         obs, rew, terminated, truncated, _ = env.step(argument)

@@ -13,6 +13,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 
+from minipg.envs.action_mask import ActionMask
 from minipg.envs.faults import Checked, describe
 from minipg.envs.imports import made
 from minipg.envs.values import equal, shown
@@ -153,10 +154,10 @@ def in_line(envs: Vector) -> list[Env]:
 
 
 def layers(env: Env | Vector) -> list[Env | Vector]:
-    """The wrappers of an environment and the environment itself, from the outside in, without those that only watch."""
+    """The wrappers of an environment and itself, from the outside in, without minipg's and those that only watch."""
     found: list[Env | Vector] = []
     while isinstance(env, gym.Wrapper):
-        if not isinstance(env, Checked) and not is_watching(type(env)):
+        if not isinstance(env, Checked | ActionMask) and not is_watching(type(env)):
             found.append(env)
         env = env.env
     return [*found, env]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -11,6 +12,7 @@ from gymnasium import spaces
 
 from minipg.checks import Array
 from minipg.distribution import Distribution, bernoulli, categorical, gaussian, multicategorical, squashed
+from minipg.envs.action_mask import MASK
 from minipg.envs.faults import Misbehaviour
 from minipg.envs.values import Outside, as_numpy, numbers, parts, require_inside
 from minipg.errors import ConfigError, ShapeError
@@ -22,10 +24,15 @@ class ObservationCodec:
 
     Discrete and MultiDiscrete are one-hot, the parts of a Dict or Tuple stand side by side. `size` is O; `stored` is
     the dtype in which a replay holds them: narrow integers as they are, everything else in single precision.
+    `masks` are the sizes of the choices of which a Dict has the mask under "action_mask", in the first D columns then.
     Raises ConfigError for a space without a fixed number of numbers, and for one without any.
     """
 
-    def __init__(self, space: spaces.Space[Any]) -> None:
+    def __init__(self, space: spaces.Space[Any], masks: tuple[int, ...] = ()) -> None:
+        self.masks = masks
+        if masks and isinstance(space, spaces.Dict):  # an OrderedDict keeps its order
+            names = sorted(space.spaces, key=lambda name: name != MASK)
+            space = spaces.Dict(OrderedDict((name, space[name]) for name in names))
         if (part := _without_fixed_size("", space)) is not None:
             expected = "Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them"
             where, way_out = "", ""

@@ -28,10 +28,14 @@ class Standardize(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """A = len(sizes) numbers: each the place of the largest of its `sizes[k]` outputs, counted from `start[k]`."""
+    """A = len(sizes) numbers: each the place of the largest of its `sizes[k]` outputs, counted from `start[k]`.
+
+    `masked`: the observation begins with a number for each output, and outputs where it is 0 are replaced by MASKED.
+    """
 
     sizes: tuple[int, ...]
     start: tuple[int, ...]
+    masked: bool
 
 
 class Bits(NamedTuple):
@@ -81,7 +85,7 @@ def blueprint_of(agent: Any) -> Blueprint:
     layers = [(weight.copy(), bias.copy()) for weight, bias in _layers_of(agent)]
     weight, bias = layers[-1]
     layers[-1] = np.ascontiguousarray(weight[:, :outputs]), bias[:outputs]  # not those of a σ that depends on the state
-    space = agent.envs.single_observation_space
+    space = agent.observations.space  # in which a mask comes first
     return Blueprint(
         _plain(f"{agent.name} on {agent.env_id}"), [_plain(line) for line in layout_of(space, "observation")],
         _standardize(agent), layers,
@@ -103,9 +107,9 @@ def _layers_of(agent: Any) -> list[tuple[Array, Array]]:
 def _action_of(agent: Any) -> Choices | Bits | Reals:
     space, codec = agent.actions.space, agent.actions
     if isinstance(space, spaces.Discrete):
-        return Choices((int(space.n),), (int(space.start),))
+        return Choices((int(space.n),), (int(space.start),), agent.masked)
     if isinstance(space, spaces.MultiDiscrete):
-        return Choices(tuple(np.ravel(space.nvec).tolist()), tuple(np.ravel(space.start).tolist()))
+        return Choices(tuple(np.ravel(space.nvec).tolist()), tuple(np.ravel(space.start).tolist()), agent.masked)
     if isinstance(space, spaces.MultiBinary):
         return Bits(codec.size)
     low, high = (np.ravel(bound).astype(np.float32) for bound in (space.low, space.high))
@@ -118,6 +122,8 @@ def _standardize(agent: Any) -> Standardize | None:
     moments = agent.normalizer.moments.state()
     variance = moments["square"] / np.maximum(moments["count"], 1)
     scale = 1 / np.sqrt(np.where(variance > 0, variance, 1))
+    mask = agent.normalizer.mask
+    moments["mean"][:mask], scale[:mask] = 0, 1
     mean = moments["mean"].astype(np.float32)
     left = (moments["mean"] - mean).astype(np.float32)
     return Standardize(np.stack([mean, left]), scale.astype(np.float32), LIMIT)

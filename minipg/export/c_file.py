@@ -8,6 +8,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.export.blueprint import Blueprint, Choices, Reals
+from minipg.kernels.arguments import MASKED
 
 _SOURCE = """\
 /* The policy of {title}, exported by minipg. C99; it needs math.h and allocates nothing.
@@ -52,6 +53,10 @@ _CHOICE = """\
                 best = j;
         action[i] = best - first[i] + start[i];
     }}"""
+_MASKED = """\
+    for (i = 0; i < {count}; i++)
+        x[i] = obs[i] != 0.0f ? x[i] : {value};
+"""
 _SCALED = """\
     for (i = 0; i < {count}; i++) {{
         float share = (1.0f + tanhf(x[i])) / 2.0f;
@@ -87,7 +92,8 @@ def c_source(policy: Blueprint) -> str:
     if isinstance(action, Choices):
         first = [0, *np.cumsum(action.sizes).tolist()]
         arrays += [_integers("first", first), _integers("start", action.start)]
-        ending = _CHOICE.format(count=count)
+        masked = _MASKED.format(count=policy.sizes[-1], value=_float(MASKED)) if action.masked else ""
+        ending = masked + _CHOICE.format(count=count)
     elif isinstance(action, Reals):
         arrays += [_floats("low", action.low), _floats("high", action.high)]
         ending = (_SCALED if action.scaled else "").format(count=count) + _CLIPPED.format(count=count)

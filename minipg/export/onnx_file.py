@@ -10,7 +10,9 @@ from minipg import __version__
 from minipg.checks import Array
 from minipg.errors import ConfigError, installing
 from minipg.export.blueprint import Blueprint, Choices, Reals
+from minipg.kernels.arguments import MASKED
 
+_BOOL = 9  # TensorProto.BOOL
 _OPSET, _IR = 17, 8  # of 2022: what runs on devices is seldom new
 
 
@@ -55,6 +57,10 @@ def _action(policy: Blueprint, graph: _Graph, x: str) -> str:
     """From the outputs to the numbers of an action. Returns their name."""
     action = policy.action
     if isinstance(action, Choices):
+        if action.masked:
+            limits = [np.array([number], np.int64) for number in (0, policy.sizes[-1], 1)]
+            mask = graph.add("Slice", "obs", *(graph.constant(f"mask_{i}", limit) for i, limit in enumerate(limits)))
+            x = graph.add("Where", graph.add("Cast", mask, to=_BOOL), x, graph.constant("masked", np.float32(MASKED)))
         ends = np.cumsum(action.sizes).tolist()
         chosen = []
         for k, (first, end, start) in enumerate(zip([0, *ends], ends, action.start, strict=False)):

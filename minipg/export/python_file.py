@@ -9,6 +9,7 @@ import numpy as np
 
 from minipg.checks import Array
 from minipg.export.blueprint import Blueprint, Choices, Reals
+from minipg.kernels.arguments import MASKED
 
 _MODULE = '''\
 """The policy of {title}, exported by minipg. It needs NumPy alone.
@@ -46,6 +47,8 @@ def python_source(policy: Blueprint) -> str:
     """The text of the module."""
     arrays: dict[str, Array] = {}
     steps = []
+    if isinstance(policy.action, Choices) and policy.action.masked:
+        steps.append(f"mask = x[:, :{policy.sizes[-1]}] != 0")
     if policy.standardize is not None:
         arrays |= {"MEAN": policy.standardize.mean, "SCALE": policy.standardize.scale}
         limit = policy.standardize.limit
@@ -73,10 +76,11 @@ def _action(policy: Blueprint) -> tuple[list[str], dict[str, Array]]:
     """The lines that make actions from the outputs, and the arrays that they need."""
     action = policy.action
     if isinstance(action, Choices):
+        steps = [f"x = np.where(mask, x, {MASKED})"] if action.masked else []
         ends = np.cumsum(action.sizes).tolist()
         places = zip([0, *ends], ends, action.start, strict=False)
         each = ", ".join(f"x[:, {first}:{end}].argmax(axis=1) + {start}" for first, end, start in places)
-        return [f"x = np.stack([{each}], axis=1)"], {}
+        return [*steps, f"x = np.stack([{each}], axis=1)"], {}
     if isinstance(action, Reals):
         scaled = ["share = (1 + np.tanh(x)) / 2", "x = (1 - share) * LOW + share * HIGH"] if action.scaled else []
         return [*scaled, "x = np.clip(x, LOW, HIGH)"], {"LOW": action.low, "HIGH": action.high}

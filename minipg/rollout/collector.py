@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from minipg.checks import Array, as_array, fitting
-from minipg.envs import ActionCodec, ObservationCodec, column, guarded, infos_of
+from minipg.envs import MASK, ActionCodec, ObservationCodec, column, guarded, infos_of, shown_choices
 from minipg.errors import EnvironmentFault, ShapeError
-from minipg.policy import Policy
+from minipg.policy import MaskedPolicy, Policy
 from minipg.rollout.batch import Batch, RunningEpisodes, copied, ended_episodes, first_episodes, joined
 from minipg.rollout.normalizer import ObservationNormalizer, RewardScaler
 from minipg.runtime.backend import to_host
@@ -19,6 +20,7 @@ from minipg.runtime.threads import OneBlasThread
 
 _ENDLESS = 100_000  # steps: a longer episode is taken not to end
 _LARGEST_REWARD = 1e15
+_warn = logging.getLogger("minipg").warning
 
 
 class Collector:
@@ -47,8 +49,9 @@ class Collector:
         self.policy: Any = policy  # agents with a replay set another one
         self.envs, self.rng, self.dtype = envs, rng, dtype
         self.normalizer, self.scaler = normalizer, scaler
-        self.observations = ObservationCodec(envs.single_observation_space)
-        kind = policy.distribution.name
+        kind, masked = policy.distribution.name, isinstance(policy, MaskedPolicy)
+        spaces = envs.single_observation_space, envs.single_action_space
+        self.observations = ObservationCodec(spaces[0], shown_choices(*spaces) if masked else ())
         self.actions = ActionCodec(envs.single_action_space, kind == "squashed", kind == "deterministic")
         self.next_step_reset = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
         self.steps, self._in_one_call = 0, _in_one_call(envs, policy)
@@ -63,7 +66,12 @@ class Collector:
         self._resetting = np.zeros(n, bool)
         if self.scaler is not None:
             self.scaler.running[:] = 0
-        raw, _ = self._guarded(self.envs.reset, seed=seed)
+        raw, infos = self._guarded(self.envs.reset, seed=seed)
+        if MASK in infos and not self.observations.masks:
+            _warn(
+                "this vector environment has masks of allowed actions in its infos, which are not read: pass the id or "
+                "the function that makes one environment instead, or forbidden actions are taken"
+            )
         first = self._rows(self._guarded(self.observations.rows, raw, n), "observation")
         self.obs = self._normalized(first, self._resetting)
 

@@ -50,10 +50,13 @@ class Moments:
 
 
 class ObservationNormalizer:
-    """(obs − mean)/σ, clipped to ±10. Only `update` changes the statistics."""
+    """(obs − mean)/σ, clipped to ±10. Only `update` changes the statistics.
 
-    def __init__(self, size: int, backend: Backend) -> None:
-        self.moments = Moments(size, backend)
+    The first `mask` columns, the mask of allowed actions, stay as they are.
+    """
+
+    def __init__(self, size: int, backend: Backend, mask: int = 0) -> None:
+        self.moments, self.mask = Moments(size, backend), mask
 
     def update(self, obs: Array) -> None:
         """Fold in the rows of obs (B, O)."""
@@ -63,6 +66,7 @@ class ObservationNormalizer:
         """The normalised observations.   obs (B, O) → (B, O) of the same dtype."""
         out = namespace(obs).empty_like(obs)
         self.moments.backend.kernels("moments").standardize(obs, *self.moments.arrays, LIMIT, out)
+        out[:, : self.mask] = obs[:, : self.mask]
         return out
 
 

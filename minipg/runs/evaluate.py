@@ -38,7 +38,7 @@ def evaluate(
     config, given = agent.config, resolve(repeatable(agent.env) if env is None else env)
     borrowed = isinstance(given, gym.Env | VectorEnv)
     count, vec = (1, "auto") if borrowed else (min(episodes, _SIDE_BY_SIDE), config.vec)
-    envs: VectorEnv[Any, Any, Any] = make_vector(given, count, vec, config.env_timeout)
+    envs: VectorEnv[Any, Any, Any] = make_vector(given, count, vec, config.env_timeout, masks=agent.masked)
     agent.require_spaces(envs)
     if borrowed and given is agent.env:  # its episodes end here
         agent.forget_episodes()

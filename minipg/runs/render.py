@@ -13,7 +13,7 @@ import numpy as np
 
 from minipg.algorithms import Agent
 from minipg.checks import Array, require
-from minipg.envs import closed_after, guarded, make_drawn, repeatable
+from minipg.envs import ActionMask, closed_after, guarded, make_drawn, repeatable
 from minipg.envs.faults import describe
 from minipg.errors import ConfigError, EnvironmentFault, RunFolderError, installing
 from minipg.runs.evaluate import MAX_STEPS, endless, first_seed, require_finite, require_sense, summary
@@ -65,6 +65,7 @@ def render(
     require_sense(episodes, seed, max_steps)
     target = target_of(target)
     made = make_drawn(repeatable(agent.env) if env is None else env, HUMAN if target == HUMAN else "rgb_array")
+    made = ActionMask(made) if agent.masked else made
     rate = float(made.metadata.get("render_fps") or 30)
     returns: list[float] = []
     frames = _play(agent, made, episodes, seed, deterministic, max_steps, returns)

@@ -13,15 +13,16 @@ from minipg.conjugate_gradient import conjugate_gradient
 from minipg.distribution import Distribution
 from minipg.fisher import fisher_operator, fisher_vector_product
 from minipg.gradient_check.numeric import second_derivative
-from minipg.kernels.arguments import Acted, SurrogateTerms
+from minipg.kernels.arguments import MASKED, Acted, SurrogateTerms
 from minipg.line_search import line_search, step_scale
 from minipg.objective import policy_gradient, surrogate_and_kl
-from minipg.policy import Policy, PolicyTape, policy_for
+from minipg.policy import MaskedPolicy, Policy, PolicyTape, policy_for
 from minipg.theory.case import ROUNDING, Case, error_ratio, slope_error_ratio
 from minipg.theory.distributions import FAMILIES, outcomes
 
-# a family, and whether σ depends on the state
-KINDS = [(family, False) for family in FAMILIES] + [("gaussian", True), ("squashed", True)]
+# a family, and whether σ of a Gaussian depends on the state, or the state says which choices are allowed
+KINDS = [(family, False) for family in FAMILIES]
+KINDS += [(family, True) for family in ("gaussian", "squashed", "categorical", "multicategorical")]
 
 
 class Draw(NamedTuple):
@@ -41,13 +42,39 @@ def draw(case: Case) -> Draw:
     hidden = [case.count(5) for _ in range(case.rng.integers(3))]
     family, of_state = KINDS[case.rng.integers(len(KINDS))]
     distribution = FAMILIES[family](case.count(3), case.backend)
-    policy = policy_for(distribution, (case.count(4), *hidden), state_dependent_std=of_state)
+    policy = policy_of(distribution, of_state, (case.count(4), *hidden))
     theta, v = case.normal(policy.layout.size, scale=0.5), case.normal(policy.layout.size, scale=0.5)
-    obs = case.normal(1 + case.count(11), policy.mlp.sizes[0])
+    obs = observations(policy, case.normal(1 + case.count(11), policy.mlp.sizes[0]), case.rng)
     tape = policy.forward(theta, obs)
     noise = policy.distribution.noise(case.rng, (len(obs),), case.dtype)
     act = policy.distribution.sample(tape.params, noise)
     return Draw(policy, theta, v, obs, act, case.normal(len(obs)), tape)
+
+
+def policy_of(distribution: Distribution, of_state: bool, layers: tuple[int, ...], activation: str = "tanh") -> Policy:
+    """The policy of one of the KINDS. One with a mask has its inputs before those of `layers`."""
+    masked = of_state and distribution.discrete
+    inputs = layers[0] + masked * distribution.n_params
+    layers = inputs, *layers[1:]
+    return policy_for(distribution, layers, activation, state_dependent_std=of_state, masked=masked)
+
+
+def observations(policy: Policy, obs: Array, rng: np.random.Generator) -> Array:
+    """The rows of obs (B, O), with a random mask in front if the policy has one. It allows a choice everywhere."""
+    if not isinstance(policy, MaskedPolicy):
+        return obs
+    obs, start = obs.copy(), 0
+    for size in policy.distribution.sizes or (policy.distribution.size,):
+        mask = rng.random((len(obs), size)) < 0.5
+        mask[np.arange(len(obs)), rng.integers(size, size=len(obs))] = True
+        obs[:, start : start + size] = mask
+        start += size
+    return obs
+
+
+def largest(params: Array) -> float:
+    """The largest |parameter| that is not that of a masked action."""
+    return float(np.abs(np.where(params == MASKED, 0, params)).max())
 
 
 def _jacobian(policy: Policy, theta: Array, obs: Array) -> Array:
@@ -59,12 +86,12 @@ def _jacobian(policy: Policy, theta: Array, obs: Array) -> Array:
 
 def _size(params: Array) -> float:
     """A bound on how much a Gaussian of small σ amplifies rounding; logits amplify less."""
-    return math.exp(4 * float(np.abs(params).max()))
+    return math.exp(4 * largest(params))
 
 
 def amplification(distribution: Distribution, params: Array) -> float:
     """A bound on how much the score amplifies rounding of the parameters: 1/σ² for Gaussians, 1 for logits."""
-    size = float(np.abs(params).max())
+    size = largest(params)
     narrow = 1.0 if distribution.discrete else math.exp(-2 * float(params[..., distribution.size :].min()))
     return (1 + size) ** 2 * max(1.0, narrow)
 
@@ -75,7 +102,7 @@ def act_samples_the_distribution_of_every_state(case: Case) -> float:
     distribution, params, acted = policy.distribution, np.empty_like(tape.params), np.empty_like(act)
     noise = distribution.noise(case.rng, (len(obs),), case.dtype)
     policy.acting(theta, len(obs))(obs, noise, params, acted)
-    size = 1 + float(np.abs(tape.params).max())
+    size = 1 + largest(tape.params)
     return max(
         error_ratio(case, params, tape.params, size * theta.size),
         error_ratio(case, acted, distribution.sample(params, noise)),

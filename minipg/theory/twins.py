@@ -11,13 +11,12 @@ from minipg.checks import Array
 from minipg.distribution import Distribution
 from minipg.kernels.arguments import Adam, RMSProp, Steps
 from minipg.network import ACTIVATIONS, MLP
-from minipg.policy import policy_for
 from minipg.returns import advantages, discounted_returns, gae, td_errors
 from minipg.runtime.backend import Backend
 from minipg.theory import fits, updates
 from minipg.theory.case import Case, error_ratio
 from minipg.theory.distributions import FAMILIES
-from minipg.theory.policies import KINDS, draw
+from minipg.theory.policies import KINDS, draw, largest, observations, policy_of
 from minipg.value import ValueState
 
 _REFERENCE = Backend("numpy", 1)
@@ -78,16 +77,16 @@ def twins_agree_on_the_fisher_products_TR9(case: Case) -> float:
     """Σ Jᵀ M J v, fused or composed, for every kind of policy."""
     family, of_state = KINDS[case.rng.integers(len(KINDS))]
     layers, outputs = (case.count(4), case.count(5)), case.count(3)
-    make = lambda backend: policy_for(FAMILIES[family](outputs, backend), layers, state_dependent_std=of_state)
+    make = lambda backend: policy_of(FAMILIES[family](outputs, backend), of_state, layers)
     size = make(case.backend).layout.size
-    theta, v, obs = case.normal(size, scale=0.5), case.normal(size, scale=0.5), case.normal(case.count(9), layers[0])
+    theta, v, like = case.normal(size, scale=0.5), case.normal(size, scale=0.5), make(case.backend)
+    obs = observations(like, case.normal(case.count(9), like.mlp.sizes[0]), case.rng)
 
     def compute(backend: Backend, dtype: Any) -> list[Array]:
         policy, x = make(backend), theta.astype(dtype)
         return [policy.fisher_product(x, policy.forward(x, obs.astype(dtype)), v.astype(dtype))]
 
-    like = make(case.backend)
-    amplified = float(np.exp(2 * np.abs(like.forward(theta, obs).params).max()))  # 1/σ², and exps of logits
+    amplified = float(np.exp(2 * largest(like.forward(theta, obs).params)))  # 1/σ², and exps of logits
     return _same(case, compute, amplified * (1 + np.abs(theta).max()) ** 2 * like.layout.size)
 
 

@@ -80,6 +80,8 @@ SLIPS = {
     ("sampling: < for ≤", "total[:, :-1] <=", "total[:, :-1] <", "distributions never_drawn"),
     ("sampling: rounding of the total ignored", "uniform[:, None] * total[:, -1:]", "uniform[:, None]",
      "distributions never_drawn"),
+    ("sampling: rounding passes the last possible action", "xp.minimum(act, last)", "act",
+     "masks DI9"),
     ("score's sign", "_one_hot(act, logits.shape[1]) - xp.exp(_log_softmax(logits))",
      "xp.exp(_log_softmax(logits)) - _one_hot(act, logits.shape[1])", "theory DI1"),
     ("score without − p", " - xp.exp(_log_softmax(logits))", "", "theory DI1"),
@@ -427,6 +429,9 @@ SLIPS = {
     ("the share beyond ε is a sum", "beyond / xp.maximum(taken, 1)", "beyond", "theory AC3"),
     ("nothing is measured", "    if measures:", "    if False:", "theory AC3"),
 ],
+"kernels/arguments.py": [
+    ("a masked logit of −10", "MASKED = -1e9", "MASKED = -10.0", "theory DI9"),
+],
 "kernels/reference/distribution_params.py": [
     ("bounded log σ without its slope", "if form == 2:\n        g[", "if False:\n        g[", "theory PP3"),
     ("bounded log σ: slope forgotten in J", "if form == 2:\n        d_params[", "if False:\n        d_params[",
@@ -438,6 +443,9 @@ SLIPS = {
     ("log σ's gradient averaged", "u[:, n:].sum(axis=0)", "u[:, n:].mean(axis=0)", "theory TR9"),
     ("log σ of the other bound", "where(z > 0, high, -low)", "where(z > 0, -low, high)",
      "policy deviation_of_the_state"),
+    ("the mask in the last columns", "\n        params[obs[:, :n] == 0]", "\n        params[obs[:, -n:] == 0]", "theory DI9"),
+    ("a masked logit that moves", "d_params[obs[:, :n] == 0] = 0", "pass", "theory DI9"),
+    ("a masked logit with a gradient", "g[obs[:, :n] == 0] = 0", "pass", "theory DI9"),
     ("log σ of the outputs' order", "params[:, n:] = log_std", "params[:, n:] = log_std[::-1]", "theory PP3"),
 ],
 "kernels/reference/surrogate_value.py": [
@@ -569,6 +577,8 @@ SLIPS = {
 ],
 "kernels/gpu/distribution_params.cuh": [
     ("no slope of the bound on log σ", "y[j] *= 1 - h * h;", "y[j] *= 1;", "cuda_kernels law"),
+    ("a masked logit of −10", "#define MASKED (real)(-1e9)", "#define MASKED (real)(-10)", "cuda_kernels law"),
+    ("a masked logit with a gradient", "masked(f, j) ? (real)0 : x[j]", "x[j]", "cuda_kernels law"),
 ],
 "kernels/gpu/returns.cu": [
     ("a trace over truncations", "terminated[e] || truncated[e] ?", "terminated[e] ?", "cuda_kernels law"),
@@ -893,6 +903,7 @@ SLIPS = {
     ("damping not handed on", "theta, fisher_tape, config.damping)", "theta, fisher_tape)", "trpo TR7"),
 ],
 "minipg/rollout/normalizer.py": [
+    ("statistics shift the mask", "out[:, : self.mask] = obs[:, : self.mask]", "pass", "masks statistics"),
     ("the rows before are counted by every worker", 'added = after["count"] - first', 'added = after["count"]', "a3c statistics_of"),
     ("means without the spread between workers", "+ d * d * (n * added / (n + added))", "", "a3c statistics_of"),
     ("discounted return runs over resets", "namespace(rew).where(done, 0, self.running[:, 0])", "self.running[:, 0]",

@@ -138,7 +138,7 @@ KERNEL rollout(i64 envs, i64 steps, i64 time_limit, u64 seed, double bound, int 
             real *input = h;
             h = y, y = input;
         }
-        params_of({form, outputs, low, high}, h, w, width, params + e * width);
+        params_of({form, outputs, low, high, nullptr}, h, w, width, params + e * width);
         FAMILY::sample(params + e * width, noise + e, shape, act + e);
         const real raw = (real)act[e];
         step_and_reset(&env, n, envs, e, time_limit, seed, raw, received(raw, bound, squash), to);
