@@ -28,7 +28,7 @@ from minipg.envs.recipe import (
     resolve,
 )
 from minipg.envs.recipe_file import with_ale
-from minipg.envs.register import compiled_name
+from minipg.envs.register import compiled_arguments
 from minipg.errors import ConfigError, EnvironmentFault, MinipgError, unknown_name
 from minipg.kernels.cpu.classic_control import PROBLEMS
 
@@ -59,17 +59,20 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
             raise ConfigError(f"num_envs: expected 1 with an environment instance, got {num_envs}; pass its id instead")
         return VectorOfCaller([lambda: Checked(env, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
     # adapters are imported where they are used: importing minipg needs none of them
-    name = compiled_name(env) if vec in ("auto", "compiled", "device") else None
-    if name is None and vec in ("compiled", "device"):
+    arguments = compiled_arguments(env) if vec in ("auto", "compiled", "device") else None
+    if arguments is None and vec in ("compiled", "device"):
         raise ConfigError(f"vec: expected one of {', '.join(PROBLEMS)} for {vec}, got {name_of(env)}; auto takes any")
-    if name is not None and (vec == "device" or (vec == "auto" and on_device)):
-        from minipg.envs.device import DeviceVectorEnv
+    if arguments is not None:
+        physics = ", ".join(sorted(set(arguments) - {"name", "max_episode_steps"}))
+        if vec == "device" and physics:
+            raise ConfigError(f"vec: device takes no argument {physics} of {name_of(env)}; compiled does")
+        if vec == "device" or (vec == "auto" and on_device and not physics):
+            from minipg.envs.device import DeviceVectorEnv
 
-        return DeviceVectorEnv(name, num_envs)
-    if name is not None:
+            return DeviceVectorEnv(num_envs=num_envs, **arguments)
         from minipg.envs.compiled import CompiledVectorEnv
 
-        return CompiledVectorEnv(name, num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        return CompiledVectorEnv(num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **arguments)
     vec = "gymnasium" if vec == "auto" else vec
     require(num_envs <= _MAX_ENVS[vec], "num_envs", f"at most {_MAX_ENVS[vec]} of {name_of(env)} ({vec})", num_envs)
     if vec == "envpool":
@@ -123,8 +126,10 @@ def portable(env: Any) -> Any:
     """
     if isinstance(env, EnvFunction):
         return env.function
-    if not isinstance(env, str) or compiled_name(env) is not None:
+    if not isinstance(env, str):
         return env
+    if compiled_arguments(env) is not None:
+        return Recipe(gym.registry[env])
     like = make_env(env)
     assert like.spec is not None  # gymnasium.make sets it
     with closed_after(like):
