@@ -22,7 +22,7 @@ from minipg.errors import ShapeError
 from minipg.kernels.cpu.classic_control.batch import begin_one, kernels, one_step, restart
 
 Infos: TypeAlias = dict[str, Any]
-_SINGLE = np.dtype(np.float32)
+_INTEGER, _ARRAY, _SINGLE = np.int64, np.ndarray, np.dtype(np.float32)
 
 
 class CompiledEnv(gym.Env[Array, Any]):
@@ -43,6 +43,7 @@ class CompiledEnv(gym.Env[Array, Any]):
         self._shown: Array | None = None  # the state, if the caller has it since the last step
         self._obs = np.zeros(len(self.problem.obs_low), np.float32)
         self._step, self._dynamics = one_step(type(self.problem.dynamics)), self.problem.dynamics
+        self._count, self._shape = self.problem.actions, None if self.problem.actions else (1,)
         self._drawing = None if render_mode is None else Drawing(name, render_mode)
         if self._drawing is not None:
             self.metadata = {**self.metadata, "render_fps": self._drawing.render_fps}
@@ -63,10 +64,10 @@ class CompiledEnv(gym.Env[Array, Any]):
             raise ResetNeeded("call reset before step")
         if self._shown is not None:
             self._take_shown()
-        kind = type(act)
-        if kind is int and 0 <= act < self.problem.actions:
-            number = float(act)
-        elif kind is np.ndarray and act.dtype is _SINGLE and act.shape == (1,) and not self.problem.actions:
+        kind = type(act)  # the usual kinds of action first
+        if (kind is int or kind is _INTEGER) and 0 <= (index := int(act)) < self._count:
+            number: float = index
+        elif kind is _ARRAY and act.dtype is _SINGLE and act.shape == self._shape:
             number = act.item()
         else:
             number = float(actions_of(self.problem, np.asarray(act)[None], 1)[0])
@@ -94,6 +95,13 @@ class CompiledEnv(gym.Env[Array, Any]):
         shown = np.asarray(state)
         self._shown = as_array("state", shown, self._state.shape, np.float32 if shown.dtype == _SINGLE else np.float64)
         self._elapsed = max(self._elapsed, 0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_step"}  # compiled code is not pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._step = one_step(type(self._dynamics))
 
     def _take_shown(self) -> None:
         assert self._shown is not None

@@ -73,6 +73,10 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
         from minipg.envs.compiled import CompiledVectorEnv
 
         return CompiledVectorEnv(num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **arguments)
+    if vec == "auto" and isinstance(env, str):
+        from minipg.envs.pool import suggest_envpool
+
+        suggest_envpool(env, num_envs)
     vec = "gymnasium" if vec == "auto" else vec
     require(num_envs <= _MAX_ENVS[vec], "num_envs", f"at most {_MAX_ENVS[vec]} of {name_of(env)} ({vec})", num_envs)
     if vec == "envpool":

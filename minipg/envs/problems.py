@@ -85,7 +85,7 @@ def with_options(problem: Problem, options: Mapping[str, Any] | None) -> Any:
         require(abs(number) <= _LARGEST, f"options[{name!r}]", "a finite number", value)
         dynamics = dynamics._replace(**{name: number})
     if "low" in known:
-        require(dynamics.low <= dynamics.high, "options", "low ≤ high", f"{dynamics.low} and {dynamics.high}")
+        require(dynamics.low <= dynamics.high, "options['low']", f"a number ≤ {dynamics.high}", dynamics.low)
     else:
         for name in known:
             require(getattr(dynamics, name) >= 0, f"options[{name!r}]", "a number ≥ 0", getattr(dynamics, name))
