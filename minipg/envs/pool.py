@@ -18,9 +18,8 @@ from minipg.checks import Array
 from minipg.errors import ConfigError, EnvironmentFault, installing, unknown_name
 from minipg.runtime.modules import installed_only
 
-
-# the families in which EnvPool has every id of Gymnasium's, and from four environments on is faster: in others a step of
-# Gymnasium's takes as long as EnvPool's threads need to meet
+# families in which EnvPool has every id of Gymnasium's, and is faster from some four environments on; a step of other
+# environments is as short as the meeting of EnvPool's threads
 _FAMILIES, _MANY = ("gymnasium.envs.mujoco.", "gymnasium.envs.box2d."), 4
 
 

@@ -78,5 +78,5 @@ def one_step(kind: type) -> Any:
     (problem,) = (problem for problem in PROBLEMS.values() if type(problem.dynamics) is kind)
     arguments = problem.dynamics, np.zeros(problem.state), True, 0.0, np.zeros(len(problem.obs_low), np.float32)
     step_one(*arguments)  # compiled, or loaded
-    compiled = getattr(step_one, "overloads", {}).get(tuple(map(numba.typeof, arguments)))
+    compiled = step_one.overloads.get(tuple(map(numba.typeof, arguments)))
     return getattr(compiled, "entry_point", step_one)

@@ -30,14 +30,16 @@ def step(dynamics, state, fresh, act):
     """One step under the force a, clipped to ±1."""
     x, v = state[0], state[1]
     v = _rounded(v + _rounded(_slope(x, fresh, act), fresh), fresh)
-    quick = v > _rounded(MAX_SPEED, fresh)
+    at_bound = abs(v) > _rounded(MAX_SPEED, fresh)
     v = min(max(v, _rounded(-MAX_SPEED, fresh)), _rounded(MAX_SPEED, fresh))
     x = _rounded(x + v, fresh)
     x = min(max(x, _rounded(WALL, fresh)), _rounded(END, fresh))
     if x == _rounded(WALL, fresh) and v < 0:
         v = 0.0
-    at_speed = MAX_SPEED >= dynamics.goal_velocity if quick else v >= _rounded(dynamics.goal_velocity, fresh)
-    terminated = x >= _rounded(GOAL, fresh) and at_speed
+    speed, goal_velocity = v, _rounded(dynamics.goal_velocity, fresh)
+    if at_bound:
+        speed, goal_velocity = math.copysign(MAX_SPEED, v), dynamics.goal_velocity
+    terminated = x >= _rounded(GOAL, fresh) and speed >= goal_velocity
     state[0], state[1] = np.float32(x), np.float32(v)
     return (100.0 if terminated else 0.0) - act * act * 0.1, terminated
 

@@ -2,8 +2,8 @@
 
     θ̇ ← clip(θ̇ + (3g/(2l) sin θ + 3/(m l²) u) dt, ±8)        θ ← θ + θ̇ dt
 
-with u = clip(a, ±2), g = 10, m = l = 1, dt = 0.05 and θ = 0 upright. The reward, of the state before the step, is
-−(θ² + 0.1 θ̇² + 0.001 u²) with θ wrapped to ±π. state = (θ, θ̇), uniform on ±π and ±1 at first;
+with u = clip(a, ±2), m = l = 1, dt = 0.05, g = 10 by default, and θ = 0 upright. The reward, of the state before the
+step, is −(θ² + 0.1 θ̇² + 0.001 u²) with θ wrapped to ±π. state = (θ, θ̇), uniform on ±π and ±1 at first;
 obs = (cos θ, sin θ, θ̇). Only the time limit ends an episode.
 
 The torque is in single precision, and so are u² and 3u.
