@@ -1,5 +1,8 @@
 """The compiled classic control problems beside Gymnasium's: the largest difference, and the speed of both.
 
+Then single environments, with the wrappers of `gymnasium.make` and without: medians over turns, A B A B …, and the
+median of the ratios of each turn.
+
     python examples/benchmarks/classic_control.py                # a million steps of each, some minutes
     python examples/benchmarks/classic_control.py --steps 20000
 
@@ -20,12 +23,13 @@ import numpy as np
 import tyro
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from minipg.kernels.cpu.classic_control import PROBLEMS
-from minipg.kernels.cpu.classic_control.batch import kernels
+from minipg.kernels.cpu.classic_control.batch import advance, restart
 
 from minipg.checks import Array
 from minipg.envs.compiled import CompiledVectorEnv
 
 CHUNK = 1000  # vector steps between two changes of sides
+SHORT = 7  # steps of a single environment between two resets: no episode is shorter
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Options:
     """Steps of each problem on each side, over all environments."""
     num_envs: int = 8
     """Environments in a vector."""
+    turns: int = 30
+    """Turns of each side with single environments."""
     seed: int = 0
     """Of environments and actions."""
 
@@ -63,12 +69,12 @@ def arrays_of(results: list[Any]) -> tuple[Array, Array, Array]:
 
 
 @numba.njit
-def in_the_kernel(advance, restart, told, limit, stream, state, elapsed, obs, rew, terminated, truncated, draws):  # type: ignore[no-untyped-def]
+def in_the_kernel(dynamics, told, limit, stream, state, elapsed, obs, rew, terminated, truncated, draws):  # type: ignore[no-untyped-def]
     """Step after step without Python."""
     everywhere = np.ones(len(state), np.bool_)
     for act in told:
-        advance(everywhere, act, limit, state, elapsed, obs, rew, terminated, truncated)
-        restart(terminated | truncated, stream, state, elapsed, obs, draws)
+        advance(dynamics, everywhere, act, limit, state, elapsed, obs, rew, terminated, truncated)
+        restart(dynamics, terminated | truncated, stream, state, elapsed, obs, draws)
 
 
 def kernel_rate(name: str, told: Array) -> float:
@@ -77,13 +83,11 @@ def kernel_rate(name: str, told: Array) -> float:
     envs = CompiledVectorEnv(name, n)
     envs.reset(seed=0)
     s = envs.save_state()
-    work = (np.empty(n), np.empty(n, bool), np.empty(n, bool), np.empty(problem.draws))
+    work = (np.empty(n), np.empty(n, bool), np.empty(n, bool), np.empty(problem.dynamics.draws))
     act, seconds = told.reshape(told.shape[:2]).astype(np.float64), []
     for _ in range(4):
         began = time.perf_counter()
-        in_the_kernel(
-            *kernels(problem.file), act, problem.time_limit, s["stream"], s["state"], s["elapsed"], s["obs"], *work
-        )
+        in_the_kernel(problem.dynamics, act, problem.time_limit, s["stream"], s["state"], s["elapsed"], s["obs"], *work)
         seconds.append(time.perf_counter() - began)
     return told.shape[0] * n / min(seconds[1:])
 
@@ -118,6 +122,33 @@ def row(name: str, options: Options) -> str:
     )
 
 
+def seconds_a_step(env: Any, told: list[Any]) -> float:
+    """The seconds of a step of one environment, resets aside."""
+    took = 0.0
+    env.reset(seed=0)
+    for begun in range(0, len(told), SHORT):
+        env.reset()
+        some = told[begun : begun + SHORT]
+        since = time.perf_counter()
+        for act in some:
+            env.step(act)
+        took += time.perf_counter() - since
+    return took / len(told)
+
+
+def single_row(name: str, turns: int) -> str:
+    """One problem's line of the table of single environments."""
+    cells = [name]
+    acts = random_actions(name, np.random.default_rng(0), SHORT * 100)
+    told = acts.tolist() if PROBLEMS[name].actions else list(acts)
+    for wrapped in (True, False):
+        sides = [gym.make(env_id) if wrapped else gym.make(env_id).unwrapped for env_id in (name, f"minipg/{name}")]
+        took = np.array([[seconds_a_step(env, told) for env in sides] for _ in range(turns + 1)][1:]) * 1e6
+        theirs, ours = np.median(took, axis=0)
+        cells += [f"{theirs:.2f}", f"{ours:.2f}", f"{np.median(took[:, 0] / took[:, 1]):.1f}"]
+    return f"| {' | '.join(cells)} |"
+
+
 def main(options: Options) -> None:
     """Play, compare, print."""
     print(f"{options.num_envs} environments a vector, random actions; steps/s")
@@ -134,6 +165,10 @@ def main(options: Options) -> None:
     print(f"| {' | '.join(head)} | in the kernel |\n{'|---' * 9}|")
     for name in PROBLEMS:
         print(row(name, options), flush=True)
+    print("\none environment, µs a step; the last three columns without wrappers")
+    print(f"| problem{' | Gymnasium | compiled | ratio' * 2} |\n{'|---' * 7}|")
+    for name in PROBLEMS:
+        print(single_row(name, options.turns), flush=True)
 
 
 if __name__ == "__main__":

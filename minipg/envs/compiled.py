@@ -42,7 +42,7 @@ class CompiledEnv(gym.Env[Array, Any]):
         self._state, self._elapsed, self._torque = np.zeros(self.problem.state), -1, None
         self._shown: Array | None = None  # the state, if the caller has it since the last step
         self._obs = np.zeros(len(self.problem.obs_low), np.float32)
-        self._step, self._dynamics = one_step(type(self.problem.dynamics)), self.problem.dynamics
+        self._step, self._dynamics = one_step(self.problem.dynamics.__class__), self.problem.dynamics
         self._count, self._shape = self.problem.actions, None if self.problem.actions else (1,)
         self._drawing = None if render_mode is None else Drawing(name, render_mode)
         if self._drawing is not None:
@@ -101,7 +101,7 @@ class CompiledEnv(gym.Env[Array, Any]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._step = one_step(type(self._dynamics))
+        self._step = one_step(self._dynamics.__class__)
 
     def _take_shown(self) -> None:
         assert self._shown is not None
