@@ -61,7 +61,8 @@ def make_vector(env: Any, num_envs: int, vec: str = "auto", timeout: float = 60.
     # adapters are imported where they are used: importing minipg needs none of them
     arguments = compiled_arguments(env) if vec in ("auto", "compiled", "device") else None
     if arguments is None and vec in ("compiled", "device"):
-        raise ConfigError(f"vec: expected one of {', '.join(PROBLEMS)} for {vec}, got {name_of(env)}; auto takes any")
+        known = f"one of {', '.join(PROBLEMS)}, with Gymnasium's arguments and no wrapper,"
+        raise ConfigError(f"vec: expected {known} for {vec}, got {name_of(env)}; auto takes any")
     if arguments is not None:
         physics = ", ".join(sorted(set(arguments) - {"name", "max_episode_steps"}))
         if vec == "device" and physics:
