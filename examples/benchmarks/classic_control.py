@@ -29,7 +29,7 @@ from minipg.checks import Array
 from minipg.envs.compiled import CompiledVectorEnv
 
 CHUNK = 1000  # vector steps between two changes of sides
-SHORT = 7  # steps of a single environment between two resets: no episode is shorter
+SHORT = 7  # steps of a single environment in a turn: no episode is shorter, and few turns are interrupted
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Options:
     """Steps of each problem on each side, over all environments."""
     num_envs: int = 8
     """Environments in a vector."""
-    turns: int = 30
-    """Turns of each side with single environments."""
+    turns: int = 2000
+    """Turns of each side with single environments, some steps each."""
     seed: int = 0
     """Of environments and actions."""
 
@@ -122,28 +122,19 @@ def row(name: str, options: Options) -> str:
     )
 
 
-def seconds_a_step(env: Any, told: list[Any]) -> float:
-    """The seconds of a step of one environment, resets aside."""
-    took = 0.0
-    env.reset(seed=0)
-    for begun in range(0, len(told), SHORT):
-        env.reset()
-        some = told[begun : begun + SHORT]
-        since = time.perf_counter()
-        for act in some:
-            env.step(act)
-        took += time.perf_counter() - since
-    return took / len(told)
-
-
 def single_row(name: str, turns: int) -> str:
     """One problem's line of the table of single environments."""
-    cells = [name]
-    acts = random_actions(name, np.random.default_rng(0), SHORT * 100)
-    told = acts.tolist() if PROBLEMS[name].actions else list(acts)
+    cells, rng = [name], np.random.default_rng(0)
     for wrapped in (True, False):
-        sides = [gym.make(env_id) if wrapped else gym.make(env_id).unwrapped for env_id in (name, f"minipg/{name}")]
-        took = np.array([[seconds_a_step(env, told) for env in sides] for _ in range(turns + 1)][1:]) * 1e6
+        sides: list[Any] = [gym.make(name), gym.make(f"minipg/{name}")]
+        sides = sides if wrapped else [env.unwrapped for env in sides]
+        took = np.empty((turns, 2))
+        for turn in range(turns):
+            acts = random_actions(name, rng, SHORT)
+            told = acts.tolist() if PROBLEMS[name].actions else list(acts)
+            for side, env in enumerate(sides):
+                env.reset()
+                took[turn, side] = played(env, told)[1] / SHORT * 1e6
         theirs, ours = np.median(took, axis=0)
         cells += [f"{theirs:.2f}", f"{ours:.2f}", f"{np.median(took[:, 0] / took[:, 1]):.1f}"]
     return f"| {' | '.join(cells)} |"
