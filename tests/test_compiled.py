@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from minipg.kernels.cpu.classic_control import PROBLEMS, stream
 
 import minipg  # noqa: F401  registers them
+from minipg.envs import repeatable
 from minipg.envs.compiled import CompiledEnv, CompiledVectorEnv
 from minipg.envs.problems import generator_of, stream_of
 from minipg.envs.register import compiled_arguments
@@ -304,6 +305,17 @@ def test_the_state_is_read_and_set_as_gymnasiums(name):
     np.testing.assert_array_equal(ours.unwrapped.state, begun(name, 0).state)
     with pytest.raises(ShapeError, match=r"state: expected shape \(\d,\), got \(3,\)"):
         ours.unwrapped.state = np.zeros(3)
+
+
+@each
+def test_another_environment_like_it_is_made_although_its_state_was_read(name):
+    env = gym.make(f"minipg/{name}", max_episode_steps=7, **PHYSICS[name][-1])
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    for _ in range(2):
+        assert env.unwrapped.state is not None
+        assert repeatable(env).make().unwrapped.problem == env.unwrapped.problem
+        env.unwrapped.state = np.zeros(PROBLEMS[name].state)
 
 
 def begun(name, seed):

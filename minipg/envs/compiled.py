@@ -40,7 +40,7 @@ class CompiledEnv(gym.Env[Array, Any]):
         self.problem, self.render_mode = problem_of(name, physics), render_mode
         self.observation_space, self.action_space = spaces_of(self.problem)
         self._state, self._elapsed, self._torque = np.zeros(self.problem.state), -1, None
-        self._shown: Array | None = None  # the state, if the caller has it since the last step
+        self._read_state: Array | None = None  # the state, if the caller has it since the last step
         self._obs = np.zeros(len(self.problem.obs_low), np.float32)
         self._step, self._dynamics = one_step(self.problem.dynamics.__class__), self.problem.dynamics
         self._count, self._shape = self.problem.actions, None if self.problem.actions else (1,)
@@ -53,7 +53,7 @@ class CompiledEnv(gym.Env[Array, Any]):
         super().reset(seed=seed)
         dynamics = with_options(self.problem, options)
         begin_one(dynamics, self.np_random.random(dynamics.draws), self._state, self._obs)
-        self._elapsed, self._torque, self._shown = 0, None, None
+        self._elapsed, self._torque, self._read_state = 0, None, None
         if self.render_mode == "human":
             self.render()
         return self._obs.copy(), {}
@@ -62,8 +62,8 @@ class CompiledEnv(gym.Env[Array, Any]):
         """obs (O,), reward, terminated, False, and no infos."""
         if self._elapsed < 0:
             raise ResetNeeded("call reset before step")
-        if self._shown is not None:
-            self._take_shown()
+        if self._read_state is not None:
+            self._take_read_state()
         kind = type(act)  # the usual kinds of action first
         if (kind is int or kind is _INTEGER) and 0 <= (index := int(act)) < self._count:
             number: float = index
@@ -85,15 +85,16 @@ class CompiledEnv(gym.Env[Array, Any]):
 
         It is None before the first reset. MountainCarContinuous-v0 computes in the precision of the state.
         """
-        if self._shown is None and self._elapsed >= 0:
+        if self._read_state is None and self._elapsed >= 0:
             single = self._elapsed > 0 and self.problem.file == "mountain_car_continuous"
-            self._shown = self._state.astype(np.float32 if single else np.float64)
-        return self._shown
+            self._read_state = self._state.astype(np.float32 if single else np.float64)
+        return self._read_state
 
     @state.setter
     def state(self, state: Any) -> None:
-        shown = np.asarray(state)
-        self._shown = as_array("state", shown, self._state.shape, np.float32 if shown.dtype == _SINGLE else np.float64)
+        array = np.asarray(state)
+        dtype = np.float32 if array.dtype == _SINGLE else np.float64
+        self._read_state = as_array("state", array, self._state.shape, dtype)
         self._elapsed = max(self._elapsed, 0)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -103,11 +104,11 @@ class CompiledEnv(gym.Env[Array, Any]):
         vars(self).update(state)
         self._step = one_step(self._dynamics.__class__)
 
-    def _take_shown(self) -> None:
-        assert self._shown is not None
-        self._state[:] = self._shown
-        self._elapsed = 0 if self._shown.dtype != _SINGLE else max(self._elapsed, 1)
-        self._shown = None
+    def _take_read_state(self) -> None:
+        assert self._read_state is not None
+        self._state[:] = self._read_state
+        self._elapsed = 0 if self._read_state.dtype != _SINGLE else max(self._elapsed, 1)
+        self._read_state = None
 
     def render(self) -> Any:
         """A picture (H, W, 3) of bytes with render_mode "rgb_array"; with "human", None, and the window is redrawn."""
@@ -116,7 +117,7 @@ class CompiledEnv(gym.Env[Array, Any]):
             return None
         if self._elapsed < 0:
             raise ResetNeeded("call reset before render")
-        return self._drawing.draw(self._state if self._shown is None else self._shown, self._torque)
+        return self._drawing.draw(self._state if self._read_state is None else self._read_state, self._torque)
 
     def close(self) -> None:
         """Close the window."""
@@ -126,14 +127,14 @@ class CompiledEnv(gym.Env[Array, Any]):
     def save_state(self) -> dict[str, Array]:
         """The complete state: after `restore_state` the same actions give the same bits."""
         stream = stream_of(self.np_random)
-        if self._shown is not None:
-            self._take_shown()
+        if self._read_state is not None:
+            self._take_read_state()
         return {"state": self._state.copy(), "elapsed": np.array(self._elapsed), "stream": stream}
 
     def restore_state(self, saved: dict[str, Array]) -> None:
         """The inverse of `save_state`. Raises ShapeError for another problem's state."""
         found = fitting(saved, self.save_state())
-        self._state, self._elapsed, self._shown = found["state"], int(found["elapsed"]), None
+        self._state, self._elapsed, self._read_state = found["state"], int(found["elapsed"]), None
         self.np_random = generator_of(found["stream"])
 
 

@@ -544,8 +544,8 @@ SLIPS = {
 ],
 "minipg/envs/compiled.py": [
     ("options are forgotten", "restart(dynamics, where,", "restart(self.problem.dynamics, where,", "compiled vector_with_arguments"),
-    ("a state that is set is in double precision", "np.float32 if shown.dtype == _SINGLE else np.float64", "np.float64", "compiled step_from_any"),
-    ("a state that was read changes in a step", "self._shown = self._state.astype(np.float32 if single else np.float64)", "return self._state", "compiled state_is_read"),
+    ("a state that is set is in double precision", "np.float32 if array.dtype == _SINGLE else np.float64", "np.float64", "compiled step_from_any"),
+    ("a state that was read changes in a step", "self._read_state = self._state.astype(np.float32 if single else np.float64)", "return self._state", "compiled state_is_read"),
 ],
 "minipg/envs/register.py": [
     ("any time limit is the usual one", '"max_episode_steps": limit, ', "", "vectors time_limits"),
