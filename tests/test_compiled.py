@@ -1,6 +1,9 @@
 """The compiled classic control problems are Gymnasium's, to the bit."""
 
+import dataclasses
+import pickle
 import sys
+from copy import deepcopy
 
 import gymnasium as gym
 import numpy as np
@@ -13,8 +16,10 @@ from hypothesis import strategies as st
 from minipg.kernels.cpu.classic_control import PROBLEMS, stream
 
 import minipg  # noqa: F401  registers them
+from minipg.envs import repeatable
 from minipg.envs.compiled import CompiledEnv, CompiledVectorEnv
-from minipg.envs.problems import dynamics_of, generator_of, stream_of
+from minipg.envs.problems import generator_of, stream_of
+from minipg.envs.register import compiled_arguments
 from minipg.errors import ConfigError, ShapeError, UnknownNameError
 
 NAMES = list(PROBLEMS)
@@ -28,6 +33,27 @@ REACH = {
     "CartPole-v1": (2.6, 4, 0.25, 4), "Acrobot-v1": (np.pi, np.pi, 4 * np.pi, 9 * np.pi), "MountainCar-v0": (1.2, 0.07),
     "MountainCarContinuous-v0": (1.2, 0.07), "Pendulum-v1": (20, 8),
 }  # fmt: skip
+
+
+# arguments of Gymnasium's classes, and options of its resets
+PHYSICS = {
+    "CartPole-v1": [{}, {"sutton_barto_reward": True}, {"sutton_barto_reward": False}], "Acrobot-v1": [{}],
+    "MountainCar-v0": [{}, {"goal_velocity": 0.02}, {"goal_velocity": -0.01}, {"goal_velocity": 0.07}],
+    "MountainCarContinuous-v0": [{}, {"goal_velocity": 0.02}, {"goal_velocity": -0.01},
+                                 # in single precision ±0.07
+                                 {"goal_velocity": 0.0700000001}, {"goal_velocity": -0.0699999999}],
+    "Pendulum-v1": [{}, {"g": 9.81}, {"g": 2}, {"g": 0.0}, {"g": -10.0}],
+}  # fmt: skip
+OPTIONS = {
+    "CartPole-v1": [{"low": -0.1, "high": 0.2}, {"high": 0.01}, {"low": 0, "high": 0}, {}],
+    "Acrobot-v1": [{"low": -1, "high": 1}, {"low": "0.05"}],
+    "MountainCar-v0": [{"low": -1.5, "high": 0.7}, {"low": np.float32(-0.45)}],
+    "MountainCarContinuous-v0": [{"low": -1.5, "high": 0.7}, {"high": -0.5}],
+    "Pendulum-v1": [{"x_init": 0.3, "y_init": 12}, {"x_init": 0}, {"y_init": 0.5}],
+}  # fmt: skip
+each_physics = pytest.mark.parametrize(
+    "name,physics", [pytest.param(name, one, id=f"{name} {one}") for name in NAMES for one in PHYSICS[name]]
+)
 
 
 def compiled(name, num_envs=3, mode=AutoresetMode.SAME_STEP, **options):
@@ -62,35 +88,34 @@ def same(a, b):
     assert data_equivalence(a[4], b[4], exact=True), (a[4], b[4])
 
 
-@each
+@each_physics
 @given(seeds, st.booleans())
-def test_a_step_from_any_state_is_gymnasiums_to_the_bit(name, seed, fresh):
+def test_a_step_from_any_state_is_gymnasiums_to_the_bit(name, physics, seed, fresh):
     rng, problem = np.random.default_rng(seed), PROBLEMS[name]
-    theirs, dynamics = gym.make(name).unwrapped, dynamics_of(name)
+    ours, theirs = (gym.make(env_id, **physics).unwrapped for env_id in (f"minipg/{name}", name))
     for _ in range(30):
         theirs.reset()
         start = rng.uniform(-1, 1, problem.state) * REACH[name]
         if name == "MountainCarContinuous-v0" and not fresh:
             start = start.astype(np.float32)  # as it is after a first step
-        theirs.state = start.copy()
+        if name.startswith("MountainCar") and rng.random() < 0.2:
+            start[:] = rng.uniform(0.4, 0.6), rng.choice([-0.0699, 0.0699])  # near the top, at full speed
+        ours.state, theirs.state = start.copy(), start.copy()
         act = actions(name, rng)
-        obs, reward, terminated, *_ = theirs.step(act)
-        state, ours = start.astype(np.float64), np.empty(len(problem.obs_low), np.float32)
-        paid, ended = dynamics.step(state, fresh, float(np.squeeze(act)))
-        dynamics.observe(state, ours)
-        np.testing.assert_array_equal(state, np.asarray(theirs.state, np.float64))
-        np.testing.assert_array_equal(ours, obs, strict=True)
-        assert (paid, ended) == (reward, terminated)
+        same(ours.step(act), theirs.step(act))
+        np.testing.assert_array_equal(ours.state, np.asarray(theirs.state), strict=True)
 
 
-@each
-@settings(max_examples=5)
+@each_physics
+@settings(max_examples=3)
 @given(seeds)
-def test_whole_episodes_are_gymnasiums_to_the_bit(name, seed):
-    ours, theirs, rng = gym.make(f"minipg/{name}"), gym.make(name), np.random.default_rng(seed)
-    for episode in range(2):
-        options = {"seed": seed} if episode == 0 else {}
-        assert_close_at_reset(name, ours.reset(**options)[0], theirs.reset(**options)[0])
+def test_whole_episodes_are_gymnasiums_to_the_bit(name, physics, seed):
+    ours, theirs = (gym.make(env_id, **physics) for env_id in (f"minipg/{name}", name))
+    rng = np.random.default_rng(seed)
+    for episode in range(4):
+        how = {"seed": seed} if episode == 0 else {}
+        how |= {"options": OPTIONS[name][rng.integers(len(OPTIONS[name]))]} if episode > 1 else {}
+        assert_close_at_reset(name, ours.reset(**how)[0], theirs.reset(**how)[0])
         over = False
         while not over:
             act = actions(name, rng)
@@ -127,6 +152,29 @@ def test_a_vector_is_gymnasiums_vector_of_the_same_seed_to_the_bit(name, mode, p
             obs, _ = ours.reset(options={"reset_mask": done})
             assert_close_at_reset(name, obs, theirs.reset(options={"reset_mask": done})[0])
     assert (ended >= 1).all()
+
+
+@each_physics
+def test_a_vector_with_arguments_and_options_is_gymnasiums_to_the_bit(name, physics):
+    ours, rng = compiled(name, max_episode_steps=12, **physics), np.random.default_rng(0)
+    theirs = in_line(name, max_episode_steps=12, **physics)
+    for options in OPTIONS[name]:
+        assert_close_at_reset(name, ours.reset(seed=3, options=options)[0], theirs.reset(seed=3, options=options)[0])
+        for _ in range(30):  # the next episodes begin as usual
+            act = actions(name, rng, 3)
+            a, b = ours.step(act), theirs.step(act)
+            begun = ours.save_state()["elapsed"] == 0
+            assert_close_at_reset(name, a[0][begun], b[0][begun])
+            b[0][begun] = a[0][begun]
+            same(a, b)
+
+
+def test_options_hold_for_the_environments_of_a_mask():
+    envs = compiled("CartPole-v1", 3, AutoresetMode.DISABLED)
+    before, _ = envs.reset(seed=0)
+    mask = np.array([False, True, False])
+    after, _ = envs.reset(options={"reset_mask": mask, "low": 0.5, "high": 0.5})
+    np.testing.assert_array_equal(after, np.where(mask[:, None], np.float32(0.5), before))
 
 
 def test_episodes_end_at_goals_and_at_time_limits():
@@ -234,6 +282,74 @@ def test_the_state_of_another_vector_is_refused():
         CompiledEnv("Pendulum-v1").restore_state(CompiledEnv("CartPole-v1").save_state())
 
 
+@each
+def test_the_state_is_read_and_set_as_gymnasiums(name):
+    ours, theirs = (gym.make(env_id) for env_id in (f"minipg/{name}", name))
+    assert ours.unwrapped.state is None
+    rng, kept = np.random.default_rng(0), []
+    for env in (ours, theirs):
+        env.reset(seed=0)
+    for step in range(12):
+        act = actions(name, rng)
+        same(ours.step(act), theirs.step(act))
+        kept.append((ours.unwrapped.state, np.array(theirs.unwrapped.state)))
+        if step % 3 == 1:  # back to an earlier state
+            ours.unwrapped.state, theirs.unwrapped.state = (state.copy() for state in kept[step // 2])
+        if step == 6:  # in place
+            theirs.unwrapped.state = np.array(theirs.unwrapped.state)
+            for env in (ours, theirs):
+                env.unwrapped.state[0] = 0.125
+    for mine, other in kept[:6] + kept[7:]:  # no step changes what was read
+        np.testing.assert_array_equal(mine, other, strict=True)
+    ours.reset(seed=0)
+    np.testing.assert_array_equal(ours.unwrapped.state, begun(name, 0).state)
+    with pytest.raises(ShapeError, match=r"state: expected shape \(\d,\), got \(3,\)"):
+        ours.unwrapped.state = np.zeros(3)
+
+
+@each
+def test_another_environment_like_it_is_made_although_its_state_was_read(name):
+    env = gym.make(f"minipg/{name}", max_episode_steps=7, **PHYSICS[name][-1])
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    for _ in range(2):
+        assert env.unwrapped.state is not None
+        assert repeatable(env).make().unwrapped.problem == env.unwrapped.problem
+        env.unwrapped.state = np.zeros(PROBLEMS[name].state)
+
+
+def begun(name, seed):
+    env = CompiledEnv(name)
+    env.reset(seed=seed)
+    return env
+
+
+@each
+def test_a_state_that_was_set_is_drawn_and_saved(name, monkeypatch):
+    env = begun(name, 0)
+    start = np.full(PROBLEMS[name].state, 0.0625)
+    env.state = start
+    np.testing.assert_array_equal(env.save_state()["state"], start)
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    ours, theirs = (gym.make(env_id, render_mode="rgb_array") for env_id in (f"minipg/{name}", name))
+    for env in (ours, theirs):
+        env.reset(seed=0)
+        env.unwrapped.state = start
+    np.testing.assert_array_equal(ours.render(), theirs.render())
+
+
+@each
+def test_a_copy_by_pickle_or_deepcopy_continues_to_the_bit(name):
+    env, rng = begun(name, 0), np.random.default_rng(0)
+    env.step(actions(name, rng))
+    copies = [deepcopy(env), pickle.loads(pickle.dumps(env))]
+    for act in actions(name, rng, 5):
+        expected = env.step(act)
+        for other in copies:
+            same(other.step(act), expected)
+
+
 # ---- as Gymnasium sees them ----------------------------------------------------------------------------------------
 
 
@@ -272,6 +388,45 @@ def test_gymnasiums_vector_wrappers_go_around_them():
     lengths = [info["episode"]["l"].max() for *_, info in (envs.step(np.ones(2, int)) for _ in range(30)) if info]
     assert lengths
     assert set(lengths) <= {8, 9, 10, 11}
+
+
+@each_physics
+def test_gymnasiums_wrappers_go_around_them_and_around_vectors_of_them(name, physics):
+    def wrapped(env):
+        env = gym.wrappers.RecordEpisodeStatistics(gym.wrappers.TransformReward(env, lambda reward: 2 * reward))
+        return gym.wrappers.TransformObservation(env, lambda obs: 3 * obs, env.observation_space)
+
+    rng = np.random.default_rng(0)
+    ids = f"minipg/{name}", name
+    ours, theirs = (wrapped(gym.make(env_id, max_episode_steps=5, **physics)) for env_id in ids)
+    vector, others = (gym.make_vec(env_id, num_envs=3, vectorization_mode="sync", wrappers=[wrapped], **physics)
+                      for env_id in ids)  # fmt: skip
+    if name != "Acrobot-v1":
+        np.testing.assert_array_equal(ours.reset(seed=0)[0], theirs.reset(seed=0)[0])
+        np.testing.assert_array_equal(vector.reset(seed=0)[0], others.reset(seed=0)[0])
+    for env in (ours, theirs, vector, others):
+        env.reset(seed=0)
+    for _ in range(5):
+        act = actions(name, rng, 3)
+        mine, other = ours.step(act[0]), theirs.step(act[0])
+        same((*mine[:4], {}), (*other[:4], {}))
+        same(vector.step(act), others.step(act))
+    assert (mine[4]["episode"]["r"], mine[4]["episode"]["l"]) == (other[4]["episode"]["r"], other[4]["episode"]["l"])
+    own = gym.make_vec(f"minipg/{name}", num_envs=2, **physics)
+    assert own.problem.dynamics._asdict().items() >= physics.items()
+    assert compiled_arguments(own.spec) is None or own.spec.kwargs.items() >= physics.items()
+
+
+def test_record_video_writes_a_film(tmp_path, monkeypatch):
+    pytest.importorskip("pygame")
+    pytest.importorskip("moviepy")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = gym.wrappers.RecordVideo(gym.make("minipg/Pendulum-v1", render_mode="rgb_array", g=9.81), str(tmp_path))
+    env.reset(seed=0)
+    for _ in range(10):
+        env.step(np.ones(1, np.float32))
+    env.close()
+    assert [path.stat().st_size > 0 for path in tmp_path.glob("*.mp4")] == [True]
 
 
 def test_seeds_are_reported_and_streams_continue_without_one():
@@ -363,6 +518,48 @@ def test_a_mode_in_which_nothing_can_be_drawn_is_refused():
 
 
 @pytest.mark.parametrize(
+    "name,options,message",
+    [
+        ("CartPole-v1", {"low": 0.2}, r"options\['low'\]: expected a number ≤ 0.05, got 0.2"),
+        ("CartPole-v1", {"x_init": 0.2}, "options: expected low and high, got x_init"),
+        ("MountainCar-v0", {"low": "a"}, r"options\['low'\]: expected a finite number, got 'a'"),
+        ("Acrobot-v1", {"high": None}, r"options\['high'\]: expected a finite number, got None"),
+        ("Acrobot-v1", {"high": np.inf}, r"options\['high'\]: expected a finite number, got inf"),
+        ("Pendulum-v1", {"x_init": np.nan}, r"options\['x_init'\]: expected a finite number, got nan"),
+        ("Pendulum-v1", {"y_init": -1}, r"options\['y_init'\]: expected a number ≥ 0, got -1"),
+        ("Pendulum-v1", {"low": 1}, "options: expected x_init and y_init, got low"),
+    ],
+)  # fmt: skip
+def test_options_that_gymnasium_refuses_or_does_not_know_are_refused(name, options, message):
+    for env in (CompiledEnv(name), compiled(name)):
+        with pytest.raises(ConfigError, match=message):
+            env.reset(options=options)
+    if message.startswith(r"options\["):  # Gymnasium ignores the options that it does not know
+        with pytest.raises((ValueError, OverflowError)):
+            gym.make(name).reset(options=options)
+
+
+@pytest.mark.parametrize(
+    "name,physics,message",
+    [
+        ("Pendulum-v1", {"g": "9.81"}, "g: expected a finite Python number, got '9.81'"),
+        ("Pendulum-v1", {"g": np.float32(9.81)}, "g: expected a finite Python number"),
+        ("Pendulum-v1", {"g": float("nan")}, "g: expected a finite Python number, got nan"),
+        ("Pendulum-v1", {"g": 2.0**54}, "g: expected a finite Python number"),
+        ("Pendulum-v1", {"x_init": 1.0}, "Pendulum-v1: expected the arguments g, got x_init"),
+        ("CartPole-v1", {"sutton_barto_reward": 1}, "sutton_barto_reward: expected True or False, got 1"),
+        ("CartPole-v1", {"draws": 4}, "CartPole-v1: expected the arguments sutton_barto_reward, got draws"),
+        ("Acrobot-v1", {"g": 9.81}, "Acrobot-v1: expected the arguments none, got g"),
+    ],
+)  # fmt: skip
+def test_other_arguments_are_refused(name, physics, message):
+    for make in (CompiledEnv, compiled):
+        with pytest.raises(ConfigError, match=message):
+            make(name, **physics)
+    assert compiled_arguments(dataclasses.replace(gym.spec(name), kwargs=physics)) is None
+
+
+@pytest.mark.parametrize(
     "name,act,message",
     [
         ("CartPole-v1", [0, 1, 2], "integers from 0 to 1"), ("CartPole-v1", [0, 1, -1], "integers from 0 to 1"),
@@ -386,8 +583,6 @@ def test_other_mistakes_are_named_too():
         compiled("CartPole-v1", max_episode_steps=0)
     with pytest.raises(ConfigError, match="num_envs: expected an integer ≥ 1, got 0"):
         compiled("CartPole-v1", 0)
-    with pytest.raises(ConfigError, match=r"options: expected none .* got low"):
-        compiled("CartPole-v1").reset(options={"low": 0})
     with pytest.raises(ShapeError, match="seed: expected an integer or 3 of them, got 2"):
         compiled("CartPole-v1").reset(seed=[1, 2])
     for env in (CompiledEnv("CartPole-v1", "rgb_array"), compiled("CartPole-v1", 1, render_mode="rgb_array")):

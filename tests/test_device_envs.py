@@ -12,13 +12,13 @@ from host_cuda import has_compiler, host_cupy
 from hypothesis import given
 from hypothesis import strategies as st
 from minipg.kernels.cpu.classic_control import PROBLEMS
+from minipg.kernels.cpu.classic_control.batch import begin_one
 from minipg.kernels.cpu.classic_control.batch import kernels as compiled
 
 from minipg import Backend
 from minipg.distribution import Distribution
 from minipg.envs import make_vector
 from minipg.envs.compiled import CompiledVectorEnv
-from minipg.envs.problems import dynamics_of
 from minipg.envs.snapshots import snapshots_of
 from minipg.errors import ConfigError, EnvironmentFault, ShapeError
 from minipg.policy import policy_for
@@ -100,11 +100,12 @@ def test_normal_noise_is_normal():
 
 @given(NAMES, KEYS, st.integers(1, 40))
 def test_the_first_state_of_an_episode_depends_on_its_seed_its_environment_and_its_number_alone(name, seed, count):
-    env, dynamics, state = device_env(name, count), dynamics_of(name), np.zeros(PROBLEMS[name].state)
+    env, problem, dynamics = device_env(name, count), PROBLEMS[name], PROBLEMS[name].dynamics
+    state, obs = np.zeros(problem.state), np.zeros(len(problem.obs_low), np.float32)
     env.reset(seed=seed)
     for episode in range(3):
         for n in (0, count - 1):
-            dynamics.begin(drawn(seed, [0, episode, n, 0], PROBLEMS[name].dynamics.draws), state)
+            begin_one(dynamics, drawn(seed, [0, episode, n, 0], dynamics.draws), state, obs)
             np.testing.assert_array_equal(env._state[n], state)
         env.reset()
 
@@ -120,8 +121,8 @@ def test_a_step_from_any_state_is_the_compiled_ones(name, seed):
     elapsed, act = rng.integers(2, size=count) * (problem.time_limit - 1), random_actions(rng, problem, count)
     where = rng.random(count) < 0.8
     for kernels in (
-        import_module("minipg.kernels.gpu.classic_control.batch").kernels(problem.file),
-        compiled(problem.file),
+        import_module("minipg.kernels.gpu.classic_control.batch").kernels(problem),
+        compiled(problem),
     ):
         state, steps, obs = states.copy(), elapsed.copy(), np.zeros((count, len(problem.obs_low)), np.float32)
         rew, (terminated, truncated) = np.empty(count), np.empty((2, count), bool)

@@ -65,8 +65,8 @@ def test_steps_of_a_thousand_environments_are_the_processors(device, name):
     shapes = (np.zeros(count, np.int64), np.zeros((count, len(problem.obs_low)), np.float32), np.zeros(count))
     found = []
     for move, twin in (
-        (lambda array: array.copy(), compiled(problem.file)),
-        (device.to_device, kernels("classic_control.batch").kernels(problem.file)),
+        (lambda array: array.copy(), compiled(problem)),
+        (device.to_device, kernels("classic_control.batch").kernels(problem)),
     ):
         where, state, action, *outputs = map(move, (np.ones(count, bool), states, act, *shapes))
         flags = [move(np.zeros(count, bool)) for _ in range(2)]

@@ -10,19 +10,21 @@ import pytest
 from environments import Counting
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from minipg.kernels.cpu.classic_control import PROBLEMS
+from minipg.kernels.cpu.classic_control.batch import step_one
 from test_files import rewrite
 
 import minipg
 from minipg import MLP, TRPO, Backend, CategoricalPolicy, GaussianPolicy, TRPOConfig
-from minipg.envs import make_vector
+from minipg.envs import make_vector, portable
 from minipg.envs.compiled import CompiledVectorEnv
-from minipg.envs.problems import dynamics_of
+from minipg.envs.pool import suggest_envpool
 from minipg.envs.processes import ProcessVectorEnv
 from minipg.errors import ConfigError, EnvironmentFault, UnknownNameError
 from minipg.rollout import Collector
 from minipg.runs import evaluate
 
 SMALL = {"n_steps": 16, "hidden": (4,), "vf_epochs": 1, "threads": 1, "num_envs": 2}
+ANT = "gymnasium.envs.mujoco.missing:Ant"
 LIMIT = 12  # steps of an episode below
 NEXT = AutoresetMode.NEXT_STEP
 
@@ -64,11 +66,9 @@ def state_of(name, obs):
 
 def after(name, obs, act):
     """What follows an observation, from the equations alone: the next one, what is paid, whether the episode ends."""
-    dynamics, state = dynamics_of(name), state_of(name, obs)
     following = np.empty(len(obs), np.float32)
-    paid, ended = dynamics.step(state, False, np.clip(float(np.squeeze(act)), -2, 2))
-    dynamics.observe(state, following)
-    return following, paid, ended
+    act = np.clip(float(np.squeeze(act)), -2, 2)
+    return following, *step_one(PROBLEMS[name].dynamics, state_of(name, obs), False, act, following)
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
@@ -128,13 +128,44 @@ def test_the_classic_control_problems_are_compiled_unless_that_is_turned_off(env
     assert type(make_vector("CartPole-v0", 2)) is SyncVectorEnv
 
 
-def test_an_id_that_is_registered_again_is_not_compiled(monkeypatch):
+def test_an_id_that_is_registered_again_is_compiled_only_as_what_it_means_now(monkeypatch):
     own = gym.spec("CartPole-v1")
-    for change in ({"entry_point": Counting}, {"kwargs": {"sutton_barto_reward": True}}, {"max_episode_steps": 9}):
+    for change in ({"entry_point": Counting}, {"kwargs": {"sutton_barto_reward": 1}}, {"max_episode_steps": None},
+                   {"order_enforce": False}):  # fmt: skip
         monkeypatch.setitem(gym.registry, "CartPole-v1", dataclasses.replace(own, **change))
         assert type(make_vector("CartPole-v1", 2)) is SyncVectorEnv
         with pytest.raises(ConfigError, match="got CartPole-v1"):
             make_vector("CartPole-v1", 2, "compiled")
+    for change in ({"kwargs": {"sutton_barto_reward": True}}, {"max_episode_steps": 9}):
+        monkeypatch.setitem(gym.registry, "CartPole-v1", dataclasses.replace(own, **change))
+        envs = make_vector("CartPole-v1", 2)
+        assert type(envs) is CompiledVectorEnv
+        assert (envs.time_limit, envs.problem.dynamics.sutton_barto_reward) in ((500, True), (9, False))
+        sent = portable("CartPole-v1")  # another process may not register it so
+        monkeypatch.setitem(gym.registry, "CartPole-v1", own)
+        assert make_vector(sent, 2).spec == envs.spec
+
+
+CHANGED = [
+    ("Pendulum-v1", {"g": 9.81}), ("CartPole-v1", {"sutton_barto_reward": True}),
+    ("MountainCar-v0", {"goal_velocity": 0.01}), ("MountainCarContinuous-v0", {"goal_velocity": 0.01}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name,physics", CHANGED, ids=[name for name, _ in CHANGED])
+def test_with_other_arguments_and_time_limits_too(tmp_path, name, physics):
+    spec = dataclasses.replace(gym.spec(name), kwargs=physics, max_episode_steps=40)
+    agents = [TRPO(spec, vec=vec, **SMALL).learn(600) for vec in ("auto", "gymnasium")]
+    assert [type(agent.envs) for agent in agents] == [CompiledVectorEnv, SyncVectorEnv]
+    np.testing.assert_array_equal(*(agent.theta for agent in agents))
+    agents[0].save(tmp_path / "a.npz")
+    again = minipg.load(tmp_path / "a.npz")
+    assert (type(again.envs), again.envs.spec) == (CompiledVectorEnv, agents[0].envs.spec)
+    assert evaluate(again, 3) == evaluate(agents[0], 3) == evaluate(agents[1], 3)
+    assert evaluate(again, 3) != evaluate(agents[0], 3, env=name)
+    with pytest.raises(ConfigError, match=f"vec: device takes no argument {next(iter(physics))} of {name}; compiled"):
+        make_vector(spec, 2, "device")
+    assert type(make_vector(spec, 2, on_device=True)) is CompiledVectorEnv
 
 
 @pytest.mark.parametrize("name", sorted(set(PROBLEMS) - {"Acrobot-v1"}))  # its first observations may differ by a bit
@@ -168,6 +199,29 @@ def test_without_envpool_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "envpool", None)
     with pytest.raises(ConfigError, match=r"envpool .* not installed .*pip install 'minipg-rl\[envpool\]'"):
         make_vector("CartPole-v1", 2, "envpool")
+
+
+def test_auto_says_once_that_envpool_is_installed_and_faster_and_does_not_import_it(monkeypatch, tmp_path, caplog):
+    suggest_envpool.cache_clear()
+    monkeypatch.delitem(sys.modules, "envpool", raising=False)
+    with monkeypatch.context() as without:
+        without.setattr(sys, "path", [])
+        suggest_envpool("Ant-v5", 8)
+    assert not caplog.messages
+    (tmp_path / "envpool.py").write_text("raise AssertionError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    suggest_envpool.cache_clear()
+    for env_id, count in (("Ant-v5", 3), ("FrozenLake-v1", 8), ("test/Counting-v0", 8), ("Nope-v0", 8)):
+        suggest_envpool(env_id, count)
+    make_vector("CartPole-v1", 8)
+    make_vector("FrozenLake-v1", 8)
+    assert not caplog.messages
+    monkeypatch.setitem(gym.registry, "Ant-v5", dataclasses.replace(gym.spec("FrozenLake-v1"), entry_point=ANT))
+    for vec in ("process", "gymnasium", "auto", "auto"):
+        with pytest.raises(EnvironmentFault, match="Ant-v5"):
+            make_vector("Ant-v5", 8, vec)
+        assert len(caplog.messages) == (vec == "auto")
+    assert caplog.messages == ["envpool is installed and steps Ant-v5 faster: --vec envpool"]
 
 
 def test_a_vec_that_is_not_available_is_refused_by_name():

@@ -1,5 +1,8 @@
 """The compiled classic control problems beside Gymnasium's: the largest difference, and the speed of both.
 
+Then single environments, with the wrappers of `gymnasium.make` and without: medians over turns, A B A B …, and the
+median of the ratios of each turn.
+
     python examples/benchmarks/classic_control.py                # a million steps of each, some minutes
     python examples/benchmarks/classic_control.py --steps 20000
 
@@ -20,12 +23,13 @@ import numpy as np
 import tyro
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from minipg.kernels.cpu.classic_control import PROBLEMS
-from minipg.kernels.cpu.classic_control.batch import kernels
+from minipg.kernels.cpu.classic_control.batch import advance, restart
 
 from minipg.checks import Array
 from minipg.envs.compiled import CompiledVectorEnv
 
 CHUNK = 1000  # vector steps between two changes of sides
+SHORT = 7  # steps of a single environment in a turn: no episode is shorter, and few turns are interrupted
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Options:
     """Steps of each problem on each side, over all environments."""
     num_envs: int = 8
     """Environments in a vector."""
+    turns: int = 2000
+    """Turns of each side with single environments, some steps each."""
     seed: int = 0
     """Of environments and actions."""
 
@@ -63,12 +69,12 @@ def arrays_of(results: list[Any]) -> tuple[Array, Array, Array]:
 
 
 @numba.njit
-def in_the_kernel(advance, restart, told, limit, stream, state, elapsed, obs, rew, terminated, truncated, draws):  # type: ignore[no-untyped-def]
+def in_the_kernel(dynamics, told, limit, stream, state, elapsed, obs, rew, terminated, truncated, draws):  # type: ignore[no-untyped-def]
     """Step after step without Python."""
     everywhere = np.ones(len(state), np.bool_)
     for act in told:
-        advance(everywhere, act, limit, state, elapsed, obs, rew, terminated, truncated)
-        restart(terminated | truncated, stream, state, elapsed, obs, draws)
+        advance(dynamics, everywhere, act, limit, state, elapsed, obs, rew, terminated, truncated)
+        restart(dynamics, terminated | truncated, stream, state, elapsed, obs, draws)
 
 
 def kernel_rate(name: str, told: Array) -> float:
@@ -77,13 +83,11 @@ def kernel_rate(name: str, told: Array) -> float:
     envs = CompiledVectorEnv(name, n)
     envs.reset(seed=0)
     s = envs.save_state()
-    work = (np.empty(n), np.empty(n, bool), np.empty(n, bool), np.empty(problem.draws))
+    work = (np.empty(n), np.empty(n, bool), np.empty(n, bool), np.empty(problem.dynamics.draws))
     act, seconds = told.reshape(told.shape[:2]).astype(np.float64), []
     for _ in range(4):
         began = time.perf_counter()
-        in_the_kernel(
-            *kernels(problem.file), act, problem.time_limit, s["stream"], s["state"], s["elapsed"], s["obs"], *work
-        )
+        in_the_kernel(problem.dynamics, act, problem.time_limit, s["stream"], s["state"], s["elapsed"], s["obs"], *work)
         seconds.append(time.perf_counter() - began)
     return told.shape[0] * n / min(seconds[1:])
 
@@ -118,6 +122,24 @@ def row(name: str, options: Options) -> str:
     )
 
 
+def single_row(name: str, turns: int) -> str:
+    """One problem's line of the table of single environments."""
+    cells, rng = [name], np.random.default_rng(0)
+    for wrapped in (True, False):
+        sides: list[Any] = [gym.make(name), gym.make(f"minipg/{name}")]
+        sides = sides if wrapped else [env.unwrapped for env in sides]
+        took = np.empty((turns, 2))
+        for turn in range(turns):
+            acts = random_actions(name, rng, SHORT)
+            told = acts.tolist() if PROBLEMS[name].actions else list(acts)
+            for side, env in enumerate(sides):
+                env.reset()
+                took[turn, side] = played(env, told)[1] / SHORT * 1e6
+        theirs, ours = np.median(took, axis=0)
+        cells += [f"{theirs:.2f}", f"{ours:.2f}", f"{np.median(took[:, 0] / took[:, 1]):.1f}"]
+    return f"| {' | '.join(cells)} |"
+
+
 def main(options: Options) -> None:
     """Play, compare, print."""
     print(f"{options.num_envs} environments a vector, random actions; steps/s")
@@ -134,6 +156,10 @@ def main(options: Options) -> None:
     print(f"| {' | '.join(head)} | in the kernel |\n{'|---' * 9}|")
     for name in PROBLEMS:
         print(row(name, options), flush=True)
+    print("\none environment, µs a step; the last three columns without wrappers")
+    print(f"| problem{' | Gymnasium | compiled | ratio' * 2} |\n{'|---' * 7}|")
+    for name in PROBLEMS:
+        print(single_row(name, options.turns), flush=True)
 
 
 if __name__ == "__main__":

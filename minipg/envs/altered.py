@@ -29,6 +29,7 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.gene
 # attributes of an environment that say nothing of how it behaves, or are looked at by themselves
 _SKIPPED = {
     "env", "envs", "spec", "render_mode", "isopen", "_np_random", "_np_random_seed", "_cached_spec", "_saved_kwargs",
+    "_read_state",
 }  # fmt: skip
 
 

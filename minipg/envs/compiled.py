@@ -17,23 +17,33 @@ from gymnasium.vector import AutoresetMode
 from minipg.checks import Array, as_array, fitting, require
 from minipg.envs.drawing import RENDER_MODES, Drawing
 from minipg.envs.problem_vector import ProblemVectorEnv, final_infos
-from minipg.envs.problems import actions_of, dynamics_of, generator_of, no_options, problem_of, spaces_of, stream_of
+from minipg.envs.problems import actions_of, generator_of, problem_of, spaces_of, stream_of, with_options
 from minipg.errors import ShapeError
-from minipg.kernels.cpu.classic_control.batch import kernels
+from minipg.kernels.cpu.classic_control.batch import begin_one, kernels, one_step, restart
 
 Infos: TypeAlias = dict[str, Any]
+_INTEGER, _ARRAY, _SINGLE = np.int64, np.ndarray, np.dtype(np.float32)
 
 
 class CompiledEnv(gym.Env[Array, Any]):
-    """One environment. As with Gymnasium's, `gymnasium.make` adds the time limit, and drawing needs pygame."""
+    """One environment, as Gymnasium's of the same name: arguments, options of `reset`, `state`, pictures (by pygame).
+
+    `gymnasium.make` adds the time limit. `physics`: g of Pendulum-v1, goal_velocity of the mountain cars,
+    sutton_barto_reward of CartPole-v1; other constants are those of Gymnasium, whatever attributes are set here.
+    Raises ConfigError for any other argument.
+    """
 
     metadata = {"render_modes": RENDER_MODES}  # noqa: RUF012
 
-    def __init__(self, name: str, render_mode: str | None = None) -> None:
+    def __init__(self, name: str, render_mode: str | None = None, **physics: Any) -> None:
         require(render_mode in (None, *RENDER_MODES), "render_mode", "None, human or rgb_array", render_mode)
-        self.problem, self.dynamics, self.render_mode = problem_of(name), dynamics_of(name), render_mode
+        self.problem, self.render_mode = problem_of(name, physics), render_mode
         self.observation_space, self.action_space = spaces_of(self.problem)
         self._state, self._elapsed, self._torque = np.zeros(self.problem.state), -1, None
+        self._read_state: Array | None = None  # the state, if the caller has it since the last step
+        self._obs = np.zeros(len(self.problem.obs_low), np.float32)
+        self._step, self._dynamics = one_step(self.problem.dynamics.__class__), self.problem.dynamics
+        self._count, self._shape = self.problem.actions, None if self.problem.actions else (1,)
         self._drawing = None if render_mode is None else Drawing(name, render_mode)
         if self._drawing is not None:
             self.metadata = {**self.metadata, "render_fps": self._drawing.render_fps}
@@ -41,20 +51,64 @@ class CompiledEnv(gym.Env[Array, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Infos]:
         """The first observation of a new episode, and no infos."""
         super().reset(seed=seed)
-        no_options(options)
-        self.dynamics.begin(self.np_random.random(self.problem.dynamics.draws), self._state)
-        self._elapsed, self._torque = 0, None
-        return self._observed(), {}
+        dynamics = with_options(self.problem, options)
+        begin_one(dynamics, self.np_random.random(dynamics.draws), self._state, self._obs)
+        self._elapsed, self._torque, self._read_state = 0, None, None
+        if self.render_mode == "human":
+            self.render()
+        return self._obs.copy(), {}
 
     def step(self, act: Any) -> tuple[Array, float, bool, bool, Infos]:
         """obs (O,), reward, terminated, False, and no infos."""
         if self._elapsed < 0:
             raise ResetNeeded("call reset before step")
-        (number,) = actions_of(self.problem, np.asarray(act)[None], 1)
-        reward, terminated = self.dynamics.step(self._state, self._elapsed == 0, number)
+        if self._read_state is not None:
+            self._take_read_state()
+        kind = type(act)  # the usual kinds of action first
+        if (kind is int or kind is _INTEGER) and 0 <= (index := int(act)) < self._count:
+            number: float = index
+        elif kind is _ARRAY and act.dtype is _SINGLE and act.shape == self._shape:
+            number = act.item()
+        else:
+            number = float(actions_of(self.problem, np.asarray(act)[None], 1)[0])
+        reward, terminated = self._step(self._dynamics, self._state, self._elapsed == 0, number, self._obs)
         self._elapsed += 1
-        self._torque = np.clip(number, -self.problem.act_high, self.problem.act_high)
-        return self._observed(), reward, terminated, False, {}
+        if self._drawing is not None:
+            self._torque = np.clip(number, -self.problem.act_high, self.problem.act_high)
+            if self.render_mode == "human":
+                self.render()
+        return self._obs.copy(), reward, terminated, False, {}
+
+    @property
+    def state(self) -> Array | None:
+        """The state (S,), as Gymnasium's attribute: it may be set, or changed in place, and a step makes a new one.
+
+        It is None before the first reset. MountainCarContinuous-v0 computes in the precision of the state.
+        """
+        if self._read_state is None and self._elapsed >= 0:
+            single = self._elapsed > 0 and self.problem.file == "mountain_car_continuous"
+            self._read_state = self._state.astype(np.float32 if single else np.float64)
+        return self._read_state
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        array = np.asarray(state)
+        dtype = np.float32 if array.dtype == _SINGLE else np.float64
+        self._read_state = as_array("state", array, self._state.shape, dtype)
+        self._elapsed = max(self._elapsed, 0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_step"}  # compiled code is not pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._step = one_step(self._dynamics.__class__)
+
+    def _take_read_state(self) -> None:
+        assert self._read_state is not None
+        self._state[:] = self._read_state
+        self._elapsed = 0 if self._read_state.dtype != _SINGLE else max(self._elapsed, 1)
+        self._read_state = None
 
     def render(self) -> Any:
         """A picture (H, W, 3) of bytes with render_mode "rgb_array"; with "human", None, and the window is redrawn."""
@@ -63,7 +117,7 @@ class CompiledEnv(gym.Env[Array, Any]):
             return None
         if self._elapsed < 0:
             raise ResetNeeded("call reset before render")
-        return self._drawing.draw(self._state, self._torque)
+        return self._drawing.draw(self._state if self._read_state is None else self._read_state, self._torque)
 
     def close(self) -> None:
         """Close the window."""
@@ -73,27 +127,22 @@ class CompiledEnv(gym.Env[Array, Any]):
     def save_state(self) -> dict[str, Array]:
         """The complete state: after `restore_state` the same actions give the same bits."""
         stream = stream_of(self.np_random)
+        if self._read_state is not None:
+            self._take_read_state()
         return {"state": self._state.copy(), "elapsed": np.array(self._elapsed), "stream": stream}
 
     def restore_state(self, saved: dict[str, Array]) -> None:
         """The inverse of `save_state`. Raises ShapeError for another problem's state."""
         found = fitting(saved, self.save_state())
-        self._state, self._elapsed = found["state"], int(found["elapsed"])
+        self._state, self._elapsed, self._read_state = found["state"], int(found["elapsed"]), None
         self.np_random = generator_of(found["stream"])
-
-    def _observed(self) -> Array:
-        obs = np.empty(len(self.problem.obs_low), np.float32)
-        self.dynamics.observe(self._state, obs)
-        if self.render_mode == "human":
-            self.render()
-        return obs
 
 
 class CompiledVectorEnv(ProblemVectorEnv):
     """`num_envs` environments of one problem in one array, stepped by one compiled call.
 
     Environment n is seeded with seed + n, or with the n-th of a list. Each has its own stream of random numbers, so its
-    episodes do not depend on `num_envs`.
+    episodes do not depend on `num_envs`. `physics`: as of `CompiledEnv`.
     """
 
     def __init__(
@@ -103,10 +152,11 @@ class CompiledVectorEnv(ProblemVectorEnv):
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        **physics: Any,
     ) -> None:
-        super().__init__(name, num_envs, max_episode_steps)
+        super().__init__(name, num_envs, max_episode_steps, **physics)
         require(render_mode in (None, "rgb_array"), "render_mode", "None or rgb_array", render_mode)
-        self.mode, self._kernels = AutoresetMode(autoreset_mode), kernels(self.problem.file)
+        self.mode, self._kernels = AutoresetMode(autoreset_mode), kernels(self.problem)
         self.metadata = {"render_modes": ["rgb_array"], "autoreset_mode": self.mode}
         self.render_mode, self._drawing = render_mode, None
         if render_mode is not None:
@@ -122,7 +172,7 @@ class CompiledVectorEnv(ProblemVectorEnv):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, Infos]:
-        """New episodes everywhere, or where options["reset_mask"] (N,) is set.
+        """New episodes everywhere, or where options["reset_mask"] (N,) is set; other options as Gymnasium's.
 
         An environment with the seed None keeps its stream of random numbers.
         """
@@ -133,13 +183,13 @@ class CompiledVectorEnv(ProblemVectorEnv):
             raise ShapeError(f"seed: expected an integer or {self.num_envs} of them, got {len(seeds)}")
         options = dict(options or {})
         where = as_array("reset_mask", options.pop("reset_mask", self._all), (self.num_envs,), bool)
-        no_options(options)
+        dynamics = with_options(self.problem, options)
         for n in np.flatnonzero(where).tolist():
             if seeds[n] is not None or self._elapsed[n] < 0:
                 generator, self._seeds[n] = seeding.np_random(seeds[n])
                 self._stream[n] = stream_of(generator)
         self._done = self._done & ~where
-        self._restart(where)
+        restart(dynamics, where, self._stream, self._state, self._elapsed, self._obs, self._draws)
         self._begun = bool(self._elapsed.min() >= 0)
         return self._obs.copy(), {}
 
@@ -158,7 +208,7 @@ class CompiledVectorEnv(ProblemVectorEnv):
         self._done, infos = terminated | truncated, {}
         if self.mode == AutoresetMode.SAME_STEP and self._done.any():
             infos, resetting = final_infos(self._obs, self._done), self._done
-        self._restart(resetting)
+        self._kernels.restart(resetting, self._stream, self._state, self._elapsed, self._obs, self._draws)
         return self._obs.copy(), rew, terminated, truncated, infos
 
     def render(self) -> tuple[Array, ...] | None:
@@ -193,6 +243,3 @@ class CompiledVectorEnv(ProblemVectorEnv):
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
         """The seed of each stream; -1 where it is not known."""
         return tuple(self._seeds)
-
-    def _restart(self, where: Array) -> None:
-        self._kernels.restart(where, self._stream, self._state, self._elapsed, self._obs, self._draws)

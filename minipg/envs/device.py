@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode
 
 from minipg.checks import Array, fitting, require
 from minipg.envs.problem_vector import ProblemVectorEnv, final_infos
-from minipg.envs.problems import actions_of, no_options
+from minipg.envs.problems import actions_of
 from minipg.runtime.backend import Backend, to_host
 
 _STATE = ("state", "elapsed", "episode", "obs", "returns", "lengths")
@@ -43,7 +43,7 @@ class DeviceVectorEnv(ProblemVectorEnv):
     ) -> None:
         super().__init__(name, num_envs, max_episode_steps)
         self.backend = backend or Backend("cupy")
-        self._kernels = self.backend.kernels("classic_control.batch").kernels(self.problem.file)
+        self._kernels = self.backend.kernels("classic_control.batch").kernels(self.problem)
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
         xp = self.backend.xp
         self._state = xp.zeros((num_envs, self.problem.state))
@@ -56,7 +56,7 @@ class DeviceVectorEnv(ProblemVectorEnv):
         """New episodes everywhere: the first ones of `seed`, or the next ones if it is None."""
         whole = isinstance(seed, int | np.integer) and 0 <= seed < 2**64
         require(seed is None or whole, "seed", "an integer from 0 to 2⁶⁴ − 1", seed)
-        no_options(options)
+        require(not options, "options", "none on a device", options)
         if seed is None and not self._begun:
             seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
         if seed is not None:

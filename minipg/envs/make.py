@@ -29,7 +29,7 @@ from minipg.envs.recipe import (
     resolve,
 )
 from minipg.envs.recipe_file import with_ale
-from minipg.envs.register import compiled_name
+from minipg.envs.register import compiled_arguments
 from minipg.errors import ConfigError, EnvironmentFault, MinipgError, unknown_name
 from minipg.kernels.cpu.classic_control import PROBLEMS
 
@@ -64,17 +64,25 @@ def make_vector(
         seen = ActionMask(env) if masks and says_masks(env) else env
         return VectorOfCaller([lambda: Checked(seen, 0)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
     # adapters are imported where they are used: importing minipg needs none of them
-    name = compiled_name(env) if vec in ("auto", "compiled", "device") else None
-    if name is None and vec in ("compiled", "device"):
-        raise ConfigError(f"vec: expected one of {', '.join(PROBLEMS)} for {vec}, got {name_of(env)}; auto takes any")
-    if name is not None and (vec == "device" or (vec == "auto" and on_device)):
-        from minipg.envs.device import DeviceVectorEnv
+    arguments = compiled_arguments(env) if vec in ("auto", "compiled", "device") else None
+    if arguments is None and vec in ("compiled", "device"):
+        known = f"one of {', '.join(PROBLEMS)}, with Gymnasium's arguments and no wrapper,"
+        raise ConfigError(f"vec: expected {known} for {vec}, got {name_of(env)}; auto takes any")
+    if arguments is not None:
+        physics = ", ".join(sorted(set(arguments) - {"name", "max_episode_steps"}))
+        if vec == "device" and physics:
+            raise ConfigError(f"vec: device takes no argument {physics} of {name_of(env)}; compiled does")
+        if vec == "device" or (vec == "auto" and on_device and not physics):
+            from minipg.envs.device import DeviceVectorEnv
 
-        return DeviceVectorEnv(name, num_envs)
-    if name is not None:
+            return DeviceVectorEnv(num_envs=num_envs, **arguments)
         from minipg.envs.compiled import CompiledVectorEnv
 
-        return CompiledVectorEnv(name, num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        return CompiledVectorEnv(num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **arguments)
+    if vec == "auto" and isinstance(env, str):
+        from minipg.envs.pool import suggest_envpool
+
+        suggest_envpool(env, num_envs)
     vec = "gymnasium" if vec == "auto" else vec
     require(num_envs <= _MAX_ENVS[vec], "num_envs", f"at most {_MAX_ENVS[vec]} of {name_of(env)} ({vec})", num_envs)
     if vec == "envpool":
@@ -132,8 +140,10 @@ def portable(env: Any) -> Any:
     """
     if isinstance(env, EnvFunction):
         return env.function
-    if not isinstance(env, str) or compiled_name(env) is not None:
+    if not isinstance(env, str):
         return env
+    if compiled_arguments(env) is not None:
+        return Recipe(gym.registry[env])
     like = make_env(env)
     assert like.spec is not None  # gymnasium.make sets it
     with closed_after(like):

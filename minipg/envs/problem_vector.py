@@ -14,14 +14,17 @@ from minipg.envs.register import compiled_spec
 
 
 class ProblemVectorEnv(VectorEnv[Array, Array, Array]):
-    """`num_envs` environments of the problem `name`, with its spaces; a class beneath it steps them."""
+    """`num_envs` environments of the problem `name`, with its spaces; a class beneath it steps them.
 
-    def __init__(self, name: str, num_envs: int, max_episode_steps: int | None) -> None:
+    physics: arguments of Gymnasium's class. Raises ConfigError for one that kernels do not take.
+    """
+
+    def __init__(self, name: str, num_envs: int, max_episode_steps: int | None, **physics: Any) -> None:
         require(num_envs >= 1, "num_envs", "an integer ≥ 1", num_envs)
-        self.problem, self.num_envs = problem_of(name), num_envs
+        self.problem, self.num_envs = problem_of(name, physics), num_envs
         self.time_limit = self.problem.time_limit if max_episode_steps is None else max_episode_steps
         require(self.time_limit >= 1, "max_episode_steps", "an integer ≥ 1", max_episode_steps)
-        self.spec = compiled_spec(name, self.time_limit)
+        self.spec = compiled_spec(name, self.time_limit, physics)
         self.single_observation_space, self.single_action_space = spaces_of(self.problem)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)

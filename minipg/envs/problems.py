@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import ModuleType
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from minipg.checks import Array
+from minipg.checks import Array, require
 from minipg.errors import ConfigError, ShapeError, unknown_name
 from minipg.kernels.cpu.classic_control import PROBLEMS, Problem
 
 _WORD = 2**64
+_LARGEST = 2.0**53  # of an argument: integers up to it are exact
+_OPTIONS = ("low", "high", "x_init", "y_init")
+_OTHERS = ("draws", *_OPTIONS)  # what of `dynamics` is no argument of Gymnasium's class
+_NOTHING: Mapping[str, Any] = {}
 
 
-def problem_of(name: str) -> Problem:
-    """The problem that a Gymnasium id names. Raises UnknownNameError."""
+def problem_of(name: str, physics: Mapping[str, Any] = _NOTHING) -> Problem:
+    """The problem that a Gymnasium id names, with arguments that Gymnasium's class takes, such as g of Pendulum-v1.
+
+    Raises UnknownNameError for another id, ConfigError for another argument, or a value that kernels cannot take.
+    """
     if name not in PROBLEMS:
         raise unknown_name("compiled environment", name, PROBLEMS)
-    return PROBLEMS[name]
-
-
-def dynamics_of(name: str) -> ModuleType:
-    """The compiled `begin`, `observe` and `step` of that problem."""
-    return import_module(f"minipg.kernels.cpu.classic_control.{problem_of(name).file}")
+    problem = PROBLEMS[name]
+    known = problem.dynamics._asdict()
+    values = {}
+    for key, value in physics.items():
+        if key not in known or key in _OTHERS:
+            names = ", ".join(field for field in known if field not in _OTHERS) or "none"
+            raise ConfigError(f"{name}: expected the arguments {names}, got {key}")
+        if isinstance(known[key], bool):
+            require(type(value) is bool, key, "True or False", value)
+        else:
+            # NumPy's scalars would change the precision of Gymnasium's numbers
+            numeric = type(value) in (int, float) and -_LARGEST <= value <= _LARGEST
+            require(numeric, key, "a finite Python number", value)
+        values[key] = type(known[key])(value)
+    return problem._replace(dynamics=problem.dynamics._replace(**values))
 
 
 def spaces_of(problem: Problem) -> tuple[spaces.Box, spaces.Discrete | spaces.Box]:
@@ -52,10 +68,28 @@ def actions_of(problem: Problem, actions: Any, count: int) -> Array:
     return array.astype(np.float64)
 
 
-def no_options(options: dict[str, Any] | None) -> None:
-    """Raise ConfigError if there are reset options: the compiled environments take none."""
-    if options:
-        raise ConfigError(f"options: expected none for a compiled environment, got {', '.join(map(str, options))}")
+def with_options(problem: Problem, options: Mapping[str, Any] | None) -> Any:
+    """The problem's `dynamics` with the bounds of first states from the options of `reset`, as Gymnasium takes them.
+
+    Raises ConfigError for an option that Gymnasium does not have, or bounds in the wrong order.
+    """
+    dynamics = problem.dynamics
+    known = [name for name in dynamics._fields if name in _OPTIONS]
+    for name, value in (options or {}).items():
+        if name not in known:
+            raise ConfigError(f"options: expected {' and '.join(known)}, got {name}")
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        require(abs(number) <= _LARGEST, f"options[{name!r}]", "a finite number", value)
+        dynamics = dynamics._replace(**{name: number})
+    if "low" in known:
+        require(dynamics.low <= dynamics.high, "options['low']", f"a number ≤ {dynamics.high}", dynamics.low)
+    else:
+        for name in known:
+            require(getattr(dynamics, name) >= 0, f"options[{name!r}]", "a number ≥ 0", getattr(dynamics, name))
+    return dynamics
 
 
 def stream_of(generator: np.random.Generator) -> Array:

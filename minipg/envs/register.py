@@ -8,6 +8,8 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
+from minipg.envs.problems import problem_of
+from minipg.errors import ConfigError
 from minipg.kernels.cpu.classic_control import PROBLEMS
 
 _NAMESPACE = "minipg/"
@@ -26,25 +28,32 @@ def register() -> None:
             )  # fmt: skip
 
 
-def compiled_spec(name: str, time_limit: int) -> EnvSpec:
+def compiled_spec(name: str, time_limit: int, physics: dict[str, Any]) -> EnvSpec:
     """The specification of a vector of the compiled problem `name`, as `gymnasium.make_vec` leaves it."""
     spec = gym.registry[_NAMESPACE + name]
-    kwargs = {**spec.kwargs, "vectorization_mode": "vector_entry_point"}
+    kwargs = {**spec.kwargs, **physics, "vectorization_mode": "vector_entry_point"}
     return replace(spec, max_episode_steps=time_limit, kwargs=kwargs)
 
 
-def compiled_name(env: Any) -> str | None:
-    """The compiled problem that equals an environment, given by its id or its recipe; None if there is none.
+def compiled_arguments(env: Any) -> dict[str, Any] | None:
+    """The arguments of the `CompiledVectorEnv` that equals an environment, an id or a recipe; None if there is none.
 
-    An id of Gymnasium's counts only while it means what Gymnasium registered: anyone may register it again.
+    An id of Gymnasium's counts only while it means a class of Gymnasium's: anyone may register it again.
     """
     spec = gym.registry.get(env) if isinstance(env, str) else getattr(env, "spec", None)
     if spec is None or getattr(env, "wrappers", None) or spec.additional_wrappers:
         return None
-    name = spec.id.removeprefix(_NAMESPACE)
-    kwargs = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
-    if name not in PROBLEMS or spec.max_episode_steps != PROBLEMS[name].time_limit or not spec.order_enforce:
+    name, limit = spec.id.removeprefix(_NAMESPACE), spec.max_episode_steps
+    physics = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
+    if name not in PROBLEMS or type(limit) is not int or not 1 <= limit < 2**63 or not spec.order_enforce:
         return None
-    if name != spec.id:
-        return name if kwargs == {"name": name} and spec.entry_point == _ENTRY_POINT else None
-    return name if not kwargs and str(spec.entry_point).startswith(_GYMNASIUM) else None
+    entry_point, own = str(spec.entry_point), name != spec.id
+    if own and (entry_point != _ENTRY_POINT or physics.pop("name", None) != name):
+        return None
+    if not own and not entry_point.startswith(_GYMNASIUM):
+        return None
+    try:
+        problem_of(name, physics)
+    except ConfigError:
+        return None
+    return {"name": name, "max_episode_steps": limit, **physics}

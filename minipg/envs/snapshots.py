@@ -80,7 +80,7 @@ class CompiledSnapshots:
         self, envs: CompiledVectorEnv | DeviceVectorEnv, backend: Backend, arrays: Callable[[], tuple[Array, ...]]
     ) -> None:
         self.envs, self.backend, self._arrays = envs, backend, arrays
-        self._kernels = backend.kernels("classic_control.batch").kernels(envs.problem.file)
+        self._kernels = backend.kernels("classic_control.batch").kernels(envs.problem)
 
     def save(self, n: int) -> tuple[Array, ...]:
         """The problem's state (S,), and the steps of the episode so far (). Steps draw no random numbers."""

@@ -534,6 +534,31 @@ SLIPS = {
     ("last observations of a half in the other's rows", "t * envs + half.start + n", "t * envs + n", "collector two_halves"),
     ("a half's state never put back", "array[half] = copy", "pass", "collector two_halves"),
 ],
+"kernels/cpu/classic_control/pendulum.py": [
+    ("gravity is always 10", "3 * dynamics.g", "3 * 10.0", "compiled step_from_any"),
+    ("first speeds as wide as first angles", "(dynamics.y_init + dynamics.y_init)", "(dynamics.x_init + dynamics.x_init)", "compiled whole_episodes"),
+],
+"kernels/cpu/classic_control/cartpole.py": [
+    ("the book's reward in no case", "if dynamics.sutton_barto_reward:", "if False:", "compiled step_from_any"),
+    ("first states on both sides of 0", "dynamics.low + (dynamics.high", "-dynamics.high + (dynamics.high", "compiled whole_episodes"),
+],
+"kernels/cpu/classic_control/mountain_car_continuous.py": [
+    ("the largest speed compared in single precision", "    if at_bound:", "    if False:", "compiled step_from_any"),
+],
+"minipg/envs/problems.py": [
+    ("a lower bound above the upper one", "dynamics.low <= dynamics.high", "True", "compiled options_that"),
+    ("an option is an argument too", "or key in _OTHERS", "", "compiled other_arguments"),
+    ("numbers of single precision as arguments", "type(value) in (int, float) and", "", "compiled other_arguments"),
+],
+"minipg/envs/compiled.py": [
+    ("options are forgotten", "restart(dynamics, where,", "restart(self.problem.dynamics, where,", "compiled vector_with_arguments"),
+    ("a state that is set is in double precision", "np.float32 if array.dtype == _SINGLE else np.float64", "np.float64", "compiled step_from_any"),
+    ("a state that was read changes in a step", "self._read_state = self._state.astype(np.float32 if single else np.float64)", "return self._state", "compiled state_is_read"),
+],
+"minipg/envs/register.py": [
+    ("any time limit is the usual one", '"max_episode_steps": limit, ', "", "vectors time_limits"),
+    ("arguments are forgotten", 'limit, **physics}', 'limit}', "vectors time_limits"),
+],
 "kernels/cpu/_jit.py": [
     ("exact only where no fast kernel came first", "fastmath=False, ", "", "kernels exact_kernel"),
 ],

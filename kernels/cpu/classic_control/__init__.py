@@ -2,12 +2,14 @@
 
 The dynamics of each problem are a file with three functions:
 
-    begin(u, state)          uniforms u (U,) in [0, 1) → state (S,), the distribution of first states
-    observe(state, obs)      state (S,) float64 → obs (O,) float32
-    step(state, fresh, act)  one step in place → reward, terminated;  `fresh`: no step since `begin`
+    begin(dynamics, u, state)          uniforms u (U,) in [0, 1) → state (S,), the distribution of first states
+    observe(state, obs)                state (S,) float64 → obs (O,) float32
+    step(dynamics, state, fresh, act)  one step in place → reward, terminated;  `fresh`: no step since `begin`
 
-`act` is a float64: the index of an action, or a force of float32 precision. `dynamics.py` chooses the file by the type
-of a problem's `dynamics`. `batch.py` steps many environments; `stream.py` draws their uniforms.
+`dynamics` is a NamedTuple of the constants that a user may choose, under the names that Gymnasium gives them: the
+options of `reset` and the arguments of the environment's class. Its type chooses the file (`dynamics.py`). `act` is a
+float64: the index of an action, or a force of float32 precision. `batch.py` steps many environments; `stream.py` draws
+their uniforms.
 
 Tests hold this: all that Gymnasium computes (under the promotion rules of NumPy 2, partly in single precision) is
 computed here in the same order and precision. `acrobot.py` names the one exception.
@@ -21,30 +23,44 @@ class Acrobot(NamedTuple):
     """The dynamics in `acrobot.py`."""
 
     draws: int = 4  # U, the uniforms that `begin` takes
+    low: float = -0.1  # bounds of the first state
+    high: float = 0.1
 
 
 class CartPole(NamedTuple):
     """The dynamics in `cartpole.py`."""
 
     draws: int = 4
+    low: float = -0.05
+    high: float = 0.05
+    sutton_barto_reward: bool = False
 
 
 class MountainCar(NamedTuple):
     """The dynamics in `mountain_car.py`."""
 
     draws: int = 1
+    low: float = -0.6
+    high: float = -0.4
+    goal_velocity: float = 0.0
 
 
 class MountainCarContinuous(NamedTuple):
     """The dynamics in `mountain_car_continuous.py`."""
 
     draws: int = 1
+    low: float = -0.6
+    high: float = -0.4
+    goal_velocity: float = 0.0
 
 
 class Pendulum(NamedTuple):
     """The dynamics in `pendulum.py`."""
 
     draws: int = 2
+    x_init: float = math.pi  # first angles are within ±x_init, first speeds within ±y_init
+    y_init: float = 1.0
+    g: float = 10.0
 
 
 class Problem(NamedTuple):

@@ -33,10 +33,10 @@ MAX_SPIN_2 = 9 * math.pi
 
 
 @jit_exact
-def begin(u, state):
-    """(θ₁, θ₂, θ̇₁, θ̇₂) uniform on ±0.1, in single precision."""
+def begin(dynamics, u, state):
+    """(θ₁, θ₂, θ̇₁, θ̇₂) uniform on (low, high), in single precision."""
     for i in range(4):
-        state[i] = np.float32(-0.1 + (0.1 + 0.1) * u[i])
+        state[i] = np.float32(dynamics.low + (dynamics.high - dynamics.low) * u[i])
 
 
 @jit_exact
@@ -49,7 +49,7 @@ def observe(state, obs):
 
 
 @jit_exact
-def step(state, fresh, act):
+def step(dynamics, state, fresh, act):
     """s ← s + (h/6) (k₁ + 2 k₂ + 2 k₃ + k₄) under the torque act − 1, then wrapped and bounded."""
     torque, half = act - 1, DT / 2.0
     a, b, da, db = state[0], state[1], state[2], state[3]

@@ -3,8 +3,10 @@
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+import numba
+import numpy as np
 from minipg.kernels.cpu._jit import jit_exact
-from minipg.kernels.cpu.classic_control import PROBLEMS
+from minipg.kernels.cpu.classic_control import PROBLEMS, Problem
 from minipg.kernels.cpu.classic_control.dynamics import begin, observe, step
 from minipg.kernels.cpu.classic_control.stream import uniforms
 
@@ -39,6 +41,21 @@ def restart(dynamics, where, stream, state, elapsed, obs, u):
             observe(dynamics, state[n], obs[n])
 
 
+@jit_exact
+def begin_one(dynamics, u, state, obs):
+    """A first state of one environment.   uniforms u (U,) → state (S,), obs (O,)."""
+    begin(dynamics, u, state)
+    observe(dynamics, state, obs)
+
+
+@jit_exact
+def step_one(dynamics, state, fresh, act, obs):
+    """One step of one environment → reward, terminated;   state (S,) in place, obs (O,)."""
+    reward, terminated = step(dynamics, state, fresh, act)
+    observe(dynamics, state, obs)
+    return reward, terminated
+
+
 class Kernels(NamedTuple):
     """`advance` and `restart` of one problem."""
 
@@ -47,7 +64,19 @@ class Kernels(NamedTuple):
 
 
 @cache
-def kernels(file: str) -> Kernels:
-    """The kernels of the problem with its dynamics in `file`, e.g. "cartpole"."""
-    (dynamics,) = (problem.dynamics for problem in PROBLEMS.values() if problem.file == file)
-    return Kernels(partial(advance, dynamics), partial(restart, dynamics))
+def kernels(problem: Problem) -> Kernels:
+    """The kernels of a problem, with the constants in its `dynamics`."""
+    return Kernels(partial(advance, problem.dynamics), partial(restart, problem.dynamics))
+
+
+@cache
+def one_step(kind: type) -> Any:
+    """`step_one` for dynamics of this type, in a form that is called without a look at the arguments' types.
+
+    Choosing a compilation by types takes a microsecond for a NamedTuple, several times as long as the step.
+    """
+    (problem,) = (problem for problem in PROBLEMS.values() if type(problem.dynamics) is kind)
+    arguments = problem.dynamics, np.zeros(problem.state), True, 0.0, np.zeros(len(problem.obs_low), np.float32)
+    step_one(*arguments)  # compiled, or loaded
+    compiled = step_one.overloads.get(tuple(map(numba.typeof, arguments)))
+    return getattr(compiled, "entry_point", step_one)

@@ -4,7 +4,7 @@
 
 with μ = m l / M, m the mass of the pole and l half its length, M the mass of both, F = ±10. Euler steps of 0.02 s.
 state = obs = (x, ẋ, θ, θ̇), all uniform on ±0.05 at first. A reward of 1 for every step, until the cart leaves ±2.4
-or the pole ±12°.
+or the pole ±12°; with the reward of Sutton and Barto's book, 0 for every step and −1 for that last one.
 """
 
 import math
@@ -24,10 +24,10 @@ MAX_ANGLE = 12 * 2 * math.pi / 360
 
 
 @jit_exact
-def begin(u, state):
-    """(x, ẋ, θ, θ̇) uniform on ±0.05."""
+def begin(dynamics, u, state):
+    """(x, ẋ, θ, θ̇) uniform on (low, high)."""
     for i in range(4):
-        state[i] = -0.05 + (0.05 + 0.05) * u[i]
+        state[i] = dynamics.low + (dynamics.high - dynamics.low) * u[i]
 
 
 @jit_exact
@@ -38,7 +38,7 @@ def observe(state, obs):
 
 
 @jit_exact
-def step(state, fresh, act):
+def step(dynamics, state, fresh, act):
     """One Euler step under a push to the left (0) or to the right (1)."""
     x, dx, angle, spin = state[0], state[1], state[2], state[3]
     force = FORCE if act == 1 else -FORCE
@@ -51,4 +51,7 @@ def step(state, fresh, act):
     state[1] = dx + DT * ddx
     state[2] = angle = angle + DT * spin
     state[3] = spin + DT * ddangle
-    return 1.0, x < -MAX_X or x > MAX_X or angle < -MAX_ANGLE or angle > MAX_ANGLE
+    terminated = x < -MAX_X or x > MAX_X or angle < -MAX_ANGLE or angle > MAX_ANGLE
+    if dynamics.sutton_barto_reward:
+        return (-1.0 if terminated else 0.0), terminated
+    return 1.0, terminated

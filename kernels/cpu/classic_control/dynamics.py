@@ -26,7 +26,7 @@ DYNAMICS = {
 @by_type(DYNAMICS, exact=True)
 def begin(kernels, dynamics, u, state):
     """The first state of an episode.   uniforms u (U,) → state (S,)."""
-    return lambda dynamics, u, state: kernels.begin(u, state)
+    return lambda dynamics, u, state: kernels.begin(dynamics, u, state)
 
 
 @by_type(DYNAMICS, exact=True)
@@ -38,4 +38,4 @@ def observe(kernels, dynamics, state, obs):
 @by_type(DYNAMICS, exact=True)
 def step(kernels, dynamics, state, fresh, act):
     """One step of state (S,) in place → reward, terminated; `fresh`: no step since `begin`."""
-    return lambda dynamics, state, fresh, act: kernels.step(state, fresh, act)
+    return lambda dynamics, state, fresh, act: kernels.step(dynamics, state, fresh, act)

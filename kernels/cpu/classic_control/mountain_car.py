@@ -3,7 +3,7 @@
     v ← clip(v + 0.001 (a − 1) − 0.0025 cos 3x, ±0.07)        x ← clip(x + v, −1.2, 0.6)
 
 and v ← 0 at the wall on the left. state = obs = (x, v), at first x uniform on (−0.6, −0.4) and v = 0. A reward of
-−1 for every step, until x ≥ 0.5.
+−1 for every step, until x ≥ 0.5 at a speed v ≥ v* (`goal_velocity`, 0).
 """
 
 import math
@@ -19,9 +19,9 @@ GOAL = 0.5
 
 
 @jit_exact
-def begin(u, state):
-    """x uniform on (−0.6, −0.4), v = 0."""
-    state[0] = -0.6 + (-0.4 + 0.6) * u[0]
+def begin(dynamics, u, state):
+    """x uniform on (low, high), v = 0."""
+    state[0] = dynamics.low + (dynamics.high - dynamics.low) * u[0]
     state[1] = 0.0
 
 
@@ -32,7 +32,7 @@ def observe(state, obs):
 
 
 @jit_exact
-def step(state, fresh, act):
+def step(dynamics, state, fresh, act):
     """One step, the engine in reverse (0), idle (1) or forward (2)."""
     x, v = state[0], state[1]
     v += (act - 1) * FORCE + math.cos(3 * x) * -GRAVITY
@@ -41,4 +41,4 @@ def step(state, fresh, act):
     if x == WALL and v < 0:
         v = 0.0
     state[0], state[1] = x, v
-    return -1.0, x >= GOAL and v >= 0
+    return -1.0, x >= GOAL and v >= dynamics.goal_velocity

@@ -3,10 +3,11 @@
     v ← clip(v + 0.0015 clip(a, ±1) − 0.0025 cos 3x, ±0.07)        x ← clip(x + v, −1.2, 0.6)
 
 and v ← 0 at the wall on the left. state = obs = (x, v), at first x uniform on (−0.6, −0.4) and v = 0. The reward is
-−0.1 a², and 100 more at x ≥ 0.45, where the episode ends.
+−0.1 a², and 100 more at x ≥ 0.45 with v ≥ v* (`goal_velocity`, 0), where the episode ends.
 
 The state is stored in single precision from the first step on, and computed in it from the second. The slope is in
-single precision too, unless the action is beyond a bound, because the bound is a double.
+single precision too, unless the action is beyond a bound, because the bound is a double. A speed at its bound is
+compared with v* in double precision.
 """
 
 import math
@@ -25,16 +26,20 @@ __all__ = ["begin", "observe", "step"]
 
 
 @jit_exact
-def step(state, fresh, act):
+def step(dynamics, state, fresh, act):
     """One step under the force a, clipped to ±1."""
     x, v = state[0], state[1]
     v = _rounded(v + _rounded(_slope(x, fresh, act), fresh), fresh)
+    at_bound = abs(v) > _rounded(MAX_SPEED, fresh)
     v = min(max(v, _rounded(-MAX_SPEED, fresh)), _rounded(MAX_SPEED, fresh))
     x = _rounded(x + v, fresh)
     x = min(max(x, _rounded(WALL, fresh)), _rounded(END, fresh))
     if x == _rounded(WALL, fresh) and v < 0:
         v = 0.0
-    terminated = x >= _rounded(GOAL, fresh) and v >= 0
+    speed, goal_velocity = v, _rounded(dynamics.goal_velocity, fresh)
+    if at_bound:
+        speed, goal_velocity = math.copysign(MAX_SPEED, v), dynamics.goal_velocity
+    terminated = x >= _rounded(GOAL, fresh) and speed >= goal_velocity
     state[0], state[1] = np.float32(x), np.float32(v)
     return (100.0 if terminated else 0.0) - act * act * 0.1, terminated
 

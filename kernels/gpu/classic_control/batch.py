@@ -35,8 +35,8 @@ def source_of(problem):
 
 @cache
 def kernels(problem):
-    """Those of the problem in the file of that name."""
-    run = source_of(problem)
+    """Those of a problem, a `Problem` with its default constants."""
+    run = source_of(problem.file)
 
     def advance(where, act, time_limit, state, elapsed, obs, rew, terminated, truncated):
         """One step of the environments in `where` (N,) bool; the others have reward 0 and do not change.
