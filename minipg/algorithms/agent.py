@@ -45,8 +45,9 @@ class Agent(Generic[ConfigT]):
     """An agent that learns on a Gymnasium environment.
 
     env: an id, an EnvSpec, a function (or class) that makes environments, a `gymnasium.Env`, or a `VectorEnv`.
-    `preset` names the settings to start from, or their file (default: the preset of the environment's id). Keyword arguments change
-    single settings; `config` replaces all of them. The same seed gives the same bits with any number of `threads`.
+    `preset` names the settings to start from, or a file (.json) that has them (default: the preset of the environment's
+    id). Keyword arguments change single settings; `config` replaces all of them. The same seed gives the same bits with
+    any number of `threads`.
 
     agent = TRPO("CartPole-v1", seed=0)
     agent.learn(total_steps=100_000)

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import shlex
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,15 @@ from typing import Any
 
 from minipg.checks import require
 from minipg.commands.parsing import (
-    find_modules_here, flags_of, given, import_modules, parse, usage, value_of, values_of, without,
+    find_modules_here,
+    flags_of,
+    given,
+    import_modules,
+    parse,
+    usage,
+    value_of,
+    values_of,
+    without,
 )  # fmt: skip
 from minipg.errors import MinipgError, RunFolderError
 from minipg.runtime.files import read_json, write_json
@@ -41,10 +48,10 @@ class TuneFlags:
     """How many trials train at the same time, by default one for every core; or ray: on a Ray cluster, the one at
     RAY_ADDRESS or of this machine, one for every core that is free at the start."""
     seeds_per_trial: int = 2
-    """Agents of a trial, whose seeds are SEED, SEED + 1, … The score of a trial is their mean return in the last three
-    of ten deterministic evaluations, after 80, 90 and 100 % of the steps. Trial 0 is the preset. Later ones are stopped
-    early if their evaluations are below the median of the others."""
-    eval_episodes: int = 10
+    """Agents of a trial, whose seeds are SEED, SEED + 1, … They are evaluated after each fifth of the steps. The score
+    of a trial is their mean return in the last two evaluations. The first trial is the preset. Other trials are stopped
+    early if their best evaluation is below the median of the others after the same steps."""
+    eval_episodes: int = 8
     """Whole deterministic episodes of an evaluation."""
     seed: int = 0
     """Of the search and of the first agent. With --jobs 1 the same seed gives the same trials."""
@@ -171,7 +178,9 @@ class _Plan:
             wrappers, named = values_of("--wrapper", flags), values_of("--imports", flags)
             if unnamed := {*modules_of(algorithm, env, *wrappers), *named} - {*imports}:
                 names = shlex.join(sorted(unnamed))
-                raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its modules, --imports {names}")
+                raise RunFolderError(
+                    f"{path}: nothing in a file is executed; if you trust its modules, --imports {names}"
+                )
             found = algorithm_named(algorithm)
             base = found.Config(**read_preset(folder / _BASE, found))
             return cls(algorithm, env, flags, *parse((TuneFlags(), base), flags, "minipg tune"))

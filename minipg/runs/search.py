@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sqlite3
 import time
 import warnings
@@ -25,7 +24,7 @@ from minipg.runtime.progress import printable
 from minipg.runtime.signals import signals_deferred
 from minipg.runtime.threads import available_threads
 
-PARTS, LAST = 10, 3  # a trial is evaluated after each of so many parts; its score is the mean of the last ones
+PARTS, LAST = 5, 2  # a trial is evaluated after each of so many parts; its score is the mean over the last ones
 _HOPELESS = 10  # trials that failed, before one succeeded
 _DATABASE = "study.db"
 
@@ -68,12 +67,12 @@ def open_study(folder: Path, name: str, seed: int, new: bool) -> Any:
         warnings.simplefilter("ignore")  # these options are called experimental
         # `group`: the trial of the preset has none of the settings
         study.sampler = optuna.samplers.TPESampler(seed=drawn, multivariate=True, group=True, constant_liar=True)
-    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5)
     return study
 
 
 def _begin_again(study: Any) -> None:
-    """Record trials that are running as failed, without a reason, and put others with the same settings in the queue."""
+    """Record trials that are running as failed, without a reason, and queue others with the same settings."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
@@ -126,10 +125,10 @@ def _worker(task: Task, worker: int) -> Trials:
 
 
 class _Running(NamedTuple):
-    """A trial in training: Optuna's, and its evaluations so far."""
+    """A trial in training: Optuna's, and its evaluations by part; a long rollout has one, for the last of its parts."""
 
     trial: Any
-    returns: list[float]
+    returns: dict[int, float]
 
 
 class Search:
@@ -166,7 +165,7 @@ class Search:
 
     def _begin(self, engine: Engine, worker: int) -> None:
         trial = self._study.ask()
-        self._running[worker] = _Running(trial, [])
+        self._running[worker] = _Running(trial, {})
         if "preset" not in trial.user_attrs:
             for name, values in self._space.items():
                 if isinstance(values, LogRange):
@@ -177,8 +176,8 @@ class Search:
 
     def _advance(self, engine: Engine, worker: int) -> None:
         trial, returns = self._running[worker]
-        settings = settings_of(trial, self._task.base)
-        engine.submit(worker, "advance", trial.number, settings, len(returns) + 1, PARTS)
+        until = -(-self._task.steps * (max(returns, default=0) + 1) // PARTS)
+        engine.submit(worker, "advance", trial.number, settings_of(trial, self._task.base), until)
 
     def _take(self, engine: Engine, worker: int, answer: Any) -> None:
         """An answer of a worker: its trial ends, or goes on."""
@@ -187,18 +186,18 @@ class Search:
                 raise EnvironmentFault(f"worker {worker} {answer.why} while it was made anew")
             return
         trial, returns = self._running[worker]
-        if isinstance(answer, Lost) or not math.isfinite(answer):
-            lost = answer if isinstance(answer, Lost) else Lost(f"has a mean return of {answer}")
-            self._fail(engine, worker, printable(lost.why, 300))
+        if isinstance(answer, Lost):
+            self._fail(engine, worker, printable(answer.why, 300))
             return
-        returns.append(answer)
-        trial.report(answer, len(returns))
-        if len(returns) == PARTS:
-            score = float(np.mean(returns[-LAST:]))
+        value, steps = answer
+        part = min(steps * PARTS // self._task.steps, PARTS)
+        returns[part] = value
+        trial.report(value, part)
+        if part == PARTS:
+            score = float(np.mean([value for part, value in returns.items() if part > PARTS - LAST]))
             self._end(worker, f"score {score:.1f}", self._states.COMPLETE, score)
         elif "preset" not in trial.user_attrs and trial.should_prune():
-            steps = self._task.steps * len(returns) // PARTS
-            self._end(worker, f"return {answer:.1f}, stopped at {steps:,} steps", self._states.PRUNED)
+            self._end(worker, f"return {value:.1f}, stopped at {steps:,} steps", self._states.PRUNED)
         else:
             self._advance(engine, worker)
 

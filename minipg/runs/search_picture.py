@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ def _by_importance(study: Any, space: Mapping[str, LogRange | Choices]) -> list[
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     try:
-        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), params=list(space))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of few trials
+            found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), params=list(space))
     except (RuntimeError, ValueError):  # too few trials
         return list(space)
     return sorted(space, key=lambda name: -found[name])
@@ -49,7 +52,9 @@ def _draw_trials(panel: Any, trials: Sequence[Any]) -> None:
         if here:
             panel.plot([at for at, _ in here], values, marker, color=colour, label=label, ms=5)
     so_far = np.maximum.accumulate(scores)
-    panel.plot(np.where(np.isfinite(so_far), so_far, np.nan), color=ORANGE, lw=2, drawstyle="steps-post", label="best so far")
+    panel.plot(
+        np.where(np.isfinite(so_far), so_far, np.nan), color=ORANGE, lw=2, drawstyle="steps-post", label="best so far"
+    )
     panel.set(xlabel="trial (0 is the preset)", ylabel="score", title="score of each trial")
     legend_below(panel, columns=2)
 

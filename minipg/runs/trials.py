@@ -12,6 +12,7 @@ import numpy as np
 from minipg.algorithms import Agent, algorithm_named
 from minipg.envs import closed_after, env_of, imported
 from minipg.runs.evaluate import evaluate
+from minipg.runtime.threads import OneBlasThread
 
 
 @dataclass(frozen=True)
@@ -53,22 +54,24 @@ class Trials:
         vars(multiprocessing.current_process())["_config"]["daemon"] = False
         self._task, self._trial, self._agents = task, -1, list[Agent[Any]]()
 
-    def advance(self, trial: int, settings: dict[str, Any], part: int, parts: int) -> float:
-        """Train the agents of a trial for one of so many parts of the steps. Returns their mean evaluation.
+    def advance(self, trial: int, settings: dict[str, Any], until: int) -> tuple[float, int]:
+        """Train the agents of a trial until they have so many steps. Returns their mean evaluation, and their steps.
 
-        A new trial begins with new agents. The seed of the evaluation is the number of the part.
+        Those may be more, as rollouts are whole. A new trial begins with new agents.
         """
         if trial != self._trial:
             self._close()
             self._trial = trial
             self._agents = [self._task.agent(settings, seed) for seed in self._task.seeds]
-        return float(np.mean([self._advance(agent, part, parts) for agent in self._agents]))
+        returns = [self._advance(agent, until) for agent in self._agents]
+        return float(np.mean(returns)), min(agent.steps for agent in self._agents)
 
-    def _advance(self, agent: Agent[Any], part: int, parts: int) -> float:
-        steps = self._task.steps
-        if (left := -(-steps * part // parts) - agent.steps) > 0:
-            agent.learn(left, of=steps, progress=False)
-        return float(evaluate(agent, self._task.episodes, seed=part)["mean_return"])
+    def _advance(self, agent: Agent[Any], until: int) -> float:
+        if agent.steps < until:
+            agent.learn(until - agent.steps, of=self._task.steps, progress=False)
+        with OneBlasThread():  # entered once, not in every step
+            evaluation = evaluate(agent, self._task.episodes, seed=until)  # other episodes at other steps
+        return float(evaluation["mean_return"])
 
     def _close(self) -> None:
         for agent in self._agents:
