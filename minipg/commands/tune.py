@@ -24,6 +24,7 @@ from minipg.commands.parsing import (
     without,
 )  # fmt: skip
 from minipg.errors import MinipgError, RunFolderError
+from minipg.runs.seeds import jobs_of
 from minipg.runtime.files import read_json, write_json
 from minipg.runtime.progress import lasting_console, print_error, print_line, printable
 from minipg.runtime.threads import available_threads
@@ -48,13 +49,15 @@ class TuneFlags:
     """How many trials train at the same time, by default one for every core; or ray: on a Ray cluster, the one at
     RAY_ADDRESS or of this machine, one for every core that is free at the start."""
     seeds_per_trial: int = 2
-    """Agents of a trial, whose seeds are SEED, SEED + 1, … They are evaluated after each fifth of the steps. The score
-    of a trial is their mean return in the last two evaluations. The first trial is the preset. Other trials are stopped
-    early if their best evaluation is below the median of the others after the same steps."""
+    """Agents of a trial. They are evaluated after each fifth of the steps; their score is the mean return of the last
+    two evaluations. A trial that is as good as the best so far is trained with twice as many other seeds too, and its
+    score is the mean over all. The first trial is the preset. Others are stopped early if their best evaluation is
+    below the median of those before after the same steps."""
     eval_episodes: int = 8
     """Whole deterministic episodes of an evaluation."""
     seed: int = 0
-    """Of the search and of the first agent. With --jobs 1 the same seed gives the same trials."""
+    """Of the search and of the first agent; the others have the next ones. With --jobs 1 the same seed gives the same
+    trials."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment: NAME=VALUE … Values are Python literals, or else texts; max_episode_steps too."""
     wrapper: tuple[str, ...] = ()
@@ -75,6 +78,8 @@ class TuneFlags:
             value = getattr(self, name)
             require(value is None or 1 <= value < 2**63, name, "an integer ≥ 1", value)
         require(0 <= self.seed < 2**63, "seed", "an integer ≥ 0", self.seed)
+        if self.jobs is not None:
+            jobs_of(self.jobs)
         require(self.minutes is None or 0 < self.minutes < math.inf, "minutes", "a finite number > 0", self.minutes)
 
 
@@ -135,11 +140,13 @@ def _resume(args: list[str]) -> int:
     from minipg.runs import RunFolder
     from minipg.runs.search import open_study
 
-    path = value_of("--resume", args)
-    if path is None or ("=" not in args[0] and path.startswith("-")):
-        return usage(_USAGE, "--help" in args or "-h" in args)
-    flags = args[1 if "=" in args[0] else 2 :]
-    (options,) = parse((ResumeFlags(),), flags, f"minipg tune --resume {path}")
+    path, joined = value_of("--resume", args), "=" in args[0]
+    wants_help, named = "--help" in args or "-h" in args, path is not None and (joined or not path.startswith("-"))
+    if path is None or not (named or wants_help):
+        return usage(_USAGE, False)
+    (options,) = parse(
+        (ResumeFlags(),), args[1 if joined or not named else 2 :], f"minipg tune --resume {path if named else 'DIR'}"
+    )
     import_modules(options.imports)
     folder = RunFolder(Path(path))
     plan = _Plan.read(folder.path, options.imports)
@@ -215,7 +222,7 @@ class _Plan:
         own = self.own
         modules = modules_of(self.env, *own.wrapper) if own.env_kwargs or own.wrapper else []
         return Task(
-            self.algorithm, self.env, self.base, own.steps, tuple(range(own.seed, own.seed + own.seeds_per_trial)),
+            self.algorithm, self.env, self.base, own.steps, own.seed, own.seeds_per_trial,
             own.eval_episodes, own.env_kwargs, own.wrapper, (*own.imports, *modules), own.backend,
         )  # fmt: skip
 
@@ -228,7 +235,6 @@ class _Plan:
 def _search(folder: Any, study: Any, plan: _Plan, own: TuneFlags) -> int:
     """Run the search, and write what it has found. Returns the exit status."""
     from minipg.runs.search import Search, engine_for
-    from minipg.runs.seeds import jobs_of
 
     say = partial(print_line, lasting_console(stderr=own.json))
     trials = own.trials or (math.inf if own.minutes else 100)
@@ -267,6 +273,6 @@ def _write(folder: Any, study: Any, plan: _Plan) -> dict[str, Any]:
     settings = settings_of(best, plan.base)
     about = {"env": plan.env, "score": best.value, "steps": plan.own.steps, "command": plan.command(settings)}
     write_preset(folder.path / _BEST, algorithm_named(plan.algorithm), plan.task().config(settings), **about)
-    draw_search(study, plan.base, plan.space, printable(plan.name, 100), folder.path / _PICTURE)
+    draw_search(study, plan.space, printable(plan.name, 100), folder.path / _PICTURE)
     counts = {"trials": len(ended(study)), "trial": best.number, "settings": settings, "run": str(folder.shown)}
     return {"algorithm": plan.algorithm, **about, **counts}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +26,8 @@ from minipg.runtime.progress import printable
 from minipg.runtime.signals import signals_deferred
 from minipg.runtime.threads import available_threads
 
-PARTS, LAST = 5, 2  # a trial is evaluated after each of so many parts; its score is the mean over the last ones
+PARTS, LAST = 5, 2  # agents are evaluated after each of so many parts; their score is the mean over the last ones
+ROUNDS = 3  # of agents of other seeds, before a trial becomes the best: chance is selected for, otherwise
 _HOPELESS = 10  # trials that failed, before one succeeded
 _DATABASE = "study.db"
 
@@ -48,9 +51,7 @@ def open_study(folder: Path, name: str, seed: int, new: bool) -> Any:
     optuna, path = import_optuna(), folder / _DATABASE
     try:
         open_appending(path).close()  # refuses links
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{path}", engine_kwargs={"creator": partial(sqlite3.connect, path, check_same_thread=False)}
-        )
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"creator": partial(_connect, path)})
         make = optuna.create_study if new else optuna.load_study
         study = make(study_name=name, storage=storage, **({"direction": "maximize"} if new else {}))
         if new:
@@ -71,6 +72,13 @@ def open_study(folder: Path, name: str, seed: int, new: bool) -> Any:
     return study
 
 
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    # without waiting for the disk at every setting of a trial, of which there are a dozen
+    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+    return connection
+
+
 def _begin_again(study: Any) -> None:
     """Record trials that are running as failed, without a reason, and queue others with the same settings."""
     from optuna.trial import TrialState
@@ -87,9 +95,12 @@ def ended(study: Any) -> list[Any]:
 
 
 def best_of(study: Any) -> Any:
-    """The trial with the highest score, the first one of equals; None if no trial is complete."""
-    complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    return max(complete, key=lambda trial: trial.value, default=None)
+    """The complete trial with the highest score, or None; of equal ones, that with higher evaluations before."""
+    return max((trial for trial in study.trials if trial.state.name == "COMPLETE"), key=_merit, default=None)
+
+
+def _merit(trial: Any) -> tuple[float, float]:
+    return trial.value, float(np.mean(list(trial.intermediate_values.values())))
 
 
 def settings_of(trial: Any, base: Any) -> dict[str, Any]:
@@ -124,11 +135,21 @@ def _worker(task: Task, worker: int) -> Trials:
     return Trials(task)
 
 
-class _Running(NamedTuple):
-    """A trial in training: Optuna's, and its evaluations by part; a long rollout has one, for the last of its parts."""
+@dataclass
+class _Running:
+    """A trial in training: Optuna's, the evaluations of its agents by part, and the scores of its rounds so far.
+
+    A long rollout has one evaluation, for the last of its parts.
+    """
 
     trial: Any
-    returns: dict[int, float]
+    returns: dict[int, float] = field(default_factory=dict)
+    scores: list[float] = field(default_factory=list)
+
+    @property
+    def next_part(self) -> int:
+        """The part to train next. After the first round, the agents are evaluated for their score alone."""
+        return max(self.returns, default=PARTS - LAST if self.scores else 0) + 1
 
 
 class Search:
@@ -165,7 +186,7 @@ class Search:
 
     def _begin(self, engine: Engine, worker: int) -> None:
         trial = self._study.ask()
-        self._running[worker] = _Running(trial, {})
+        self._running[worker] = _Running(trial)
         if "preset" not in trial.user_attrs:
             for name, values in self._space.items():
                 if isinstance(values, LogRange):
@@ -175,9 +196,10 @@ class Search:
         self._advance(engine, worker)
 
     def _advance(self, engine: Engine, worker: int) -> None:
-        trial, returns = self._running[worker]
-        until = -(-self._task.steps * (max(returns, default=0) + 1) // PARTS)
-        engine.submit(worker, "advance", trial.number, settings_of(trial, self._task.base), until)
+        running, task = self._running[worker], self._task
+        until = -(-task.steps * running.next_part // PARTS)
+        settings, number = settings_of(running.trial, task.base), running.trial.number
+        engine.submit(worker, "advance", number, settings, task.seeds(len(running.scores)), until)
 
     def _take(self, engine: Engine, worker: int, answer: Any) -> None:
         """An answer of a worker: its trial ends, or goes on."""
@@ -185,21 +207,32 @@ class Search:
             if isinstance(answer, Lost):
                 raise EnvironmentFault(f"worker {worker} {answer.why} while it was made anew")
             return
-        trial, returns = self._running[worker]
+        if not isinstance(answer, Lost) and not math.isfinite(answer[0]):
+            answer = Lost(f"has a mean return of {answer[0]}")
         if isinstance(answer, Lost):
             self._fail(engine, worker, printable(answer.why, 300))
             return
-        value, steps = answer
+        (value, steps), running = answer, self._running[worker]
         part = min(steps * PARTS // self._task.steps, PARTS)
-        returns[part] = value
-        trial.report(value, part)
+        running.returns[part] = value
+        if not running.scores:
+            running.trial.report(value, part)
         if part == PARTS:
-            score = float(np.mean([value for part, value in returns.items() if part > PARTS - LAST]))
-            self._end(worker, f"score {score:.1f}", self._states.COMPLETE, score)
-        elif "preset" not in trial.user_attrs and trial.should_prune():
+            self._end_round(engine, worker, running)
+        elif not running.scores and "preset" not in running.trial.user_attrs and running.trial.should_prune():
             self._end(worker, f"return {value:.1f}, stopped at {steps:,} steps", self._states.PRUNED)
         else:
             self._advance(engine, worker)
+
+    def _end_round(self, engine: Engine, worker: int, running: _Running) -> None:
+        """All steps are trained: the trial ends, or goes on with other seeds if it may be the best."""
+        running.scores.append(float(np.mean([value for part, value in running.returns.items() if part > PARTS - LAST])))
+        score = float(np.mean(running.scores))
+        if len(running.scores) < ROUNDS and (self._best is None or score >= self._best.value):
+            running.returns.clear()
+            self._advance(engine, worker)
+        else:
+            self._end(worker, f"score {score:.1f}", self._states.COMPLETE, score)
 
     def _fail(self, engine: Engine, worker: int, why: str) -> None:
         self._running[worker].trial.set_user_attr("why", why)
@@ -211,7 +244,7 @@ class Search:
     def _end(self, worker: int, line: str, state: Any, score: float | None = None) -> None:
         trial = self._study.tell(self._running.pop(worker).trial, score, state)
         self._ended, self._all_failed = self._ended + 1, self._all_failed and state == self._states.FAIL
-        if score is not None and (self._best is None or score > self._best.value):
+        if score is not None and (self._best is None or _merit(trial) > _merit(self._best)):
             self._best = trial
         name = f"trial {trial.number}" + (" (the preset)" if "preset" in trial.user_attrs else "")
         best = f"   (best {self._best.value:.1f}, trial {self._best.number})" if self._best is not None else ""

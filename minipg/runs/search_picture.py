@@ -16,8 +16,8 @@ from minipg.runs.search import best_of, ended
 _SETTINGS = 5  # with a panel each
 
 
-def draw_search(study: Any, base: Any, space: Mapping[str, LogRange | Choices], title: str, path: Path) -> None:
-    """Draw the trials of a study that have ended. `base` is the config of the preset."""
+def draw_search(study: Any, space: Mapping[str, LogRange | Choices], title: str, path: Path) -> None:
+    """Draw the trials of a study that have ended, at least one of them complete."""
     trials, best = ended(study), best_of(study)
     names = _by_importance(study, space)[:_SETTINGS]
     with picture(path, 1 + len(names), columns=3, size=(5, 3.8)) as (figure, panels):
@@ -69,6 +69,7 @@ def _draw_setting(panel: Any, trials: Sequence[Any], name: str, values: LogRange
         panel.plot(_place(best.params[name], values, 0), best.value, "*", color=ORANGE, ms=16, mec="black", mew=0.6)
     if isinstance(values, LogRange):
         panel.set_xscale("log")
+        panel.xaxis.set_major_formatter("{x:g}")
     else:
         panel.set_xticks(range(len(values)), [str(value) for value in values])
 

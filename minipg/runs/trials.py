@@ -23,8 +23,10 @@ class Task:
     env: str
     base: Any
     steps: int
-    seeds: tuple[int, ...]
-    """One agent of a trial is trained with each."""
+    seed: int
+    """Of the first agent of a trial; the others have the next ones."""
+    agents: int
+    """Agents that a trial trains in a round."""
     episodes: int
     """Deterministic episodes of an evaluation."""
     env_kwargs: Sequence[str] = ()
@@ -32,6 +34,11 @@ class Task:
     imports: Sequence[str] = ()
     """Modules to import first."""
     backend: str = "numba"
+
+    def seeds(self, number: int) -> list[int]:
+        """The seeds of the agents in a round of a trial; the first round is 0."""
+        first = self.seed + number * self.agents
+        return list(range(first, first + self.agents))
 
     def config(self, settings: dict[str, Any]) -> Any:
         """The config of a trial, as `minipg train` makes it of these settings as flags."""
@@ -52,17 +59,16 @@ class Trials:
     def __init__(self, task: Task) -> None:
         # a process of an engine may have none of its own, but A3C, DPPO and environments in processes need some
         vars(multiprocessing.current_process())["_config"]["daemon"] = False
-        self._task, self._trial, self._agents = task, -1, list[Agent[Any]]()
+        self._task, self._agents, self._of = task, list[Agent[Any]](), (-1, [0])
 
-    def advance(self, trial: int, settings: dict[str, Any], until: int) -> tuple[float, int]:
-        """Train the agents of a trial until they have so many steps. Returns their mean evaluation, and their steps.
+    def advance(self, trial: int, settings: dict[str, Any], seeds: list[int], until: int) -> tuple[float, int]:
+        """Train an agent of each seed until it has so many steps. Returns their mean evaluation, and their steps.
 
-        Those may be more, as rollouts are whole. A new trial begins with new agents.
+        Those may be more, as rollouts are whole. For another trial or other seeds, new agents are made.
         """
-        if trial != self._trial:
+        if self._of != (trial, seeds):
             self._close()
-            self._trial = trial
-            self._agents = [self._task.agent(settings, seed) for seed in self._task.seeds]
+            self._of, self._agents = (trial, seeds), [self._task.agent(settings, seed) for seed in seeds]
         returns = [self._advance(agent, until) for agent in self._agents]
         return float(np.mean(returns)), min(agent.steps for agent in self._agents)
 
