@@ -14,6 +14,7 @@ from minipg.runs.pictures import BLUE, GREY, ORANGE, VERMILLION, legend_below, p
 from minipg.runs.search import best_of, ended
 
 _SETTINGS = 5  # with a panel each
+_STAR: dict[str, Any] = {"marker": "*", "ls": "", "color": ORANGE, "ms": 16, "mec": "black", "mew": 0.6}
 
 
 def draw_search(study: Any, space: Mapping[str, LogRange | Choices], title: str, path: Path) -> None:
@@ -26,6 +27,12 @@ def draw_search(study: Any, space: Mapping[str, LogRange | Choices], title: str,
         for panel, name in zip(panels[1:], names, strict=True):
             _draw_setting(panel, [trial for trial in trials if name in trial.params], name, space[name], best)
             panel.set(title=name, ylabel="score")
+        for trial in trials:
+            if "preset" in trial.user_attrs and trial.state.name == "COMPLETE":
+                for panel in panels:
+                    panel.axhline(trial.value, color="black", ls="--", lw=1, label="the preset")
+        panels[0].plot(trials.index(best), best.value, label="the best", **_STAR)
+        legend_below(panels[0], columns=2)
 
 
 def _by_importance(study: Any, space: Mapping[str, LogRange | Choices]) -> list[str]:
@@ -55,8 +62,7 @@ def _draw_trials(panel: Any, trials: Sequence[Any]) -> None:
     panel.plot(
         np.where(np.isfinite(so_far), so_far, np.nan), color=ORANGE, lw=2, drawstyle="steps-post", label="best so far"
     )
-    panel.set(xlabel="trial (0 is the preset)", ylabel="score", title="score of each trial")
-    legend_below(panel, columns=2)
+    panel.set(xlabel="trial", ylabel="score", title="score of each trial")
 
 
 def _draw_setting(panel: Any, trials: Sequence[Any], name: str, values: LogRange | Choices, best: Any) -> None:
@@ -66,7 +72,7 @@ def _draw_setting(panel: Any, trials: Sequence[Any], name: str, values: LogRange
         at = [_place(trial.params[name], values, aside) for trial, aside in here]
         panel.plot(at, [_value(trial) for trial, _ in here], marker, color=colour, alpha=0.7, ms=5)
     if name in best.params:
-        panel.plot(_place(best.params[name], values, 0), best.value, "*", color=ORANGE, ms=16, mec="black", mew=0.6)
+        panel.plot(_place(best.params[name], values, 0), best.value, **_STAR)
     if isinstance(values, LogRange):
         panel.set_xscale("log")
         panel.xaxis.set_major_formatter("{x:g}")
