@@ -23,6 +23,7 @@ usage: minipg COMMAND ...
 
   minipg train ALGORITHM ENV [--steps N] [--seed S] [--out DIR] ...   train an agent into a run folder
   minipg train --resume RUN [--steps N]                               continue a run
+  minipg tune ALGORITHM ENV [--steps N] [--trials N] [--minutes M]    search settings; --resume DIR goes on
   minipg evaluate RUN [--episodes N] [--render human|FILE] ...        play whole episodes with the trained agent
   minipg watch RUN                                                    show a run while it trains
   minipg plot RUN... [-o FILE.png]                                    learning curves; of one run, its diagnostics

@@ -257,10 +257,11 @@ def commands(page):
 
 def help_of(command, capsys):
     name, *rest = command
-    if name == "train":
+    of_algorithm = name in ("train", "tune")
+    if of_algorithm:
         rest = ["--resume"] if rest[0] == "--resume" else rest[:1]
     with suppress(SystemExit):
-        main([name, *(rest if name == "train" else []), "--help"])
+        main([name, *(rest if of_algorithm else []), "--help"])
     return capsys.readouterr().out
 
 

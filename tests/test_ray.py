@@ -176,6 +176,15 @@ def test_seeds_are_tasks_and_their_runs_come_back(cluster, tmp_path, monkeypatch
     assert found.theta.tobytes() == wanted.theta.tobytes()
 
 
+def test_trials_of_a_search_are_trained_by_actors(cluster, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    flags = ["CartPole-v1", "--num-envs", "1", "--hidden", "8", "--steps", "100", "--seeds-per-trial", "1"]
+    assert main(["tune", "a2c", *flags, "--trials", "2", "--jobs", "ray", "--out", "search"]) == 0
+    assert ", on Ray, into search" in capsys.readouterr().out
+    assert main(["tune", "--resume", "search", "--trials", "3", "--jobs", "ray", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trials"] == 3
+
+
 @pytest.mark.parametrize(
     ("address", "why"), [("127.0.0.1:1", "Connection refused"), ("ray://127.0.0.1:1", "Connection refused"),
                          ("nowhere", "expected ray://HOST:PORT")],

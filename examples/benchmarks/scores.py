@@ -90,7 +90,7 @@ def wanted(options: argparse.Namespace) -> Iterator[Run]:
                 if options.algorithms and algorithm not in options.algorithms:
                     continue
                 if options.seeds or seed < seeds:
-                    config = ALGORITHMS[algorithm].Config(**preset_for(algorithm, env))
+                    config = ALGORITHMS[algorithm].Config(**preset_for(ALGORITHMS[algorithm], env))
                     settings = json.dumps(dataclasses.asdict(config), sort_keys=True)
                     yield Run(algorithm, env, seed, goal.steps, settings)
 

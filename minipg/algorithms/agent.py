@@ -47,8 +47,9 @@ class Agent(Generic[ConfigT]):
     """An agent that learns on a Gymnasium environment.
 
     env: an id, an EnvSpec, a function (or class) that makes environments, a `gymnasium.Env`, or a `VectorEnv`.
-    `preset` names the settings to start from (default: the preset of the environment's id). Keyword arguments change
-    single settings; `config` replaces all of them. The same seed gives the same bits with any number of `threads`.
+    `preset` names the settings to start from, or a file (.json) that has them (default: the preset of the environment's
+    id). Keyword arguments change single settings; `config` replaces all of them. The same seed gives the same bits with
+    any number of `threads`.
 
     agent = TRPO("CartPole-v1", seed=0)
     agent.learn(total_steps=100_000)
@@ -79,7 +80,7 @@ class Agent(Generic[ConfigT]):
         self.env_id = name_of(self.env)
         if config is None:
             chosen = {
-                **_known(self.Config, preset_for(self.name, self.env_id, preset)),
+                **_known(self.Config, preset_for(type(self), self.env_id, preset)),
                 **_known(self.Config, settings),
             }
             if isinstance(self.env, gym.Env | VectorEnv):

@@ -7,9 +7,10 @@ import logging
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
 
 from minipg.checks import declared_type, require, require_types
+from minipg.errors import ConfigError
 from minipg.field_docs import documented
 
 C = TypeVar("C", bound="AgentConfig")
@@ -68,6 +69,36 @@ WITHOUT_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
 }  # fmt: skip
 
 
+class LogRange(NamedTuple):
+    """The numbers from `low` to `high`, on a log scale."""
+
+    low: float
+    high: float
+
+
+Choices: TypeAlias = tuple[Any, ...]
+
+# field name → what `minipg tune` tries in every config that has the field
+SEARCH: dict[str, LogRange | Choices] = {
+    **dict.fromkeys(("learning_rate", "vf_learning_rate"), LogRange(1e-5, 3e-2)),
+    "max_kl": LogRange(1e-3, 0.1),
+    "damping": LogRange(1e-3, 1),
+    "action_step": LogRange(0.01, 1),
+    "tau": LogRange(1e-3, 0.05),
+    "schedule": ("constant", "linear"),
+    "n_steps": (8, 16, 32, 64, 128, 256, 512, 1024, 2048),
+    "episodes": (1, 2, 4, 8, 16),
+    **dict.fromkeys(("n_epochs", "vf_epochs"), (1, 3, 5, 10, 20)),
+    **dict.fromkeys(("minibatch_size", "vf_minibatch_size", "batch_size"), (32, 64, 128, 256, 512)),
+    "gamma": (0.9, 0.95, 0.98, 0.99, 0.995, 0.999),
+    "gae_lambda": (0.8, 0.9, 0.95, 0.98, 1.0),
+    "clip_range": (0.1, 0.2, 0.3, 0.4),
+    "ent_coef": (0.0, 1e-4, 1e-3, 1e-2, 0.1),
+    "action_noise_std": (0.05, 0.1, 0.2, 0.5),
+    "normalize_obs": (False, True),
+}  # fmt: skip
+
+
 @documented
 @dataclass(frozen=True, kw_only=True)
 class AgentConfig:
@@ -114,6 +145,30 @@ class AgentConfig:
             for other in idle:
                 if other in given and hasattr(self, other) and getattr(self, name, None) == value:
                     _warn(f"{other} has no effect with {name}={value}")
+
+    def search_space(self, fixed: Collection[str] = ()) -> dict[str, LogRange | Choices]:
+        """The part of SEARCH for this config, without the settings called `fixed`.
+
+        Settings that have no effect here are left out, and FOLLOWERS of a searched setting, which keep following it.
+        Of the choices, those that the config does not take are left out.
+        """
+        idle = {other for (name, value), others in WITHOUT_EFFECT.items()
+                if getattr(self, name, None) == value for other in others}  # fmt: skip
+        names = {field.name for field in dataclasses.fields(self)} - {*fixed} - idle
+        followers = {name for name, other in self.FOLLOWERS.items() if other in names & SEARCH.keys()}
+        space: dict[str, LogRange | Choices] = {}
+        for name in SEARCH.keys() & names - followers:
+            taken = tuple(value for value in SEARCH[name] if self._takes(name, value))
+            if len(taken) > 1:
+                space[name] = LogRange(*taken) if isinstance(SEARCH[name], LogRange) else taken
+        return {name: space[name] for name in SEARCH if name in space}
+
+    def _takes(self, name: str, value: Any) -> bool:
+        try:
+            dataclasses.replace(self, **{name: value})
+        except ConfigError:
+            return False
+        return True
 
 
 @documented

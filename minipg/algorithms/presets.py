@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from minipg.algorithms.preset_file import read_preset
 from minipg.errors import unknown_name
 
 _NORMALIZED: dict[str, Any] = {"normalize_obs": True, "normalize_reward": True}
@@ -142,9 +144,15 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def preset_for(algorithm: str, env_id: str, preset: str | None = None) -> dict[str, Any]:
-    """The fields of the named preset, else of the environment's, else of `default`. Raises UnknownNameError."""
-    presets = PRESETS.get(algorithm, {"default": {}})
+def preset_for(algorithm: Any, env_id: str, preset: str | None = None) -> dict[str, Any]:
+    """The fields of the preset of a class of agents: of the file or the name `preset`, else of the environment's.
+
+    That is `default` for environments without one. A name that ends in .json is a file. Raises UnknownNameError, and
+    ConfigError for a file without usable settings.
+    """
+    if preset is not None and preset.endswith(".json"):
+        return read_preset(Path(preset), algorithm)
+    presets = PRESETS.get(algorithm.name, {"default": {}})
     if preset is not None and preset not in presets:
         raise unknown_name("preset", preset, presets)
     # "CartPole" and "some_module:CartPole-v1" are CartPole-v1 too

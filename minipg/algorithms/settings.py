@@ -37,6 +37,7 @@ class OnPolicySettings(AgentSettings, total=False):
     log_std_init: float
     state_dependent_std: bool
     squash: bool
+    mask_actions: bool
     normalize_obs: bool
     normalize_reward: bool
 

@@ -92,6 +92,15 @@ def without(valued: Sequence[str], bare: Sequence[str], args: list[str]) -> list
     return kept
 
 
+def flags_of(settings: dict[str, Any]) -> list[str]:
+    """The flags that give these settings: what `parse` reads."""
+    flags = []
+    for name, value in settings.items():
+        no, values = "no-" if value is False else "", value if isinstance(value, tuple) else [value]
+        flags += [f"--{no}{name.replace('_', '-')}", *([] if isinstance(value, bool) else map(str, values))]
+    return flags
+
+
 def parse(parts: Sequence[Any], args: list[str], prog: str) -> list[Any]:
     """`parts`, dataclass instances whose fields are the flags, with the values that `args` give to some of them.
 

@@ -40,7 +40,8 @@ class TrainFlags:
     imports: tuple[str, ...] = ()
     """Modules to import first, for the environments and wrappers in them. No file of a run has anything imported."""
     preset: str | None = None
-    """The settings to start from, by name; by default those of the environment. Flags replace single settings."""
+    """The settings to start from, by name or from a file (.json); by default those of the environment. Flags replace
+    single settings."""
     backend: Literal["numba", "numpy", "cupy"] = "numba"
     """The twin that computes: numba, numpy, or cupy on a GPU."""
     threads: int | None = None
@@ -91,7 +92,7 @@ def run(args: list[str]) -> int:
         return usage(f"usage: minipg train {args[0]} ENV [flags], e.g. minipg train {args[0]} CartPole-v1", False)
     env, flags = (args[1], args[2:]) if len(args) > 1 and not args[1].startswith("-") else ("ENV", args[1:])
 
-    chosen = algorithm.Config(**preset_for(algorithm.name, env, value_of("--preset", flags)))
+    chosen = algorithm.Config(**preset_for(algorithm, env, value_of("--preset", flags)))
     own, plan, config = parse((TrainFlags(), Plan(), chosen), flags, f"minipg train {args[0]} {env}")
     config = config.following(given(flags))
     if own.seeds is not None:
