@@ -16,7 +16,7 @@ import numpy as np
 ACTOR, CRITIC = (4, 64, 2), (4, 64, 1)  # layer sizes: the outputs are the logits of π(·|s), and V(s)
 N_ENVS, N_STEPS, MAX_STEPS = 8, 256, 400_000
 GAMMA, LAMBDA = 0.99, 0.95
-MAX_KL, DAMPING, CG_ITERS = 0.01, 0.1, 10
+MAX_KL, DAMPING, CG_ITERS = 0.01, 0.01, 10
 
 
 def init(rng, sizes):
