@@ -48,7 +48,6 @@ def make(
     data: Callable[[], Any],
     draw: Callable[[Figure, Any, SimpleNamespace], None],
     texts: dict[str, tuple[str, str]],
-    height: float = 4.0,
     argv: list[str] | None = None,
 ) -> Path:
     """Draw the figure of a script as the command line asks, and return the file.
@@ -67,9 +66,9 @@ def make(
     path: Path = args.output or FOLDER / f"{name}{suffix}"
     text = SimpleNamespace(**{key: both[bool(fonts)] for key, both in texts.items()})
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_LOOK, "font.family": ["DejaVu Sans", *fonts]}):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
         draw(figure, data(), text)
         figure.suptitle(text.title, x=0.01, ha="left", fontsize=12.5, fontweight="bold", linespacing=1.3)
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Date": None, "Creator": None} if path.suffix == ".svg" else None, dpi=192)
+        figure.savefig(path, metadata={"Date": None, "Creator": None} if path.suffix == ".svg" else None, dpi=144)
     return path

@@ -1,4 +1,4 @@
-"""Policy iteration on a lower bound: each bound touches the return at its policy, so the return never falls  (TR-3, TR-4).
+"""Policy iteration on lower bounds: each touches the return at its policy, so the return never falls  (TR-3, TR-4).
 
     python examples/figures/bound.py
 
@@ -42,6 +42,7 @@ def data():
 
 
 def draw(figure, found, text):
+    figure.set_figheight(4.4)
     axes = figure.subplots()
     t, J, at = found["t"], found["J"], found["at"]
     axes.plot(t, found["local"][0], color=GREY, linestyle="--", linewidth=1.5)
@@ -64,4 +65,4 @@ def draw(figure, found, text):
 
 
 if __name__ == "__main__":
-    print(make(__file__, data, draw, TEXTS, height=4.4))
+    print(make(__file__, data, draw, TEXTS))

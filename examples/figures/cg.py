@@ -10,20 +10,22 @@ import numpy as np
 from _style import BLUE, GREY, VERMILLION, label, make
 
 from minipg import MLP, GaussianPolicy, conjugate_gradient, fisher_operator
+from minipg.algorithms.trpo import TRPOConfig
 from minipg.objective import policy_gradient
 from minipg.runtime.backend import Backend
 
-PRODUCTS, SEED = 40, 1
-DAMPINGS = {"none": 0.0, "damped": 0.03}
+PRODUCTS, SEED = 30, 1
+DAMPINGS = {"none": 0.0, "damped": TRPOConfig.damping}
 TEXTS = {
-    "title": ("Conjugate gradient's error falls at every product, its residual does not.\nDamping makes both fall faster.",
+    "title": ("Conjugate gradient's error falls at every product, its residual does not.\n"
+              "Damping makes both fall faster.",
               "共轭梯度的误差每次乘积都下降，残差则不然\n阻尼使两者都更快下降"),
     "error": ("error x − x* in the A-norm, first = 1", "误差 x − x* 的 A-范数（初值为 1）"),
     "residual": ("residual ‖g − A x‖, first = 1", "残差 ‖g − A x‖（初值为 1）"),
     "products": ("Fisher–vector products", "Fisher–向量乘积次数"),
     "none": ("no damping", "无阻尼"),
-    "damped": ("damping 0.03", "阻尼 0.03"),
-    "usual": ("TRPO stops\nat 10", "TRPO 在 10\n次后停止"),
+    "damped": ("damping {}", "阻尼 {}"),
+    "usual": ("TRPO stops\nat {}", "TRPO 在\n第 {} 次停止"),
 }  # fmt: skip
 
 
@@ -56,11 +58,12 @@ def draw(figure, found, text):
         for name, color in ("none", VERMILLION), ("damped", BLUE):
             axes.semilogy(found[name][kind], "o-", color=color, markersize=3, linewidth=1.6)
         axes.set(xlabel=text.products, title=getattr(text, kind))
-        axes.axvline(10, color=GREY, linewidth=0.8)
+        axes.axvline(TRPOConfig.cg_iters, color=GREY, linewidth=0.8)
     for axes, kind, above in zip(panels, ("error", "residual"), (2, 8), strict=True):
-        label(axes, 39, above * found["none"][kind][-2], text.none, VERMILLION, ha="right", va="bottom")
-        label(axes, 24, 0.08 * found["damped"][kind][24], text.damped, BLUE, ha="right", va="top")
-    label(panels[0], 9.5, 2e-9, text.usual, "#666666", ha="right", va="center")
+        label(axes, PRODUCTS, above * found["none"][kind][-2], text.none, VERMILLION, ha="right", va="bottom")
+        label(axes, 18, 1e-4, text.damped.format(DAMPINGS["damped"]), BLUE)
+    stop = TRPOConfig.cg_iters
+    label(panels[0], stop - 0.5, 2e-9, text.usual.format(stop), "#666666", ha="right", va="center")
 
 
 if __name__ == "__main__":

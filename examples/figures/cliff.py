@@ -16,7 +16,7 @@ from minipg.theory import finite_mdp as exact
 PLACES, UPDATES, MAX_KL, STEP_SIZE, START = 8, 16, 0.02, 96.0, (-3.2, 0.0)
 TEXTS = {
     "title": ("On a cliff, a plain gradient step falls.\nA trust-region step does not.",
-              "悬崖上，普通梯度步会跌落，信任区域步不会"),
+              "悬崖上，普通梯度的一步会跌落\n信任区域内的步不会"),
     "drive": ("drive θ₁", "前进倾向 θ₁"),
     "brake": ("brake θ₂, near the edge", "边缘处的制动 θ₂"),
     "map": ("exact return J(θ): light is high", "精确回报 J(θ)：越亮越高"),

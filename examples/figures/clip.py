@@ -1,4 +1,4 @@
-"""PPO's clipped objective and its gradient against the ratio, beside the unclipped and the penalised one  (PP-1 … PP-3).
+"""PPO's clipped objective and its gradient, beside the unclipped and the penalised one  (PP-1, PP-2, PP-3).
 
     python examples/figures/clip.py
 
@@ -15,8 +15,9 @@ from minipg.runtime.backend import Backend
 BACKEND = Backend("numpy", 1)
 EPSILON, BETA, OLD_PROBABILITY = 0.2, 1.0, 0.4
 TEXTS = {
-    "title": ("The clip removes the gain of going too far, and its gradient.\nIt never removes the loss.",
-              "裁剪去掉走得过远的收益及其梯度，但从不去掉损失"),
+    "title": ("The clip takes away the gain of going too far, with its gradient.\n"
+              "Where going too far does harm, the gradient stays.",
+              "裁剪去掉走得过远的收益及其梯度\n走得过远有害之处，梯度仍在"),
     "good": ("a good action: Â = 1", "好动作：Â = 1"),
     "bad": ("a bad action: Â = −1", "坏动作：Â = −1"),
     "objective": ("objective", "目标"),
@@ -56,6 +57,7 @@ def data():
 
 
 def draw(figure, found, text):
+    figure.set_figheight(4.8)
     panels = figure.subplots(2, 2, sharex=True, sharey="row")
     for column, sign in enumerate((1, -1)):
         for row in (0, 1):
@@ -68,7 +70,7 @@ def draw(figure, found, text):
         panels[1, column].set(xlabel=text.ratio, xticks=(0.4, 0.8, 1, 1.2, 1.6))
     panels[0, 0].set(ylabel=text.objective, ylim=(-2.5, 2))
     panels[1, 0].set(ylabel=text.gradient, ylim=(-3.2, 2.2))
-    label(panels[0, 0], 1.42, 1.72, text.unclipped, ORANGE, ha="right")
+    label(panels[0, 0], 1.42, 1.72, text.unclipped, "#a86f00", ha="right")
     label(panels[0, 0], 1.55, 0.75, text.clipped, VERMILLION)
     label(panels[0, 1], 1.6, -2.2, text.penalised, BLUE, ha="right")
     label(panels[1, 0], 1.55, -0.55, text.zero, VERMILLION)
@@ -77,4 +79,4 @@ def draw(figure, found, text):
 
 
 if __name__ == "__main__":
-    print(make(__file__, data, draw, TEXTS, height=4.8))
+    print(make(__file__, data, draw, TEXTS))

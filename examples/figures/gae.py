@@ -20,7 +20,6 @@ TEXTS = {
               "λ 以偏差换方差，最优的 λ 居中\n评论家越准，λ 可以越小"),
     "good": ("a good critic", "较准的评论家"),
     "poor": ("a poor critic", "较差的评论家"),
-    "lambda": ("λ", "λ"),
     "error": ("squared error of the gradient", "梯度的平方误差"),
     "bias": ("bias²", "偏差²"),
     "variance": ("variance", "方差"),
@@ -57,7 +56,7 @@ def rollouts(mdp, policy, weights):
 
 
 def data():
-    """For each critic and λ: bias² and variance of the gradient; the sampled mean and its expectation, to compare."""
+    """For each critic and λ: bias² and variance of the gradient, and z: how far the sampled mean is from the exact."""
     mdp, policy, jacobian, noise = problem()
     rho, V = (1 - GAMMA) * exact.visits(mdp, policy), exact.values(mdp, policy)
     truth = (1 - GAMMA) * exact.start_value_gradient(mdp, policy, jacobian)
@@ -73,8 +72,8 @@ def data():
             adv = expected_advantage(mdp, policy, critic, lam)
             mean = np.einsum("s,sap,sa->p", rho, jacobian, adv)
             samples = gae(delta, never, never, GAMMA, lam, numpy)[0][:, None] * score
-            rows.append([((mean - truth) ** 2).sum(), samples.var(axis=0).sum() / BATCH,
-                         np.abs(samples.mean(axis=0) - mean).max() / (samples.std(axis=0).max() / RUNS**0.5)])  # fmt: skip
+            z = np.abs(samples.mean(axis=0) - mean).max() / (samples.std(axis=0).max() / RUNS**0.5)
+            rows.append([((mean - truth) ** 2).sum(), samples.var(axis=0).sum() / BATCH, z])
         found[name] = dict(zip(("bias", "variance", "z"), np.array(rows).T, strict=True))
     return found
 

@@ -15,8 +15,9 @@ from minipg.theory import finite_mdp as exact
 STARTS = ((0.12, 0.2), (0.25, 0.75), (0.72, 0.12))
 STEPS, MAX_KL = 150, 5e-5
 TEXTS = {
-    "title": ("Described in other parameters, the plain gradient goes another way.\nThe natural gradient goes the same way.",
-              "换一种参数，普通梯度走另一条路，自然梯度走同一条路"),
+    "title": ("Described in other parameters, the plain gradient goes another way.\n"
+              "The natural gradient goes the same way.",
+              "换一种参数，普通梯度走另一条路\n自然梯度仍走同一条路"),
     "plain": ("plain gradient", "普通梯度"),
     "natural": ("natural gradient", "自然梯度"),
     "first": ("π(1 | state 1)", "π(1 | 状态 1)"),
@@ -74,6 +75,7 @@ def data():
 
 
 def draw(figure, found, text):
+    figure.set_figheight(4.4)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, name in zip(panels, ("plain", "natural"), strict=True):
         axes.contour(found["side"], found["side"], found["map"], 12, colors=["#cccccc"], linewidths=0.8)
@@ -89,4 +91,4 @@ def draw(figure, found, text):
 
 
 if __name__ == "__main__":
-    print(make(__file__, data, draw, TEXTS, height=4.4))
+    print(make(__file__, data, draw, TEXTS))

@@ -2,8 +2,8 @@
 
     python examples/figures/kl_ellipses.py
 
-The policy is a Gaussian over one action, θ = (μ, log σ). The reward is −(a − 1)², a bandit: the gradient is an exact
-sum, by Gauss–Hermite quadrature.
+The policy is a Gaussian over one action, θ = (μ, log σ). The reward is −(a − 1)², so the task is a bandit. The gradient
+is an exact sum (Gauss–Hermite quadrature).
 """
 
 import numpy as np
@@ -21,11 +21,9 @@ TEXTS = {
     "title": ("A ball of equal KL is an ellipse, narrow where σ is small.\nOnly TRPO measures the true KL of its step.",
               "等 KL 球是椭圆，σ 越小越窄\n只有 TRPO 检查步长真正的 KL"),
     "balls": ("around five policies: KL = 0.05", "五个策略周围：KL = 0.05"),
-    "steps": ("three steps, each 0.2 by its own ruler", "三种步，用各自的尺量都是 0.2"),
+    "steps": ("each step ≤ 0.2, by its own ruler", "三种步，各用各的尺，都 ≤ 0.2"),
     "mean": ("mean μ", "均值 μ"),
     "exact": ("exact KL", "精确 KL"),
-    "quadratic": ("½ ΔᵀFΔ", "½ ΔᵀFΔ"),
-    "circle": ("½ ‖Δ‖²", "½ ‖Δ‖²"),
     "plain": ("plain: KL {:.2f}", "普通梯度：KL {:.2f}"),
     "natural": ("natural: KL {:.2f}", "自然梯度：KL {:.2f}"),
     "trpo": ("TRPO: KL {:.2f}", "TRPO：KL {:.2f}"),
@@ -35,12 +33,12 @@ TEXTS = {
 def kl(centre, points):
     """KL(centre‖θ′) of points (…, 2)."""
     flat = np.reshape(points, (-1, 2))
-    return D.kl(np.tile(np.array(centre, float), (len(flat), 1)), flat).reshape(np.shape(points)[:-1])
+    return D.kl(np.tile(centre, (len(flat), 1)), flat).reshape(np.shape(points)[:-1])
 
 
 def fisher(centre, v):
     """F v at one policy."""
-    return D.fisher_product(np.array([centre], float), np.reshape(v, (1, 2)).astype(float))[0]
+    return D.fisher_product(np.array([centre]), v[None])[0]
 
 
 def expected_reward(theta):
@@ -55,7 +53,7 @@ def data():
     """Grids of both measures around every centre, and the three steps from START with their KLs."""
     mean, log_std = np.linspace(-2.2, 2.2, 177), np.linspace(-2, 1.2, 129)
     grid = np.stack(np.meshgrid(mean, log_std), axis=-1)
-    theta = np.array(START, float)
+    theta = np.array(START)
     value, gradient = expected_reward(theta)
     cg = conjugate_gradient(lambda v: fisher(theta, v), gradient)
     natural = step_scale(cg.curvature, LARGE) * cg.x
@@ -63,9 +61,8 @@ def data():
     found = line_search(evaluate, theta, natural, max_kl=LARGE, backtrack_coeff=0.95)
     steps = {"plain": np.sqrt(2 * LARGE) * gradient / np.linalg.norm(gradient), "natural": natural,
              "trpo": found.theta - theta}  # fmt: skip
-    quadratic = lambda centre: (
-        0.5 * sum(((grid - centre)[..., i] ** 2) * fisher(centre, np.eye(2)[i])[i] for i in (0, 1))
-    )
+    matrix = lambda centre: np.stack([fisher(centre, e) for e in np.eye(2)])
+    quadratic = lambda centre: 0.5 * np.einsum("xyi,ij,xyj->xy", grid - centre, matrix(centre), grid - centre)
     return {
         "mean": mean, "log_std": log_std, "steps": steps,
         "exact": [kl(centre, grid) for centre in (*CENTRES, START)],
@@ -89,18 +86,14 @@ def draw(figure, found, text):
     right.set(xlim=(-0.68, 1.02), ylim=(-1.7, 0.05), xticks=(-0.5, 0, 0.5, 1), title=text.steps)
     angle, radius = np.linspace(0, 2 * np.pi, 100), np.sqrt(2 * LARGE)
     right.plot(radius * np.cos(angle), START[1] + radius * np.sin(angle), color=GREY, linestyle=":", linewidth=1.5)
-    for name, color in ("natural", GREEN), ("plain", VERMILLION), ("trpo", BLUE):
+    colors, places = (GREEN, VERMILLION, BLUE), ((0.34, -1.03), (0.36, -0.7), (0.26, -1.17))
+    for name, color, place in zip(("natural", "plain", "trpo"), colors, places, strict=True):
+        label(right, *place, getattr(text, name).format(found["kl"][name]), color, fontsize=9)
         arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
         right.annotate("", START + found["steps"][name], START, arrowprops=arrow)
-    for name, place, color in (
-        ("plain", (0.32, -0.72), VERMILLION),
-        ("natural", (0.32, -1.02), GREEN),
-        ("trpo", (0.26, -1.16), BLUE),
-    ):
-        label(right, *place, getattr(text, name).format(found["kl"][name]), color, fontsize=9)
     label(left, 0.45, 0.9, text.exact, BLUE, ha="right")
-    label(left, 0.45, 0.5, text.quadratic, INK, ha="right")
-    label(right, 0.44, -0.28, text.circle, GREY)
+    label(left, 0.45, 0.5, "½ ΔᵀFΔ", INK, ha="right")
+    label(right, 0.44, -0.28, "½ ‖Δ‖²", "#666666")
 
 
 if __name__ == "__main__":
