@@ -43,6 +43,16 @@ def test_a_script_draws_its_figure_and_the_same_bytes_again(name, tmp_path):
     assert bool(style.chinese_fonts()) == (files[1].read_bytes() != first.read_bytes())
 
 
+def test_without_a_chinese_font_the_text_is_english_and_a_line_says_so(tmp_path, monkeypatch, capsys):
+    style, script, files = importlib.import_module("_style"), importlib.import_module("clip"), []
+    monkeypatch.setattr(style, "chinese_fonts", lambda: [])
+    for language in ("en", "zh"):
+        argv = ["-o", str(tmp_path / f"{language}.svg"), "--language", language]
+        files.append(style.make("clip.py", script.data, script.draw, script.TEXTS, argv=argv).read_bytes())
+    assert files[0] == files[1]
+    assert capsys.readouterr().out.count("no Chinese font is installed") == 1
+
+
 def test_the_plain_step_falls_off_the_cliff_and_the_trust_region_step_does_not():
     found = numbers("cliff")
     plain, trust = found["plain_return"], found["trust_return"]

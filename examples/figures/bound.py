@@ -15,11 +15,11 @@ ITERATIONS, SEED = 3, 197
 LOWEST = -0.1  # of the picture
 TEXTS = {
     "title": ("Each bound touches the return where it was made.\nIts highest point is a better policy.",
-              "每条下界在所取的策略处与回报相切\n它的最高点是更好的策略"),
-    "line": ("t, along a line of policies π_t", "t：沿一条策略直线 π_t"),
+              "每条下界在构造它的策略处与回报相切\n它的最高点是更好的策略"),
+    "line": ("t, along a line of policies π_t", "t：沿一条直线变化的策略 π_t"),
     "value": ("return", "回报"),
     "J": ("return J", "回报 J"),
-    "L": ("L₀ alone is not a bound", "仅 L₀ 不是下界"),
+    "L": ("L₀ alone is not a bound", "L₀ 本身不是下界"),
     "first": ("bound at π₀", "π₀ 处的下界"),
     "second": ("at π₁", "π₁ 处"),
     "third": ("at π₂", "π₂ 处"),

@@ -19,10 +19,10 @@ DAMPINGS = {"none": 0.0, "damped": TRPOConfig.damping}
 TEXTS = {
     "title": ("Conjugate gradient's error falls at every product, its residual does not.\n"
               "Damping makes both fall faster.",
-              "共轭梯度的误差每次乘积都下降，残差则不然\n阻尼使两者都更快下降"),
+              "共轭梯度：每做一次乘积，误差都下降，残差则未必\n阻尼使两者都更快下降"),
     "error": ("error x − x* in the A-norm, first = 1", "误差 x − x* 的 A-范数（初值为 1）"),
     "residual": ("residual ‖g − A x‖, first = 1", "残差 ‖g − A x‖（初值为 1）"),
-    "products": ("Fisher–vector products", "Fisher–向量乘积次数"),
+    "products": ("Fisher–vector products", "Fisher–向量积的次数"),
     "none": ("no damping", "无阻尼"),
     "damped": ("damping {}", "阻尼 {}"),
     "usual": ("TRPO stops\nat {}", "TRPO 在\n第 {} 次停止"),

@@ -17,7 +17,7 @@ EPSILON, BETA, OLD_PROBABILITY = 0.2, 1.0, 0.4
 TEXTS = {
     "title": ("The clip takes away the gain of going too far, with its gradient.\n"
               "Where going too far does harm, the gradient stays.",
-              "裁剪去掉走得过远的收益及其梯度\n走得过远有害之处，梯度仍在"),
+              "裁剪去掉走得过远的收益及其梯度\n走得过远若有害，梯度仍然保留"),
     "good": ("a good action: Â = 1", "好动作：Â = 1"),
     "bad": ("a bad action: Â = −1", "坏动作：Â = −1"),
     "objective": ("objective", "目标"),

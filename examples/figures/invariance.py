@@ -17,7 +17,7 @@ STEPS, MAX_KL = 150, 5e-5
 TEXTS = {
     "title": ("Described in other parameters, the plain gradient goes another way.\n"
               "The natural gradient goes the same way.",
-              "换一种参数，普通梯度走另一条路\n自然梯度仍走同一条路"),
+              "换一组参数，普通梯度走另一条路\n自然梯度仍走同一条路"),
     "plain": ("plain gradient", "普通梯度"),
     "natural": ("natural gradient", "自然梯度"),
     "first": ("π(1 | state 1)", "π(1 | 状态 1)"),

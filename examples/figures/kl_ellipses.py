@@ -19,7 +19,7 @@ SMALL, LARGE = 0.05, 0.2  # KL of the left ellipses, KL of the steps at the righ
 CENTRES, START = ((-1.4, -1.2), (0.0, -0.4), (1.4, 0.6), (-1.4, 0.2), (1.4, -0.9)), (0.0, -0.8)
 TEXTS = {
     "title": ("A ball of equal KL is an ellipse, narrow where σ is small.\nOnly TRPO measures the true KL of its step.",
-              "等 KL 球是椭圆，σ 越小越窄\n只有 TRPO 检查步长真正的 KL"),
+              "等 KL 球是椭圆，σ 越小越窄\n只有 TRPO 检验这一步真正的 KL"),
     "balls": ("around five policies: KL = 0.05", "五个策略周围：KL = 0.05"),
     "steps": ("each step ≤ 0.2, by its own ruler", "三种步，各用各的尺，都 ≤ 0.2"),
     "mean": ("mean μ", "均值 μ"),
