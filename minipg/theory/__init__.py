@@ -14,12 +14,23 @@ from typing import NamedTuple
 import numpy as np
 
 from minipg.runtime.backend import Backend
-from minipg.theory import deterministic, distributions, fits, networks, objectives, policies, returns, twins, updates
+from minipg.theory import (
+    deterministic,
+    distributions,
+    fits,
+    networks,
+    objectives,
+    policies,
+    preferences,
+    returns,
+    twins,
+    updates,
+)
 from minipg.theory.case import Case, Law, error_ratio
 from minipg.theory.mirrored import on_host
 
 # every public function (case: Case) -> float of these files is a law
-_FILES = (networks, distributions, policies, returns, objectives, fits, updates, deterministic, twins)
+_FILES = (networks, distributions, policies, returns, objectives, fits, updates, deterministic, preferences, twins)
 LAWS: dict[str, Law] = {
     name: law
     for file in _FILES
