@@ -10,8 +10,8 @@ import numpy as np
 from minipg.algorithms.optimizers import mean
 from minipg.checks import Array
 from minipg.distribution import gaussian
-from minipg.exercises.estimates import NUMPY, linear_policy, log_softmax, same, taken
 from minipg.exercises.exercise import Exercise, Problem
+from minipg.exercises.parts import NUMPY, linear_policy, log_softmax, same, taken
 from minipg.gradient_check import check_gradient, check_vjp
 from minipg.kernels.reference import gaussian as gaussian_kernels
 from minipg.kernels.reference import mlp as mlp_kernels

@@ -10,18 +10,25 @@ import numpy as np
 from minipg.checks import Array
 from minipg.distribution import categorical
 from minipg.exercises.exercise import Exercise, Problem
+from minipg.exercises.parts import (
+    NUMPY,
+    library_returns,
+    linear_policy,
+    log_softmax,
+    random_mdp,
+    returns_of,
+    same,
+    taken,
+)
 from minipg.gradient_check import check_gradient, check_jvp, check_vjp
 from minipg.kernels.reference import regression, returns, surrogate
 from minipg.kernels.reference.categorical import score
 from minipg.network import MLP
 from minipg.objective import policy_gradient
-from minipg.policy import CategoricalPolicy
 from minipg.returns import discounted_returns, gae, td_errors
-from minipg.runtime.backend import Backend
 from minipg.theory.finite_mdp import (
     MDP,
     action_values,
-    finite_mdp,
     importance_variance,
     softmax_jacobian,
     softmax_policy,
@@ -30,39 +37,6 @@ from minipg.theory.finite_mdp import (
     visits,
 )
 from minipg.value import ValueNetwork
-
-NUMPY = Backend("numpy")
-
-
-def log_softmax(logits: Array) -> Array:
-    """log π of every action.   logits (…, A) → (…, A)."""
-    shifted = logits - logits.real.max(axis=-1, keepdims=True)
-    result: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return result
-
-
-def taken(rows: Array, act: Array) -> Array:
-    """The number of every row that belongs to its action.   rows (B, A), act (B,) → (B,)."""
-    result: Array = rows[np.arange(len(act)), act]
-    return result
-
-
-def linear_policy(W: Array) -> tuple[CategoricalPolicy, Array]:
-    """The policy π = softmax(s W) of the library, whose biases are 0, and its θ.   W (O, A)."""
-    policy = CategoricalPolicy(MLP(W.shape, "tanh", NUMPY))
-    return policy, np.concatenate([W.ravel(), np.zeros(W.shape[1])])
-
-
-def random_mdp(rng: np.random.Generator, states: int, actions: int = 2) -> MDP:
-    """A random MDP in which every state is reached."""
-    rows = lambda *shape: rng.dirichlet(np.ones(states), shape)
-    return finite_mdp(rows(states, actions), rng.normal(size=(states, actions)), rows(1)[0], 0.8)
-
-
-def same(x: Array) -> Array:
-    """x itself, for an argument that is the point of the check."""
-    return x
-
 
 # 1: the policy gradient and the log-derivative
 
@@ -112,14 +86,6 @@ def _classifier_gradient(rng: np.random.Generator, size: int) -> Problem:
     return Problem(f, z, {"logits": same, "act": act, "G": G})
 
 
-def _returns(rew: Array, gamma: float, last_value: float = 0.0) -> Array:
-    """G_t = r_t + γ G_{t+1} by the definition, a sum; complex numbers too.   rew (T,) → (T,)."""
-    steps = len(rew)
-    powers = gamma ** (np.arange(steps) - np.arange(steps)[:, None]).clip(0) * np.triu(np.ones((steps, steps)))
-    result: Array = powers @ rew + last_value * gamma ** np.arange(steps, 0, -1)
-    return result
-
-
 def credit(gamma: float, u: Array) -> Array:
     """∂⟨u, G⟩/∂r of an episode's returns G_t = r_t + γ G_{t+1}: which rewards the weights u give credit to  (PG-7).
 
@@ -130,7 +96,7 @@ def credit(gamma: float, u: Array) -> Array:
 
 
 def _credit(rng: np.random.Generator, size: int) -> Problem:
-    return Problem(lambda rew: _returns(rew, 0.9), rng.normal(size=size + 1), {"gamma": 0.9})
+    return Problem(lambda rew: returns_of(rew, 0.9), rng.normal(size=size + 1), {"gamma": 0.9})
 
 
 # 3: actor, critic and GAE
@@ -162,7 +128,7 @@ def gae_along(gamma: float, gae_lambda: float, v: Array) -> Array:
 
 def _gae_along(rng: np.random.Generator, size: int) -> Problem:
     rew = rng.normal(size=size)
-    f = lambda value: _returns(rew + 0.9 * value[1:] - value[:-1], 0.9 * 0.8)
+    f = lambda value: returns_of(rew + 0.9 * value[1:] - value[:-1], 0.9 * 0.8)
     return Problem(f, rng.normal(size=size + 1), {"gamma": 0.9, "gae_lambda": 0.8})
 
 
@@ -178,20 +144,15 @@ def worker_policy_gradient(
     W (O, A), obs (T, O), act (T,) integers, rew, value (T,), last_value, gamma → (O, A).
     """
     policy, theta = linear_policy(W)
-    R = _library_returns(rew, last_value, gamma)
+    R = library_returns(rew, last_value, gamma)
     mean = policy_gradient(policy, theta, policy.forward(theta, obs), act, R - value)
     return len(obs) * mean[: W.size].reshape(W.shape)
-
-
-def _library_returns(rew: Array, last_value: float, gamma: float) -> Array:
-    column, none = rew[:, None], np.zeros((len(rew), 1), bool)
-    return discounted_returns(column, np.full_like(column, last_value), none, none, gamma, NUMPY)[:, 0]
 
 
 def _worker_policy_gradient(rng: np.random.Generator, size: int) -> Problem:
     obs, act, W = rng.normal(size=(size, size)), rng.integers(size + 1, size=size), rng.normal(size=(size, size + 1))
     rew, value, last = rng.normal(size=size), rng.normal(size=size), float(rng.normal())
-    adv = _returns(rew, 0.9, last) - value
+    adv = returns_of(rew, 0.9, last) - value
     inputs = {"W": same, "obs": obs, "act": act, "rew": rew, "value": value, "last_value": last, "gamma": 0.9}
     return Problem(lambda W: (adv * taken(log_softmax(obs @ W), act)).sum(), W, inputs)
 
@@ -202,13 +163,13 @@ def worker_critic_gradient(theta: Array, obs: Array, rew: Array, last_value: flo
     R_i = r_i + γ R_{i+1} begins with R = last_value, and is a constant.
     theta (O + 1,), obs (T, O), rew (T,), last_value, gamma → (O + 1,).
     """
-    R, critic = _library_returns(rew, last_value, gamma), ValueNetwork(MLP((obs.shape[1], 1), "tanh", NUMPY))
+    R, critic = library_returns(rew, last_value, gamma), ValueNetwork(MLP((obs.shape[1], 1), "tanh", NUMPY))
     return len(obs) * critic.loss_and_gradient(theta, obs, R)[1]
 
 
 def _worker_critic_gradient(rng: np.random.Generator, size: int) -> Problem:
     obs, rew, last = rng.normal(size=(size, size)), rng.normal(size=size), float(rng.normal())
-    R = _returns(rew, 0.9, last)
+    R = returns_of(rew, 0.9, last)
     inputs = {"theta": same, "obs": obs, "rew": rew, "last_value": last, "gamma": 0.9}
     return Problem(lambda theta: ((R - obs @ theta[:-1] - theta[-1]) ** 2).sum(), rng.normal(size=size + 1), inputs)
 

@@ -11,8 +11,8 @@ from minipg.algorithms.dual import dual_update
 from minipg.checks import Array
 from minipg.conjugate_gradient import conjugate_gradient
 from minipg.distribution import categorical, gaussian
-from minipg.exercises.estimates import NUMPY, linear_policy, log_softmax, random_mdp, same, taken
 from minipg.exercises.exercise import Exercise, Problem
+from minipg.exercises.parts import NUMPY, linear_policy, log_softmax, random_mdp, same, taken
 from minipg.fisher import fisher_vector_product
 from minipg.gradient_check import check_gradient, check_hessian_product, check_vjp
 from minipg.kernels.reference import categorical as kernels
