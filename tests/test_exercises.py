@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+import solutions
 
 from minipg.cli import main
 from minipg.exercises import CHAPTERS, EXERCISES, check_answer
@@ -40,6 +41,12 @@ def test_every_chapter_but_the_pixels_has_two_exercises_with_ids():
 @pytest.mark.parametrize("exercise", EACH)
 def test_the_librarys_solution_passes(exercise):
     verdict = check_answer(exercise, exercise.solution)
+    assert not verdict.failure, verdict
+
+
+@pytest.mark.parametrize("exercise", EACH)
+def test_a_solution_by_hand_passes(exercise):
+    verdict = check_answer(exercise, getattr(solutions, exercise.name))
     assert not verdict.failure, verdict
 
 
