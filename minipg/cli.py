@@ -29,6 +29,7 @@ usage: minipg COMMAND ...
   minipg plot RUN... [-o FILE.png]                                    learning curves; of one run, its diagnostics
   minipg export RUN FILE                                              its policy, as .py, .c or .onnx
   minipg check [--examples N] [--json]                                test the laws on this machine
+  minipg exercise [N] [--solution]                                    two derivatives to write, or check yours
   minipg bench [--quick] [--only ROW...] [-o FILE.png] [--json] ...   measure speed, beside other libraries
   minipg list [runs [DIR]]                                            algorithms and presets; the runs in a folder
 
@@ -40,7 +41,8 @@ _REPORTING = {"triton", "jaxlib"}  # libraries that print a page at exit if obje
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    The status is 0, 1 if a law does not hold, 2 for an error, 130 after Ctrl-C, 143 after SIGTERM.
+    The status is 0, 1 if a law does not hold or an exercise is not solved, 2 for an error, 130 after Ctrl-C, 143 after
+    SIGTERM.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     atexit.unregister(_collect_once)

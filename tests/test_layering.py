@@ -40,7 +40,7 @@ rollout
 algorithms
 runs  theory
 minipg
-bench  export
+bench  export  exercises
 commands
 cli
 __main__

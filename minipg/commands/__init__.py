@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-COMMANDS = ("train", "tune", "evaluate", "plot", "watch", "export", "check", "bench", "list")
+COMMANDS = ("train", "tune", "evaluate", "plot", "watch", "export", "check", "exercise", "bench", "list")
 
 
 def run_command(name: str, args: list[str]) -> int:

@@ -22,6 +22,7 @@ from minipg.theory import (
     networks,
     objectives,
     policies,
+    preferences,
     returns,
     twins,
     updates,
@@ -30,7 +31,8 @@ from minipg.theory.case import Case, Law, error_ratio
 from minipg.theory.mirrored import on_host
 
 # every public function (case: Case) -> float of these files is a law
-_FILES = (networks, distributions, policies, masks, returns, objectives, fits, updates, deterministic, twins)
+_FILES = (networks, distributions, policies, masks, returns, objectives, fits, updates, deterministic, preferences,
+          twins)  # fmt: skip
 LAWS: dict[str, Law] = {
     name: law
     for file in _FILES

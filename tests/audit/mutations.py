@@ -1033,6 +1033,15 @@ SLIPS = {
     ("a slope shows in the last digit", "np.maximum(visible, 1)", "1", "gradient_check_inputs coarser"),
     ("narrow stairs are no noise", "return height / width, height, False", "return 0.0, 0.0, False", "gradient_check error_estimate or single"),
 ],
+"minipg/theory/preferences.py": [
+    ("preferences: loss of the other order", "-(better - worse) @ phi", "(better - worse) @ phi", "theory RH1"),
+    ("preferences: p for 1 − p", "np.exp(difference @ phi))", "np.exp(-difference @ phi))", "theory RH1"),
+    ("preferences: gradient without 1/N", " / len(difference)", "", "theory RH1"),
+    ("leash of the wrong sign", "reward - beta * np.log", "reward + beta * np.log", "theory RH2"),
+    ("leash without the reference", "np.log(policy / reference)", "np.log(policy)", "theory RH2"),
+    ("optimum with β for 1/β", "(reward - reward.max()) / beta", "(reward - reward.max()) * beta", "theory RH2"),
+    ("optimum without the reference", "reference * np.exp(", "np.exp(", "theory RH2"),
+],
 "minipg/theory/finite_mdp.py": [
     ("softmax Jacobian without centring", "np.eye(actions) - p[:, None, :]", "np.eye(actions)", "finite_mdp DI1"),
     ("visits: P not transposed", "mdp.gamma * P.T, mdp.start", "mdp.gamma * P, mdp.start", "finite_mdp visits_are"),
