@@ -238,7 +238,8 @@ def _search(folder: Any, study: Any, plan: _Plan, own: TuneFlags) -> int:
 
     say = partial(print_line, lasting_console(stderr=own.json))
     trials = own.trials or (math.inf if own.minutes else 100)
-    jobs = min(available_threads(), trials) if own.jobs is None else jobs_of(own.jobs)
+    cores = available_threads()
+    jobs = min(cores, own.trials or cores) if own.jobs is None else jobs_of(own.jobs)
     where = "on Ray" if jobs == "ray" else f"{jobs} at a time"
     say(f"{plan.name}, {where}, into {folder.shown}; searched: {', '.join(plan.space)}")
     signal = 0
