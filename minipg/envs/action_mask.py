@@ -31,7 +31,7 @@ def choices_of(actions: Any) -> tuple[int, ...]:
 def shown_choices(observations: Any, actions: Any) -> tuple[int, ...]:
     """The same, and () as well if the observations are no Dict with a mask of these choices under "action_mask"."""
     choices = choices_of(actions)
-    mask = observations.spaces.get(MASK) if isinstance(observations, spaces.Dict) else None
+    mask: Any = observations.spaces.get(MASK) if isinstance(observations, spaces.Dict) else None
     bits = isinstance(mask, spaces.MultiBinary) or (
         isinstance(mask, spaces.Box) and bool((mask.low == 0).all() and (mask.high == 1).all())
     )
@@ -41,9 +41,9 @@ def shown_choices(observations: Any, actions: Any) -> tuple[int, ...]:
 def allowed(mask: Array, choices: tuple[int, ...]) -> Array:
     """Whether each row of masks (B, D) allows an option of every choice → (B,) bool."""
     if len(choices) == 1:
-        return (mask != 0).any(axis=1)
-    starts = np.cumsum(choices) - choices
-    return np.logical_or.reduceat(mask != 0, starts, axis=1).all(axis=1)
+        return np.asarray((mask != 0).any(axis=1))
+    starts = np.cumsum(choices) - np.array(choices)
+    return np.asarray(np.logical_or.reduceat(mask != 0, starts, axis=1).all(axis=1))
 
 
 class ActionMask(gym.Wrapper[Any, Any, Any, Any]):

@@ -87,8 +87,8 @@ def masked_choices_are_choices_among_the_allowed_actions_DI9(case: Case) -> floa
         for columns, chosen in zip(_choices(d), np.ravel(act[i]), strict=True):
             allowed = np.flatnonzero(mask[i, columns])
             place, index = columns.start + allowed, np.flatnonzero(allowed == chosen)
-            rows = (x[i, place].astype(float)[None] for x in (logits, other, v))
-            parts = _found(categorical(len(place), case.backend), *rows, index)
+            z, z_other, along = (x[i, place].astype(float)[None] for x in (logits, other, v))
+            parts = _found(categorical(len(place), case.backend), z, z_other, along, index)
             sums += [part[0] for part in parts[:3]]
             pairs = zip(got[3:], parts[3:], strict=True)
             worst = max(worst, *(error_ratio(case, a[i, place], b[0], size) for a, b in pairs))
