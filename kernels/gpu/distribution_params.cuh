@@ -9,23 +9,23 @@ struct Form {
     const real *mask;  // the beginning of the observation
 };
 
-PART bool masked(Form f, int j) { return f.form == 3 && f.mask[j] == 0; }
-
 PART real bound_beside(Form f, real z) { return z > 0 ? f.high : -f.low; }
 
 PART void params_of(Form f, const real *out, const real *log_std, int width, real *params) {
     for (int j = 0; j < f.n; j++) {
         const bool bounded = f.form == 2 && j >= f.n / 2;
         const real bound = bound_beside(f, out[j]);
-        params[j] = bounded ? bound * tanh(out[j] / bound) : masked(f, j) ? MASKED : out[j];
+        params[j] = bounded ? bound * tanh(out[j] / bound) : out[j];
+        if (f.form == 3 && f.mask[j] == 0) params[j] = MASKED;
     }
     for (int j = f.n; j < width; j++) params[j] = log_std[j - f.n];
 }
 
-// y ← x times the derivative of that map, which is diagonal: the tangent of the map, and its adjoint.
+// y ← x times the derivative of that map, which is diagonal: the tangent of the map, and its adjoint. Nothing is left to
+// do for a masked logit: the covectors of a family are 0 there, and so is its Fisher product with any tangent.
 PART void times_derivative(Form f, const real *out, const real *x, real *y) {
     for (int j = 0; j < f.n; j++) {
-        y[j] = masked(f, j) ? (real)0 : x[j];
+        y[j] = x[j];
         if (f.form == 2 && j >= f.n / 2) {
             const real h = tanh(out[j] / bound_beside(f, out[j]));
             y[j] *= 1 - h * h;

@@ -603,7 +603,6 @@ SLIPS = {
 "kernels/gpu/distribution_params.cuh": [
     ("no slope of the bound on log σ", "y[j] *= 1 - h * h;", "y[j] *= 1;", "cuda_kernels law"),
     ("a masked logit of −10", "#define MASKED (real)(-1e9)", "#define MASKED (real)(-10)", "cuda_kernels law"),
-    ("a masked logit with a gradient", "masked(f, j) ? (real)0 : x[j]", "x[j]", "cuda_kernels law"),
 ],
 "kernels/gpu/returns.cu": [
     ("a trace over truncations", "terminated[e] || truncated[e] ?", "terminated[e] ?", "cuda_kernels law"),
