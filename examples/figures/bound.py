@@ -3,7 +3,8 @@
     python examples/figures/bound.py
 
 The policies lie on a line of softmax policies π_t, with t at the bottom. M_π = L_π − C max KL is below J everywhere and
-equal to it at π. Its highest point is the next policy.
+equal to it at π. Its highest point is the next policy. The process and γ = 0.2 were chosen so that the steps
+can be seen: as γ nears 1, C grows as 1/(1−γ)² and the steps become tiny.
 """
 
 import numpy as np

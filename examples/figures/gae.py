@@ -4,6 +4,7 @@
 
 An MDP of five states, solved exactly. The critic is V plus an error. The gradient's estimate is the mean of
 Â ∇log π over 100 pairs (s, a); its bias is an exact sum, its variance is measured on sampled trajectories.
+The process is one of several drawn. With more pairs the variance shrinks, and the best λ moves towards 1.
 """
 
 import numpy as np
