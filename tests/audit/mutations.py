@@ -78,8 +78,6 @@ SLIPS = {
      "theory extreme"),
     ("sampling off by one action", "total[:, :-1] <=", "total[:, 1:] <=", "distributions sampling"),
     ("sampling: < for ≤", "total[:, :-1] <=", "total[:, :-1] <", "distributions never_drawn"),
-    ("sampling: rounding of the total ignored", "uniform[:, None] * total[:, -1:]", "uniform[:, None]",
-     "distributions never_drawn"),
     ("sampling: rounding passes the last possible action", "xp.minimum(act, last)", "act",
      "masks DI9"),
     ("score's sign", "_one_hot(act, logits.shape[1]) - xp.exp(_log_softmax(logits))",
