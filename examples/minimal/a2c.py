@@ -1,8 +1,8 @@
 """Advantage actor-critic (Mnih et al. 2016, arXiv:1602.01783), its synchronous form, on CartPole, whole in one file.
 
-    python examples/minimal/a2c.py 0        # the seed
+    OPENBLAS_NUM_THREADS=1 python examples/minimal/a2c.py 0        # on one thread, seed 0
 
-Seeds 0, 1 and 2 reach a mean return of 475 after TIME of processor time.
+Mean return of the last 100 episodes with seeds 0, 1 and 2: 478, 475 and 479, after at most 3.5 s of processor time.
 The library's version: minipg/algorithms/a2c.py.
 """
 

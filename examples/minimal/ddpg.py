@@ -1,8 +1,8 @@
 """Deep deterministic policy gradient (Lillicrap et al. 2016, arXiv:1509.02971) on Pendulum, whole in one file.
 
-    python examples/minimal/ddpg.py 0        # the seed
+    OPENBLAS_NUM_THREADS=1 python examples/minimal/ddpg.py 0        # on one thread, seed 0
 
-Seeds 0, 1 and 2 reach a mean return of SCORE after TIME of processor time.
+Mean return of 10 episodes with seeds 0, 1 and 2: −134, −133 and −135, after at most 13.6 s of processor time.
 The library's version: minipg/algorithms/ddpg.py.
 """
 
