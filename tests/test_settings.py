@@ -99,6 +99,7 @@ def test_the_settings_of_the_line_search_are_the_only_ones_left():
     assert fields - set(CHANGES) == {
         "vec",
         "env_timeout",
+        "mask_actions",  # tests/test_masks.py
         "vf_l2",
         "backtrack_coeff",
         "backtrack_iters",

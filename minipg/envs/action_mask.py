@@ -5,7 +5,9 @@ So a mask is collected, stored, sent and saved as observations are, and the poli
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -120,10 +122,15 @@ def says_without_reset(env: Any) -> bool:
 
 
 def says_masks(env: Any) -> bool:
-    """Whether an environment says which actions are allowed. It is reset where its infos have to tell."""
+    """Whether an environment says which actions are allowed. A copy of it is reset where its infos have to tell.
+
+    An environment that cannot be copied is reset itself.
+    """
     if says_without_reset(env) or not choices_of(getattr(env, "action_space", None)):
         return says_without_reset(env)
     try:
+        with suppress(Exception):
+            env = copy.deepcopy(env)  # one that counts its episodes is left at the first
         return MASK in env.reset()[1]
     except KeyboardInterrupt:
         raise
