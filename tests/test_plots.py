@@ -416,7 +416,7 @@ def test_runs_are_listed_newest_first_and_a_damaged_one_is_shown_as_such(tmp_pat
     assert "expected an object" in rows[2]
     assert main(["list", "runs", str(tmp_path / "runs")]) == 0
     assert main(["list"]) == 0
-    assert "presets" in capsys.readouterr().out
+    assert "preset" in capsys.readouterr().out
 
 
 def test_a_folder_without_runs_is_said_and_none_at_all_refused(tmp_path, monkeypatch, capsys):

@@ -21,6 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from rich.console import Console
 
 import minipg
 from minipg import ALGORITHMS, PPO, TRPO
-from minipg.algorithms.config import RULES
+from minipg.checks import choices_of
 from minipg.cli import main as minipg_main
 from minipg.errors import MinipgError
 from minipg.runs import Checkpoints, Plan, RunFolder, train
@@ -160,7 +161,7 @@ SMALL = {"num_envs": "2", "n_steps": "8", "hidden": "4", "n_epochs": "1", "vf_ep
          "steps": "20", "vine_states": "4", "vine_length": "3"}  # fmt: skip
 MORE = ["steps", "seed", "preset", "backend", "threads", "checkpoint_every", "eval_every", "eval_episodes",
         "target_return", "keep_checkpoints", "nonsense"]  # fmt: skip
-NAMES = [name for _, words in RULES.values() if " or " in words for name in words.replace(",", "").split()]
+NAMES = sorted({name for one in ALGORITHMS.values() for field in fields(one.Config) for name in choices_of(field)})
 
 
 def command_line(chance: random.Random) -> list[str]:
