@@ -2,7 +2,7 @@
 
     OPENBLAS_NUM_THREADS=1 python examples/minimal/td3.py 0        # on one thread, seed 0
 
-Seeds 0, 1 and 2 reach a mean return of SCORE after TIME of processor time.
+Mean return of 10 episodes with seeds 0, 1 and 2: −133, −133 and −132, after at most 15.3 s of processor time.
 The library's version: minipg/algorithms/td3.py.
 """
 
