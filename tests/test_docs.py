@@ -134,6 +134,13 @@ def test_every_source_in_the_list_is_used():
         assert source in text
 
 
+@pytest.mark.parametrize("ending", [".md", ".zh.md"], ids=["English", "Chinese"])
+def test_every_equation_has_a_place_in_the_book(ending):
+    pages = [page for page in ROOT.glob("docs/book/[01]*.md") if page.name.endswith(".zh.md") == (ending == ".zh.md")]
+    written = set().union(*(ids_in(page.read_text(encoding="utf-8")) for page in pages))
+    assert {heading for heading in re.findall(r"^### ([A-Z]{2}-\d+[a-z]?) ", text_of(KEY), flags=re.M)} <= written
+
+
 def test_formulas_have_no_backslash_before_punctuation():
     """A forge drops that backslash before the formula is set."""
     for page in PAGES:
