@@ -26,6 +26,7 @@ from environments import SCRIPT, reward
 import minipg
 from minipg import TRPO, cli
 from minipg.cli import main
+from minipg.commands.parsing import values_of, without
 from minipg.errors import EnvironmentFault
 from minipg.field_docs import field_docs
 from minipg.runs import Checkpoints, Plan, RunFolder, train
@@ -1000,3 +1001,27 @@ def test_nothing_is_kept_from_the_last_looks_where_a_library_would_report_it(mod
         assert (gc.get_freeze_count() > before) == frozen
     finally:
         gc.unfreeze()
+
+
+# ---- flags before they are parsed ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "args,values",
+    [(["--imports", "a", "b", "--json"], ["a", "b"]), (["--imports=a", "b"], ["a", "b"]),
+     (["--imports", "a", "--steps", "3", "--imports=b"], ["a", "b"]), (["--json"], [])],
+    ids=str,
+)  # fmt: skip
+def test_the_values_of_a_flag_are_those_of_all_its_occurrences(args, values):
+    assert values_of("--imports", args) == values
+
+
+@pytest.mark.parametrize(
+    "args,kept",
+    [(["--json", "no", "--steps", "3"], ["--steps", "3"]), (["--json=no", "--steps=3"], ["--steps=3"]),
+     (["--eval_episodes", "1", "--gamma", "0.9"], ["--gamma", "0.9"]), (["--out", "--json"], []),
+     (["--squash", "no"], ["--squash", "no"])],
+    ids=str,
+)  # fmt: skip
+def test_flags_are_left_out_with_their_values_however_they_are_spelled(args, kept):
+    assert without(("--eval-episodes", "--out"), ("--json", "--no-json"), args) == kept

@@ -194,7 +194,7 @@ def test_a_given_vector_with_masks_in_its_infos_is_warned_of(caplog):
         assert not agent.masked
         with pytest.raises(EnvironmentFault, match="forbidden"):
             agent.learn(64, progress=False)
-    assert "masks of allowed actions in its infos, which are not read: pass the id or the function" in caplog.text
+    assert "masks of allowed actions are in the infos and are not read" in caplog.text
 
 
 def test_a_given_vector_with_masks_in_its_observations_is_masked():

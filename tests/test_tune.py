@@ -326,6 +326,9 @@ def test_a_folder_that_is_there_or_is_of_another_study_is_refused(found, tmp_pat
     assert "study.db: cannot be used" in refused(capsys, "tune", "--resume", ".")
     (tmp_path / "tune.json").write_text(json.dumps({**plan, "algorithm": "own:Sign"}))
     assert "if you trust its modules, --imports own" in refused(capsys, "tune", "--resume", ".")
+    for flags in (["--imports=evil"], ["--imports", "json", "--imports", "evil"], ["--wrapper=evil:W"]):
+        (tmp_path / "tune.json").write_text(json.dumps({**plan, "flags": [*plan["flags"], *flags]}))
+        assert "if you trust its modules, --imports" in refused(capsys, "tune", "--resume", ".", "--imports", "json")
     for damaged in ("[]", "{", json.dumps({**plan, "flags": ["--steps", "x"]}), json.dumps({**plan, "flags": 3})):
         (tmp_path / "tune.json").write_text(damaged)
         assert "tune.json: damaged" in refused(capsys, "tune", "--resume", ".")

@@ -120,6 +120,7 @@ class Agent(Generic[ConfigT]):
 
     @config.setter
     def config(self, config: ConfigT) -> None:
+        require(isinstance(config, self.Config), "config", f"a {self.Config.__name__}", config)
         for name in (*FIXED, "num_envs", "vec"):
             kept, new = getattr(self._config, name, None), getattr(config, name, None)
             require(new == kept, name, f"{kept}, as the agent was made", new)

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import PathFinder
-from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -72,9 +71,16 @@ def value_of(flag: str, args: list[str]) -> str | None:
 
 
 def values_of(flag: str, args: list[str]) -> list[str]:
-    """The values of one flag that takes several, before the others are parsed."""
-    start = args.index(flag) + 1 if flag in args else len(args)
-    return list(takewhile(lambda arg: not _is_flag(arg), args[start:]))
+    """All values that are given to a flag that takes several, before the others are parsed."""
+    values, taking = [], False
+    for arg in args:
+        if not _is_flag(arg):
+            values += [arg] * taking
+            continue
+        name, equals, value = arg.partition("=")
+        taking = name.replace("_", "-") == flag
+        values += [value] if taking and equals else []
+    return values
 
 
 def given(args: list[str]) -> set[str]:
@@ -83,12 +89,13 @@ def given(args: list[str]) -> set[str]:
 
 
 def without(valued: Sequence[str], bare: Sequence[str], args: list[str]) -> list[str]:
-    """`args` without the flags in `valued`, with their values, and without the flags in `bare`, which have none."""
-    kept, skip = [], False
+    """`args` without the flags in `valued`, with their values, and without the flags in `bare`, with a yes or no."""
+    kept, last = [], ""
     for arg in args:
-        if not skip and arg.partition("=")[0] not in (*valued, *bare):
+        is_value = last in valued or (last in bare and arg in _YES_OR_NO)
+        last = "" if is_value else arg.replace("_", "-")
+        if not is_value and last.partition("=")[0] not in (*valued, *bare):
             kept.append(arg)
-        skip = arg in valued
     return kept
 
 

@@ -252,7 +252,8 @@ def _search(folder: Any, study: Any, plan: _Plan, own: TuneFlags) -> int:
     if summary and own.json:
         print(json.dumps(summary))
     elif summary:
-        say(f"{summary['trials']} trials, best score {summary['score']:.1f}: {folder.shown / _PICTURE}")
+        count = "1 trial" if summary["trials"] == 1 else f"{summary['trials']} trials"
+        say(f"{count}, best score {summary['score']:.1f}: {folder.shown / _PICTURE}")
         print(printable(summary["command"]))
     else:
         say("no trial is complete")

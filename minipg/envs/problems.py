@@ -75,6 +75,7 @@ def with_options(problem: Problem, options: Mapping[str, Any] | None) -> Any:
     """
     dynamics = problem.dynamics
     known = [name for name in dynamics._fields if name in _OPTIONS]
+    require(options is None or isinstance(options, Mapping), "options", "a dictionary", options)
     for name, value in (options or {}).items():
         if name not in known:
             raise ConfigError(f"options: expected {' and '.join(known)}, got {name}")

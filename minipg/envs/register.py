@@ -55,5 +55,7 @@ def compiled_arguments(env: Any) -> dict[str, Any] | None:
     try:
         problem_of(name, physics)
     except ConfigError:
+        if any(isinstance(value, str) or value is None for value in physics.values()):
+            raise  # Gymnasium's class takes texts, and fails in a step
         return None
     return {"name": name, "max_episode_steps": limit, **physics}

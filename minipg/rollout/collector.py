@@ -54,6 +54,7 @@ class Collector:
         self.observations = ObservationCodec(spaces[0], shown_choices(*spaces) if masked else ())
         self.actions = ActionCodec(envs.single_action_space, kind == "squashed", kind == "deterministic")
         self.next_step_reset = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+        self._said_unread = False
         self.steps, self._in_one_call = 0, _in_one_call(envs, policy)
         if state is None:
             self._restart(seed)
@@ -67,11 +68,7 @@ class Collector:
         if self.scaler is not None:
             self.scaler.running[:] = 0
         raw, infos = self._guarded(self.envs.reset, seed=seed)
-        if MASK in infos and not self.observations.masks:
-            _warn(
-                "this vector environment has masks of allowed actions in its infos, which are not read: pass the id or "
-                "the function that makes one environment instead, or forbidden actions are taken"
-            )
+        self._say_unread(infos)
         first = self._rows(self._guarded(self.observations.rows, raw, n), "observation")
         self.obs = self._normalized(first, self._resetting)
 
@@ -195,6 +192,7 @@ class Collector:
             next_obs = self._rows(rows, "observation")
             self._checked(rew[t].astype(self.dtype), "reward")
             dropped[t] = infos.get("minipg.dropped", False)
+            self._say_unread(infos)
             if self.next_step_reset:
                 self._resetting = resetting[t + 1] = terminated[t] | truncated[t]
             if np.count_nonzero(truncated[t]):
@@ -249,6 +247,15 @@ class Collector:
     def _rows(self, rows: Array, what: str, first: int = 0) -> Array:
         """A checked copy of the rows in the policy's dtype: the environments may reuse their arrays."""
         return self._checked(np.array(rows, self.dtype, order="C"), what, first)
+
+    def _say_unread(self, infos: dict[str, Any]) -> None:
+        """Log a line, once, for masks that the policy does not know."""
+        if MASK in infos and not (self.observations.masks or self._said_unread):
+            self._said_unread = True
+            _warn(
+                "masks of allowed actions are in the infos and are not read, so forbidden actions are taken: they have "
+                "to be in those of reset too, and a vector environment's are not read (pass its id or a function)"
+            )
 
     def _final(self, infos: dict[str, Any], i: int) -> Array:
         if "final_obs" not in infos:
