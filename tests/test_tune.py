@@ -321,9 +321,12 @@ def test_a_folder_that_is_there_or_is_of_another_study_is_refused(found, tmp_pat
     (tmp_path / "tune.json").write_text(json.dumps({**plan, "env": "Acrobot-v1"}))
     (tmp_path / "study.db").write_bytes((folder / "study.db").read_bytes())
     assert "study.db: holds no study of a2c on Acrobot-v1" in refused(capsys, "tune", "--resume", ".")
-    (tmp_path / "tune.json").write_text(json.dumps(plan))
-    (tmp_path / "study.db").write_bytes(b"nonsense" * 1000)
-    assert "study.db: cannot be used" in refused(capsys, "tune", "--resume", ".")
+    other = tmp_path / "other"  # no connection has been to its database
+    other.mkdir()
+    for name, content in (("tune.json", json.dumps(plan).encode()), ("study.db", b"nonsense" * 1000),
+                          ("preset.json", (folder / "preset.json").read_bytes())):  # fmt: skip
+        (other / name).write_bytes(content)
+    assert "study.db: cannot be used" in refused(capsys, "tune", "--resume", "other")
     (tmp_path / "tune.json").write_text(json.dumps({**plan, "algorithm": "own:Sign"}))
     assert "if you trust its modules, --imports own" in refused(capsys, "tune", "--resume", ".")
     for flags in (["--imports=evil"], ["--imports", "json", "--imports", "evil"], ["--wrapper=evil:W"]):
