@@ -9,6 +9,8 @@ import textwrap
 from itertools import pairwise
 from typing import Any, TypeVar
 
+from minipg.checks import declared_type
+
 C = TypeVar("C", bound=type)
 
 
@@ -39,9 +41,8 @@ class _Documented:
     def __get__(self, instance: Any, owner: type[Any]) -> str:
         docs = field_docs(owner)
         lines = [
-            f"    {field.name}: {declared} = {field.default!r}\n        {docs.get(field.name, '')}"
+            f"    {field.name}: {declared_type(field)} = {field.default!r}\n        {docs.get(field.name, '')}"
             for field in dataclasses.fields(owner)
-            for declared in [field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")]
         ]
         return "\n".join([self.text, "", *lines])
 

@@ -27,7 +27,8 @@ kernels
 kernels.reference  kernels.cpu
 kernels.gpu
 errors
-checks  field_docs
+checks
+field_docs
 runtime
 parameters  conjugate_gradient  line_search
 gradient_check  network  distribution  returns

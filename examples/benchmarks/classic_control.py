@@ -54,10 +54,10 @@ def random_actions(name: str, rng: np.random.Generator, *shape: int) -> Array:
     return (1.5 * problem.act_high * rng.uniform(-1, 1, (*shape, 1))).astype(np.float32)
 
 
-def played(envs: Any, told: Array) -> tuple[list[Any], float]:
+def played(envs: Any, actions: Array) -> tuple[list[Any], float]:
     """The result of every step, and the seconds they took together."""
     began = time.perf_counter()
-    results = [envs.step(act) for act in told]
+    results = [envs.step(act) for act in actions]
     return results, time.perf_counter() - began
 
 
@@ -69,27 +69,27 @@ def arrays_of(results: list[Any]) -> tuple[Array, Array, Array]:
 
 
 @numba.njit
-def in_the_kernel(dynamics, told, limit, stream, state, elapsed, obs, rew, terminated, truncated, draws):  # type: ignore[no-untyped-def]
+def in_the_kernel(dynamics, actions, limit, stream, state, elapsed, obs, rew, terminated, truncated, draws):  # type: ignore[no-untyped-def]
     """Step after step without Python."""
     everywhere = np.ones(len(state), np.bool_)
-    for act in told:
+    for act in actions:
         advance(dynamics, everywhere, act, limit, state, elapsed, obs, rew, terminated, truncated)
         restart(dynamics, terminated | truncated, stream, state, elapsed, obs, draws)
 
 
-def kernel_rate(name: str, told: Array) -> float:
+def kernel_rate(name: str, actions: Array) -> float:
     """Steps per second of the kernels alone; the fastest of three, after one that compiles."""
-    problem, n = PROBLEMS[name], told.shape[1]
+    problem, n = PROBLEMS[name], actions.shape[1]
     envs = CompiledVectorEnv(name, n)
     envs.reset(seed=0)
     s = envs.save_state()
     work = (np.empty(n), np.empty(n, bool), np.empty(n, bool), np.empty(problem.dynamics.draws))
-    act, seconds = told.reshape(told.shape[:2]).astype(np.float64), []
+    act, seconds = actions.reshape(actions.shape[:2]).astype(np.float64), []
     for _ in range(4):
         began = time.perf_counter()
         in_the_kernel(problem.dynamics, act, problem.time_limit, s["stream"], s["state"], s["elapsed"], s["obs"], *work)
         seconds.append(time.perf_counter() - began)
-    return told.shape[0] * n / min(seconds[1:])
+    return actions.shape[0] * n / min(seconds[1:])
 
 
 def row(name: str, options: Options) -> str:
@@ -103,17 +103,17 @@ def row(name: str, options: Options) -> str:
     firsts = [envs.reset(seed=options.seed)[0] for envs in sides]
     difference, differing, seconds, done, episodes = float(np.abs(firsts[0] - firsts[1]).max()), 0, [0.0, 0.0], 0, 0
     while done < options.steps:
-        told = random_actions(name, rng, min(CHUNK, -(-(options.steps - done) // n)), n)
+        actions = random_actions(name, rng, min(CHUNK, -(-(options.steps - done) // n)), n)
         results = []
         for side, envs in enumerate(sides):
-            steps, took = played(envs, told)
+            steps, took = played(envs, actions)
             seconds[side] += took
             results.append(arrays_of(steps))
         for a, b in zip(*results, strict=True):
             gap = np.abs(a.astype(float) - b.astype(float))
             difference, differing = max(difference, float(gap.max())), differing + int((gap > 0).sum())
         episodes += int(results[0][2].any(axis=1).sum())
-        done += told.shape[0] * n
+        done += actions.shape[0] * n
     rates = [done / took for took in seconds]
     kernel = kernel_rate(name, random_actions(name, rng, 20_000, n))
     return (
@@ -131,10 +131,10 @@ def single_row(name: str, turns: int) -> str:
         took = np.empty((turns, 2))
         for turn in range(turns):
             acts = random_actions(name, rng, SHORT)
-            told = acts.tolist() if PROBLEMS[name].actions else list(acts)
+            actions = acts.tolist() if PROBLEMS[name].actions else list(acts)
             for side, env in enumerate(sides):
                 env.reset()
-                took[turn, side] = played(env, told)[1] / SHORT * 1e6
+                took[turn, side] = played(env, actions)[1] / SHORT * 1e6
         theirs, ours = np.median(took, axis=0)
         cells += [f"{theirs:.2f}", f"{ours:.2f}", f"{np.median(took[:, 0] / took[:, 1]):.1f}"]
     return f"| {' | '.join(cells)} |"

@@ -38,10 +38,33 @@ _GROUP_OF = {
 }  # fmt: skip
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AgentFlags:
+    """Flags of the commands that make agents: which environment, which settings to start from, which twin."""
+
+    env_kwargs: tuple[str, ...] = ()
+    """Arguments of the environment: NAME=VALUE … Values are Python literals, or else texts; max_episode_steps too."""
+    wrapper: tuple[str, ...] = ()
+    """Wrappers around it, from the inside out: MODULE:CLASS or 'MODULE:CLASS(NAME=VALUE)' …"""
+    imports: tuple[str, ...] = ()
+    """Modules to import first, for the environments and wrappers in them. No file of a run has anything imported."""
+    preset: str | None = None
+    """The settings to start from, by name or from a file (.json); by default those of the environment. Flags replace
+    single settings."""
+    backend: Literal["numba", "numpy", "cupy"] = "numba"
+    """The twin that computes: numba, numpy, or cupy on a GPU."""
+
+
 def usage(line: str, asked: bool) -> int:
     """Print how a command is used: on request (status 0), or because the call was wrong (status 2)."""
     print(line, file=sys.stdout if asked else sys.stderr)
     return 0 if asked else 2
+
+
+def env_and_flags(args: list[str]) -> tuple[str | None, list[str]]:
+    """What follows the algorithm, the first of `args`: the environment, None if it is missing, and the flags."""
+    named = len(args) > 1 and not args[1].startswith("-")
+    return (args[1], args[2:]) if named else (None, args[1:])
 
 
 def find_modules_here(env: str) -> None:

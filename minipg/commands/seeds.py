@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -47,8 +48,7 @@ class Seeds:
         except RunFolderError:
             raise
         except (OSError, ValueError, TypeError, KeyError, RecursionError, MinipgError) as error:
-            reason = getattr(error, "strerror", None) or (error if isinstance(error, MinipgError) else repr(error))
-            raise RunFolderError(f"{folder / _FILE}: damaged ({reason})") from error
+            raise damaged(folder / _FILE, error) from error
 
     def require_runs(self, flags_of_train: Any) -> None:
         """Raise ValueError or MinipgError if a command would be anything but a training into the folder of its seed."""
@@ -66,7 +66,7 @@ class Seeds:
         from minipg.runs import Plan
 
         if unnamed := [module for module in modules_of(self.algorithm) if module not in sys.modules]:
-            raise RunFolderError(f"{_FILE}: {_untrusted(unnamed)}")
+            raise untrusted(_FILE, unnamed)
         config = algorithm_named(self.algorithm).Config()
         own, *_ = parse((flags_of_train, Plan(), config), self.flags, "minipg train")
         return own
@@ -114,7 +114,7 @@ def resume_seeds(path: Path, options: Any, flags_of_train: Any) -> int:
         raise RunFolderError(f"{path}: nothing in a file is executed; if you trust its environment, --env {plan.env}")
     own = plan.own(flags_of_train)
     if unnamed := {*own.imports, *modules_of(plan.algorithm, *own.wrapper)} - {*options.imports}:
-        raise RunFolderError(f"{path}: {_untrusted(sorted(unnamed))}")
+        raise untrusted(path, unnamed)
     if options.env is not None:
         plan = replace(plan, env=options.env)
     # the file may ask for thousands of processes, and does not choose a cluster
@@ -126,8 +126,16 @@ def resume_seeds(path: Path, options: Any, flags_of_train: Any) -> int:
         return _train(folder, plan, commands, jobs, options.threads, options.json)
 
 
-def _untrusted(modules: list[str]) -> str:
-    return f"nothing in a file is executed; if you trust its modules, --imports {shlex.join(modules)}"
+def untrusted(path: Path | str, modules: Iterable[str]) -> RunFolderError:
+    """The error for a file that names modules which the command does not."""
+    names = shlex.join(sorted(modules))
+    return RunFolderError(f"{path}: nothing in a file is executed; if you trust its modules, --imports {names}")
+
+
+def damaged(path: Path, error: Exception) -> RunFolderError:
+    """The error for a file from which no plan can be read."""
+    reason = getattr(error, "strerror", None) or (error if isinstance(error, MinipgError) else repr(error))
+    return RunFolderError(f"{path}: damaged ({reason})")
 
 
 def _rest(plan: Seeds, seed: int, folder: Path, options: Any) -> list[str]:

@@ -5,10 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from minipg.checks import require
-from minipg.commands.parsing import find_modules_here, given, import_modules, parse, usage, value_of, values_of
+from minipg.commands.parsing import (
+    AgentFlags,
+    env_and_flags,
+    find_modules_here,
+    given,
+    import_modules,
+    parse,
+    usage,
+    value_of,
+    values_of,
+)
 from minipg.commands.seeds import is_of_seeds, resume_seeds, train_seeds
 from minipg.runs import Checkpoints, Plan, RunFolder, resume, train
 from minipg.runtime.progress import Progress, lasting_console, print_error, printable
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainFlags:
+class TrainFlags(AgentFlags):
     """Flags of `minipg train` besides the plan of the run and the algorithm's own settings."""
 
     seed: int = 0
@@ -33,17 +43,6 @@ class TrainFlags:
     jobs: str | None = None
     """How many of several runs train at the same time, by default one for every core; or ray: each is a task on a Ray
     cluster, the one at RAY_ADDRESS or of this machine."""
-    env_kwargs: tuple[str, ...] = ()
-    """Arguments of the environment: NAME=VALUE … Values are Python literals, or else texts; max_episode_steps too."""
-    wrapper: tuple[str, ...] = ()
-    """Wrappers around it, from the inside out: MODULE:CLASS or 'MODULE:CLASS(NAME=VALUE)' …"""
-    imports: tuple[str, ...] = ()
-    """Modules to import first, for the environments and wrappers in them. No file of a run has anything imported."""
-    preset: str | None = None
-    """The settings to start from, by name or from a file (.json); by default those of the environment. Flags replace
-    single settings."""
-    backend: Literal["numba", "numpy", "cupy"] = "numba"
-    """The twin that computes: numba, numpy, or cupy on a GPU."""
     threads: int | None = None
     """Threads to use; by default every core this process may use."""
     out: Path | None = None
@@ -88,9 +87,10 @@ def run(args: list[str]) -> int:
         return usage(_TRAIN, wants_help)
     find_modules_here(args[0])
     algorithm = algorithm_named(args[0])
-    if (len(args) < 2 or args[1].startswith("-")) and not wants_help:
+    env, flags = env_and_flags(args)
+    if env is None and not wants_help:
         return usage(f"usage: minipg train {args[0]} ENV [flags], e.g. minipg train {args[0]} CartPole-v1", False)
-    env, flags = (args[1], args[2:]) if len(args) > 1 and not args[1].startswith("-") else ("ENV", args[1:])
+    env = "ENV" if env is None else env
 
     chosen = algorithm.Config(**preset_for(algorithm, env, value_of("--preset", flags)))
     own, plan, config = parse((TrainFlags(), Plan(), chosen), flags, f"minipg train {args[0]} {env}")

@@ -13,6 +13,8 @@ from typing import Any
 
 from minipg.checks import require
 from minipg.commands.parsing import (
+    AgentFlags,
+    env_and_flags,
     find_modules_here,
     flags_of,
     given,
@@ -23,6 +25,7 @@ from minipg.commands.parsing import (
     values_of,
     without,
 )  # fmt: skip
+from minipg.commands.seeds import damaged, untrusted
 from minipg.errors import MinipgError, RunFolderError
 from minipg.runs.seeds import jobs_of
 from minipg.runtime.files import read_json, write_json
@@ -36,7 +39,7 @@ _ONLY_HERE = ("--seeds-per-trial", "--eval-episodes")  # that `minipg train` has
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuneFlags:
+class TuneFlags(AgentFlags):
     """Flags of `minipg tune` besides the algorithm's settings. A setting that a flag gives is not searched."""
 
     steps: int = 100_000
@@ -58,16 +61,6 @@ class TuneFlags:
     seed: int = 0
     """Of the search and of the first agent; the others have the next ones. With --jobs 1 the same seed gives the same
     trials."""
-    env_kwargs: tuple[str, ...] = ()
-    """Arguments of the environment: NAME=VALUE … Values are Python literals, or else texts; max_episode_steps too."""
-    wrapper: tuple[str, ...] = ()
-    """Wrappers around it, from the inside out: MODULE:CLASS or 'MODULE:CLASS(NAME=VALUE)' …"""
-    imports: tuple[str, ...] = ()
-    """Modules to import first, for the environments and wrappers in them. No file of a search has anything imported."""
-    preset: str | None = None
-    """The settings to start from, by name or from a file (.json); by default those of the environment."""
-    backend: str = "numba"
-    """The twin that computes: numba, numpy, or cupy on a GPU."""
     out: Path | None = None
     """The folder to make; by default a new one below runs/."""
     json: bool = False
@@ -115,9 +108,10 @@ def run(args: list[str]) -> int:
         return usage(_USAGE, wants_help)
     find_modules_here(args[0])
     algorithm = algorithm_named(args[0])
-    if (len(args) < 2 or args[1].startswith("-")) and not wants_help:
+    env, flags = env_and_flags(args)
+    if env is None and not wants_help:
         return usage(_USAGE, False)
-    env, flags = (args[1], args[2:]) if len(args) > 1 and not args[1].startswith("-") else ("ENV", args[1:])
+    env = "ENV" if env is None else env
     base = algorithm.Config(**preset_for(algorithm, env, value_of("--preset", flags)))
     own, base = parse((TuneFlags(), base), flags, f"minipg tune {args[0]} {env}")
     base = base.following(given(flags))
@@ -184,18 +178,14 @@ class _Plan:
                 raise ValueError("its flags cannot be")
             wrappers, named = values_of("--wrapper", flags), values_of("--imports", flags)
             if unnamed := {*modules_of(algorithm, env, *wrappers), *named} - {*imports}:
-                names = shlex.join(sorted(unnamed))
-                raise RunFolderError(
-                    f"{path}: nothing in a file is executed; if you trust its modules, --imports {names}"
-                )
+                raise untrusted(path, unnamed)
             found = algorithm_named(algorithm)
             base = found.Config(**read_preset(folder / _BASE, found))
             return cls(algorithm, env, flags, *parse((TuneFlags(), base), flags, "minipg tune"))
         except RunFolderError:
             raise
         except (OSError, ValueError, TypeError, KeyError, RecursionError, MinipgError) as error:
-            reason = getattr(error, "strerror", None) or (error if isinstance(error, MinipgError) else repr(error))
-            raise RunFolderError(f"{path}: damaged ({reason})") from error
+            raise damaged(path, error) from error
 
     @property
     def name(self) -> str:

@@ -225,7 +225,7 @@ class Search:
             self._advance(engine, worker)
 
     def _end_round(self, engine: Engine, worker: int, running: _Running) -> None:
-        """All steps are trained: the trial ends, or goes on with other seeds if it may be the best."""
+        """All steps are trained: the trial ends, or is trained with other seeds if it may be the best."""
         running.scores.append(float(np.mean([value for part, value in running.returns.items() if part > PARTS - LAST])))
         score = float(np.mean(running.scores))
         if len(running.scores) < ROUNDS and (self._best is None or score >= self._best.value):
