@@ -36,6 +36,7 @@ class Goal(NamedTuple):
 
     score: float
     steps: int
+    seeds: int = 0  # 0: as many as the environment's other algorithms
 
 
 # environment: seeds, and the goal of each algorithm
@@ -50,20 +51,26 @@ GOALS: dict[str, tuple[int, dict[str, Goal]]] = {
     "MountainCar-v0": (10, {"a2c": Goal(-111, M), "npg": Goal(-110, 200 * K), "trpo": Goal(-107, 100 * K),
                             "ppo": Goal(-110, M)}),
     "MountainCarContinuous-v0": (10, {"a2c": Goal(91, 100 * K), "npg": Goal(92, 100 * K), "trpo": Goal(92.5, 50 * K),
-                                      "ppo": Goal(92, 50 * K)}),
+                                      "ppo": Goal(92, 50 * K), "ddpg": Goal(93, 300 * K, 3),
+                                      "td3": Goal(93, 300 * K, 3)}),
     "Pendulum-v1": (10, {"a2c": Goal(-165, M), "npg": Goal(-175, 200 * K), "trpo": Goal(-170, 100 * K),
-                         "ppo": Goal(-170, 100 * K)}),
+                         "ppo": Goal(-170, 100 * K), "ddpg": Goal(-155, 20 * K, 5), "td3": Goal(-155, 20 * K, 5)}),
+    "LunarLanderContinuous-v3": (3, {"ddpg": Goal(230, 300 * K), "td3": Goal(207, 300 * K)}),
     "LunarLander-v3": (5, {"a2c": Goal(156, M), "npg": Goal(150, 500 * K), "trpo": Goal(200, 500 * K),
                            "ppo": Goal(242, M)}),
     "Hopper-v5": (5, {"reinforce": Goal(396, M), "a2c": Goal(1253, M), "a3c": Goal(1253, M), "npg": Goal(1915, M),
                       "trpo": Goal(3372, M),
-                      "ppo": Goal(2609, M)}),
-    "HalfCheetah-v5": (5, {"a2c": Goal(1830, M), "npg": Goal(3485, M), "trpo": Goal(4471, M), "ppo": Goal(5784, M)}),
-    "Walker2d-v5": (5, {"a2c": Goal(1092, M), "npg": Goal(2503, M), "trpo": Goal(4502, M), "ppo": Goal(3589, M)}),
-    "Swimmer-v5": (5, {"trpo": Goal(359, M), "ppo": Goal(282, M)}),
-    "InvertedPendulum-v5": (5, {"trpo": Goal(1000, M), "ppo": Goal(1000, M)}),
-    "InvertedDoublePendulum-v5": (5, {"trpo": Goal(8435, M), "ppo": Goal(9231, M)}),
-    "Reacher-v5": (5, {"trpo": Goal(-5.1, M), "ppo": Goal(-4.1, M)}),
+                      "ppo": Goal(2609, M), "td3": Goal(3305, M, 3)}),
+    "HalfCheetah-v5": (5, {"a2c": Goal(1830, M), "npg": Goal(3485, M), "trpo": Goal(4471, M), "ppo": Goal(5784, M),
+                           "ddpg": Goal(10374, M, 2), "td3": Goal(9533, M, 3)}),
+    "Walker2d-v5": (5, {"a2c": Goal(1092, M), "npg": Goal(2503, M), "trpo": Goal(4502, M), "ppo": Goal(3589, M),
+                        "td3": Goal(4565, M, 3)}),
+    "Swimmer-v5": (5, {"trpo": Goal(359, M), "ppo": Goal(282, M), "td3": Goal(355, M, 3)}),
+    "Ant-v5": (3, {"td3": Goal(4185, M, 2)}),
+    "InvertedPendulum-v5": (5, {"trpo": Goal(1000, M), "ppo": Goal(1000, M), "td3": Goal(982, 300 * K, 3)}),
+    "InvertedDoublePendulum-v5": (5, {"trpo": Goal(8435, M), "ppo": Goal(9231, M),
+                                       "td3": Goal(8745, 300 * K, 3)}),
+    "Reacher-v5": (5, {"trpo": Goal(-5.1, M), "ppo": Goal(-4.1, M), "td3": Goal(-4.1, 300 * K, 3)}),
 }  # fmt: skip
 
 
@@ -89,7 +96,7 @@ def wanted(options: argparse.Namespace) -> Iterator[Run]:
                     continue
                 if options.algorithms and algorithm not in options.algorithms:
                     continue
-                if options.seeds or seed < seeds:
+                if options.seeds or seed < (goal.seeds or seeds):
                     config = ALGORITHMS[algorithm].Config(**preset_for(ALGORITHMS[algorithm], env))
                     settings = json.dumps(dataclasses.asdict(config), sort_keys=True)
                     yield Run(algorithm, env, seed, goal.steps, settings)
@@ -183,10 +190,11 @@ def table(runs: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
     ]
     for (env, algorithm), rows in runs.items():
         goal = GOALS[env][1][algorithm]
+        seeds = goal.seeds or GOALS[env][0]
         scores = np.array([row["mean_return"] for row in rows])
         mark = "" if scores.mean() >= goal.score else " ✗"
         each = ", ".join(f"{score:.{1 if abs(score) < 10 else 0}f}" for score in scores)
-        each += f" ({len(rows)} of {GOALS[env][0]})" * (len(rows) < GOALS[env][0])
+        each += f" ({len(rows)} of {seeds})" * (len(rows) < seeds)
         lines.append(
             f"| {env} | {algorithm} | {goal.steps:,} | {goal.score:g} | {scores.mean():.1f} ± {scores.std():.1f}{mark} "
             f"| {each} | {np.mean([row['seconds'] for row in rows]) / 60:.1f} |"
