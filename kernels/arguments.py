@@ -5,15 +5,53 @@ The axis letters are in `kernels/__init__.py`.
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 MASKED = -1e9  # the logit of a forbidden action: finite, as 0 times −∞ is no number
 IMPOSSIBLE = -1e3  # a logit so far below the largest has probability 0 in either precision
 
 
-class Network(NamedTuple):
-    """A multi-layer perceptron (`mlp.py`)."""
+class Conv(NamedTuple):
+    """The shape of one convolution layer (`conv.py`)."""
 
-    sizes: Any  # (L+1,) int64, layer sizes from the input to the output
+    height: int  # of the input, with `width` and `channels`
+    width: int
+    channels: int
+    kernel: int  # a window is kernel × kernel
+    stride: int
+    top: int  # rows of zeros above the input, and columns left of it
+    left: int
+    rows: int  # of the output, with `columns` and `filters`
+    columns: int
+    filters: int
+
+
+class DenseLayers(NamedTuple):
+    """Every layer is a matrix product."""
+
+    options: tuple[()] = ()
+
+
+class SparseInput(NamedTuple):
+    """Dense layers, of which the first skips the zeros of rows that are mostly zero."""
+
+    options: tuple[()] = ()
+
+
+class ConvLayers(NamedTuple):
+    """The first layers are convolutions."""
+
+    options: tuple[()] = ()
+
+
+class Network(NamedTuple):
+    """Convolutions, if there are any, then dense layers (`mlp.py`)."""
+
+    sizes: Any  # (L+1,) int64, numbers in each layer from the input to the output
     activation: int  # 0 tanh, 1 ReLU
+    convs: Any = np.zeros((0, len(Conv._fields)), np.int64)  # the first layers, one `Conv` in a row
+    scale: float = 1.0  # of the inputs: the network sees scale·obs
+    kind: Any = DenseLayers()  # one of the three above: its type chooses the kernels of a layer (`mlp.py`)
 
 
 class Categorical(NamedTuple):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from minipg.errors import ConfigError, ShapeError
 
 Array: TypeAlias = NDArray[Any]
+_BYTES = np.dtype(np.uint8), np.dtype(np.int8)
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -43,6 +44,12 @@ def as_array(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any, x
         )
         raise ShapeError(f"{name}: expected shape {expected}, got {array.shape}")
     return array
+
+
+def as_rows(name: str, value: Any, columns: int, dtype: Any, xp: Any = np) -> Array:
+    """Observations (any, columns) as an array of `dtype`. Bytes (int8, uint8) stay bytes: networks take both."""
+    kind = getattr(value, "dtype", None)
+    return as_array(name, value, (None, columns), kind if kind in _BYTES else dtype, xp)
 
 
 def fitting(saved: dict[str, Array], like: dict[str, Array]) -> dict[str, Array]:
@@ -98,18 +105,18 @@ def require_types(config: Any) -> None:
             expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
             require(isinstance(value, str) and value in choices, field.name, expected, value)
             continue
-        several = declared == "tuple[int, ...]"
+        several = declared in ("tuple[int, ...]", "tuple[str, ...]")
         if several and isinstance(value, list | np.ndarray):
             value = tuple(value)
         expected = declared
         schedule = next((s for s in ("schedule", "vf_schedule") if hasattr(config, s)), None)
         if callable(value) and schedule:  # stable-baselines3 takes such a learning rate
             expected += f"; {schedule}='linear' lowers rates over the run"
-        values, kind = (value, "int") if several else ((value,), declared)
+        values, kind = (value, declared[6:9]) if several else ((value,), declared)
         require(
             kind in _KINDS,
             field.name,
-            f"a field of type {', '.join(_KINDS)}, tuple[int, ...] or Literal of texts",
+            f"a field of type {', '.join(_KINDS)}, tuple[int, ...], tuple[str, ...] or Literal of texts",
             declared,
         )
         fits = isinstance(values, tuple) and all(

@@ -17,7 +17,7 @@ import numpy as np
 from minipg.checks import Array, as_array, as_flat, require
 from minipg.distribution import Distribution, categorical, gaussian, squashed
 from minipg.kernels import arguments
-from minipg.network import MLP, Tape
+from minipg.network import MLP, Images, Tape
 from minipg.parameters import Layout
 from minipg.runtime.backend import Backend, to_host
 
@@ -238,13 +238,14 @@ def policy_for(
     log_std_init: float = 0.0,
     state_dependent_std: bool = False,
     masked: bool = False,
+    images: Images = Images(),  # noqa: B008  (a NamedTuple does not change)
 ) -> Policy:
     """The policy of a distribution: `layers` are the sizes of the network's inputs and hidden layers.
 
-    `log_std_init` and `state_dependent_std` apply to Gaussians only, `masked` to choices: the observations begin with
-    the mask of allowed actions.
+    `images`: how the network reads its inputs. `log_std_init` and `state_dependent_std` apply to Gaussians only,
+    `masked` to choices: the observations begin with the mask of allowed actions.
     """
-    network = lambda outputs: MLP((*layers, outputs), activation, distribution.backend)
+    network = lambda outputs: MLP((*layers, outputs), activation, distribution.backend, *images)
     if masked:
         return MaskedPolicy(network(distribution.n_params), distribution)
     if distribution.name == "categorical":

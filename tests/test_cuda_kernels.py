@@ -132,9 +132,9 @@ class Minibatches(NamedTuple):
     def forward(self):
         """The forward pass of the reference."""
         mlp, params_of = (import_module(f"minipg.kernels.reference.{file}") for file in ("mlp", "distribution_params"))
-        network, weights, obs = self.policy.network, mlp.size(self.policy.network.sizes), self.acted.obs
-        out, hidden = np.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
-        mlp.forward(self.theta[:weights], *network, obs, out, hidden)
+        network, weights, obs = self.policy.network, mlp.size(self.policy.network), self.acted.obs
+        out, hidden = np.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network, self.theta, obs)
+        mlp.forward(self.theta[:weights], network, obs, out, hidden)
         params = np.empty_like(self.acted.params)
         params_of.parameters(self.policy.form, self.policy.log_std_range, obs, out, self.theta[weights:], params)
         return arguments.ForwardPass(obs, hidden, out, params)

@@ -80,8 +80,8 @@ def entries(text):
     return dict(zip(parts[1::2], (re.split(r"^## ", part, flags=re.M)[0] for part in parts[2::2]), strict=True))
 
 
-BUILT_TEXT, PLANNED_TEXT = KEY.read_text(encoding="utf-8").split("## Not built yet")
-BUILT, PLANNED = entries(BUILT_TEXT), entries(PLANNED_TEXT)
+ENTRIES = entries(KEY.read_text(encoding="utf-8"))
+WORKS = re.findall(r"^- \*\*(.+?)\*\*: ", KEY.read_text(encoding="utf-8"), flags=re.M)
 
 
 # equation ids
@@ -89,28 +89,21 @@ BUILT, PLANNED = entries(BUILT_TEXT), entries(PLANNED_TEXT)
 
 def test_every_id_in_the_code_is_in_the_key():
     for path in SOURCES:
-        unknown = ids_in(path.read_text(encoding="utf-8")) - BUILT.keys()
-        assert not unknown, f"{path.relative_to(ROOT)}: {sorted(unknown)} not among the built ids of docs/equations.md"
+        unknown = ids_in(path.read_text(encoding="utf-8")) - ENTRIES.keys()
+        assert not unknown, f"{path.relative_to(ROOT)}: {sorted(unknown)} not among the ids of docs/equations.md"
 
 
-def test_every_built_id_is_in_the_code_and_in_the_name_of_a_law_or_test():
+def test_every_id_is_in_the_code_and_in_the_name_of_a_law_or_test():
     text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES if path.suffix != ".md")
-    missing = BUILT.keys() - ids_in(text)
-    assert not missing, f"docs/equations.md lists {sorted(missing)} as built, but no code carries these ids"
-    unproven = BUILT.keys() - ids_in("\n".join(theorems()))
+    missing = ENTRIES.keys() - ids_in(text)
+    assert not missing, f"docs/equations.md has {sorted(missing)}, but no code carries these ids"
+    unproven = ENTRIES.keys() - ids_in("\n".join(theorems()))
     assert not unproven, f"no law and no test has {sorted(unproven)} in its name"
 
 
-def test_no_id_that_is_not_built_yet_is_in_the_code():
-    assert PLANNED.keys().isdisjoint(BUILT)
-    for path in SOURCES:
-        early = ids_in(path.read_text(encoding="utf-8")) & PLANNED.keys()
-        assert not early, f"{path.relative_to(ROOT)} builds {sorted(early)}: move the entry up in docs/equations.md"
-
-
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_an_entry_has_an_equation_a_source_code_and_a_law_of_its_id(name):
-    entry = BUILT[name]
+    entry = ENTRIES[name]
     assert entry.count("$$") >= 2
     assert re.search(r"^- Code: .*\[`", entry, flags=re.M)
     held = re.split(r"^- (?:Law|Test): ", entry, flags=re.M)[1:]
@@ -120,25 +113,24 @@ def test_an_entry_has_an_equation_a_source_code_and_a_law_of_its_id(name):
             assert name in ids_in(theorem), f"{theorem} does not have {name} in its name"
 
 
-@pytest.mark.parametrize("name", [*BUILT, *PLANNED])
+@pytest.mark.parametrize("name", ENTRIES)
 def test_the_source_of_an_entry_is_in_the_list_of_sources(name):
-    listed = re.findall(r"^- \*\*(.+?)\*\*: ", PLANNED_TEXT, flags=re.M)
-    source = re.search(r"^- Source: (.*?)(?=\n- |\n\n|\Z)", {**BUILT, **PLANNED}[name], flags=re.M | re.S)[1]
+    source = re.search(r"^- Source: (.*?)(?=\n- |\n\n|\Z)", ENTRIES[name], flags=re.M | re.S)[1]
     for work in source.split(";"):
-        assert work.strip().startswith(tuple(listed)), f"{work.strip()!r} is not in the list of sources"
+        assert work.strip().startswith(tuple(WORKS)), f"{work.strip()!r} is not in the list of sources"
 
 
 def test_every_source_in_the_list_is_used():
-    text = "".join([*BUILT.values(), *PLANNED.values()])
-    for source in re.findall(r"^- \*\*(.+?)\*\*: ", PLANNED_TEXT, flags=re.M):
-        assert source in text
+    text = "".join(ENTRIES.values())
+    for work in WORKS:
+        assert work in text
 
 
 @pytest.mark.parametrize("ending", [".md", ".zh.md"], ids=["English", "Chinese"])
 def test_every_equation_has_a_place_in_the_book(ending):
     pages = [page for page in ROOT.glob("docs/book/[01]*.md") if page.name.endswith(".zh.md") == (ending == ".zh.md")]
     written = set().union(*(ids_in(page.read_text(encoding="utf-8")) for page in pages))
-    assert {heading for heading in re.findall(r"^### ([A-Z]{2}-\d+[a-z]?) ", text_of(KEY), flags=re.M)} <= written
+    assert ENTRIES.keys() <= written
 
 
 def test_formulas_have_no_backslash_before_punctuation():

@@ -51,7 +51,7 @@ FLOOR = {
     for floor, line in enumerate(FLOORS.splitlines())
     for name in line.split()
 }
-KERNELS_MAY_IMPORT = {"numpy", "numba", "cupy", *sys.stdlib_module_names}
+KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite", "cupy", *sys.stdlib_module_names}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "stable_baselines3", "sb3_contrib"}
 PEERS = "minipg.bench.peers"
 

@@ -7,7 +7,8 @@ from hypothesis import given
 
 from minipg import MLP, Backend
 from minipg.checks import as_array
-from minipg.errors import MinipgError, ShapeError
+from minipg.errors import ConfigError, MinipgError, ShapeError
+from minipg.network import Images, convolutions
 
 
 @given(networks(activations=("relu",)))
@@ -97,3 +98,52 @@ def test_wrong_shapes_are_refused_by_name():
         MLP((3, 0, 2))
     with pytest.raises(MinipgError, match="did you mean tanh"):
         MLP((3, 2), "tahn")
+
+
+IMAGE = (7, 5, 2)
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_windows_are_inside_the_image_and_same_keeps_the_size_of_the_image_divided_by_the_stride_CV1(twin):
+    valid, same = (convolutions(IMAGE, [layer])[0] for layer in ("3x4/2", "3x4/2same"))
+    assert (valid.rows, valid.columns, valid.top, valid.left) == (2, 1, 0, 0)
+    assert (same.rows, same.columns, same.top, same.left) == (4, 3, 1, 1)
+    # the sum over a window of ones counts its pixels inside the image: corners have fewer
+    mlp = MLP((70, 12 * 3, 36), "relu", Backend(twin, 1), (same,))
+    arrays = {name: np.zeros(shape) for name, shape in mlp.layout.entries} | {"W1": np.eye(36)}
+    arrays["W0"] = np.ones((4, 4, 2, 3))
+    out = mlp.forward(mlp.layout.flatten(arrays, np.float64), np.ones((1, 70))).out.reshape(4, 3, 3)
+    rows, columns = np.array([3, 4, 4, 2]), np.array([3, 4, 2])
+    np.testing.assert_array_equal(out, (2 * np.outer(rows, columns))[..., None] * np.ones(3))
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+@pytest.mark.parametrize("reads", [Images(scale=1 / 255), Images(sparse=True), Images(convolutions(IMAGE, ["4x3/2"]))])
+def test_bytes_give_what_the_same_numbers_give_TR9(twin, dtype, reads):
+    rng, layers = np.random.default_rng(0), (70, *(c.rows * c.columns * c.filters for c in reads.convs))
+    mlp = MLP((*layers, 5, 2), "tanh", Backend(twin, 1), *reads)
+    obs = (rng.integers(-100, 100, (4, 70)) * (rng.random((4, 70)) < 0.1)).astype(dtype)
+    theta, v = rng.normal(size=(2, mlp.layout.size)) / 8
+    results = []
+    for x in (obs, obs.astype(float)):
+        tape = mlp.forward(theta, x)
+        derivatives = mlp.jvp(theta, tape, v), mlp.vjp(theta, tape, tape.out), mlp.vjp_obs(theta, tape, tape.out)
+        results.append((tape.out, *derivatives))
+    for got, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("layer", ["16", "16x4", "0x4/2", "16x4/0", "16x4/2valid", "16x8/2", "16x4/2same "])
+def test_a_convolution_that_cannot_be_is_named(layer):
+    with pytest.raises(ConfigError, match="conv: expected") as error:
+        convolutions(IMAGE, ["8x2/1", layer])
+    assert repr(layer) in str(error.value)
+
+
+def test_a_network_needs_the_sizes_of_its_convolutions_and_a_dense_layer_after_them():
+    convs = convolutions(IMAGE, ["16x4/2"])
+    with pytest.raises(MinipgError, match="sizes: expected \\(70, 32\\)"):
+        MLP((70, 33, 2), convs=convs)
+    with pytest.raises(MinipgError, match="a dense layer after the convolutions"):
+        MLP((70, 32), convs=convs)

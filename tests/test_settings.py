@@ -100,6 +100,8 @@ def test_the_settings_of_the_line_search_are_the_only_ones_left():
         "vec",
         "env_timeout",
         "mask_actions",  # tests/test_masks.py
+        "conv",  # tests/test_images.py
+        "sparse_input",
         "vf_l2",
         "backtrack_coeff",
         "backtrack_iters",

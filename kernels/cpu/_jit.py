@@ -46,6 +46,9 @@ def _warn_once() -> None:
 jit = _kept(numba.njit(fastmath=_VISIBLE_NAN, **_OPTIONS))
 # For parts of a kernel, which are compiled only with the kernel: compiling each by itself would take seconds more.
 part = numba.njit(fastmath=_VISIBLE_NAN, inline="always", **_OPTIONS)
+# For long parts that many kernels share: compiled once with each, and called. Their arithmetic must not depend on how
+# they are compiled: sums in a fixed order.
+called = numba.njit(fastmath=_VISIBLE_NAN, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 # For sums over a long axis: the compiler chooses the order of additions (fixed once compiled), so they vectorise.
 jit_sum = _kept(numba.njit(fastmath=_VISIBLE_NAN | {"reassoc"}, **_OPTIONS))
 # For dynamics that equal another program's to the bit: every operation is rounded separately. Without `fastmath=False`
@@ -112,3 +115,39 @@ def matrix(typing: Any, array: Any, start: Any, rows: Any, columns: Any) -> Any:
         return view._getvalue()
 
     return kind(array, types.intp, types.intp, types.intp), code
+
+
+@intrinsic
+def row(typing: Any, array: Any, start: Any, length: Any) -> Any:
+    """`length` numbers of an array (…,) from `start` on, as an array of one dimension, as `matrix` does."""
+    if array.layout != "C":
+        raise errors.NumbaTypeError("row: expected an array in C order")
+    kind = array.copy(ndim=1, layout="C")
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        source = context.make_array(array)(context, builder, values[0])
+        view, (first, n) = context.make_array(kind)(context, builder), values[1:]
+        data = builder.gep(source.data, [first])
+        populate_array(view, data, [n], [source.itemsize], source.itemsize, meminfo=None)
+        return view._getvalue()
+
+    return kind(array, types.intp, types.intp), code
+
+
+@intrinsic
+def words(typing: Any, array: Any, start: Any, count: Any) -> Any:
+    """The whole words of eight bytes among `count` numbers of an array (…,) from `start` on, as `row` does."""
+    if array.layout != "C":
+        raise errors.NumbaTypeError("words: expected an array in C order")
+    kind = types.Array(types.uint64, 1, "C", aligned=False)
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        source = context.make_array(array)(context, builder, values[0])
+        view, (first, n) = context.make_array(kind)(context, builder), values[1:]
+        size = context.get_constant(types.intp, 8)
+        data = builder.bitcast(builder.gep(source.data, [first]), view.data.type)
+        length = builder.udiv(builder.mul(n, source.itemsize), size)
+        populate_array(view, data, [length], [size], size, meminfo=None)
+        return view._getvalue()
+
+    return kind(array, types.intp, types.intp), code

@@ -11,9 +11,9 @@ def act(policy, theta, obs, noise, params, act, work):
     """a ~ π_θ(·|s).   theta (P,), obs (B, O), noise (B, …) → params (B, D), act (B, …).   work (work_size,)."""
     policy = distribution_params._unowned(policy)
     network, theta, work, rows = policy.network, unowned(theta), unowned(work), obs.shape[0]
-    n, n_network = network.sizes[-1], mlp.size(network.sizes)
+    n, n_network = network.sizes[-1], mlp.size(network)
     out, hidden = matrix(work, 0, rows, n), work[rows * n :]
-    mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
+    mlp.forward(theta[:n_network], network, obs, out, hidden)
     distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
     distribution.sample(policy.family, params, noise, act)
 

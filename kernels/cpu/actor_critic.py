@@ -28,7 +28,7 @@ def policy_step(policy, at, acted, ent_coef, normalizes, rmsprop, max_grad_norm,
     )  # fmt: skip
     stats[0], stats[2] = _step(grad, 1 / rows, rmsprop, max_grad_norm, theta, second)
     stats[1] /= rows
-    for i in range(mlp.size(policy.network.sizes), size):
+    for i in range(mlp.size(policy.network), size):
         theta[i] = min(max(theta[i], low), high)
 
 
@@ -63,5 +63,4 @@ def _step(grad, scale, rmsprop, max_grad_norm, theta, second):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    width = sizes[-1] + n_params - mlp.size(sizes)
-    return 2 * n_params + rows * (3 + 2 * sizes[-1] + 3 * width + sum(sizes[1:-1]) + 2 * max(sizes))
+    return 2 * n_params + rows * (3 + 8 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes))

@@ -36,9 +36,7 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
 def _values(critic, theta, obs, value, work):
     for start in range(0, obs.shape[0], mlp.BLOCK):
         stop = min(start + mlp.BLOCK, obs.shape[0])
-        mlp.forward(
-            theta, critic.sizes, critic.activation, obs[start:stop], matrix(value, start, stop - start, 1), work
-        )
+        mlp.forward(theta, critic, obs[start:stop], matrix(value, start, stop - start, 1), work)
 
 
 @jit

@@ -1,6 +1,7 @@
 """Twin of `reference/deterministic.py`."""
 
 from functools import cache
+from itertools import pairwise
 
 from minipg.kernels.cpu import mlp, q_value
 from minipg.kernels.cpu._jit import jit, matrix, part, unowned
@@ -17,7 +18,7 @@ def act(actor, theta, obs, out, hidden):
 def jvp(actor, theta, obs, hidden, mu, v, out, work):
     """∇_θ μ v = (1 − μ²) J v: the derivative of μ along v.   v (P,), hidden and mu (B, A) from `act` → out (B, A)."""
     actor = mlp._unowned(actor)
-    mlp.jvp(theta, actor.sizes, actor.activation, obs, hidden, v, out, work)
+    mlp.jvp(theta, actor, obs, hidden, v, out, work)
     for i in range(mu.shape[0]):
         for j in range(mu.shape[1]):
             out[i, j] *= 1 - mu[i, j] * mu[i, j]
@@ -79,7 +80,7 @@ def targets(actor, critic, theta, thetas_q, rew, terminated, next_obs, noise, ga
 
 @part
 def _act(actor, theta, obs, out, hidden):
-    mlp.forward(theta, actor.sizes, actor.activation, obs, out, hidden)
+    mlp.forward(theta, actor, obs, out, hidden)
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             out[i, j] = tanh(out[i, j])
@@ -92,7 +93,7 @@ def _vjp(actor, theta, obs, hidden, mu, u, out, work):
     for i in range(rows):
         for j in range(actions):
             g[i, j] = u[i, j] * (1 - mu[i, j] * mu[i, j])
-    mlp.vjp(theta, actor.sizes, actor.activation, obs, hidden, g, out, work[rows * actions :])
+    mlp.vjp(theta, actor, obs, hidden, g, out, work[rows * actions :])
 
 
 @cache
@@ -100,5 +101,5 @@ def work_size(actor_sizes, critic_sizes, rows):
     """The length of `work`, from the layer sizes of actor and critic and the number of rows."""
     actions, units = actor_sizes[-1], sum(actor_sizes[1:-1])
     critic = q_value.work_size(critic_sizes, 0, rows)
-    actor = mlp.size(actor_sizes) + rows * (actions + 2 * max(actor_sizes))
+    actor = sum((n + 1) * m for n, m in pairwise(actor_sizes)) + rows * (actions + 2 * max(actor_sizes))
     return rows * (2 * actions + 1 + units) + max(critic, actor)

@@ -18,7 +18,7 @@ def _fisher_product(policy, theta, forward, v, out, work):
     network, theta, v, out, work = policy.network, unowned(theta), unowned(v), unowned(out), unowned(work)
     obs, hidden, outputs, params = forward
     obs, hidden, outputs, params = unowned(obs), unowned(hidden), unowned(outputs), unowned(params)
-    units, n_network, n, width = mlp._units(network.sizes), mlp.size(network.sizes), outputs.shape[1], params.shape[1]
+    units, n_network, n, width = mlp._units(network.sizes), mlp.size(network), outputs.shape[1], params.shape[1]
     block_out, rest = work[:n_network], work[n_network:]
     out[:] = 0
     for start in range(0, params.shape[0], mlp.BLOCK):
@@ -27,11 +27,11 @@ def _fisher_product(policy, theta, forward, v, out, work):
         x, h, y, p = obs[start:stop], hidden[start * units : stop * units], outputs[start:stop], params[start:stop]
         g, d = matrix(rest, 0, m, n), matrix(rest, m * n, m, width)
         scratch = rest[m * (n + width) :]
-        mlp.jvp(theta[:n_network], network.sizes, network.activation, x, h, v[:n_network], g, scratch)
+        mlp.jvp(theta[:n_network], network, x, h, v[:n_network], g, scratch)
         distribution_params.push_forward(policy.form, policy.log_std_range, x, y, g, v[n_network:], d)
         distribution.fisher_product(policy.family, p, d, d)
         distribution_params.pull_back(policy.form, policy.log_std_range, x, y, d, g, out[n_network:])
-        mlp.vjp(theta[:n_network], network.sizes, network.activation, x, h, g, block_out, scratch)
+        mlp.vjp(theta[:n_network], network, x, h, g, block_out, scratch)
         for i in range(n_network):
             out[i] += block_out[i]
 
@@ -39,5 +39,4 @@ def _fisher_product(policy, theta, forward, v, out, work):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    n, n_network = sizes[-1], mlp.size(sizes)
-    return 2 * n_network + min(rows, mlp.BLOCK) * (2 * n + n_params - n_network + 3 * max(sizes))
+    return 2 * n_params + min(rows, mlp.BLOCK) * (3 * sizes[-1] + 3 * max(sizes))

@@ -21,7 +21,7 @@ def _gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
     policy = distribution_params._unowned(policy)
     network, theta, work = policy.network, unowned(theta), unowned(work)
     obs, hidden, out, params = forward
-    rows, n, width, n_network = out.shape[0], out.shape[1], params.shape[1], mlp.size(network.sizes)
+    rows, n, width, n_network = out.shape[0], out.shape[1], params.shape[1], mlp.size(network)
     grad, act, weight, params = unowned(grad), unowned(act), unowned(weight), unowned(params)
     g, rest, size = matrix(work, 0, rows, n), work[rows * n :], rows * width
     u, entropy_grad = matrix(rest, 0, rows, width), matrix(rest, size, rows, width)
@@ -36,7 +36,7 @@ def _gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
                 u[i, j] += ent_coef * entropy_grad[i, j]
     grad[n_network:] = 0
     distribution_params.pull_back(policy.form, policy.log_std_range, obs, out, u, g, grad[n_network:])
-    mlp.vjp(theta[:n_network], network.sizes, network.activation, obs, hidden, g, grad[:n_network], rest)
+    mlp.vjp(theta[:n_network], network, obs, hidden, g, grad[:n_network], rest)
 
 
 @jit
@@ -49,11 +49,11 @@ def gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entrop
 def _gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entropy, work):
     policy = distribution_params._unowned(policy)
     network, theta, work, rows = policy.network, unowned(theta), unowned(work), obs.shape[0]
-    n, units, n_network = network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
+    n, units, n_network = network.sizes[-1], mlp._units(network.sizes), mlp.size(network)
     width = n + theta.shape[0] - n_network
     a, b, c = rows * n, rows * (n + width), rows * (n + width + units)
     out, params, hidden, rest = matrix(work, 0, rows, n), matrix(work, a, rows, width), work[b:c], work[c:]
-    mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
+    mlp.forward(theta[:n_network], network, obs, out, hidden)
     distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
     _gradient(policy, theta, ForwardPass(unowned(obs), hidden, out, params), act, weight, ent_coef, grad, rest)
     entropies = rest[:rows]
@@ -67,5 +67,4 @@ def _gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entro
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    width = sizes[-1] + n_params - mlp.size(sizes)
-    return n_params + rows * (2 * sizes[-1] + 3 * width + sum(sizes[1:-1]) + 2 * max(sizes))
+    return n_params + rows * (8 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes))

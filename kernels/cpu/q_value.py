@@ -59,7 +59,7 @@ def _rows(obs, act, work):
 def _q(critic, theta, obs, act, out, work):
     x = _rows(obs, act, work)
     rows, used = x.shape[0], x.shape[0] * x.shape[1]
-    mlp.forward(theta, critic.sizes, critic.activation, x, matrix(out, 0, rows, 1), work[used:])
+    mlp.forward(theta, critic, x, matrix(out, 0, rows, 1), work[used:])
 
 
 @part
@@ -69,9 +69,9 @@ def _action_gradient(critic, theta, obs, act, out, grad, work):
     row_grad, g = matrix(work, used, rows, x.shape[1]), matrix(work, 2 * used, rows, 1)
     start, stop = 2 * used + rows, 2 * used + rows * (1 + units)
     hidden, rest = work[start:stop], work[stop:]
-    mlp.forward(theta, critic.sizes, critic.activation, x, matrix(out, 0, rows, 1), hidden)
+    mlp.forward(theta, critic, x, matrix(out, 0, rows, 1), hidden)
     g[:] = 1
-    mlp.vjp_obs(theta, critic.sizes, critic.activation, hidden, g, row_grad, rest)
+    mlp.vjp_obs(theta, critic, hidden, g, row_grad, rest)
     for i in range(rows):
         for j in range(grad.shape[1]):
             grad[i, j] = row_grad[i, inputs + j]

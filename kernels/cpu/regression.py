@@ -22,14 +22,14 @@ def _loss_and_gradient(network, theta, obs, target, grad, loss, work):
     rows, units, work, target = obs.shape[0], mlp._units(network.sizes), unowned(work), unowned(target)
     a, b, c = rows, 2 * rows, rows * (2 + units)
     out, g, hidden, rest = matrix(work, 0, rows, 1), matrix(work, a, rows, 1), work[b:c], work[c:]
-    mlp.forward(theta, network.sizes, network.activation, obs, out, hidden)
+    mlp.forward(theta, network, obs, out, hidden)
     squares = 0.0
     for i in range(rows):
         error = out[i, 0] - target[i]
         squares += error * error
         g[i, 0] = 2 * error
     loss[0] = squares
-    mlp.vjp(theta, network.sizes, network.activation, obs, hidden, g, grad, rest)
+    mlp.vjp(theta, network, obs, hidden, g, grad, rest)
 
 
 @jit
@@ -53,7 +53,7 @@ def _gradient(network, theta, obs, target, old, clip_range, rows, squares, grad,
     for i in range(m):
         for j in range(inputs):
             x[i, j] = obs[rows[i], j]
-    mlp.forward(theta, network.sizes, network.activation, x, out, hidden)
+    mlp.forward(theta, network, x, out, hidden)
     scale = theta.dtype.type(2 / m)
     for i in range(m):
         error = target[rows[i]] - out[i, 0]
@@ -62,7 +62,7 @@ def _gradient(network, theta, obs, target, old, clip_range, rows, squares, grad,
         clipped_error = target[rows[i]] - (old[rows[i]] + min(max(moved, -clip_range), clip_range))
         has_gradient = abs(moved) <= clip_range or error * error >= clipped_error * clipped_error
         g[i, 0] = scale * error if has_gradient else 0
-    mlp.vjp(theta, network.sizes, network.activation, x, hidden, g, grad, scratch)
+    mlp.vjp(theta, network, x, hidden, g, grad, scratch)
     return squares
 
 

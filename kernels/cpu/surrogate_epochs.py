@@ -57,7 +57,7 @@ def ascend(
 @part
 def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second, means, act, work):
     """→ the Adam steps taken, and the sum over them of the share of ratios outside 1 ± ε."""
-    size, n_network, (low, high) = theta.shape[0], mlp.size(policy.network.sizes), policy.log_std_range
+    size, n_network, (low, high) = theta.shape[0], mlp.size(policy.network), policy.log_std_range
     grad, rest, taken, beyond = work[:size], work[size:], 0, 0.0
     for epoch in range(order.shape[0]):
         for start in range(0, order.shape[1], epochs.minibatch_size):
@@ -81,7 +81,7 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
     network, theta, grad, work = policy.network, unowned(theta), unowned(grad), unowned(work)
     act, chosen, obs, logp_old = unowned(act), unowned(chosen), unowned(acted.obs), unowned(logp_old)
     acted = Acted(obs, unowned(acted.act), unowned(acted.adv), unowned(acted.params))
-    inputs, n, units, n_network = obs.shape[1], network.sizes[-1], mlp._units(network.sizes), mlp.size(network.sizes)
+    inputs, n, units, n_network = obs.shape[1], network.sizes[-1], mlp._units(network.sizes), mlp.size(network)
     block_grad, rest = work[:n_network], work[n_network:]
     grad[n_network:] = 0
     means[:] = 0
@@ -93,13 +93,13 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
         for i in range(m):
             for j in range(inputs):
                 x[i, j] = obs[rows[i], j]
-        mlp.forward(theta[:n_network], network.sizes, network.activation, x, out, hidden)
+        mlp.forward(theta[:n_network], network, x, out, hidden)
         _output_gradient(
             policy, theta[n_network:], acted, logp_old, terms, rows, chosen.shape[0], wants_kl, x, out, g,
             grad[n_network:], means, act[:m], rest[d:],
         )  # fmt: skip
         target = block_grad if start else grad[:n_network]
-        mlp.vjp(theta[:n_network], network.sizes, network.activation, x, hidden, g, target, rest[d:])
+        mlp.vjp(theta[:n_network], network, x, hidden, g, target, rest[d:])
         if start:
             for i in range(n_network):
                 grad[i] += block_grad[i]
@@ -158,6 +158,6 @@ def _output_gradient(
 @cache
 def work_size(sizes, n_params, rows, minibatch_size):
     """The length of `work`, from the layer sizes, the length of θ, and the rows of a batch and of a minibatch."""
-    n, n_network, block = sizes[-1], mlp.size(sizes), min(minibatch_size, mlp.BLOCK)
-    per_row = sizes[0] + 2 * n + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (n + n_params - n_network + 1)
-    return 2 * rows + 2 * n_params + max(n_network + block * per_row, surrogate_value.work_size(sizes, n_params, rows))
+    per_row = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (2 * sizes[-1] + 1)
+    block = n_params + min(minibatch_size, mlp.BLOCK) * per_row
+    return 2 * rows + 2 * n_params + max(block, surrogate_value.work_size(sizes, n_params, rows))

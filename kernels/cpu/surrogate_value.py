@@ -20,7 +20,7 @@ def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
     policy = distribution_params._unowned(policy)
     network, theta, work = policy.network, unowned(theta), unowned(work)
     obs, act, adv, old = unowned(acted.obs), unowned(acted.act), unowned(acted.adv), unowned(acted.params)
-    n, units, width, n_network = network.sizes[-1], mlp._units(network.sizes), old.shape[1], mlp.size(network.sizes)
+    n, units, width, n_network = network.sizes[-1], mlp._units(network.sizes), old.shape[1], mlp.size(network)
     value, kl, entropy = 0.0, 0.0, 0.0
     for start in range(0, obs.shape[0], mlp.BLOCK):
         stop = min(start + mlp.BLOCK, obs.shape[0])
@@ -28,7 +28,7 @@ def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
         a, b, c = m * n, m * (n + units), m * (n + units + width)
         out, hidden, params, values = matrix(work, 0, m, n), work[a:b], matrix(work, b, m, width), work[c : c + m]
         x, log_std = obs[start:stop], theta[n_network:]
-        mlp.forward(theta[:n_network], network.sizes, network.activation, x, out, hidden)
+        mlp.forward(theta[:n_network], network, x, out, hidden)
         distribution_params.parameters(policy.form, policy.log_std_range, x, out, log_std, params)
         distribution.log_prob(policy.family, params, act[start:stop], values)
         surrogate.surrogate(values, logp_old[start:stop], adv[start:stop], values)
@@ -47,4 +47,4 @@ def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    return min(rows, mlp.BLOCK) * (2 * sizes[-1] + n_params - mlp.size(sizes) + sum(sizes[1:-1]) + 1)
+    return min(rows, mlp.BLOCK) * (3 * sizes[-1] + sum(sizes[1:-1]) + 1)

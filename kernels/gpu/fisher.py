@@ -9,10 +9,10 @@ from minipg.kernels.reference.mlp import size
 
 def fisher_product(policy, theta, forward, v, out, work):
     """Σ_rows Jᵀ M J v  (TR-9).   theta, v (P,), forward: B rows → out (P,)."""
-    (obs, hidden, outputs, params), weights = forward, size(policy.network.sizes)
+    (obs, hidden, outputs, params), weights = forward, size(policy.network)
     d_out, d_params, g = cupy.empty_like(outputs), cupy.empty_like(params), cupy.empty_like(outputs)
-    tail = cupy.empty((len(obs), len(v) - weights), obs.dtype)
-    mlp.jvp(theta[:weights], *policy.network, obs, hidden, v[:weights], d_out, None)
+    tail = cupy.empty((len(obs), len(v) - weights), theta.dtype)
+    mlp.jvp(theta[:weights], policy.network, obs, hidden, v[:weights], d_out, None)
     launch_rows("fisher_of_outputs", policy, params, obs, outputs, d_out, v[weights:], d_params, g, tail)
     sum_columns(tail, out[weights:])
-    mlp.vjp(theta[:weights], *policy.network, obs, hidden, g, out[:weights], None)
+    mlp.vjp(theta[:weights], policy.network, obs, hidden, g, out[:weights], None)

@@ -23,7 +23,7 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
             g, squares = cupy.empty_like(out), cupy.empty_like(out)
             _run("residuals", len(rows), clip_range, rows, target, old, out, g, squares)
             sum_columns(squares, loss[epoch : epoch + 1], 1 / order.shape[1], add=start > 0)
-            mlp.vjp(theta, *network, x, hidden, g, grad, None)
+            mlp.vjp(theta, network, x, hidden, g, grad, None)
             optimizer.clip_global_norm(grad, epochs.max_grad_norm, grad)
             step += 1
             optimizer.adam(grad, epochs.adam, step, theta, first, second)

@@ -12,14 +12,14 @@ def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mean
 
     theta (P,), acted: B rows, logp_old (B,).
     """
-    obs, rows, weights = acted.obs[chosen], len(chosen), size(policy.network.sizes)
+    obs, rows, weights = acted.obs[chosen], len(chosen), size(policy.network)
     out, hidden = mlp._new_outputs(policy.network, theta[:weights], obs)
-    params, u, v = (cupy.empty((rows, acted.params.shape[1]), obs.dtype) for _ in range(3))
-    g, tail, stats = (cupy.empty((rows, n), obs.dtype) for n in (out.shape[1], len(theta) - weights, 2))
+    params, u, v = (cupy.empty((rows, acted.params.shape[1]), theta.dtype) for _ in range(3))
+    g, tail, stats = (cupy.empty((rows, n), theta.dtype) for n in (out.shape[1], len(theta) - weights, 2))
     launch_rows(
         "surrogate_gradient", policy, params, obs, out, theta[weights:], chosen, acted.act, acted.adv, acted.params,
         logp_old, *terms, wants_kl, u, v, g, tail, stats,
     )  # fmt: skip
     sum_columns(stats, means, 1 / rows)
     sum_columns(tail, grad[weights:])
-    mlp.vjp(theta[:weights], *policy.network, obs, hidden, g, grad[:weights], None)
+    mlp.vjp(theta[:weights], policy.network, obs, hidden, g, grad[:weights], None)

@@ -13,7 +13,7 @@ def surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
     theta (P,), acted: B rows, logp_old (B,).
     """
     obs, act, adv, old = acted
-    weights = size(policy.network.sizes)
+    weights = size(policy.network)
     out, _ = mlp._new_outputs(policy.network, theta[:weights], obs)
     params, stats = cupy.empty_like(old), cupy.empty((len(obs), 3), old.dtype)
     given = act, adv, old, logp_old, wants_entropy

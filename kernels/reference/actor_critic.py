@@ -18,7 +18,7 @@ def policy_step(policy, at, acted, ent_coef, normalizes, rmsprop, max_grad_norm,
     policy_gradient.gradient_and_entropy(policy, at, acted.obs, acted.act, adv, ent_coef, grad, entropy, None)
     grad /= rows
     norm, finite = _step(grad, rmsprop, max_grad_norm, theta, second)
-    tail = theta[mlp.size(policy.network.sizes) :]
+    tail = theta[mlp.size(policy.network) :]
     tail[...] = xp.clip(tail, *low_high)
     stats[...] = xp.stack([norm, entropy[0] / rows, finite])
 

@@ -6,7 +6,7 @@ from minipg.kernels.reference._namespace import namespace
 
 def values(critic, theta, obs, value, work):
     """V(s).   critic: a network, theta (P,), obs (B, O) → value (B,).   work (work_size,)."""
-    mlp.forward(theta, critic.sizes, critic.activation, obs, value[:, None], mlp._new_hidden(critic.sizes, obs))
+    mlp.forward(theta, critic, obs, value[:, None], mlp._new_hidden(critic, theta, obs))
 
 
 def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, work):

@@ -6,19 +6,19 @@ from minipg.kernels.reference._namespace import namespace
 
 def act(actor, theta, obs, out, hidden):
     """μ(s).   actor: a network; theta (P,), obs (B, O) → out (B, A), hidden as in `mlp.forward`."""
-    mlp.forward(theta, actor.sizes, actor.activation, obs, out, hidden)
+    mlp.forward(theta, actor, obs, out, hidden)
     out[...] = namespace(obs).tanh(out)
 
 
 def jvp(actor, theta, obs, hidden, mu, v, out, work):
     """∇_θ μ v = (1 − μ²) J v: the derivative of μ along v.   v (P,), hidden and mu (B, A) from `act` → out (B, A)."""
-    mlp.jvp(theta, actor.sizes, actor.activation, obs, hidden, v, out, work)
+    mlp.jvp(theta, actor, obs, hidden, v, out, work)
     out *= 1 - mu * mu
 
 
 def vjp(actor, theta, obs, hidden, mu, u, out, work):
     """Σ_rows ∇_θ μᵀ u.   u (B, A), hidden and mu (B, A) from `act` → out (P,)."""
-    mlp.vjp(theta, actor.sizes, actor.activation, obs, hidden, u * (1 - mu * mu), out, work)
+    mlp.vjp(theta, actor, obs, hidden, u * (1 - mu * mu), out, work)
 
 
 def gradient(actor, critic, theta, theta_q, obs, grad, value, work):
@@ -26,7 +26,7 @@ def gradient(actor, critic, theta, theta_q, obs, grad, value, work):
 
     theta (P,), theta_q of the critic, obs (B, O).   work (work_size,).
     """
-    xp, hidden = namespace(obs), mlp._new_hidden(actor.sizes, obs)
+    xp, hidden = namespace(obs), mlp._new_hidden(actor, theta, obs)
     mu, q = xp.empty((len(obs), int(actor.sizes[-1])), obs.dtype), xp.empty(len(obs), obs.dtype)
     slope = xp.empty_like(mu)
     act(actor, theta, obs, mu, hidden)
@@ -43,7 +43,7 @@ def targets(actor, critic, theta, thetas_q, rew, terminated, next_obs, noise, ga
     """
     xp = namespace(next_obs)
     action = xp.empty(noise.shape, next_obs.dtype)
-    act(actor, theta, next_obs, action, mlp._new_hidden(actor.sizes, next_obs))
+    act(actor, theta, next_obs, action, mlp._new_hidden(actor, theta, next_obs))
     action = xp.clip(action + noise, -1, 1)
     values = xp.empty((len(thetas_q), len(rew)), next_obs.dtype)
     for k in range(len(values)):

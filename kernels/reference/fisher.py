@@ -11,15 +11,15 @@ from minipg.kernels.reference._namespace import namespace
 
 def fisher_product(policy, theta, forward, v, out, work):
     """Σ_rows Jᵀ M J v.   theta, v (P,), forward: B rows → out (P,).   work (work_size,)."""
-    (sizes, activation), xp = policy.network, namespace(theta)
-    (obs, hidden, outputs, params), n_network = forward, mlp.size(sizes)
+    network, xp = policy.network, namespace(theta)
+    (obs, hidden, outputs, params), n_network = forward, mlp.size(network)
     d_out, d_params, g = xp.empty_like(outputs), xp.empty_like(params), xp.empty_like(outputs)
-    mlp.jvp(theta[:n_network], sizes, activation, obs, hidden, v[:n_network], d_out, None)
+    mlp.jvp(theta[:n_network], network, obs, hidden, v[:n_network], d_out, None)
     distribution_params.push_forward(policy.form, policy.log_std_range, obs, outputs, d_out, v[n_network:], d_params)
     distribution.fisher_product(policy.family, params, d_params, d_params)
     out[...] = 0
     distribution_params.pull_back(policy.form, policy.log_std_range, obs, outputs, d_params, g, out[n_network:])
-    mlp.vjp(theta[:n_network], sizes, activation, obs, hidden, g, out[:n_network], None)
+    mlp.vjp(theta[:n_network], network, obs, hidden, g, out[:n_network], None)
 
 
 def work_size(sizes, n_params, rows):

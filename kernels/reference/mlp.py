@@ -1,83 +1,125 @@
-"""A multi-layer perceptron over one flat parameter vector, its Jacobian–vector and vector–Jacobian products.
+"""A network over one flat parameter vector, its Jacobian–vector and vector–Jacobian products.
 
 θ holds W₀ (n₀, n₁), b₀ (n₁), W₁ (n₁, n₂), b₁, … row by row; `sizes` is (n₀, …, n_L), and
 
-    h₀ = obs,   h_{l+1} = φ(h_l W_l + b_l)  for l < L−1,   out = h_{L−1} W_{L−1} + b_{L−1}.
+    h₀ = scale·obs,   h_{l+1} = φ(h_l W_l + b_l)  for l < L−1,   out = h_{L−1} W_{L−1} + b_{L−1}.
 
-φ is tanh (`activation` 0) or ReLU (1). The derivative of either is a function of φ's value h, so only the values are
-kept: φ′ = 1 − h² and φ′ = [h > 0]. The order of the activations in `hidden` is private to a twin: pass it on unread.
+The first layers may be convolutions: then h_l W_l is the convolution h_l ∗ W_l, which has one bias for each filter
+(conv.py). φ is tanh (`activation` 0) or ReLU (1). The derivative of either is a function of φ's value h, so only the
+values are kept: φ′ = 1 − h² and φ′ = [h > 0]. The order of the activations in `hidden` is private to a twin: pass it on
+unread.
 """
 
-from itertools import pairwise
-
-from minipg.kernels._layers import activations, layers
+from minipg.kernels._layers import activations, convs, layers
+from minipg.kernels.reference import conv
 from minipg.kernels.reference._namespace import namespace
 
 
-def size(sizes):
-    """P: the number of parameters of a network with layer sizes (L+1,), an array or a tuple."""
-    return sum((int(n) + 1) * int(m) for n, m in pairwise(sizes))
+def size(network):
+    """P: the number of parameters of a network."""
+    total = 0
+    for shape, n, m in zip(convs(network), network.sizes[:-1].tolist(), network.sizes[1:].tolist(), strict=True):
+        total += (n + 1) * m if shape is None else (shape.kernel**2 * shape.channels + 1) * shape.filters
+    return total
 
 
-def _new_hidden(sizes, obs):
-    return namespace(obs).empty(len(obs) * int(sizes[1:-1].sum()), obs.dtype)
+def _new_hidden(network, theta, obs):
+    return namespace(obs).empty(len(obs) * int(network.sizes[1:-1].sum()), theta.dtype)
 
 
 def _slope(activation, h):
     return 1 - h * h if activation == 0 else (h > 0).astype(h.dtype)
 
 
-def forward(theta, sizes, activation, obs, out, hidden):
+def _product(shape, x, w):
+    """x W: a matrix product, or a convolution."""
+    if shape is None:
+        return x @ w
+    y = namespace(x).zeros((len(x), shape.rows * shape.columns * shape.filters), x.dtype)
+    conv.add_product(shape, x, w, y)
+    return y
+
+
+def _plus_bias(y, b):
+    """y + b, with one bias for each column, or for each filter."""
+    return (y.reshape(-1, len(b)) + b).reshape(y.shape)
+
+
+def _inputs(network, obs, dtype):
+    """scale·obs. Rows of bytes become numbers of `dtype`."""
+    x = obs.astype(dtype, copy=False)
+    return x if network.scale == 1 else x * dtype.type(network.scale)
+
+
+def forward(theta, network, obs, out, hidden):
     """The network's output, and the hidden activations, which the derivatives need.
 
-    theta (P,), sizes (L+1,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,).
+    theta (P,), obs (B, n₀) → out (B, n_L), hidden (B·Σ n_l over hidden layers,).
     """
-    xp = namespace(obs)
-    weights = list(layers(theta, sizes))
-    h = obs
-    for (w, b), h_next in zip(weights[:-1], activations(hidden, sizes, len(obs)), strict=True):
-        y = h @ w + b
-        h_next[...] = xp.tanh(y) if activation == 0 else xp.maximum(y, 0)
-        h = h_next
-    w, b = weights[-1]
-    out[...] = h @ w + b
+    xp, h = namespace(obs), _inputs(network, obs, theta.dtype)
+    hs = [*activations(hidden, network.sizes, len(obs)), None]
+    for shape, (w, b), h_next in zip(convs(network), layers(theta, network), hs, strict=True):
+        y = _plus_bias(_product(shape, h, w), b)
+        if h_next is None:
+            out[...] = y
+        else:
+            h_next[...] = xp.tanh(y) if network.activation == 0 else xp.maximum(y, 0)
+            h = h_next
 
 
-def jvp(theta, sizes, activation, obs, hidden, v, out, work):
+def jvp(theta, network, obs, hidden, v, out, work):
     """J v: the derivative of the output along v (forward mode).
 
     v (P,), hidden from `forward` → out (B, n_L).   work (3·B·max n_l,).
     """
-    h, dh = obs, None
-    hs = [*activations(hidden, sizes, len(obs)), None]
-    for (w, _), (dw, db), h_next in zip(layers(theta, sizes), layers(v, sizes), hs, strict=True):
-        dy = h @ dw + db if dh is None else dh @ w + h @ dw + db
+    h, dh = _inputs(network, obs, theta.dtype), None
+    hs = [*activations(hidden, network.sizes, len(obs)), None]
+    sweep = zip(convs(network), layers(theta, network), layers(v, network), hs, strict=True)
+    for shape, (w, _), (dw, db), h_next in sweep:
+        dy = _plus_bias(_product(shape, h, dw), db)
+        if dh is not None:
+            dy = _product(shape, dh, w) + dy
         if h_next is None:
             out[...] = dy
         else:
-            h, dh = h_next, _slope(activation, h_next) * dy
+            h, dh = h_next, _slope(network.activation, h_next) * dy
 
 
-def vjp(theta, sizes, activation, obs, hidden, g, out, work):
+def vjp(theta, network, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch: the gradient in θ of Σ g·output (reverse mode).
 
     g (B, n_L), hidden from `forward` → out (P,).   work (P + 2·B·max n_l,).
     """
-    hs = [obs, *activations(hidden, sizes, len(obs))]
-    sweep = zip(hs, layers(theta, sizes), layers(out, sizes), strict=True)
-    for index, (h, (w, _), (dw, db)) in reversed(list(enumerate(sweep))):
-        dw[...] = h.T @ g
-        db[...] = g.sum(axis=0)
+    hs = [_inputs(network, obs, theta.dtype), *activations(hidden, network.sizes, len(obs))]
+    sweep = zip(convs(network), hs, layers(theta, network), layers(out, network), strict=True)
+    for index, (shape, h, (w, _), (dw, db)) in reversed(list(enumerate(sweep))):
+        if shape is None:
+            dw[...] = h.T @ g
+        else:
+            dw[...] = 0
+            conv.add_weight_gradient(shape, h, g, dw)
+        db[...] = g.reshape(-1, len(db)).sum(axis=0)
         if index > 0:
-            g = g @ w.T * _slope(activation, h)
+            g = _pulled_back(shape, w, g) * _slope(network.activation, h)
 
 
-def vjp_obs(theta, sizes, activation, hidden, g, out, work):
+def vjp_obs(theta, network, hidden, g, out, work):
     """The gradient in obs of Σ g·output (reverse mode).
 
-    g (B, n_L), hidden from `forward` → out (B, n₀).   work (2·B·max n_l,).
+    g (B, n_L), hidden from `forward` → out (B, n₀).   work (2·B·max n_l, and P more if there are convolutions).
     """
-    hs = [None, *activations(hidden, sizes, len(g))]
-    for h, (w, _) in reversed(list(zip(hs, layers(theta, sizes), strict=True))):
-        g = g @ w.T if h is None else g @ w.T * _slope(activation, h)
-    out[...] = g
+    hs = [None, *activations(hidden, network.sizes, len(g))]
+    for shape, h, (w, _) in reversed(list(zip(convs(network), hs, layers(theta, network), strict=True))):
+        g = _pulled_back(shape, w, g)
+        if h is not None:
+            g = g * _slope(network.activation, h)
+    out[...] = _inputs(network, g, g.dtype)
+
+
+def _pulled_back(shape, w, g):
+    """g Wᵀ: the gradient in x of Σ g·(x W)."""
+    if shape is None:
+        return g @ w.T
+    dx = namespace(g).zeros((len(g), shape.height * shape.width * shape.channels), g.dtype)
+    conv.add_input_gradient(shape, w, g, dx)
+    return dx

@@ -11,22 +11,22 @@ def gradient(policy, theta, forward, act, weight, ent_coef, grad, work):
     forward: the results of `mlp.forward` and `distribution_params.parameters`.   work (work_size,).
     """
     network, (obs, hidden, out, params) = policy.network, forward
-    xp, n_network = namespace(obs), mlp.size(policy.network.sizes)
+    xp, n_network = namespace(obs), mlp.size(policy.network)
     score, entropy_gradient, g = xp.empty_like(params), xp.empty_like(params), xp.empty_like(out)
     distribution.score(policy.family, params, act, score)
     distribution.entropy_gradient(policy.family, params, entropy_gradient)
     u = weight[:, None] * score + ent_coef * entropy_gradient
     grad[...] = 0
     distribution_params.pull_back(policy.form, policy.log_std_range, obs, out, u, g, grad[n_network:])
-    mlp.vjp(theta[:n_network], network.sizes, network.activation, obs, hidden, g, grad[:n_network], None)
+    mlp.vjp(theta[:n_network], network, obs, hidden, g, grad[:n_network], None)
 
 
 def gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entropy, work):
     """`gradient` with its forward pass, and Σ H.   obs (B, O) → grad (P,), entropy (1,).   work (work_size,)."""
-    network, xp, n_network = policy.network, namespace(obs), mlp.size(policy.network.sizes)
-    out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
-    mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
-    params = xp.empty((len(obs), out.shape[1] + len(theta) - n_network), obs.dtype)
+    network, xp, n_network = policy.network, namespace(obs), mlp.size(policy.network)
+    out, hidden = xp.empty((len(obs), network.sizes[-1]), theta.dtype), mlp._new_hidden(network, theta, obs)
+    mlp.forward(theta[:n_network], network, obs, out, hidden)
+    params = xp.empty((len(obs), out.shape[1] + len(theta) - n_network), theta.dtype)
     distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
     gradient(policy, theta, ForwardPass(obs, hidden, out, params), act, weight, ent_coef, grad, work)
     entropies = xp.empty_like(weight)

@@ -7,7 +7,7 @@ from minipg.kernels.reference._namespace import namespace
 def q(critic, theta, obs, act, out, work):
     """Q(s, a).   critic: a network of O + A inputs; theta (P,), obs (B, O), act (B, A) → out (B,)."""
     x = namespace(obs).concatenate([obs, act], axis=1)
-    mlp.forward(theta, critic.sizes, critic.activation, x, out[:, None], mlp._new_hidden(critic.sizes, x))
+    mlp.forward(theta, critic, x, out[:, None], mlp._new_hidden(critic, theta, x))
 
 
 def action_gradient(critic, theta, obs, act, out, grad, work):
@@ -16,9 +16,9 @@ def action_gradient(critic, theta, obs, act, out, grad, work):
     critic: a network of O + A inputs; theta (P,), obs (B, O), act (B, A).   work (work_size,).
     """
     xp, x = namespace(obs), namespace(obs).concatenate([obs, act], axis=1)
-    hidden, g, row_grad = mlp._new_hidden(critic.sizes, x), xp.ones((len(x), 1), x.dtype), xp.empty_like(x)
-    mlp.forward(theta, critic.sizes, critic.activation, x, out[:, None], hidden)
-    mlp.vjp_obs(theta, critic.sizes, critic.activation, hidden, g, row_grad, None)
+    hidden, g, row_grad = mlp._new_hidden(critic, theta, x), xp.ones((len(x), 1), x.dtype), xp.empty_like(x)
+    mlp.forward(theta, critic, x, out[:, None], hidden)
+    mlp.vjp_obs(theta, critic, hidden, g, row_grad, None)
     grad[...] = row_grad[:, obs.shape[1] :]
 
 

@@ -9,11 +9,11 @@ def loss_and_gradient(network, theta, obs, target, grad, loss, work):
 
     theta (P,), obs (B, O), target (B,).   work (work_size,).
     """
-    out, hidden = namespace(obs).empty_like(target)[:, None], mlp._new_hidden(network.sizes, obs)
-    mlp.forward(theta, network.sizes, network.activation, obs, out, hidden)
+    out, hidden = namespace(obs).empty_like(target)[:, None], mlp._new_hidden(network, theta, obs)
+    mlp.forward(theta, network, obs, out, hidden)
     error = out - target[:, None]
     loss[...] = (error * error).sum()
-    mlp.vjp(theta, network.sizes, network.activation, obs, hidden, 2 * error, grad, None)
+    mlp.vjp(theta, network, obs, hidden, 2 * error, grad, None)
 
 
 def gradient(network, theta, obs, target, old, clip_range, rows, grad, squares, work):
@@ -25,14 +25,14 @@ def gradient(network, theta, obs, target, old, clip_range, rows, grad, squares, 
     """
     xp = namespace(obs)
     x, y, before = obs[rows], target[rows, None], old[rows, None]
-    out, hidden = xp.empty_like(y), mlp._new_hidden(network.sizes, x)
-    mlp.forward(theta, network.sizes, network.activation, x, out, hidden)
+    out, hidden = xp.empty_like(y), mlp._new_hidden(network, theta, x)
+    mlp.forward(theta, network, x, out, hidden)
     error, moved = y - out, out - before
     squares[...] = (error * error).sum()
     clipped = before + xp.clip(moved, -clip_range, clip_range)
     has_gradient = (abs(moved) <= clip_range) | (error * error >= (y - clipped) ** 2)
     g = xp.where(has_gradient, 2 * error / len(y), 0)
-    mlp.vjp(theta, network.sizes, network.activation, x, hidden, g, grad, None)
+    mlp.vjp(theta, network, x, hidden, g, grad, None)
 
 
 def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first, second, loss, finite, work):

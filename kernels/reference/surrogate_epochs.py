@@ -23,11 +23,11 @@ def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mean
 
     theta (P,), acted: B rows, logp_old (B,).   act (M, …) and work (work_size,) are work arrays.
     """
-    network, n_network = policy.network, mlp.size(policy.network.sizes)
+    network, n_network = policy.network, mlp.size(policy.network)
     obs, acts, adv, old, logp_old = (array[chosen] for array in (*acted, logp_old))
     xp = namespace(obs)
-    out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
-    mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
+    out, hidden = xp.empty((len(obs), network.sizes[-1]), theta.dtype), mlp._new_hidden(network, theta, obs)
+    mlp.forward(theta[:n_network], network, obs, out, hidden)
     params = xp.empty_like(old)
     distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
 
@@ -42,7 +42,7 @@ def gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mean
 
     g, grad[...] = xp.empty_like(out), 0
     distribution_params.pull_back(policy.form, policy.log_std_range, obs, out, u, g, grad[n_network:])
-    mlp.vjp(theta[:n_network], network.sizes, network.activation, obs, hidden, g, grad[:n_network], None)
+    mlp.vjp(theta[:n_network], network, obs, hidden, g, grad[:n_network], None)
     distribution.kl(policy.family, old, params, kl)
     means[...] = xp.stack([kl.mean(), (abs(xp.exp(logp - logp_old) - 1) > terms.clip_range).mean()])
 
@@ -73,7 +73,7 @@ def ascend(
 
 def _epochs(policy, acted, logp_old, terms, epochs, max_kl, order, step, theta, first, second):
     """→ the Adam steps taken, and the sum over them of the share of ratios outside 1 ± ε."""
-    xp, n_network, (low, high) = namespace(theta), mlp.size(policy.network.sizes), policy.log_std_range
+    xp, n_network, (low, high) = namespace(theta), mlp.size(policy.network), policy.log_std_range
     grad, means, running = xp.empty_like(theta), xp.empty(2), xp.ones((), bool)
     taken, beyond = xp.zeros(()), xp.zeros(())
     for epoch in range(len(order)):

@@ -9,12 +9,12 @@ def surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
 
     theta (P,), acted: B rows, logp_old (B,).   work (work_size,).
     """
-    network, n_network = policy.network, mlp.size(policy.network.sizes)
+    network, n_network = policy.network, mlp.size(policy.network)
     obs, act, adv, old = acted
     xp = namespace(obs)
-    out, hidden = xp.empty((len(obs), network.sizes[-1]), obs.dtype), mlp._new_hidden(network.sizes, obs)
+    out, hidden = xp.empty((len(obs), network.sizes[-1]), theta.dtype), mlp._new_hidden(network, theta, obs)
     params, (logp, value, kl, entropy) = xp.empty_like(old), (xp.zeros_like(adv) for _ in range(4))
-    mlp.forward(theta[:n_network], network.sizes, network.activation, obs, out, hidden)
+    mlp.forward(theta[:n_network], network, obs, out, hidden)
     distribution_params.parameters(policy.form, policy.log_std_range, obs, out, theta[n_network:], params)
     distribution.log_prob(policy.family, params, act, logp)
     surrogate.surrogate(logp, logp_old, adv, value)

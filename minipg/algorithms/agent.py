@@ -20,6 +20,7 @@ from gymnasium.vector import VectorEnv
 from minipg.algorithms import learning
 from minipg.algorithms.agent_file import FIXED, AgentFile, AgentState, Streams, agent_state, changed_settings, restore
 from minipg.algorithms.critic import Outcome
+from minipg.algorithms.images import images_of
 from minipg.algorithms.presets import preset_for
 from minipg.checks import Array, as_int, require
 from minipg.envs import MASK, ActionCodec, ObservationCodec, make_vector, name_of, resolve, shown_choices
@@ -37,7 +38,7 @@ from minipg.value import ValueNetwork
 ConfigT = TypeVar("ConfigT", bound=Any)
 A = TypeVar("A", bound="Agent[Any]")
 RECENT = 100  # episodes in `mean_return`
-_LARGE = 1 << 20  # parameters of a layer
+_LARGE = 1 << 20  # parameters
 # what an agent or `learn` takes besides settings
 _OTHERS = ("seed", "config", "preset", "backend", "threads", "learn(progress=True)",
            "learn(on_update=TensorBoard(folder))", "learn(total_steps=N)")  # fmt: skip
@@ -99,9 +100,9 @@ class Agent(Generic[ConfigT]):
         self.actions = self._action_codec(self.envs.single_action_space)
         if _file is not None:  # it says which environment is made, so networks for that are not allocated on its word
             _file.require_spaces(self.spaces, self.env_id)
-            if self.observations.size * max(config.hidden, default=1) > _LARGE:  # `restore` refuses others by shape
-                _file.require_room(config.hidden, self.observations.size)
         self.actor, self.critic = self._networks()
+        if _file is not None and self.actor.layout.size > _LARGE:  # `restore` refuses others by shape
+            _file.require_size(self.actor.layout.size)
         init, *others = (np.random.default_rng(child) for child in np.random.SeedSequence(self.seed).spawn(5))
         self.streams = Streams(*others)
         self.theta: Array = self.actor.init(init)
@@ -155,12 +156,14 @@ class Agent(Generic[ConfigT]):
     def _networks(self) -> tuple[Any, Any]:
         """The policy and the critic, whose parameters are `theta` and `value`."""
         config, inputs = self.config, self.observations.size
+        images = images_of(self.observations.space, inputs, config)
+        layers = inputs, *(conv.rows * conv.columns * conv.filters for conv in images.convs), *config.hidden
         actor = policy_for(
-            self.actions.distribution(self.backend), (inputs, *config.hidden), config.activation,
+            self.actions.distribution(self.backend), layers, config.activation, images=images,
             log_std_init=config.log_std_init, state_dependent_std=config.state_dependent_std,
             masked=self.masked,
         )  # fmt: skip
-        return actor, ValueNetwork(MLP((inputs, *config.hidden, 1), config.activation, self.backend))
+        return actor, ValueNetwork(MLP((*layers, 1), config.activation, self.backend, *images))
 
     def _statistics(self) -> tuple[ObservationNormalizer | None, RewardScaler | None]:
         """The running statistics of observations and of rewards."""

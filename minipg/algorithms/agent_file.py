@@ -30,8 +30,8 @@ _BEFORE_MASKS = {"mask_actions": False}  # files of old know no masks
 _LOAD_OPTIONS = ("env", "backend", "threads")
 # settings that networks, statistics, saved states or a replay depend on
 FIXED = frozenset({
-    "hidden", "activation", "squash", "state_dependent_std", "log_std_init", "normalize_obs", "normalize_reward",
-    "mask_actions", "baseline", "solver", "buffer_size", "replay_on_disk",
+    "hidden", "activation", "conv", "squash", "state_dependent_std", "log_std_init", "normalize_obs",
+    "normalize_reward", "mask_actions", "baseline", "solver", "buffer_size", "replay_on_disk",
 })  # fmt: skip
 
 
@@ -172,14 +172,15 @@ class AgentFile(NamedTuple):
                 f"{module}, say so: env={env!r} (--env {env})"
             )
 
-    def require_room(self, hidden: tuple[int, ...], inputs: int = 0) -> None:
+    def require_room(self, hidden: tuple[int, ...]) -> None:
         """Raise if the file has fewer parameters than hidden layers of these widths need, before they are allocated."""
-        # the hidden layers' biases, and the weights to and between them; the last layer depends on the actions
-        widths, there = (inputs, *hidden), self._named("theta").size
-        needed = sum(hidden) + sum(n * m for n, m in pairwise(widths))
-        if needed > there:
-            what = f"hidden layers {hidden} have at least {needed} parameters, the file {there}"
-            raise AgentFileError(f"{self.path}: theta: {what}")
+        # the hidden layers' biases, and the weights between them; the first and the last depend on the environment
+        self.require_size(sum(hidden) + sum(n * m for n, m in pairwise(hidden)))
+
+    def require_size(self, needed: int) -> None:
+        """Raise if the file has fewer than `needed` parameters."""
+        if needed > (there := self._named("theta").size):
+            raise AgentFileError(f"{self.path}: theta: its networks have {needed} parameters or more, the file {there}")
 
     def array(self, name: str, like: Array, env: str) -> Array:
         """The array `name`. Raises unless it is finite and has the shape and dtype of `like`, an agent's on `env`."""

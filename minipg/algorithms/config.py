@@ -182,6 +182,11 @@ class OnPolicyConfig(AgentConfig):
     """Initial log σ of a Gaussian policy."""
     state_dependent_std: bool = False
     """Let the network give log σ as well; otherwise it is the same in every state. Box actions only."""
+    conv: tuple[str, ...] = ()
+    """Convolutions before the hidden layers, for observations that are images: FILTERSxKERNEL/STRIDE, as 16x4/2, each.
+    16x4/2same has zeros around the image."""
+    sparse_input: bool = True
+    """Skip the zeros of long observations that are mostly zero (numba only)."""
     squash: bool = False
     """Bound actions by tanh, scaled to the action space; otherwise they are clipped to it. Box actions only."""
     mask_actions: bool = True

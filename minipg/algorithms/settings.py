@@ -36,6 +36,8 @@ class OnPolicySettings(AgentSettings, total=False):
     n_steps: int
     log_std_init: float
     state_dependent_std: bool
+    conv: Sequence[str]
+    sparse_input: bool
     squash: bool
     mask_actions: bool
     normalize_obs: bool

@@ -32,7 +32,8 @@ _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
 _SHORT = {"-o": "--output"}
 _YES_OR_NO = {"yes": True, "no": False}
 _GROUP_OF = {
-    **dict.fromkeys(("hidden", "activation", "log_std_init", "state_dependent_std", "squash"), "network"),
+    **dict.fromkeys(("hidden", "activation", "conv", "sparse_input", "log_std_init", "state_dependent_std",
+                     "squash"), "network"),
     **dict.fromkeys(("num_envs", "vec", "env_timeout", "env_kwargs", "wrapper", "imports", "normalize_obs",
                      "normalize_reward"), "environment"),
 }  # fmt: skip

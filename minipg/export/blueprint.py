@@ -99,9 +99,12 @@ def _plain(text: str) -> str:
 
 
 def _layers_of(agent: Any) -> list[tuple[Array, Array]]:
+    if agent.actor.mlp.convs:
+        raise ConfigError("export: expected a policy of dense layers; convolutions are not exported")
     parts = agent.actor.mlp.layout.views(to_host(agent.theta)[: agent.actor.mlp.layout.size])
     found = list(parts.values())
-    return list(zip(found[::2], found[1::2], strict=True))
+    (first, bias), *others = zip(found[::2], found[1::2], strict=True)
+    return [(first * first.dtype.type(agent.actor.mlp.scale), bias), *others]
 
 
 def _action_of(agent: Any) -> Choices | Bits | Reals:

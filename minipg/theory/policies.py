@@ -19,6 +19,7 @@ from minipg.objective import policy_gradient, surrogate_and_kl
 from minipg.policy import MaskedPolicy, Policy, PolicyTape, policy_for
 from minipg.theory.case import ROUNDING, Case, error_ratio, slope_error_ratio
 from minipg.theory.distributions import FAMILIES, outcomes
+from minipg.theory.networks import random_images
 
 # a family, and whether σ of a Gaussian depends on the state, or the state says which choices are allowed
 KINDS = [(family, False) for family in FAMILIES]
@@ -42,7 +43,11 @@ def draw(case: Case) -> Draw:
     hidden = [case.count(5) for _ in range(case.rng.integers(3))]
     family, of_state = KINDS[case.rng.integers(len(KINDS))]
     distribution = FAMILIES[family](case.count(3), case.backend)
-    policy = policy_of(distribution, of_state, (case.count(4), *hidden))
+    if family == "categorical" and not of_state and case.rng.integers(3) == 0:
+        layers, images = random_images(case)
+        policy = policy_for(distribution, (*layers, *hidden), images=images)
+    else:
+        policy = policy_of(distribution, of_state, (case.count(4), *hidden))
     theta, v = case.normal(policy.layout.size, scale=0.5), case.normal(policy.layout.size, scale=0.5)
     obs = observations(policy, case.normal(1 + case.count(11), policy.mlp.sizes[0]), case.rng)
     tape = policy.forward(theta, obs)

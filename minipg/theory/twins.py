@@ -10,12 +10,13 @@ import numpy as np
 from minipg.checks import Array
 from minipg.distribution import Distribution
 from minipg.kernels.arguments import Adam, RMSProp, Steps
-from minipg.network import ACTIVATIONS, MLP
+from minipg.network import ACTIVATIONS, MLP, Images
 from minipg.returns import advantages, discounted_returns, gae, td_errors
 from minipg.runtime.backend import Backend
 from minipg.theory import fits, updates
 from minipg.theory.case import Case, error_ratio
 from minipg.theory.distributions import FAMILIES
+from minipg.theory.networks import random_images
 from minipg.theory.policies import KINDS, draw, largest, observations, policy_of
 from minipg.value import ValueState
 
@@ -31,13 +32,14 @@ def _same(case: Case, compute: Callable[[Backend, Any], list[Array]], amplified:
 
 def twins_agree_on_the_network_TR9(case: Case) -> float:
     """forward, jvp, vjp and vjp_obs."""
-    sizes = (case.count(5), *[case.count(7) for _ in range(case.rng.integers(4))], case.count(4))
+    layers, images = random_images(case) if case.rng.integers(3) == 0 else ((case.count(5),), Images())
+    sizes = (*layers, *[case.count(7) for _ in range(case.rng.integers(4))], case.count(4))
     activation, rows = case.one_of(*ACTIVATIONS), case.count(9)
-    size = MLP(sizes).layout.size
+    size = MLP(sizes, "tanh", _REFERENCE, *images).layout.size
     theta, v, obs, g = case.normal(size), case.normal(size), case.normal(rows, sizes[0]), case.normal(rows, sizes[-1])
 
     def compute(backend: Backend, dtype: Any) -> list[Array]:
-        mlp, x, u, h = MLP(sizes, activation, backend), theta.astype(dtype), v.astype(dtype), g.astype(dtype)
+        mlp, x, u, h = MLP(sizes, activation, backend, *images), *(a.astype(dtype) for a in (theta, v, g))
         tape = mlp.forward(x, obs.astype(dtype))
         return [tape.out, mlp.jvp(x, tape, u), mlp.vjp(x, tape, h), mlp.vjp_obs(x, tape, h)]
 

@@ -11,7 +11,7 @@ from minipg.algorithms.config import AgentConfig
 from minipg.checks import declared_type
 
 FILE = Path(__file__).parents[2] / "minipg" / "algorithms" / "settings.py"
-_TYPES = {"tuple[int, ...]": "Sequence[int]"}  # lists are taken too
+_TYPES = {"tuple[int, ...]": "Sequence[int]", "tuple[str, ...]": "Sequence[str]"}  # lists are taken too
 _HEAD = '''"""The settings of every algorithm as types: PPO("CartPole-v1", max_lk=1) is an error for mypy.
 
 Written by tests/audit/typed_settings.py from the configs, where the meaning of each setting is.
