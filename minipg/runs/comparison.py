@@ -35,7 +35,8 @@ def last_scores(curves: Sequence[Curve]) -> dict[str, Scores]:
         found.setdefault(curve.algorithm, {}).setdefault(curve.env, []).append(float(curve.returns[-1]))
     if len(found) < 2:
         raise RunFolderError("a comparison is of two algorithms or more")
-    shared = [env for env in dict.fromkeys(curve.env for curve in curves) if all(env in runs for runs in found.values())]
+    envs = dict.fromkeys(curve.env for curve in curves)
+    shared = [env for env in envs if all(env in runs for runs in found.values())]
     if not shared:
         raise RunFolderError(f"no environment has runs of all of {', '.join(found)}")
     return {algorithm: {env: np.array(runs[env]) for env in shared} for algorithm, runs in found.items()}
