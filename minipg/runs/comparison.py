@@ -68,7 +68,7 @@ def draw_comparison(curves: Sequence[Curve], path: Path) -> list[str]:
         middle.set(xlabel="score", title="Interquartile mean")
         _bars(better, pairs, ["#000000"] * len(pairs))
         better.axvline(0.5, color="#999999", ls="--", lw=1)
-        better.set(xlabel="probability", xlim=(0, 1), title="Probability of improvement")
+        better.set(xlabel="probability", xlim=(-0.03, 1.03), title="Probability of improvement")
         scale = f"{len(envs)} environments: the lowest run is 0, the highest 1 in each; 95 % bootstrap intervals"
         figure.suptitle(scale, fontsize=13)
     return [f"{name}: {kind} {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
