@@ -16,15 +16,13 @@ import argparse
 import dataclasses
 import json
 import math
-import multiprocessing
-import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from resumable import make, rows_on_file
 
 FOLDER = Path(__file__).parent / "scores"
 RUNS, PICTURE, TABLE = FOLDER / "runs.jsonl", FOLDER / "scores.png", FOLDER / "scores.md"
@@ -66,7 +64,8 @@ GOALS: dict[str, tuple[int, dict[str, Goal]]] = {
     "Walker2d-v5": (5, {"a2c": Goal(1092, M), "npg": Goal(2503, M), "trpo": Goal(4502, M), "ppo": Goal(3589, M),
                         "td3": Goal(4565, M, 3)}),
     "Swimmer-v5": (5, {"trpo": Goal(359, M), "ppo": Goal(282, M), "td3": Goal(355, M, 3)}),
-    "Ant-v5": (3, {"td3": Goal(4185, M, 2)}),
+    "Ant-v5": (3, {"a2c": Goal(3485, M), "npg": Goal(2358, M), "trpo": Goal(3554, M), "ppo": Goal(3258, M),
+                   "td3": Goal(4185, M, 2)}),
     "InvertedPendulum-v5": (5, {"trpo": Goal(1000, M), "ppo": Goal(1000, M), "td3": Goal(982, 300 * K, 3)}),
     "InvertedDoublePendulum-v5": (5, {"trpo": Goal(8435, M), "ppo": Goal(9231, M),
                                        "td3": Goal(8745, 300 * K, 3)}),
@@ -124,12 +123,10 @@ def on_file() -> dict[Run, dict[str, Any]]:
     from minipg import ALGORITHMS, MinipgError
 
     made = {}
-    for line in RUNS.read_text(encoding="utf-8").splitlines() if RUNS.exists() else []:
-        try:
-            row = json.loads(line)
-            # a setting that the line does not know yet had its default
+    for row in rows_on_file(RUNS):
+        try:  # a setting that the line does not know yet had its default
             config = ALGORITHMS[row["algorithm"]].Config(**json.loads(row["config"]))
-        except (json.JSONDecodeError, MinipgError, TypeError):
+        except (MinipgError, TypeError):
             continue
         row["config"] = json.dumps(dataclasses.asdict(config), sort_keys=True)
         made[Run(*(row[name] for name in Run._fields))] = row
@@ -146,31 +143,15 @@ def forget(runs: set[Run]) -> None:
 
 def run_all(options: argparse.Namespace) -> None:
     """Make what is missing, `jobs` at a time, and append each as it ends."""
-    FOLDER.mkdir(exist_ok=True)
     if options.again:
         forget(set(wanted(options)))
     made = on_file()
     todo = [run for run in wanted(options) if run not in made]
-    print(f"{len(todo)} runs to make", flush=True)
-    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-        futures = {pool.submit(play, run): run for run in todo}
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                run = futures[future]
-                try:
-                    row = future.result()
-                except Exception as error:  # one run that fails is not the end of the others
-                    print(f"{done}/{len(todo)} {run.algorithm} {run.env} seed {run.seed}: {error!r}", flush=True)
-                    continue
-                with RUNS.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-                print(
-                    f"{done}/{len(todo)} {run.algorithm} {run.env} seed {run.seed}: {row['mean_return']:.1f} "
-                    f"in {row['seconds']:.0f} s (goal {GOALS[run.env][1][run.algorithm].score:g})", flush=True,
-                )  # fmt: skip
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-            print("stopped; what has ended is on file", file=sys.stderr)
+    make(
+        todo, play, RUNS, options.jobs,
+        lambda run, row: f"{run.algorithm} {run.env} seed {run.seed}: {row['mean_return']:.1f} "
+        f"(goal {GOALS[run.env][1][run.algorithm].score:g})",
+    )  # fmt: skip
 
 
 def scored(options: argparse.Namespace) -> dict[tuple[str, str], list[dict[str, Any]]]:
