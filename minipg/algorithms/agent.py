@@ -247,7 +247,7 @@ class Agent(Generic[ConfigT]):
         seed = int(np.random.SeedSequence((self.seed, self.updates)).generate_state(1)[0] >> 1)
         return Collector(
             self.envs, self.actor, seed=seed, rng=self.streams.acting, normalizer=self.normalizer, scaler=self.scaler,
-            state=state,
+            clip_reward=getattr(self.config, "clip_reward", False), state=state,
         )  # fmt: skip
 
     def predict(self, obs: Any, deterministic: bool = False, *, action_masks: Any = None) -> tuple[Any, None]:

@@ -195,6 +195,8 @@ class OnPolicyConfig(AgentConfig):
     """Standardise observations with running statistics."""
     normalize_reward: bool = False
     """Divide rewards by the running standard deviation of the discounted return."""
+    clip_reward: bool = False
+    """Learn from the sign of a reward alone: −1, 0 or 1. Returns are those of the environment."""
 
 
 @documented

@@ -42,6 +42,7 @@ class OnPolicySettings(AgentSettings, total=False):
     mask_actions: bool
     normalize_obs: bool
     normalize_reward: bool
+    clip_reward: bool
 
 
 class CriticSettings(AgentSettings, total=False):

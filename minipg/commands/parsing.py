@@ -34,8 +34,8 @@ _YES_OR_NO = {"yes": True, "no": False}
 _GROUP_OF = {
     **dict.fromkeys(("hidden", "activation", "conv", "sparse_input", "log_std_init", "state_dependent_std",
                      "squash"), "network"),
-    **dict.fromkeys(("num_envs", "vec", "env_timeout", "env_kwargs", "wrapper", "imports", "normalize_obs",
-                     "normalize_reward"), "environment"),
+    **dict.fromkeys(("num_envs", "vec", "env_timeout", "env_kwargs", "wrapper", "frames", "imports",
+                     "normalize_obs", "normalize_reward", "clip_reward"), "environment"),
 }  # fmt: skip
 
 
@@ -47,6 +47,9 @@ class AgentFlags:
     """Arguments of the environment: NAME=VALUE … Values are Python literals, or else texts; max_episode_steps too."""
     wrapper: tuple[str, ...] = ()
     """Wrappers around it, from the inside out: MODULE:CLASS or 'MODULE:CLASS(NAME=VALUE)' …"""
+    frames: str | None = None
+    """Of an Atari game, by its name (Pong): difference-80x80, stack-84x84x4 or trpo-52x40x4. Then --env-kwargs takes
+    frame_skip=4 sticky=0.0 noop_max=30 life_loss=False max_episode_steps=27000 too."""
     imports: tuple[str, ...] = ()
     """Modules to import first, for the environments and wrappers in them. No file of a run has anything imported."""
     preset: str | None = None

@@ -103,9 +103,9 @@ def run(args: list[str]) -> int:
     import_modules(own.imports)
     modules, of_algorithm = modules_of(env, *own.wrapper), modules_of(args[0])
     source: Any = env
-    if own.env_kwargs or own.wrapper:
+    if own.env_kwargs or own.wrapper or own.frames:
         import_modules(modules)
-        source = env_of(env, own.env_kwargs, own.wrapper)
+        source = env_of(env, own.env_kwargs, own.wrapper, own.frames)
     agent = algorithm(source, seed=own.seed, config=config, backend=own.backend, threads=own.threads)
     with closed_after(agent.envs):
         folder = RunFolder.create(own.out, f"{algorithm.name}-{env}-seed{own.seed}", here)

@@ -213,7 +213,7 @@ class _Plan:
         modules = modules_of(self.env, *own.wrapper) if own.env_kwargs or own.wrapper else []
         return Task(
             self.algorithm, self.env, self.base, own.steps, own.seed, own.seeds_per_trial,
-            own.eval_episodes, own.env_kwargs, own.wrapper, (*own.imports, *modules), own.backend,
+            own.eval_episodes, own.env_kwargs, own.wrapper, own.frames, (*own.imports, *modules), own.backend,
         )  # fmt: skip
 
     def command(self, settings: dict[str, Any]) -> str:

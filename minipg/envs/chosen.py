@@ -19,12 +19,21 @@ from minipg.runtime.modules import as_the_caller
 _LIMIT = "max_episode_steps"
 
 
-def env_of(env_id: str, arguments: Sequence[str] = (), wrappers: Sequence[str] = ()) -> str | Recipe:
+def env_of(
+    env_id: str, arguments: Sequence[str] = (), wrappers: Sequence[str] = (), frames: str | None = None
+) -> str | Recipe:
     """The environment of an id with arguments and wrappers, the first wrapper innermost; the id itself without any.
+
+    With `frames`, the id or the name of an Atari game, seen as frames of this kind; the arguments are those of `atari`.
 
     An argument is NAME=VALUE, a wrapper MODULE:CLASS or MODULE:CLASS(NAME=VALUE, …); a value is a Python literal, or
     else a text. The modules are imported. Raises ConfigError, and EnvironmentFault for an id that is not registered.
     """
+    if frames is not None:
+        from minipg.envs.atari import atari  # imported here: other environments do not need its kernels
+
+        settings: dict[str, Any] = dict(_argument("env_kwargs", text) for text in arguments)
+        return atari(env_id, frames, **settings, wrappers=tuple(map(_wrapper, wrappers)))
     if not arguments and not wrappers:
         return env_id
     module, colon, name = env_id.rpartition(":")

@@ -20,6 +20,9 @@ from minipg.envs.values import Outside, as_numpy, numbers, parts, shown
 from minipg.errors import EnvironmentFault
 from minipg.runtime.progress import printable
 
+# key of infos: a life was lost in this step. That ends an episode for learning, while the game and its score continue
+LIFE_LOST = "minipg.life_lost"
+
 
 class Misbehaviour(EnvironmentFault):
     """What an environment did (`what`) and why it is wrong (`detail`); `guarded` puts the step between the two."""
@@ -41,7 +44,7 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
     """Environment `number` of a vector: an exception in it, or a value that it must not return, is a Misbehaviour.
 
     Gymnasium's vectors stack some wrong values without a word, and of others do not name the environment. Infos are
-    dropped: nothing learns from them.
+    dropped, except LIFE_LOST: nothing learns from them.
     """
 
     def __init__(self, env: gym.Env[Any, Any], number: int) -> None:
@@ -56,15 +59,16 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
         return self._called("reset", 2, seed=seed, options=options)[0], {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """One step: observation, reward, terminated, truncated, and no infos."""
-        obs, reward, terminated, truncated, _ = self._called("step", 5, action)
+        """One step: observation, reward, terminated, truncated, and of the infos LIFE_LOST."""
+        obs, reward, terminated, truncated, info = self._called("step", 5, action)
         if type(terminated) is not bool or type(truncated) is not bool:
             for name, flag in (("terminated", terminated), ("truncated", truncated)):
                 if not _is_scalar(flag, "biu") or flag not in (0, 1):
                     raise self._strange(f"{name} {shown(flag)}", "True or False")
         if terminated or truncated:
             obs = copy.deepcopy(obs)  # the reset that follows may overwrite it
-        return obs, self._real(reward), bool(terminated), bool(truncated), {}
+        kept = {LIFE_LOST: True} if isinstance(info, dict) and info.get(LIFE_LOST) is True else {}
+        return obs, self._real(reward), bool(terminated), bool(truncated), kept
 
     def _called(self, method: str, count: int, *args: Any, **options: Any) -> Any:
         """What the environment's reset or step returned: a tuple of `count`, with an observation of its space."""
@@ -140,7 +144,8 @@ def infos_of(infos: Any, count: int) -> dict[str, Any]:
         final = np.full(count, None, object)
         for n, info in enumerate(infos):
             final[n] = info.get("final_obs")
-        return {"final_obs": final} if any(obs is not None for obs in final) else {}
+        found: dict[str, Any] = {"final_obs": final} if any(obs is not None for obs in final) else {}
+        return found | {LIFE_LOST: np.array([info.get(LIFE_LOST) is True for info in infos])}
     raise Misbehaviour(f"infos {shown(infos)} from the vector environment", f"expected a dict, or {count} of them")
 
 

@@ -86,18 +86,24 @@ def make_vector(
     vec = "gymnasium" if vec == "auto" else vec
     require(num_envs <= _MAX_ENVS[vec], "num_envs", f"at most {_MAX_ENVS[vec]} of {name_of(env)} ({vec})", num_envs)
     if vec == "envpool":
-        from minipg.envs.pool import EnvPoolVectorEnv
-
-        if not isinstance(env, str):
-            raise ConfigError(
-                f"vec: envpool makes environments of its own ids, not of an EnvSpec or a function ({env})"
-            )
-        return EnvPoolVectorEnv(env, num_envs)
+        return _by_envpool(env, num_envs)
     if vec == "process":
         return _in_processes(env, num_envs, timeout, masks)
     if isinstance(env, Recipe) and env.vector:
         return _usable(_reported(name_of(env), partial(made, env.spec, gym.make_vec, num_envs=num_envs)))
     return _in_this_process(env, num_envs, masks)
+
+
+def _by_envpool(env: Maker, num_envs: int) -> Vector:
+    from minipg.envs.pool import EnvPoolVectorEnv
+
+    if isinstance(env, str):
+        return EnvPoolVectorEnv(env, num_envs)
+    if isinstance(env, Recipe) and env.wrappers and env.spec.id.startswith("ALE/"):
+        from minipg.envs.atari_pool import AtariPool
+
+        return AtariPool(env, num_envs)
+    raise ConfigError(f"vec: envpool makes environments of its own ids, not of an EnvSpec or a function ({env})")
 
 
 def _in_this_process(env: Maker, num_envs: int, masks: bool) -> Vector:
@@ -201,7 +207,7 @@ def make_env(env: Maker, **options: Any) -> Env:
     """One environment; `options` as for `gymnasium.make`. Raises UnknownNameError, EnvironmentFault or ConfigError."""
     if isinstance(env, str):
         if env.startswith("ALE/"):
-            _reported(env, with_ale)
+            with_ale(env)
         return _reported(env, partial(made, env, disable_env_checker=True, **options))
     return _reported(name_of(env), partial(env.make if isinstance(env, Recipe) else env, **options))
 

@@ -74,13 +74,21 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
             seeds = [seed + n for n in range(self.num_envs)] if isinstance(seed, int) else list(seed)
             self._pool.close()
             self._pool = self._made(env_seed=seeds)
-        obs, _ = self._pool.reset()
-        return obs, {}
+        obs, infos = self._pool.reset()
+        return self._seen(obs), self._infos(infos, ended=True)
 
     def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
-        """obs (N, …), rew (N,), terminated (N,), truncated (N,), no infos."""
-        obs, rew, terminated, truncated, _ = self._pool.step(actions)
-        return obs, rew, terminated, truncated, {}
+        """obs (N, …), rew (N,), terminated (N,), truncated (N,), and what `_infos` makes of EnvPool's."""
+        obs, rew, terminated, truncated, infos = self._pool.step(actions)
+        return self._seen(obs), rew, terminated, truncated, self._infos(infos, terminated | truncated)
+
+    def _seen(self, obs: Any) -> Any:
+        """EnvPool's observations in the form of the space."""
+        return obs
+
+    def _infos(self, infos: dict[str, Any], ended: Any) -> dict[str, Any]:
+        """The infos of a reset or a step, from EnvPool's: none. `ended`: whose episodes have."""
+        return {}
 
     def close_extras(self, **_: Any) -> None:
         """End the threads."""

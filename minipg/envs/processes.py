@@ -18,7 +18,7 @@ from gymnasium.vector.utils import CloudpickleWrapper, batch_space, concatenate,
 
 from minipg.checks import Array
 from minipg.envs.action_mask import choices_of, says_masks
-from minipg.envs.faults import Checked, Misbehaviour, describe
+from minipg.envs.faults import LIFE_LOST, Checked, Misbehaviour, describe
 from minipg.errors import EnvironmentFault
 from minipg.runtime.child import START_TIMEOUT, Child, Lost, answers, exit_if_unguarded
 from minipg.runtime.messages import packed, receive, send
@@ -34,7 +34,7 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
     An environment whose process ends, or that takes more than `timeout` seconds to answer, is restarted with a new
     seed. infos["minipg.dropped"] (N,) is True for it in that step: its episode is lost, the observation is the first of
     the next one, and reward and flags mean nothing. After more than ten restarts with no episode ended between them,
-    or if an environment raises, an EnvironmentFault is raised. The infos hold nothing else but final_obs.
+    or if an environment raises, an EnvironmentFault is raised. The infos hold nothing else but final_obs and LIFE_LOST.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
@@ -86,15 +86,15 @@ class ProcessVectorEnv(VectorEnv[Any, Array, Array]):
         return self._stacked([first[n] for n in range(self.num_envs)]), {}
 
     def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
-        """obs (N, …), rew (N,), terminated (N,), truncated (N,), infos: final_obs and minipg.dropped, where any."""
+        """obs (N, …), rew (N,), terminated (N,), truncated (N,), and infos, as above."""
         if self._busy or not self._children:
             raise ResetNeeded("call reset after a step that was interrupted")
         answers = self._ask({n: ("step", act) for n, act in enumerate(iterate(self.action_space, actions))})
         lost = {n: answer for n, answer in answers.items() if isinstance(answer, Lost)}
         first = self._first_observations({n: self._restarted(n, answer) for n, answer in lost.items()})
-        answers |= {n: (obs, 0.0, False, False, None) for n, obs in first.items()}
-        obs, rew, terminated, truncated, finals = zip(*(answers[n] for n in range(self.num_envs)), strict=True)
-        infos: dict[str, Any] = {}
+        answers |= {n: (obs, 0.0, False, False, None, False) for n, obs in first.items()}
+        obs, rew, terminated, truncated, finals, lives = zip(*(answers[n] for n in range(self.num_envs)), strict=True)
+        infos: dict[str, Any] = {LIFE_LOST: np.array(lives)} if any(lives) else {}
         ended = np.array([a or b for a, b in zip(terminated, truncated, strict=True)])
         if ended.any():
             infos["final_obs"], infos["_final_obs"] = np.full(self.num_envs, None, object), ended
@@ -217,11 +217,11 @@ def _answer(env: Checked, command: str, argument: Any) -> bytes:
             return packed(says_masks(env.env))
         if command == "reset":
             return packed(env.reset(**argument)[0])
-        obs, rew, terminated, truncated, _ = env.step(argument)
+        obs, rew, terminated, truncated, info = env.step(argument)
         final = None
         if terminated or truncated:
             final, (obs, _) = obs, env.reset()
-        return packed((obs, rew, terminated, truncated, final))
+        return packed((obs, rew, terminated, truncated, final, LIFE_LOST in info))
     except Misbehaviour as fault:
         return packed(Misbehaviour(fault.what, fault.detail))
     except Exception as error:

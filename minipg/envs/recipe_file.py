@@ -1,7 +1,7 @@
 """Recipes as JSON, for an agent's file. What is read from a file names things; it never imports or calls them.
 
 An environment of a file is made by what is registered here under its id, with the arguments of the file, which are
-plain data. Its wrappers have to be subclasses of gymnasium.Wrapper, in Gymnasium or in a module imported already.
+plain data. Its wrappers have to be subclasses of gymnasium.Wrapper, in Gymnasium, here, or in an imported module.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from minipg.envs.guard import missing_extra
 from minipg.envs.recipe import NotRepeatable, Recipe, is_watching
 from minipg.envs.values import shown
 from minipg.runtime.modules import installed_only
@@ -75,18 +76,20 @@ def _sane(arguments: dict[str, Any]) -> dict[str, Any]:
 def registered_as(env_id: str) -> EnvSpec:
     """What is registered under an id. Raises NotRepeatable where nothing is."""
     if env_id.startswith("ALE/"):
-        with_ale()
+        with_ale(env_id)
     if env_id not in gym.registry:
         cure = "import the module that registers it, or --imports MODULE"
         raise NotRepeatable(f"nothing is registered as {env_id} here; {cure}")
     return gym.registry[env_id]
 
 
-def with_ale() -> None:
-    """Register the environments of the installed ale_py. Raises ModuleNotFoundError."""
-    with installed_only():
-        import ale_py  # it registers them as it is imported
-
+def with_ale(env_id: str) -> None:
+    """Register the environments of the installed ale_py, `env_id` among them. Raises EnvironmentFault without it."""
+    try:
+        with installed_only():
+            import ale_py  # it registers them as it is imported
+    except ModuleNotFoundError as error:
+        raise missing_extra(f"environment {env_id}", "atari") from error
     gym.register_envs(ale_py)
 
 
@@ -115,10 +118,10 @@ def reference_of(thing: Any) -> str:
 
 
 def found(reference: str) -> Any:
-    """What "module:name" names in a module that is imported already, or in Gymnasium; None where there is none."""
+    """What "module:name" names in an imported module, in Gymnasium, or of minipg's Atari; None where nothing."""
     module, _, name = reference.partition(":")
     try:
-        if module.partition(".")[0] == "gymnasium":
+        if module.partition(".")[0] == "gymnasium" or module == "minipg.envs.atari":
             with installed_only():
                 import_module(module)
         thing: Any = sys.modules[module]

@@ -19,6 +19,7 @@ from gymnasium.vector import VectorEnv
 from minipg.checks import Array
 from minipg.envs.compiled import CompiledVectorEnv
 from minipg.envs.device import DeviceVectorEnv
+from minipg.envs.faults import LIFE_LOST
 from minipg.envs.problems import actions_of
 from minipg.envs.recipe import Env, in_line
 from minipg.errors import ConfigError
@@ -130,7 +131,8 @@ class InLineSnapshots:
         obs: list[Any] = [None] * len(going)
         rew, (terminated, truncated) = np.zeros(len(going)), np.zeros((2, len(going)), bool)
         for n in np.flatnonzero(going).tolist():
-            obs[n], rew[n], terminated[n], truncated[n], _ = self.envs[n].step(actions[n])
+            obs[n], rew[n], terminated[n], truncated[n], info = self.envs[n].step(actions[n])
+            terminated[n] |= info.get(LIFE_LOST, False)
         filler = next(one for one in obs if one is not None)
         space = self.envs[0].observation_space
         batch: Any = gym.vector.utils.create_empty_array(space, len(obs))

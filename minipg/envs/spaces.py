@@ -23,7 +23,8 @@ class ObservationCodec:
     """Observations as rows of numbers, as `gymnasium.spaces.flatten` lays them out.
 
     Discrete and MultiDiscrete are one-hot, the parts of a Dict or Tuple stand side by side. `size` is O; `stored` is
-    the dtype in which a replay holds them: narrow integers as they are, everything else in single precision.
+    the dtype in which a replay holds them: narrow integers as they are, everything else in single precision. `bytes` is
+    the dtype of a Box of bytes (uint8 or int8), as images are, and None of any other space.
     `masks` are the sizes of the choices of which a Dict has the mask under "action_mask", in the first D columns then.
     Raises ConfigError for a space without a fixed number of numbers, and for one without any.
     """
@@ -47,6 +48,8 @@ class ObservationCodec:
         self._leaves = list(_leaves(space))
         self.stored = np.result_type(*(leaf.stored for leaf in self._leaves))
         self._whole = not isinstance(space, spaces.Dict | spaces.Tuple)
+        bytes_alone = isinstance(space, spaces.Box) and np.dtype(space.dtype) in (np.uint8, np.int8)
+        self.bytes = np.dtype(space.dtype) if bytes_alone else None
 
     def read(self, obs: Any, dtype: Any = np.float32) -> tuple[Array, bool]:
         """One observation or a batch of them → (B, O) of `dtype`, and whether it was a single one.

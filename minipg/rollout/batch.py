@@ -54,6 +54,7 @@ class Batch(NamedTuple):
     episode_returns: Array  # (E,) on the host: unscaled returns of the episodes that ended, in order
     episode_lengths: Array  # (E,) on the host
     branches: Branches | None = None  # of vine sampling
+    life_lost: Array | None = None  # (T, N) bool, on the host: `terminated`, but the episode's return continues
 
 
 def with_valid_rows(collect: Callable[[], Batch]) -> tuple[Batch, int]:
@@ -67,7 +68,12 @@ def with_valid_rows(collect: Callable[[], Batch]) -> tuple[Batch, int]:
 
 def copied(batch: Batch) -> Batch:
     """The batch in arrays of its own."""
-    return batch._replace(**{name: getattr(batch, name).copy() for name in Batch._fields if name != "branches"})
+    return batch._replace(**{name: getattr(batch, name).copy() for name in _arrays(batch)})
+
+
+def _arrays(batch: Batch) -> list[str]:
+    """The names of its arrays: all but what is None, and the branches."""
+    return [name for name in Batch._fields if name != "branches" and getattr(batch, name) is not None]
 
 
 def joined(parts: Sequence[Batch]) -> Batch:
@@ -75,9 +81,15 @@ def joined(parts: Sequence[Batch]) -> Batch:
     first, envs = np.cumsum([0, *(len(part.rew) for part in parts)]), parts[0].rew.shape[1]
     offsets = first[:-1].tolist()
     parts = [part._replace(final_at=part.final_at + start * envs) for part, start in zip(parts, offsets, strict=True)]
-    columns = {name: [getattr(part, name) for part in parts] for name in Batch._fields if name != "branches"}
+    columns = {name: [getattr(part, name) for part in parts] for name in _arrays(parts[0])}
     together = {name: namespace(column[0]).concatenate(column) for name, column in columns.items()}
     return Batch(**{**together, "last_obs": parts[-1].last_obs})
+
+
+def ends_of_episodes(batch: Batch) -> Array:
+    """The steps whose episode ended there and was counted, (T, N) bool on the host: a lost life is no such end."""
+    done = to_host(batch.terminated | batch.truncated)
+    return done if batch.life_lost is None else done & ~batch.life_lost
 
 
 def first_episodes(batch: Batch, episodes: int) -> Batch:
@@ -86,7 +98,7 @@ def first_episodes(batch: Batch, episodes: int) -> Batch:
     The further episodes that an environment plays while others finish are shorter on average and would bias the mean
     return. The rows of a dropped episode are not valid either, because it is not whole.
     """
-    done = to_host(batch.terminated | batch.truncated)
+    done = ends_of_episodes(batch)
     among = np.less(np.cumsum(done, axis=0) - done, episodes)
     ended = among[done]  # in the order in which they ended
     return batch._replace(

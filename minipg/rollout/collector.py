@@ -10,10 +10,18 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from minipg.checks import Array, as_array, fitting
-from minipg.envs import MASK, ActionCodec, ObservationCodec, column, guarded, infos_of, shown_choices
+from minipg.envs import LIFE_LOST, MASK, ActionCodec, ObservationCodec, column, guarded, infos_of, shown_choices
 from minipg.errors import EnvironmentFault, ShapeError
 from minipg.policy import MaskedPolicy, Policy
-from minipg.rollout.batch import Batch, RunningEpisodes, copied, ended_episodes, first_episodes, joined
+from minipg.rollout.batch import (
+    Batch,
+    RunningEpisodes,
+    copied,
+    ended_episodes,
+    ends_of_episodes,
+    first_episodes,
+    joined,
+)
 from minipg.rollout.normalizer import ObservationNormalizer, RewardScaler
 from minipg.runtime.backend import to_host
 from minipg.runtime.threads import OneBlasThread
@@ -27,9 +35,12 @@ class Collector:
     """Steps a vector environment with a policy's sampled actions.
 
     `seed` resets the environments; with `state`, from another collector's `state()`, they continue from there. `rng`
-    draws the random numbers of the actions. `normalizer` and `scaler`, if given, are updated in every step. An
+    draws the random numbers of the actions. `normalizer` and `scaler`, if given, are updated in every step. With
+    `clip_reward`, the batch has the signs of the rewards; returns of episodes are as the environment pays. An
     observation or reward that is not finite raises EnvironmentFault. If the policy computes on a device, every step
     copies its observations there and its actions back; all other arrays are copied once a rollout.
+
+    Observations of bytes (uint8, int8) stay bytes in the batch, without a normalizer; all others are of `dtype`.
 
     Attributes: `obs` (N, O), the current observations; `running`, the current episode of every environment.
     """
@@ -44,18 +55,20 @@ class Collector:
         dtype: type = np.float32,
         normalizer: ObservationNormalizer | None = None,
         scaler: RewardScaler | None = None,
+        clip_reward: bool = False,
         state: dict[str, Array] | None = None,
     ) -> None:
         self.policy: Any = policy  # agents with a replay set another one
         self.envs, self.rng, self.dtype = envs, rng, dtype
-        self.normalizer, self.scaler = normalizer, scaler
+        self.normalizer, self.scaler, self.clip_reward = normalizer, scaler, clip_reward
         kind, masked = policy.distribution.name, isinstance(policy, MaskedPolicy)
         spaces = envs.single_observation_space, envs.single_action_space
         self.observations = ObservationCodec(spaces[0], shown_choices(*spaces) if masked else ())
         self.actions = ActionCodec(envs.single_action_space, kind == "squashed", kind == "deterministic")
         self.next_step_reset = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
         self._said_unread = False
-        self.steps, self._in_one_call = 0, _in_one_call(envs, policy)
+        self.obs_dtype = np.dtype(dtype) if normalizer or not self.observations.bytes else self.observations.bytes
+        self.steps, self._in_one_call = 0, None if clip_reward else _in_one_call(envs, policy)
         if state is None:
             self._restart(seed)
         else:
@@ -85,7 +98,7 @@ class Collector:
     def _restore(self, state: dict[str, Array]) -> None:
         """The inverse of `state`. Raises ShapeError for the state of other environments."""
         n = self.envs.num_envs
-        like = {"steps": np.array(0), "obs": np.zeros((n, self.observations.size), self.dtype)}
+        like = {"steps": np.array(0), "obs": np.zeros((n, self.observations.size), self.obs_dtype)}
         like |= {"resetting": np.zeros(n, bool), "returns": np.zeros(n), "lengths": np.zeros(n, np.int64)}
         like |= {} if self.scaler is None else {"discounted": self.scaler.running}
         mine = fitting({name: array for name, array in state.items() if not name.startswith("env.")}, like)
@@ -130,7 +143,7 @@ class Collector:
                 raise EnvironmentFault(f"environment {int(np.argmin(ended))} {what}: {hint}")
             batch = self.collect(theta, n_steps)
             parts.append(copied(batch))  # the next rollout overwrites it
-            ended += to_host(parts[-1].terminated | parts[-1].truncated).sum(axis=0)
+            ended += ends_of_episodes(parts[-1]).sum(axis=0)
         return first_episodes(joined(parts), episodes)
 
     def _collected_in_one_call(self, rollout: Callable[..., tuple[Batch, bool]], theta: Array, n_steps: int) -> Batch:
@@ -166,12 +179,12 @@ class Collector:
     def _collected(self, theta: Array, n_steps: int, before_step: Callable[[int], None] | None) -> Batch:
         envs, policy = self.envs, self.policy
         n, distribution, xp = envs.num_envs, policy.distribution, policy.backend.xp
-        obs: Array = xp.empty((n_steps, n, self.observations.size), self.dtype)
+        obs: Array = xp.empty((n_steps, n, self.observations.size), self.obs_dtype)
         noise = self._to_device(distribution.noise(self.rng, (n_steps, n), self.dtype))
         act: Array = xp.empty(noise.shape, np.int64 if distribution.discrete else self.dtype)
         params: Array = xp.empty((n_steps, n, distribution.n_params), self.dtype)
         rew: Array = np.empty((n_steps, n))
-        terminated, truncated, dropped = np.empty((3, n_steps, n), bool)
+        terminated, truncated, dropped, life_lost = np.empty((4, n_steps, n), bool)
         resetting = np.empty((n_steps + 1, n), bool)
         resetting[:] = self._resetting
         sample = policy.acting(as_array("theta", theta, (policy.layout.size,), self.dtype, xp), n)
@@ -182,7 +195,7 @@ class Collector:
             if before_step is not None:
                 before_step(t)
             obs[t] = self.obs
-            sample(obs[t], noise[t], params[t], act[t])
+            sample(obs[t].astype(self.dtype, copy=False), noise[t], params[t], act[t])
             action = to_host(act[t])
             if not distribution.discrete:
                 self._checked(action, "action")
@@ -192,6 +205,7 @@ class Collector:
             next_obs = self._rows(rows, "observation")
             self._checked(rew[t].astype(self.dtype), "reward")
             dropped[t] = infos.get("minipg.dropped", False)
+            life_lost[t] = infos.get(LIFE_LOST, False)
             self._say_unread(infos)
             if self.next_step_reset:
                 self._resetting = resetting[t + 1] = terminated[t] | truncated[t]
@@ -204,18 +218,21 @@ class Collector:
         truncated &= ~terminated
         valid = ~(resetting[:-1] | dropped)
         returns, lengths = ended_episodes(rew, terminated | truncated, valid, dropped, self.running)
+        life_lost &= valid & ~(terminated | truncated)
+        terminated |= life_lost
         finals = self._to_device(
-            np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.dtype)
+            np.concatenate(final_obs) if final_obs else np.empty((0, self.observations.size), self.obs_dtype)
         )
         ended, cut = self._to_device(terminated), self._to_device(truncated)
         return Batch(
             obs, act, params, self._scaled(rew, ended | cut, valid, dropped), ended, cut, valid, dropped,
             self.obs, finals if self.normalizer is None else self.normalizer(finals),
-            self._to_device(np.array(final_at, np.int64)), returns, lengths,
+            self._to_device(np.array(final_at, np.int64)), returns, lengths, life_lost=life_lost,
         )  # fmt: skip
 
     def _scaled(self, rew: Array, done: Array, valid: Array, dropped: Array) -> Array:
-        """The rewards (T, N), divided by the running deviation if there is a scaler, where the backend computes."""
+        """The rewards (T, N), clipped and divided by the running deviation as set, where the backend computes."""
+        rew = np.sign(rew) if self.clip_reward else rew
         if self.scaler is None:
             if (largest := np.abs(rew).max()) > _LARGEST_REWARD:
                 raise EnvironmentFault(
@@ -245,8 +262,8 @@ class Collector:
         return guarded(f"at step {self.steps}", call, *args, **options)
 
     def _rows(self, rows: Array, what: str, first: int = 0) -> Array:
-        """A checked copy of the rows in the policy's dtype: the environments may reuse their arrays."""
-        return self._checked(np.array(rows, self.dtype, order="C"), what, first)
+        """A checked copy of the rows in the batch's dtype: the environments may reuse their arrays."""
+        return self._checked(np.array(rows, self.obs_dtype, order="C"), what, first)
 
     def _say_unread(self, infos: dict[str, Any]) -> None:
         """Log a line, once, for masks that the policy does not know."""
@@ -275,6 +292,8 @@ class Collector:
 
     def _checked(self, values: Array, what: str, first: int = 0, after: int = 0) -> Array:
         """`values`, rows from environment `first` on. Raises EnvironmentFault for a number that is not finite."""
+        if values.dtype.kind in "iu":  # no integer is infinite, and frames have many
+            return values
         finite = np.isfinite(values)
         if np.count_nonzero(finite) < finite.size:
             bad = np.argwhere(~finite)[0]

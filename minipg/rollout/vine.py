@@ -82,7 +82,7 @@ def collect_with_branches(
         follower = Follower(collector, snapshots, theta, value, settings.gamma)
         q, steps = follower.returns(states, first.act, noise)
     act = first.act.reshape(q.size, *first.act.shape[2:])
-    paid = up(np.stack([branch_advantages(q, first.probability), q]).reshape(2, q.size).astype(obs.dtype))
+    paid = up(np.stack([branch_advantages(q, first.probability), q]).reshape(2, q.size).astype(collector.dtype))
     return batch._replace(branches=Branches(xp.concatenate([obs] * len(q)), act, paid[0], paid[1], steps))
 
 
@@ -171,7 +171,7 @@ class Follower:
         lanes, collector, policy = branches * count, self.collector, self.collector.policy
         xp = policy.backend.xp
         self.snapshots.begin(states * branches)
-        obs: Array = np.zeros((lanes, collector.observations.size), collector.dtype)
+        obs: Array = np.zeros((lanes, collector.observations.size), collector.obs_dtype)
         q, discount, going, steps = np.zeros(lanes), np.ones(lanes), np.ones(lanes, bool), 0
         for t in range(len(noise) + 1):
             if t > 0:
@@ -181,7 +181,7 @@ class Follower:
             raw, rew, terminated, truncated = guarded(f"at step {t} of a branch", self.snapshots.step, actions, going)
             steps += int(going.sum())
             next_obs = collector.observations.rows(raw, lanes)[going]
-            obs[going] = _finite("observation", np.array(next_obs, collector.dtype))
+            obs[going] = _finite("observation", np.array(next_obs, collector.obs_dtype))
             q[going] += discount[going] * self._scaled(rew[going])
             discount[going] *= self.gamma
             discount[terminated] = 0
@@ -199,6 +199,7 @@ class Follower:
 
     def _scaled(self, rew: Array) -> Array:
         rew = _finite("reward", rew)
+        rew = np.sign(rew) if self.collector.clip_reward else rew
         return rew if self._deviation is None else scaled(rew, self._deviation)
 
     @cached_property
@@ -208,7 +209,7 @@ class Follower:
 
 
 def _finite(what: str, values: Array) -> Array:
-    if not np.isfinite(values).all():
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
         bad = values[~np.isfinite(values)][0]
         raise EnvironmentFault(f"{what} {bad} in a branch: expected finite numbers; the agent was not updated with it")
     return values

@@ -31,6 +31,7 @@ class Task:
     """Deterministic episodes of an evaluation."""
     env_kwargs: Sequence[str] = ()
     wrapper: Sequence[str] = ()
+    frames: str | None = None
     imports: Sequence[str] = ()
     """Modules to import first."""
     backend: str = "numba"
@@ -48,7 +49,7 @@ class Task:
         """A new agent, on one thread."""
         for module in self.imports:
             imported(module)
-        env = env_of(self.env, self.env_kwargs, self.wrapper)
+        env = env_of(self.env, self.env_kwargs, self.wrapper, self.frames)
         config, algorithm = self.config(settings), algorithm_named(self.algorithm)
         return algorithm(env, seed=seed, config=config, backend=self.backend, threads=1)
 
