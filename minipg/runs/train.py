@@ -10,7 +10,8 @@ from typing import Any
 
 from minipg.algorithms import Agent
 from minipg.algorithms.agent_file import AgentState
-from minipg.envs import closed_after
+from minipg.envs import closed_after, describe
+from minipg.envs.recipe import Recipe
 from minipg.errors import MinipgError, RunFolderError
 from minipg.runs.callbacks import OnUpdate, in_turn, score, stop_at
 from minipg.runs.checkpoints import Checkpoints
@@ -82,6 +83,7 @@ def _write_plan(agent: Agent[Any], folder: RunFolder, plan: Plan) -> None:
         {
             "algorithm": agent.name,
             "env": agent.env_id,
+            **({"made": describe(agent.env)} if isinstance(agent.env, Recipe) else {}),  # its arguments and wrappers
             "seed": agent.seed,
             "backend": agent.backend.name,
             "threads": agent.backend.threads,
