@@ -186,13 +186,13 @@ def test_a_game_is_truncated_after_so_many_actions():
 
 @pytest.mark.parametrize(("game", "kind"), [("Pong", kind) for kind in FRAMES] + [("Breakout", "stack-84x84x4")])
 def test_envpool_and_ale_play_the_same_game_with_the_same_frames(game, kind):
-    options = {"noop_max": 1, "max_episode_steps": 40, "life_loss": True}
+    options = {"noop_max": 1, "max_episode_steps": 25, "life_loss": True}
     pool, env = by_envpool(game, kind, num_envs=2, **options), atari(game, kind, **options).make()
     assert pool.single_observation_space == env.observation_space
     assert pool.single_action_space == env.action_space
     rng, obs, _ = np.random.default_rng(1), *pool.reset(seed=0)
     mine, ended, worst = env.reset(seed=0)[0], False, 0
-    for _ in range(100):
+    for _ in range(60):
         worst = max(worst, np.abs(obs[0].astype(int) - mine).max())
         actions = rng.integers(0, env.action_space.n, 2)
         obs, rew, terminated, truncated, infos = pool.step(actions)

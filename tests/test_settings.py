@@ -46,7 +46,7 @@ CHANGES = {
     "max_grad_norm": 0.01, "vf_clip_range": 0.01, "objective": "unclipped", "rms_decay": 0.5, "rms_epsilon": 1.0,
     "state_dependent_std": True, "squash": True, "solver": "dual", "dual_init": 5.0, "dual_learning_rate": 500.0,
     "step_rule": "fixed", "episodes": 2, "weight": "return", "baseline": "average", "sampling": "vine",
-    "vine_states": 9, "vine_branches": 3, "vine_length": 5, "vf_schedule": "linear",
+    "vine_states": 9, "vine_branches": 3, "vine_length": 5, "vf_schedule": "linear", "clip_reward": True,
 }  # fmt: skip
 # settings that matter only with another one
 BESIDE = {

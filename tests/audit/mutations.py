@@ -259,6 +259,13 @@ SLIPS = {
      "xp.clip(x - mean, -limit, limit) * scale", "kernels standardizing"),
     ("standardising a constant: 0/0", "xp.where(variance > 0, variance, 1)", "variance", "kernels standardizing"),
 ],
+"kernels/reference/frames.py": [
+    ("the newer of two screens, not the larger", "xp.maximum(first, second)", "second", "atari mean_over_the_area"),
+    ("a mean by area rounded down", "out[...] = whole + ((rest > total) | ((rest == total) & (whole % 2 == 1)))",
+     "out[...] = whole", "atari twins_make"),
+    ("difference: the frame before minus this one", "shown[:, 1] - shown[:, 0]", "shown[:, 0] - shown[:, 1]",
+     "atari twins_interleave"),
+],
 "kernels/reference/policy_gradient.py": [
     ("score without its weight", "weight[:, None] * score", "score", "theory IS3"),
     ("entropy bonus's sign", "score + ent_coef", "score - ent_coef", "theory IS3"),
@@ -764,7 +771,7 @@ SLIPS = {
      "again file_imports"),
     ("a name that a module lacks is asked for", "thing = vars(thing)[part]", "thing = getattr(thing, part)",
      "received imported_module"),
-    ("a file imports what it names", "if module.partition(\".\")[0] == \"gymnasium\":", "if True:", "again file_imports"),
+    ("a file imports what it names", "if module.partition(\".\")[0] == \"gymnasium\" or module == \"minipg.envs.atari\":", "if True:", "again file_imports"),
     ("an id means what it means now", "if now and description.get(\"id\") == env_id and now != description:", "if False:",
      "again registered_otherwise"),
 ],
@@ -919,7 +926,30 @@ SLIPS = {
      "algorithms TR12"),
     ("λ stays", "        multiplier = next_multiplier(", "        next_multiplier(", "algorithms TR12"),
 ],
+"minipg/envs/frames.py": [
+    ("weights of a smaller screen: whole pixels only", "np.minimum(begin + span, left + unit) - np.maximum(begin, left)",
+     "np.minimum(begin + span, left + unit) - left", "atari mean_over_the_area"),
+    ("Pong without one of its backgrounds", "np.uint8(87), np.uint8(107)", "np.uint8(87), np.uint8(87)", "atari difference_of"),
+],
+"minipg/envs/atari.py": [
+    ("the last screen twice, not the larger of two", "self._read(k % 2)", "self._read(0), self._read(1)",
+     "atari raw_screens"),
+    ("difference against the frame two before", "self._screens[0, :-1] = self._screens[0, 1:]", "pass",
+     "atari raw_screens"),
+    ("a lost life ends the game", "return self.frames.seen(self._screens)[0], total, terminated, truncated, {",
+     "return self.frames.seen(self._screens)[0], total, terminated or lost, truncated, {", "atari changes_nothing_else"),
+    ("no frames without an action", "integers(1, self.noop_max + 1)", "integers(1, 2)", "atari without_an_action"),
+    ("the rewards of skipped frames are lost", "total += float(reward)", "total = float(reward)",
+     "atari raw_screens"),
+    ("the last life too is lost without the game's end", "0 < lives < self._lives and not ended", "lives < self._lives",
+     "atari changes_nothing_else"),
+],
+"minipg/envs/atari_pool.py": [
+    ("EnvPool fires at the beginning", "use_fire_reset=False, ", "", "atari same_game"),
+],
 "minipg/rollout/batch.py": [
+    ("a lost life ends a whole episode", "done & ~batch.life_lost", "done", "atari whole_games"),
+
     ("a step that only resets has a length", "lengths += valid[a:b].sum(axis=0)", "lengths += b - a",
      "collector known_one"),
     ("an episode begins with what the last one was paid", "returns[restarted], lengths[restarted] = 0, 0",
