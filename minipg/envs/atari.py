@@ -49,7 +49,12 @@ def atari(
     known = [i[len(_ALE) : -len(_VERSION)] for i in gym.registry if i.startswith(_ALE) and i.endswith(_VERSION)]
     if name not in known:
         raise unknown_name("Atari game (which frames are of)", game, known)
-    settings = {"frames": frames, "frame_skip": frame_skip, "noop_max": noop_max, "life_loss": life_loss}
+    settings: dict[str, Any] = {
+        "frames": frames,
+        "frame_skip": frame_skip,
+        "noop_max": noop_max,
+        "life_loss": life_loss,
+    }
     settings["max_episode_steps"] = max_episode_steps
     _require(name, **settings)
     require(isinstance(sticky, float | int) and 0 <= sticky < 1, "sticky", "a number from 0, below 1", sticky)
@@ -89,18 +94,19 @@ class AtariFrames(gym.Wrapper[Array, int, Any, int], RecordConstructorArgs):
         life_loss: bool = False,
         max_episode_steps: int = MAX_STEPS,
     ) -> None:
-        settings = {"frames": frames, "frame_skip": frame_skip, "noop_max": noop_max, "life_loss": life_loss}
-        RecordConstructorArgs.__init__(self, **settings, max_episode_steps=max_episode_steps)
+        settings: dict[str, Any] = {"frames": frames, "frame_skip": frame_skip, "noop_max": noop_max}
+        settings |= {"life_loss": life_loss, "max_episode_steps": max_episode_steps}
+        RecordConstructorArgs.__init__(self, **settings)
         gym.Wrapper.__init__(self, env)
         base: Any = env.unwrapped
         if not hasattr(base, "ale"):
             raise ConfigError(f"frames: expected an Atari game of ale_py, got {env}")
-        _require(base._game, **settings, max_episode_steps=max_episode_steps)
+        _require(base._game, **settings)
         self.frames, self.frame_skip, self.noop_max = FRAMES[frames], frame_skip, noop_max
         self.life_loss, self.max_episode_steps = life_loss, max_episode_steps
         self.observation_space = self.frames.space
         size = base.ale.getScreenDims()
-        self._shrink = Shrink(size, self.frames[:2])
+        self._shrink = Shrink(size, (self.frames.height, self.frames.width))
         self._last = np.zeros((2, *size), np.uint8)  # the last two screens of the emulator
         self._screens = np.zeros((1, self.frames.stack, *self.frames[:2]), np.uint8)
         self._steps = self._lives = 0
@@ -114,7 +120,7 @@ class AtariFrames(gym.Wrapper[Array, int, Any, int], RecordConstructorArgs):
                 _, info = self.env.reset()
         self._read(0)
         self._last[1] = self._last[0]
-        self._shrink(*self._last, self._screens[0, -1])
+        self._shrink(self._last, self._screens[0, -1])
         self._screens[0, :-1] = self._screens[0, -1]
         self._steps, self._lives = 0, info["lives"]
         return self.frames.seen(self._screens)[0], info
@@ -132,12 +138,12 @@ class AtariFrames(gym.Wrapper[Array, int, Any, int], RecordConstructorArgs):
                 self._last[1 - k % 2] = self._last[k % 2]
                 break
         self._screens[0, :-1] = self._screens[0, 1:]
-        self._shrink(*self._last, self._screens[0, -1])
+        self._shrink(self._last, self._screens[0, -1])
         self._steps, lives = self._steps + 1, info["lives"]
-        # some games play on for some frames with no life left, and end then
-        lost = self.life_loss and 0 < lives < self._lives and not ended
-        self._lives = lives
         truncated = truncated or (not terminated and self._steps >= self.max_episode_steps)
+        # some games play on for some frames with no life left, and end then
+        lost = self.life_loss and 0 < lives < self._lives and not (terminated or truncated)
+        self._lives = lives
         return self.frames.seen(self._screens)[0], total, terminated, truncated, {**info, LIFE_LOST: lost}
 
     def _read(self, k: int) -> None:

@@ -50,7 +50,7 @@ class AtariPool(EnvPoolVectorEnv):
     def _seen(self, obs: Any) -> Array:
         return self._frames.seen(obs)
 
-    def _infos(self, infos: dict[str, Any], ended: Any) -> dict[str, Any]:
+    def _infos(self, infos: dict[str, Any], ended: Array) -> dict[str, Any]:
         """In which environments a life was lost and the game continues, if that ends an episode for learning."""
         if not self._life_loss:
             return {}

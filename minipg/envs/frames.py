@@ -83,8 +83,9 @@ class Shrink:
         self._overlaps = (*overlaps(source[0], target[0]), *overlaps(source[1], target[1]))
         self._line = np.empty(source[1], np.int32)
 
-    def __call__(self, first: Array, second: Array, out: Array) -> None:
-        """first, second (H, W) uint8 → out (h, w)."""
+    def __call__(self, screens: Array, out: Array) -> None:
+        """screens (2, H, W) uint8 → out (h, w)."""
+        first, second = screens
         if self._same:
             np.maximum(first, second, out=out)
         else:

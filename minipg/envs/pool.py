@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -75,7 +76,7 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
             self._pool.close()
             self._pool = self._made(env_seed=seeds)
         obs, infos = self._pool.reset()
-        return self._seen(obs), self._infos(infos, ended=True)
+        return self._seen(obs), self._infos(infos, np.ones(self.num_envs, bool))
 
     def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """obs (N, …), rew (N,), terminated (N,), truncated (N,), and what `_infos` makes of EnvPool's."""
@@ -86,7 +87,7 @@ class EnvPoolVectorEnv(VectorEnv[Any, Array, Array]):
         """EnvPool's observations in the form of the space."""
         return obs
 
-    def _infos(self, infos: dict[str, Any], ended: Any) -> dict[str, Any]:
+    def _infos(self, infos: dict[str, Any], ended: Array) -> dict[str, Any]:
         """The infos of a reset or a step, from EnvPool's: none. `ended`: whose episodes have."""
         return {}
 

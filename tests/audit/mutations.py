@@ -262,9 +262,9 @@ SLIPS = {
 "kernels/reference/frames.py": [
     ("the newer of two screens, not the larger", "xp.maximum(first, second)", "second", "atari mean_over_the_area"),
     ("a mean by area rounded down", "out[...] = whole + ((rest > total) | ((rest == total) & (whole % 2 == 1)))",
-     "out[...] = whole", "atari twins_make"),
+     "out[...] = whole", "atari mean_over_the_area"),
     ("difference: the frame before minus this one", "shown[:, 1] - shown[:, 0]", "shown[:, 0] - shown[:, 1]",
-     "atari twins_interleave"),
+     "atari difference_of"),
 ],
 "kernels/reference/policy_gradient.py": [
     ("score without its weight", "weight[:, None] * score", "score", "theory IS3"),
@@ -941,7 +941,7 @@ SLIPS = {
     ("no frames without an action", "integers(1, self.noop_max + 1)", "integers(1, 2)", "atari without_an_action"),
     ("the rewards of skipped frames are lost", "total += float(reward)", "total = float(reward)",
      "atari raw_screens"),
-    ("the last life too is lost without the game's end", "0 < lives < self._lives and not ended", "lives < self._lives",
+    ("the last life too is lost without the game's end", "0 < lives < self._lives and not (terminated or truncated)", "lives < self._lives",
      "atari changes_nothing_else"),
 ],
 "minipg/envs/atari_pool.py": [
