@@ -263,7 +263,7 @@ def test_values_on_two_threads_are_those_of_all_rows_PG12(threads):
     rng, critic = np.random.default_rng(0), ValueNetwork(MLP((3, 4, 1), "tanh", Backend("numba", threads)))
     theta, zero, never = critic.init(rng, np.float64).theta, np.zeros((650, 2, 1)), np.zeros((650, 2), bool)
     obs, rew = rng.normal(size=(651, 2, 3)), rng.normal(size=(650, 2))
-    batch = Batch(obs[:-1], zero, zero, rew, never, never, ~never, never, obs[-1], obs[0, :0], np.zeros(0, int),
+    batch = Batch(obs[:-1], zero, zero, rew, never, never, ~never, never, never, obs[-1], obs[0, :0], np.zeros(0, int),
                   np.zeros(0), np.zeros(0, int))  # fmt: skip
     found, value = estimate_advantages(critic, theta, batch, 0.9, 0.0), critic.predict(theta, obs.reshape(-1, 3))
     close(found.value, value[:-2], 1e-12)
@@ -516,7 +516,7 @@ def played(steps=14, envs=2, episodes=2):
     zero = np.zeros((steps, envs))
     never = np.zeros_like(done)
     of, rew, none = zero[..., None], rng.normal(size=(steps, envs)), np.zeros(0, int)
-    return Batch(of, zero, of, rew, done, never, valid, never, zero[:1], zero[:0], none, np.zeros(0), none)
+    return Batch(of, zero, of, rew, done, never, valid, never, never, zero[:1], zero[:0], none, np.zeros(0), none)
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.9])

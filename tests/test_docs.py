@@ -81,7 +81,8 @@ def entries(text):
 
 
 ENTRIES = entries(KEY.read_text(encoding="utf-8"))
-WORKS = re.findall(r"^- \*\*(.+?)\*\*: ", KEY.read_text(encoding="utf-8"), flags=re.M)
+# the list of sources comes last
+WORKS = re.findall(r"^- \*\*(.+?)\*\*: ", KEY.read_text(encoding="utf-8").split("\n## Sources\n")[1], flags=re.M)
 
 
 # equation ids

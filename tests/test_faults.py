@@ -184,7 +184,7 @@ def a_batch(obs, rew, **changes):
     steps, never = len(rew), np.zeros((len(rew), 1), bool)
     batch = Batch(
         obs[:steps, None], np.zeros((steps, 1), np.int64), obs[:steps, None], rew[:, None], never, never, ~never, never,
-        obs[steps:], np.zeros((0, 3)), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64),
+        never, obs[steps:], np.zeros((0, 3)), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64),
     )  # fmt: skip
     return batch._replace(**changes)
 

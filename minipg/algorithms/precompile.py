@@ -43,6 +43,6 @@ def _made_up(agent: Agent[Any]) -> Batch:
     ended[-1] = True  # some algorithms learn from whole episodes only
     return Batch(
         obs[:-1], act.reshape(steps, envs, *act.shape[1:]), params.reshape(steps, envs, -1),
-        rng.standard_normal((steps, envs)).astype(dtype), ended, flag, ~flag, flag,
+        rng.standard_normal((steps, envs)).astype(dtype), ended, flag, ~flag, flag, flag,
         obs[-1], obs[-1][:0], np.zeros(0, np.int64), np.zeros(envs), np.full(envs, steps, np.int64),
     )  # fmt: skip

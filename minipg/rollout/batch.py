@@ -48,13 +48,13 @@ class Batch(NamedTuple):
     truncated: Array  # (T, N) bool: the episode was cut, and did not terminate
     valid: Array  # (T, N) bool, on the host: False if the environment only reset in this step, or failed
     dropped: Array  # (T, N) bool, on the host: the environment failed in this step; it starts a new episode
+    life_lost: Array  # (T, N) bool, on the host: `terminated`, but the episode's return continues
     last_obs: Array  # (N, O) the observations after the last row, of a new episode where one ended there
     final_obs: Array  # (K, O) the last observations of truncated episodes
     final_at: Array  # (K,) int64, the flat rows before them
     episode_returns: Array  # (E,) on the host: unscaled returns of the episodes that ended, in order
     episode_lengths: Array  # (E,) on the host
     branches: Branches | None = None  # of vine sampling
-    life_lost: Array | None = None  # (T, N) bool, on the host: `terminated`, but the episode's return continues
 
 
 def with_valid_rows(collect: Callable[[], Batch]) -> tuple[Batch, int]:
@@ -68,12 +68,7 @@ def with_valid_rows(collect: Callable[[], Batch]) -> tuple[Batch, int]:
 
 def copied(batch: Batch) -> Batch:
     """The batch in arrays of its own."""
-    return batch._replace(**{name: getattr(batch, name).copy() for name in _arrays(batch)})
-
-
-def _arrays(batch: Batch) -> list[str]:
-    """The names of its arrays: all but what is None, and the branches."""
-    return [name for name in Batch._fields if name != "branches" and getattr(batch, name) is not None]
+    return batch._replace(**{name: getattr(batch, name).copy() for name in Batch._fields if name != "branches"})
 
 
 def joined(parts: Sequence[Batch]) -> Batch:
@@ -81,15 +76,14 @@ def joined(parts: Sequence[Batch]) -> Batch:
     first, envs = np.cumsum([0, *(len(part.rew) for part in parts)]), parts[0].rew.shape[1]
     offsets = first[:-1].tolist()
     parts = [part._replace(final_at=part.final_at + start * envs) for part, start in zip(parts, offsets, strict=True)]
-    columns = {name: [getattr(part, name) for part in parts] for name in _arrays(parts[0])}
+    columns = {name: [getattr(part, name) for part in parts] for name in Batch._fields if name != "branches"}
     together = {name: namespace(column[0]).concatenate(column) for name, column in columns.items()}
     return Batch(**{**together, "last_obs": parts[-1].last_obs})
 
 
 def ends_of_episodes(batch: Batch) -> Array:
     """The steps whose episode ended there and was counted, (T, N) bool on the host: a lost life is no such end."""
-    done = to_host(batch.terminated | batch.truncated)
-    return done if batch.life_lost is None else done & ~batch.life_lost
+    return to_host(batch.terminated | batch.truncated) & ~batch.life_lost
 
 
 def first_episodes(batch: Batch, episodes: int) -> Batch:

@@ -225,9 +225,9 @@ class Collector:
         )
         ended, cut = self._to_device(terminated), self._to_device(truncated)
         return Batch(
-            obs, act, params, self._scaled(rew, ended | cut, valid, dropped), ended, cut, valid, dropped,
+            obs, act, params, self._scaled(rew, ended | cut, valid, dropped), ended, cut, valid, dropped, life_lost,
             self.obs, finals if self.normalizer is None else self.normalizer(finals),
-            self._to_device(np.array(final_at, np.int64)), returns, lengths, life_lost=life_lost,
+            self._to_device(np.array(final_at, np.int64)), returns, lengths,
         )  # fmt: skip
 
     def _scaled(self, rew: Array, done: Array, valid: Array, dropped: Array) -> Array:

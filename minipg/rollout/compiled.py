@@ -78,7 +78,7 @@ class CompiledRollout:
             returns, lengths = whole.returns[where], whole.lengths[where]
         batch = Batch(
             whole.obs[:-1], whole.act, whole.params, whole.rew, whole.terminated, whole.truncated,
-            self._all_true, self._all_false, whole.obs[-1],
+            self._all_true, self._all_false, self._all_false, whole.obs[-1],
             final_obs if normalizer is None or not finals else normalizer(final_obs), final_at, returns, lengths,
         )  # fmt: skip
         return batch, finite == len(self._workspaces)

@@ -89,7 +89,7 @@ class DeviceRollout:
         last = out.final_obs[:cuts] if normalizer is None else normalizer(out.final_obs[:cuts])
         all_true, all_false = np.ones((steps, n), bool), np.zeros((steps, n), bool)
         batch = Batch(
-            out.obs[:-1], *out[1:6], all_true, all_false, out.obs[-1], last, out.final_at[:cuts],
+            out.obs[:-1], *out[1:6], all_true, all_false, all_false, out.obs[-1], last, out.final_at[:cuts],
             episodes[:, 0].copy(), episodes[:, 1].astype(np.int64),
         )  # fmt: skip
         return batch, math.isfinite(total)
