@@ -538,6 +538,18 @@ def test_weights_are_sums_over_the_episode_PG5_PG7(kind, gamma):
             start = end + 1
 
 
+def test_until_reward_sums_no_further_than_the_next_reward_that_is_not_zero_PG7():
+    batch, gamma = played(), 0.9
+    batch.rew[::2] = 0
+    weight, G = reinforce.weights(batch, gamma, "until-reward", minipg.Backend("numpy", 1))
+    for t, n in np.argwhere(batch.valid):
+        for k in range(t, len(batch.rew)):
+            if batch.rew[k, n] != 0 or batch.terminated[k, n]:
+                break
+        close(weight[t, n], gamma ** (k - t) * batch.rew[k, n], 1e-12, scale=1)
+    np.testing.assert_array_equal(G, weight)
+
+
 @pytest.mark.parametrize("n_steps", [3, 20])
 def test_an_update_sees_just_the_episodes_asked_for_of_every_environment(n_steps):
     script = (Ending(3, True, False), Ending(5, False, True), Ending(2, True, False))
@@ -630,7 +642,7 @@ def test_without_a_baseline_equal_weights_still_push_PG5_PG6(normalized):
 
 
 def test_reinforce_config_is_validated_by_name():
-    with pytest.raises(minipg.MinipgError, match="weight: expected return, reward-to-go or discounted, got 'x'"):
+    with pytest.raises(minipg.MinipgError, match="weight: expected return, reward-to-go, until-reward or discounted, got 'x'"):
         REINFORCEConfig(weight="x")
 
 

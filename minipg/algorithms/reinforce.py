@@ -4,6 +4,7 @@ The weight of an action is one of
 
     return           R(τ) = Σ_t γᵗ r_t, the same for all of an episode       (PG-5)
     reward-to-go     G_t = r_t + γ G_{t+1}, the return after the action      (PG-7)
+    until-reward     the same, and no further than the next reward that is not 0: the episodes are the points of a game
     discounted       γᵗ G_t, the unbiased gradient of the start value        (PG-9 for J₁)
 
 and the baseline is 0, the mean weight of the batch, or V(s); for `discounted` it is γᵗ V(s)  (PG-6).
@@ -45,8 +46,9 @@ class REINFORCEConfig(CriticConfig, OnPolicyConfig):
     """Steps of each environment at a time, until every one has played its episodes."""
     episodes: int = 2
     """Whole episodes of each environment per update."""
-    weight: Literal["return", "reward-to-go", "discounted"] = "reward-to-go"
-    """The weight of an action: return, reward-to-go or discounted."""
+    weight: Literal["return", "reward-to-go", "until-reward", "discounted"] = "reward-to-go"
+    """The weight of an action: return, reward-to-go, until-reward (begins anew at every nonzero reward: Pong) or
+    discounted."""
     baseline: Literal["none", "average", "value"] = "value"
     """The baseline subtracted from the weight: none, average or value."""
     normalize_advantage: bool = True
@@ -74,8 +76,10 @@ def weights(batch: Batch, gamma: float, kind: str, backend: Backend) -> tuple[Ar
     Episodes are whole, so nothing is bootstrapped; a truncated episode counts with the rewards it had.
     """
     xp, done = backend.xp, batch.terminated | batch.truncated
+    if kind == "until-reward":
+        done = done | (batch.rew != 0)
     G = discounted_returns(batch.rew, xp.zeros_like(batch.rew), done, xp.zeros_like(done), gamma, backend)
-    if kind == "reward-to-go":
+    if kind in ("reward-to-go", "until-reward"):
         return G, G
     if kind == "discounted":
         return discounts(batch, gamma) * G, G

@@ -59,7 +59,7 @@ class REINFORCESettings(CriticSettings, OnPolicySettings, total=False):
     """As in REINFORCEConfig."""
 
     episodes: int
-    weight: Literal["return", "reward-to-go", "discounted"]
+    weight: Literal["return", "reward-to-go", "until-reward", "discounted"]
     baseline: Literal["none", "average", "value"]
     normalize_advantage: bool
     learning_rate: float

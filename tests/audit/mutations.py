@@ -905,6 +905,7 @@ SLIPS = {
      "algorithms npg_step"),
 ],
 "minipg/algorithms/reinforce.py": [
+    ("until-reward goes on after a reward", "done = done | (batch.rew != 0)", "pass", "algorithms until_reward"),
     ("reward-to-go for the return", "xp.where(starts[t], G[t], whole)", "G[t]", "algorithms weights"),
     ("discounted without γᵗ", "return discounts(batch, gamma) * G, G", "return G, G", "algorithms weights"),
     ("γᵗ over episodes", "xp.where(starts[t], now.dtype.type(1), now.dtype.type(gamma) * now)",
