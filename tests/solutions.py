@@ -155,3 +155,20 @@ def backward(theta, obs, u):
     h = np.tanh(obs @ theta["W0"] + theta["b0"])
     d = (u @ theta["W1"].T) * (1 - h * h)
     return {"W0": obs.T @ d, "b0": d.sum(axis=0), "W1": h.T @ u, "b1": u.sum(axis=0)}
+
+
+def windows_of(x, g, stride, size):
+    """Where in x the window of each position of g is."""
+    for i, j in np.ndindex(g.shape[:2]):
+        yield (i, j), np.s_[i * stride : i * stride + size, j * stride : j * stride + size]
+
+
+def filter_gradient(w, x, g, stride):
+    return sum(x[window][..., None] * g[place] for place, window in windows_of(x, g, stride, len(w)))
+
+
+def image_gradient(x, w, g, stride):
+    out = np.zeros_like(x)
+    for place, window in windows_of(x, g, stride, len(w)):
+        out[window] += w @ g[place]
+    return out

@@ -5,18 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def output_of(name):
-    command = [sys.executable, str(EXAMPLES / name)]
+def output_of(name, *args):
+    command = [sys.executable, str(EXAMPLES / name), *args]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd="/")
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
 def test_every_numbered_example_is_tested():
-    tested = set(re.findall(r'output_of\("(\d.*?\.py)"\)', Path(__file__).read_text()))
+    tested = set(re.findall(r'output_of\("(\d.*?\.py)"', Path(__file__).read_text()))
     assert {path.name for path in EXAMPLES.glob("[0-9]*.py")} == tested
 
 
@@ -44,6 +46,14 @@ def test_the_gradient_check_fails_twice_and_then_passes():
     assert re.search(r"second_try: .* wrong at b\n", text)
     assert text.count("a 1/N missing, with N = 20?") == 2
     assert "correct: passed" in text
+
+
+def test_reinforce_plays_pong_from_pixels_and_a_game_is_filmed(tmp_path):
+    pytest.importorskip("ale_py")
+    film = tmp_path / "pong.gif"
+    text = output_of("04_pong_from_pixels.py", "--steps", "1", "--games", "1", "--render", str(film))
+    assert re.search(r"after [\d,]+ decisions: -\d", text)
+    assert film.read_bytes()[:3] == b"GIF"
 
 
 def rows_of(text, *names):

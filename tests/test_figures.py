@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples" / "figures"
-NAMES = ("bound", "cg", "cliff", "clip", "gae", "importance", "invariance", "kl_ellipses")
+NAMES = ("bound", "cg", "cliff", "clip", "gae", "importance", "invariance", "kl_ellipses", "pixels")
 
 
 @pytest.fixture(autouse=True)
@@ -149,3 +149,12 @@ def test_the_natural_paths_coincide_and_the_plain_ones_do_not():
     for plain, plain_other in zip(found["plain", "logits"], found["plain", "other"], strict=True):
         assert nearest(plain_other, plain) > 0.03
     np.testing.assert_allclose(found["natural", "logits"], found["natural", "other"], atol=2e-3)
+
+
+def test_few_pixels_move_and_the_filter_answers_at_edges_alone():
+    pytest.importorskip("ale_py")
+    found = numbers("pixels")
+    assert 10 < np.count_nonzero(found["difference"]) < 100
+    screen, edges = found["screen"].astype(int), found["edges"]
+    step = screen[:, 2:] - screen[:, :-2]
+    np.testing.assert_array_equal(edges, step[:-2] + step[1:-1] + step[2:])

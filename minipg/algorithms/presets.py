@@ -65,6 +65,8 @@ _PPO: dict[str, dict[str, Any]] = {
     "InvertedDoublePendulum-v5": {**_PPO_MUJOCO, "normalize_obs": False, "log_std_init": 0.0, "target_kl": 0.02},
     "Swimmer-v5": {**_PPO_MUJOCO, "num_envs": 4, "gamma": 0.9999, "gae_lambda": 0.98, "minibatch_size": 256,
                    "learning_rate": 6e-4, "vf_learning_rate": 6e-4, "log_std_init": 0.0},
+    "pong": {"num_envs": 16, "hidden": (200,), "activation": "relu", "n_epochs": 4, "minibatch_size": 1024,
+             "vf_epochs": 4, "vf_minibatch_size": 1024, "learning_rate": 1e-3, "ent_coef": 0.01},
 }  # fmt: skip
 
 # of each worker: two have PPO's batch and minibatch together

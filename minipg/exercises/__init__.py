@@ -6,7 +6,7 @@ minipg exercise 7 --solution      prints the library's functions that solve it
 
 from __future__ import annotations
 
-from minipg.exercises import branches, estimates, regions
+from minipg.exercises import branches, estimates, images, regions
 from minipg.exercises.exercise import Exercise, Verdict, check_answer
 
 CHAPTERS = {
@@ -29,6 +29,7 @@ EXERCISES: dict[int, tuple[Exercise, Exercise]] = {
     **estimates.EXERCISES,
     **regions.EXERCISES,
     **branches.EXERCISES,
+    **images.EXERCISES,
 }
 
 __all__ = ["CHAPTERS", "EXERCISES", "Exercise", "Verdict", "check_answer"]
