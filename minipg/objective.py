@@ -7,7 +7,7 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
 
-from minipg.checks import Array, as_array, as_flat
+from minipg.checks import Array, as_array, as_flat, as_rows
 from minipg.kernels.arguments import Acted
 from minipg.policy import Policy, PolicyTape
 from minipg.runtime.backend import to_host
@@ -45,7 +45,7 @@ def gradient_and_entropy(
     """
     xp, kernels = policy.backend.xp, policy.backend.kernels("policy_gradient")
     theta = as_flat("theta", theta, policy.layout.size, xp)
-    obs = as_array("obs", obs, (None, policy.mlp.sizes[0]), theta.dtype, xp)
+    obs = as_rows("obs", obs, policy.mlp.sizes[0], theta.dtype, xp)
     act = policy.distribution.actions(act, len(obs), theta.dtype)
     weight = as_array("weight", weight, (len(obs),), theta.dtype, xp)
 
@@ -87,7 +87,7 @@ def surrogate_value(
     theta = as_flat("theta", theta, policy.layout.size, xp)
     column = lambda name, rows: as_array(name, rows, (count,), theta.dtype, xp)
     acted = Acted(
-        as_array("obs", acted.obs, (count, policy.mlp.sizes[0]), theta.dtype, xp),
+        as_rows("obs", acted.obs, policy.mlp.sizes[0], theta.dtype, xp),
         distribution.actions(acted.act, count, theta.dtype), column("adv", acted.adv),
         as_array("params", acted.params, (count, distribution.n_params), theta.dtype, xp),
     )  # fmt: skip

@@ -97,8 +97,8 @@ class NetworkPolicy:
         """A function that samples a ~ π_θ(·|s) again and again, for loops over time steps.   theta (P,).
 
         → f(obs, noise, params, act) of obs (B, O), noise (B, …) from `distribution.noise`; it fills params (B, D) and
-        act (B, …), B ≤ rows. It checks nothing: arrays must be C-contiguous, in θ's dtype, and where the backend
-        computes. One thread at a time may call it.
+        act (B, …), B ≤ rows. It checks nothing: arrays must be C-contiguous, in θ's dtype (obs may be bytes), and
+        where the backend computes. One thread at a time may call it.
         """
         theta = as_flat("theta", theta, self.layout.size, self.backend.xp)
         kernels, spec = self.backend.kernels("act"), self.spec

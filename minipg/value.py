@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipg.checks import Array, as_array, as_flat, namespace, require
+from minipg.checks import Array, as_array, as_flat, as_rows, namespace, require
 from minipg.kernels.arguments import Adam, Epochs
 from minipg.network import MLP
 from minipg.runtime.backend import to_host
@@ -54,13 +54,13 @@ class ValueNetwork:
         """
         xp = self.mlp.backend.xp
         theta = as_flat("theta", theta, self.mlp.layout.size, xp)
-        obs = as_array("obs", obs, (None, self.mlp.sizes[0]), theta.dtype, xp)
+        obs = as_rows("obs", obs, self.mlp.sizes[0], theta.dtype, xp)
         target = as_array("target", target, (len(obs),), theta.dtype, xp)
         kernels = self.mlp.backend.kernels("regression")
 
         def on_tile(rows: slice) -> tuple[Any, Array]:
             loss, grad, x = xp.empty(1), xp.empty_like(theta), obs[rows]
-            work = xp.empty(kernels.work_size(self.mlp.sizes, len(theta), len(x)), x.dtype)
+            work = xp.empty(kernels.work_size(self.mlp.sizes, len(theta), len(x)), theta.dtype)
             kernels.loss_and_gradient(self.mlp.spec, theta, x, target[rows], grad, loss, work)
             return loss[0], grad
 
@@ -92,7 +92,7 @@ class ValueNetwork:
         """
         dtype, backend = state.theta.dtype, self.mlp.backend
         xp = backend.xp
-        obs = as_array("obs", obs, (None, self.mlp.sizes[0]), dtype, xp)
+        obs = as_rows("obs", obs, self.mlp.sizes[0], dtype, xp)
         target = as_array("target", target, (len(obs),), dtype, xp)
         old = as_array("old", xp.zeros_like(target) if old is None else old, target.shape, dtype, xp)
         order = as_array("order", order, (None, len(obs)), np.int64, namespace(order))

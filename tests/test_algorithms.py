@@ -642,9 +642,7 @@ def test_without_a_baseline_equal_weights_still_push_PG5_PG6(normalized):
 
 
 def test_reinforce_config_is_validated_by_name():
-    with pytest.raises(
-        minipg.MinipgError, match="weight: expected return, .*, until-reward or discounted, got 'x'"
-    ):
+    with pytest.raises(minipg.MinipgError, match=r"weight: expected return, .*, until-reward or discounted, got 'x'"):
         REINFORCEConfig(weight="x")
 
 

@@ -118,8 +118,15 @@ def test_windows_are_inside_the_image_and_same_keeps_the_size_of_the_image_divid
 
 
 @pytest.mark.parametrize("twin", TWINS)
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
-@pytest.mark.parametrize("reads", [Images(scale=1 / 255), Images(sparse=True), Images(convolutions(IMAGE, ["4x3/2"]))])
+@pytest.mark.parametrize(
+    ("dtype", "reads"),
+    [
+        (np.uint8, Images(scale=1 / 255)),
+        (np.int8, Images(sparse=True)),
+        (np.uint8, Images(convolutions(IMAGE, ["4x3/2"]))),
+    ],
+    ids=["scaled", "sparse", "convolution"],
+)
 def test_bytes_give_what_the_same_numbers_give_TR9(twin, dtype, reads):
     rng, layers = np.random.default_rng(0), (70, *(c.rows * c.columns * c.filters for c in reads.convs))
     mlp = MLP((*layers, 5, 2), "tanh", Backend(twin, 1), *reads)

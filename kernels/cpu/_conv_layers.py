@@ -1,9 +1,11 @@
 """The layers of a network that begins with convolutions (conv.py). The others are dense."""
 
 from minipg.kernels.arguments import Conv
-from minipg.kernels.cpu import _dense
+from minipg.kernels.cpu import _dense, _sparse
 from minipg.kernels.cpu._jit import matrix, part, row
 from minipg.kernels.cpu.conv import add_input_gradient, add_product, add_weight_gradient
+
+gathered = _sparse.gathered
 
 
 @part

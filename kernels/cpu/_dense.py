@@ -32,6 +32,16 @@ def pull_back(network, layer, theta, p, g, below, scratch, q):
 
 
 @part
+def gathered(obs, rows, work, start):
+    """The rows of obs (B, n) as a matrix, in work memory from `start` on, in its dtype: BLAS multiplies it."""
+    x = matrix(work, start, rows.shape[0], obs.shape[1])
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            x[i, j] = obs[rows[i], j]
+    return x
+
+
+@part
 def transpose(w, transposed):
     """W (n, m) → Wᵀ (m, n)."""
     for i in range(w.shape[0]):

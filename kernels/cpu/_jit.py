@@ -103,18 +103,31 @@ def matrix(typing: Any, array: Any, start: Any, rows: Any, columns: Any) -> Any:
 
     `reshape` calls a function of Numba's runtime and counts references. Nothing is checked here.
     """
+    return _matrix_of(array, array), _code_of_a_matrix
+
+
+@intrinsic
+def matrix_like(typing: Any, array: Any, start: Any, rows: Any, columns: Any, like: Any) -> Any:
+    """The same memory as numbers of the dtype of `like`, which are no larger."""
+    signature = _matrix_of(array, like)
+    return signature.return_type(*signature.args, like), _code_of_a_matrix
+
+
+def _matrix_of(array: Any, like: Any) -> Any:
+    """The type of `matrix` for an array, with numbers as `like` has."""
     if array.layout != "C":
         raise errors.NumbaTypeError("matrix: expected an array in C order")
-    kind = array.copy(ndim=2, layout="C")
+    return types.Array(like.dtype, 2, "C")(array, types.intp, types.intp, types.intp)
 
-    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        source = context.make_array(array)(context, builder, values[0])
-        view, (first, n, m) = context.make_array(kind)(context, builder), values[1:]
-        strides = [builder.mul(m, source.itemsize), source.itemsize]
-        populate_array(view, builder.gep(source.data, [first]), [n, m], strides, source.itemsize, meminfo=None)
-        return view._getvalue()
 
-    return kind(array, types.intp, types.intp, types.intp), code
+def _code_of_a_matrix(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    kind, (array, first, n, m, *_) = signature.return_type, values
+    source = context.make_array(signature.args[0])(context, builder, array)
+    view = context.make_array(kind)(context, builder)
+    data = builder.bitcast(builder.gep(source.data, [first]), view.data.type)
+    size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    populate_array(view, data, [n, m], [builder.mul(m, size), size], size, meminfo=None)
+    return view._getvalue()
 
 
 @intrinsic

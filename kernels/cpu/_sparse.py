@@ -5,7 +5,7 @@ A row is read in words of eight bytes: most words of a sparse row are zero, and 
 """
 
 from minipg.kernels.cpu import _dense
-from minipg.kernels.cpu._jit import called, matrix, part, words
+from minipg.kernels.cpu._jit import called, matrix, matrix_like, part, words
 
 DENSEST = 8  # the products are worth their jumps where fewer than one word in DENSEST is not zero
 pull_back = _dense.pull_back
@@ -27,6 +27,20 @@ def weight_gradient(network, layer, x, g, out, p):
         _weight_gradient(x, g, matrix(out, p, network.sizes[0], network.sizes[1]))
     else:
         _dense.weight_gradient(network, layer, x, g, out, p)
+
+
+@part
+def gathered(obs, rows, work, start):
+    """The rows of obs (B, n) as a matrix, in work memory from `start` on, in the dtype of obs: bytes are shorter."""
+    x = matrix_like(work, start, rows.shape[0], obs.shape[1], obs)
+    n, each = obs.shape[1], 8 // obs.itemsize
+    for i in range(x.shape[0]):
+        source, copy = words(obs, rows[i] * n, n), words(x, i * n, n)
+        for word in range(source.shape[0]):
+            copy[word] = source[word]
+        for k in range(source.shape[0] * each, n):
+            x[i, k] = obs[rows[i], k]
+    return x
 
 
 @called

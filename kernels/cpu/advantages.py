@@ -34,8 +34,9 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
 
 @part
 def _values(critic, theta, obs, value, work):
-    for start in range(0, obs.shape[0], mlp.BLOCK):
-        stop = min(start + mlp.BLOCK, obs.shape[0])
+    rows = mlp._block(critic)
+    for start in range(0, obs.shape[0], rows):
+        stop = min(start + rows, obs.shape[0])
         mlp.forward(theta, critic, obs[start:stop], matrix(value, start, stop - start, 1), work)
 
 
@@ -77,4 +78,4 @@ def explained_variance(value, ret, out):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    return min(rows, mlp.BLOCK) * sum(sizes[1:-1])
+    return min(rows, mlp._block_rows(sizes, n_params)) * sum(sizes[1:-1])

@@ -1,6 +1,6 @@
 """Twin of `reference/mlp.py`: BLAS for the matrix products, one vectorised loop for all between two products.
 
-A batch goes through the network in blocks of BLOCK rows. `hidden` holds the blocks in order, and in a block its layers.
+A batch goes through the network in blocks of rows. `hidden` holds the blocks in order, and in a block its layers.
 The numbers `p` and `k` are where a layer begins in θ and in the `hidden` of a block. A layer's numbers are read in rows
 of one for each bias: of all units, or of a convolution's filters.
 """
@@ -11,9 +11,26 @@ from minipg.kernels.cpu import _conv_layers, _dense, _sparse
 from minipg.kernels.cpu._jit import by_type, jit, matrix, part, unowned
 from minipg.kernels.cpu._tanh import tanh
 
-BLOCK = 128  # rows of a block: their activations fit in a core's fastest caches
+BLOCK, LONG_BLOCK = 128, 1024  # rows of a block: the activations of the shorter fit in a core's fastest caches
 _KINDS = {DenseLayers: _dense, SparseInput: _sparse, ConvLayers: _conv_layers}
 _ZERO, _ONE = np.float32(0), np.float32(1)  # a product with float64 is float64
+
+
+def _block_rows(sizes, n_params):
+    """The rows of a block. The gradient of a block has P numbers: a block is long where its activations are fewer."""
+    units = 0
+    for layer in range(1, len(sizes)):
+        units += sizes[layer]
+    return BLOCK if n_params < LONG_BLOCK * units else LONG_BLOCK
+
+
+_compiled_block_rows = part(_block_rows)
+
+
+@part
+def _block(network):
+    """The rows of a block of this network."""
+    return _compiled_block_rows(network.sizes, size(network))
 
 
 @part
@@ -40,18 +57,18 @@ def _weights(network, layer):
 
 
 @part
-def size(network):
-    """P: the number of parameters of a network."""
-    total = 0
-    for layer in range(network.sizes.shape[0] - 1):
-        total += _weights(network, layer) + _biases(network, layer)
-    return total
-
-
-@part
 def _unowned(network):
     """The same network, without reference counting of its arrays."""
     return Network(unowned(network.sizes), network.activation, unowned(network.convs), network.scale, network.kind)
+
+
+@part
+def size(network):
+    """P: the number of parameters of a network."""
+    network, total = _unowned(network), 0
+    for layer in range(network.sizes.shape[0] - 1):
+        total += _weights(network, layer) + _biases(network, layer)
+    return total
 
 
 @part
@@ -94,6 +111,12 @@ def _pull_back(kernels, kind, network, layer, theta, p, g, below, scratch, q):
     )
 
 
+@by_type(_KINDS)
+def _gathered(kernels, kind, obs, rows, work, start):
+    """The chosen rows (M,) of obs (B, n₀) as a matrix, in work memory from `start` on."""
+    return lambda kind, obs, rows, work, start: kernels.gathered(obs, rows, work, start)
+
+
 @jit
 def forward(theta, network, obs, out, hidden):
     """The network's output, and the hidden activations, which the derivatives need.
@@ -102,8 +125,9 @@ def forward(theta, network, obs, out, hidden):
     """
     network, units = _unowned(network), _units(network.sizes)
     theta, obs, out, hidden = unowned(theta), unowned(obs), unowned(out), unowned(hidden)
-    for start in range(0, obs.shape[0], BLOCK):
-        stop = min(start + BLOCK, obs.shape[0])
+    rows = _block(network)
+    for start in range(0, obs.shape[0], rows):
+        stop = min(start + rows, obs.shape[0])
         _forward(theta, network, obs[start:stop], out[start:stop], hidden[start * units : stop * units])
 
 
@@ -142,8 +166,9 @@ def jvp(theta, network, obs, hidden, v, out, work):
     network, units = _unowned(network), _units(network.sizes)
     theta, obs, hidden, v = unowned(theta), unowned(obs), unowned(hidden), unowned(v)
     out, work = unowned(out), unowned(work)
-    for start in range(0, obs.shape[0], BLOCK):
-        stop = min(start + BLOCK, obs.shape[0])
+    rows = _block(network)
+    for start in range(0, obs.shape[0], rows):
+        stop = min(start + rows, obs.shape[0])
         h = hidden[start * units : stop * units]
         _jvp(theta, network, obs[start:stop], h, v, out[start:stop], work)
 
@@ -195,8 +220,9 @@ def vjp(theta, network, obs, hidden, g, out, work):
     block_out, rest = work[: theta.shape[0]], work[theta.shape[0] :]
     if obs.shape[0] == 0:
         out[:] = 0
-    for start in range(0, obs.shape[0], BLOCK):
-        stop = min(start + BLOCK, obs.shape[0])
+    rows = _block(network)
+    for start in range(0, obs.shape[0], rows):
+        stop = min(start + rows, obs.shape[0])
         h = hidden[start * units : stop * units]
         _vjp(theta, network, obs[start:stop], h, g[start:stop], block_out if start else out, rest)
         if start:
@@ -249,8 +275,9 @@ def vjp_obs(theta, network, hidden, g, out, work):
     """
     network, units = _unowned(network), _units(network.sizes)
     theta, hidden, g, out, work = unowned(theta), unowned(hidden), unowned(g), unowned(out), unowned(work)
-    for start in range(0, g.shape[0], BLOCK):
-        stop = min(start + BLOCK, g.shape[0])
+    rows = _block(network)
+    for start in range(0, g.shape[0], rows):
+        stop = min(start + rows, g.shape[0])
         _vjp_obs(theta, network, hidden[start * units : stop * units], g[start:stop], out[start:stop], work)
 
 

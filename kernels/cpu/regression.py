@@ -48,11 +48,8 @@ def _gradient(network, theta, obs, target, old, clip_range, rows, squares, grad,
     """→ `squares` plus the squared errors of the rows."""
     m, inputs, units = rows.shape[0], obs.shape[1], mlp._units(network.sizes)
     a, b, c, d = m * inputs, m * (inputs + 1), m * (inputs + 2), m * (inputs + 2 + units)
-    x, out, g = matrix(work, 0, m, inputs), matrix(work, a, m, 1), matrix(work, b, m, 1)
+    x, out, g = mlp._gathered(network.kind, obs, rows, work, 0), matrix(work, a, m, 1), matrix(work, b, m, 1)
     hidden, scratch = work[c:d], work[d:]
-    for i in range(m):
-        for j in range(inputs):
-            x[i, j] = obs[rows[i], j]
     mlp.forward(theta, network, x, out, hidden)
     scale = theta.dtype.type(2 / m)
     for i in range(m):

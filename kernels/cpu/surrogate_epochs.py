@@ -85,14 +85,13 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
     block_grad, rest = work[:n_network], work[n_network:]
     grad[n_network:] = 0
     means[:] = 0
-    for start in range(0, chosen.shape[0], mlp.BLOCK):
-        rows = chosen[start : start + mlp.BLOCK]
+    block = mlp._block(network)
+    for start in range(0, chosen.shape[0], block):
+        rows = chosen[start : start + block]
         m = rows.shape[0]
         a, b, c, d = m * inputs, m * (inputs + n), m * (inputs + 2 * n), m * (inputs + 2 * n + units)
-        x, out, g, hidden = matrix(rest, 0, m, inputs), matrix(rest, a, m, n), matrix(rest, b, m, n), rest[c:d]
-        for i in range(m):
-            for j in range(inputs):
-                x[i, j] = obs[rows[i], j]
+        x, out, g = mlp._gathered(network.kind, obs, rows, rest, 0), matrix(rest, a, m, n), matrix(rest, b, m, n)
+        hidden = rest[c:d]
         mlp.forward(theta[:n_network], network, x, out, hidden)
         _output_gradient(
             policy, theta[n_network:], acted, logp_old, terms, rows, chosen.shape[0], wants_kl, x, out, g,
@@ -159,5 +158,5 @@ def _output_gradient(
 def work_size(sizes, n_params, rows, minibatch_size):
     """The length of `work`, from the layer sizes, the length of θ, and the rows of a batch and of a minibatch."""
     per_row = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (2 * sizes[-1] + 1)
-    block = n_params + min(minibatch_size, mlp.BLOCK) * per_row
+    block = n_params + min(minibatch_size, mlp._block_rows(sizes, n_params)) * per_row
     return 2 * rows + 2 * n_params + max(block, surrogate_value.work_size(sizes, n_params, rows))

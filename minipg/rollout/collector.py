@@ -195,7 +195,7 @@ class Collector:
             if before_step is not None:
                 before_step(t)
             obs[t] = self.obs
-            sample(obs[t].astype(self.dtype, copy=False), noise[t], params[t], act[t])
+            sample(obs[t], noise[t], params[t], act[t])
             action = to_host(act[t])
             if not distribution.discrete:
                 self._checked(action, "action")

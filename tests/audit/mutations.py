@@ -949,7 +949,7 @@ SLIPS = {
     ("EnvPool fires at the beginning", "use_fire_reset=False, ", "", "atari same_game"),
 ],
 "minipg/rollout/batch.py": [
-    ("a lost life ends a whole episode", "done & ~batch.life_lost", "done", "atari whole_games"),
+    ("a lost life ends a whole episode", " & ~batch.life_lost", "", "atari whole_games"),
 
     ("a step that only resets has a length", "lengths += valid[a:b].sum(axis=0)", "lengths += b - a",
      "collector known_one"),
