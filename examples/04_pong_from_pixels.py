@@ -1,7 +1,7 @@
 """Pong from pixels: REINFORCE sees what moved on the screen, and learns to beat the game's own player  (PG-7).
 
     pip install 'minipg[atari]' envpool
-    python examples/04_pong_from_pixels.py --steps 12_000_000 --render pong.gif
+    python examples/04_pong_from_pixels.py --steps 3_000_000 --render pong.gif
 
 The example of Karpathy 2016, "Deep Reinforcement Learning: Pong from Pixels". The observation is the difference of two
 screens of 80 × 80 pixels: of 6400 numbers about 26 are not zero, and only these are multiplied. The network has 200
@@ -18,7 +18,7 @@ from minipg.runs import evaluate
 from minipg.runs.render import render
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--steps", type=int, default=12_000_000, help="decisions to learn from, four frames each")
+parser.add_argument("--steps", type=int, default=3_000_000, help="decisions to learn from, four frames each")
 parser.add_argument("--games", type=int, default=10, help="games to play at the end")
 parser.add_argument("--render", metavar="FILE", help="a film of one of them, .gif or .mp4; or human: a window")
 options = parser.parse_args()
@@ -33,7 +33,7 @@ agent = REINFORCE(
     normalize_advantage=True,  # and divided by their standard deviation
     hidden=(200,),
     activation="relu",
-    learning_rate=1e-3,
+    learning_rate=1e-2,
     gamma=0.99,
     seed=0,
 )

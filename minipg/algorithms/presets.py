@@ -22,6 +22,11 @@ _TRPO_WALKER: dict[str, Any] = {**_TRPO_MUJOCO, "num_envs": 4, "vf_epochs": 10}
 _CARTPOLE: dict[str, Any] = {
     "num_envs": 8, "n_steps": 256, "gae_lambda": 0.98, "damping": 1e-3, "vf_epochs": 20, "vf_minibatch_size": 512,
 }  # fmt: skip
+# two convolutions and a layer of 20 units, as Schulman et al. 2015 have for Atari
+_ATARI: dict[str, Any] = {
+    "num_envs": 16, "n_steps": 256, "conv": ("16x4/2", "16x4/2"), "hidden": (20,), "activation": "relu",
+    "clip_reward": True, "vf_minibatch_size": 256,
+}  # fmt: skip
 _TRPO: dict[str, dict[str, Any]] = {
     "default": {},
     "mujoco": _TRPO_MUJOCO,
@@ -41,6 +46,7 @@ _TRPO: dict[str, dict[str, Any]] = {
     "InvertedPendulum-v5": _TRPO_PENDULUM,
     "InvertedDoublePendulum-v5": _TRPO_PENDULUM,
     "Reacher-v5": _TRPO_MUJOCO,
+    "atari": {**_ATARI, "gae_lambda": 0.95, "cg_iters": 10, "fisher_subsample": 4, "damping": 0.01, "vf_epochs": 3},
 }  # fmt: skip
 
 _PPO_MUJOCO: dict[str, Any] = {
@@ -65,6 +71,8 @@ _PPO: dict[str, dict[str, Any]] = {
     "InvertedDoublePendulum-v5": {**_PPO_MUJOCO, "normalize_obs": False, "log_std_init": 0.0, "target_kl": 0.02},
     "Swimmer-v5": {**_PPO_MUJOCO, "num_envs": 4, "gamma": 0.9999, "gae_lambda": 0.98, "minibatch_size": 256,
                    "learning_rate": 6e-4, "vf_learning_rate": 6e-4, "log_std_init": 0.0},
+    "atari": {**_ATARI, "n_steps": 128, "n_epochs": 4, "vf_epochs": 4, "minibatch_size": 256, "ent_coef": 0.01,
+              "learning_rate": 1e-3, "schedule": "linear"},
     "pong": {"num_envs": 16, "hidden": (200,), "activation": "relu", "n_epochs": 4, "minibatch_size": 1024,
              "vf_epochs": 4, "vf_minibatch_size": 1024, "learning_rate": 1e-3, "ent_coef": 0.01},
 }  # fmt: skip
