@@ -159,7 +159,7 @@ class MLP:
 
         def on_tile(rows: slice) -> None:
             x, h, _ = tape.tile(rows)
-            kernel(theta, self.spec, x, h, v, out[rows], xp.empty(3 * len(x) * max(self.sizes), theta.dtype))
+            kernel(theta, self.spec, x, h, v, out[rows], xp.empty(3 * len(x) * max(self.sizes[1:]), theta.dtype))
 
         self.backend.map_rows(on_tile, len(out))
         return out
@@ -173,7 +173,7 @@ class MLP:
 
         def on_tile(rows: slice) -> Array:
             (x, h, _), out = tape.tile(rows), xp.empty_like(theta)
-            work = xp.empty(len(theta) + 2 * len(x) * max(self.sizes), theta.dtype)
+            work = xp.empty(len(theta) + 2 * len(x) * max(self.sizes[1:]), theta.dtype)
             kernel(theta, self.spec, x, h, g[rows], out, work)
             return out
 
@@ -189,7 +189,7 @@ class MLP:
 
         def on_tile(rows: slice) -> None:
             x, h, _ = tape.tile(rows)
-            work = xp.empty(2 * len(x) * max(self.sizes) + weights, theta.dtype)
+            work = xp.empty(2 * len(x) * max(self.sizes[1:]) + weights, theta.dtype)
             kernel(theta, self.spec, h, g[rows], out[rows], work)
 
         self.backend.map_rows(on_tile, len(g))

@@ -90,15 +90,15 @@ def test_a_pass_covers_every_entry_with_any_number_of_threads(cuda, sizes, threa
     rng, rows, sizes = np.random.default_rng(0), 11, np.array(sizes)
     count, inputs, outputs = int(((sizes[:-1] + 1) * sizes[1:]).sum()), int(sizes[0]), int(sizes[-1])
     theta, v, obs, g = (rng.normal(size=n).astype(dtype) for n in (count, count, (rows, inputs), (rows, outputs)))
-    found = []
+    found, network = [], arguments.Network(sizes, activation)
     for twin in (mlp, reference):
         out, moved = np.empty((2, rows, outputs), dtype)
         hidden, work = np.empty(rows * sizes[1:-1].sum(), dtype), np.empty(count + 3 * rows * sizes.max(), dtype)
         gradient, of_obs = np.empty(count, dtype), np.empty((rows, inputs), dtype)
-        twin.forward(theta, sizes, activation, obs, out, hidden)
-        twin.jvp(theta, sizes, activation, obs, hidden, v, moved, work)
-        twin.vjp(theta, sizes, activation, obs, hidden, g, gradient, work)
-        twin.vjp_obs(theta, sizes, activation, hidden, g, of_obs, work)
+        twin.forward(theta, network, obs, out, hidden)
+        twin.jvp(theta, network, obs, hidden, v, moved, work)
+        twin.vjp(theta, network, obs, hidden, g, gradient, work)
+        twin.vjp_obs(theta, network, hidden, g, of_obs, work)
         found.append((out, hidden, moved, gradient, of_obs))
     for got, expected in zip(*found, strict=True):
         alike(got, expected, dtype, 10)
@@ -109,7 +109,7 @@ def test_nan_passes_through_the_network(cuda, activation):
     mlp, _ = twins("mlp")
     sizes, obs = np.array([1, 2, 1]), np.array([[math.nan], [1.0]])
     out, hidden = np.empty((2, 1)), np.empty(4)
-    mlp.forward(np.ones(7), sizes, activation, obs, out, hidden)
+    mlp.forward(np.ones(7), arguments.Network(sizes, activation), obs, out, hidden)
     assert np.isnan(out[0])
     assert np.isfinite(out[1])
 

@@ -63,4 +63,4 @@ def _step(grad, scale, rmsprop, max_grad_norm, theta, second):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    return 2 * n_params + rows * (3 + 8 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes))
+    return 2 * n_params + rows * (3 + 8 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes[1:]))

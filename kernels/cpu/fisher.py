@@ -40,4 +40,4 @@ def _fisher_product(policy, theta, forward, v, out, work):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    return 2 * n_params + min(rows, mlp._block_rows(sizes, n_params)) * (3 * sizes[-1] + 3 * max(sizes))
+    return 2 * n_params + min(rows, mlp._block_rows(sizes, n_params)) * (3 * sizes[-1] + 3 * max(sizes[1:]))

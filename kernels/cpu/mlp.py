@@ -73,8 +73,9 @@ def size(network):
 
 @part
 def _widest(sizes):
-    most = sizes[0]
-    for layer in range(1, sizes.shape[0]):
+    """The most units of a layer; the inputs are none."""
+    most = sizes[1]
+    for layer in range(2, sizes.shape[0]):
         most = max(most, sizes[layer])
     return most
 
@@ -161,7 +162,7 @@ def _forward(theta, network, obs, out, hidden):
 def jvp(theta, network, obs, hidden, v, out, work):
     """J v: the derivative of the output along v.
 
-    v (P,), hidden from `forward` → out (B, n_L).   work (3·B·max n_l,).
+    v (P,), hidden from `forward` → out (B, n_L).   work (3·B·max n_l, l ≥ 1,).
     """
     network, units = _unowned(network), _units(network.sizes)
     theta, obs, hidden, v = unowned(theta), unowned(obs), unowned(hidden), unowned(v)
@@ -212,7 +213,7 @@ def _jvp(theta, network, obs, hidden, v, out, work):
 def vjp(theta, network, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch: the gradient in θ of Σ g·output.
 
-    g (B, n_L), hidden from `forward` → out (P,).   work (P + 2·B·max n_l,).
+    g (B, n_L), hidden from `forward` → out (P,).   work (P + 2·B·max n_l, l ≥ 1,).
     """
     network, units = _unowned(network), _units(network.sizes)
     theta, obs, hidden, g = unowned(theta), unowned(obs), unowned(hidden), unowned(g)
@@ -271,7 +272,7 @@ def _vjp(theta, network, obs, hidden, g, out, work):
 def vjp_obs(theta, network, hidden, g, out, work):
     """The gradient in obs of Σ g·output.
 
-    g (B, n_L) → out (B, n₀).   work (2·B·max n_l, and P more if there are convolutions).
+    g (B, n_L) → out (B, n₀).   work (2·B·max n_l, l ≥ 1, and P more if there are convolutions).
     """
     network, units = _unowned(network), _units(network.sizes)
     theta, hidden, g, out, work = unowned(theta), unowned(hidden), unowned(g), unowned(out), unowned(work)

@@ -67,4 +67,4 @@ def _gradient_and_entropy(policy, theta, obs, act, weight, ent_coef, grad, entro
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    return n_params + rows * (8 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes))
+    return n_params + rows * (8 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes[1:]))

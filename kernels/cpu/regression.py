@@ -94,4 +94,4 @@ def fit(network, obs, target, old, clip_range, epochs, order, step, theta, first
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ, and the rows of a batch or of a minibatch."""
-    return 2 * n_params + rows * (sizes[0] + 2 + sum(sizes[1:-1]) + 2 * max(sizes))
+    return 2 * n_params + rows * (sizes[0] + 2 + sum(sizes[1:-1]) + 2 * max(sizes[1:]))

@@ -157,6 +157,6 @@ def _output_gradient(
 @cache
 def work_size(sizes, n_params, rows, minibatch_size):
     """The length of `work`, from the layer sizes, the length of θ, and the rows of a batch and of a minibatch."""
-    per_row = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes) + 4 * (2 * sizes[-1] + 1)
+    per_row = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes[1:]) + 4 * (2 * sizes[-1] + 1)
     block = n_params + min(minibatch_size, mlp._block_rows(sizes, n_params)) * per_row
     return 2 * rows + 2 * n_params + max(block, surrogate_value.work_size(sizes, n_params, rows))

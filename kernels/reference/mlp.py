@@ -70,7 +70,7 @@ def forward(theta, network, obs, out, hidden):
 def jvp(theta, network, obs, hidden, v, out, work):
     """J v: the derivative of the output along v (forward mode).
 
-    v (P,), hidden from `forward` → out (B, n_L).   work (3·B·max n_l,).
+    v (P,), hidden from `forward` → out (B, n_L).   work (3·B·max n_l, l ≥ 1,).
     """
     h, dh = _inputs(network, obs, theta.dtype), None
     hs = [*activations(hidden, network.sizes, len(obs)), None]
@@ -88,7 +88,7 @@ def jvp(theta, network, obs, hidden, v, out, work):
 def vjp(theta, network, obs, hidden, g, out, work):
     """Jᵀ g, summed over the batch: the gradient in θ of Σ g·output (reverse mode).
 
-    g (B, n_L), hidden from `forward` → out (P,).   work (P + 2·B·max n_l,).
+    g (B, n_L), hidden from `forward` → out (P,).   work (P + 2·B·max n_l, l ≥ 1,).
     """
     hs = [_inputs(network, obs, theta.dtype), *activations(hidden, network.sizes, len(obs))]
     sweep = zip(convs(network), hs, layers(theta, network), layers(out, network), strict=True)
@@ -106,7 +106,7 @@ def vjp(theta, network, obs, hidden, g, out, work):
 def vjp_obs(theta, network, hidden, g, out, work):
     """The gradient in obs of Σ g·output (reverse mode).
 
-    g (B, n_L), hidden from `forward` → out (B, n₀).   work (2·B·max n_l, and P more if there are convolutions).
+    g (B, n_L), hidden from `forward` → out (B, n₀).   work (2·B·max n_l, l ≥ 1, and P more if there are convolutions).
     """
     hs = [None, *activations(hidden, network.sizes, len(g))]
     for shape, h, (w, _) in reversed(list(zip(convs(network), hs, layers(theta, network), strict=True))):

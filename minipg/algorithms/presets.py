@@ -46,7 +46,7 @@ _TRPO: dict[str, dict[str, Any]] = {
     "InvertedPendulum-v5": _TRPO_PENDULUM,
     "InvertedDoublePendulum-v5": _TRPO_PENDULUM,
     "Reacher-v5": _TRPO_MUJOCO,
-    "atari": {**_ATARI, "gae_lambda": 0.95, "cg_iters": 10, "fisher_subsample": 4, "damping": 0.01, "vf_epochs": 3},
+    "atari": {**_ATARI, "gae_lambda": 0.95, "cg_iters": 10, "fisher_subsample": 8, "damping": 0.01, "vf_epochs": 2},
 }  # fmt: skip
 
 _PPO_MUJOCO: dict[str, Any] = {
