@@ -48,7 +48,7 @@ jit = _kept(numba.njit(fastmath=_VISIBLE_NAN, **_OPTIONS))
 part = numba.njit(fastmath=_VISIBLE_NAN, inline="always", **_OPTIONS)
 # For long parts that many kernels share: compiled once with each, and called. Their arithmetic must not depend on how
 # they are compiled: sums in a fixed order.
-called = numba.njit(fastmath=_VISIBLE_NAN, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+called = numba.njit(fastmath=_VISIBLE_NAN, **(_OPTIONS | {"forceinline": False}))
 # For sums over a long axis: the compiler chooses the order of additions (fixed once compiled), so they vectorise.
 jit_sum = _kept(numba.njit(fastmath=_VISIBLE_NAN | {"reassoc"}, **_OPTIONS))
 # For dynamics that equal another program's to the bit: every operation is rounded separately. Without `fastmath=False`

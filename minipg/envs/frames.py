@@ -41,7 +41,7 @@ class Frames(NamedTuple):
     def space(self) -> spaces.Box:
         """Of what an agent sees."""
         low, high = (-1, 1) if self.difference else (0, 255)
-        return spaces.Box(low, high, self.shape, self.dtype)  # type: ignore[arg-type]
+        return spaces.Box(low, high, self.shape, self.dtype)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -27,7 +27,8 @@ class Draw(NamedTuple):
 def _draw(case: Case, kind: str | None = None) -> Draw:
     """A network of zero to three hidden layers, random parameters and inputs; widths and batches down to one."""
     hidden = [case.count(7) for _ in range(case.rng.integers(4))]
-    kind, layers, images = kind or case.one_of("dense", "dense", "sparse", "images"), (case.count(5),), Images()
+    layers: tuple[int, ...] = (case.count(5),)
+    kind, images = kind or case.one_of("dense", "dense", "sparse", "images"), Images()
     if kind == "images":
         layers, images = random_images(case)
     elif kind == "sparse":
@@ -61,8 +62,8 @@ def _affine(mlp: MLP, layer: int, x: Array, w: Array, b: Array) -> Array:
     conv = mlp.convs[layer]
     height, width = ((n - 1) * conv.stride + conv.kernel for n in (conv.rows, conv.columns))
     framed = np.zeros((len(x), max(height, conv.height + conv.top), max(width, conv.width + conv.left), conv.channels))
-    inside = slice(conv.top, conv.top + conv.height), slice(conv.left, conv.left + conv.width)
-    framed[(slice(None), *inside)] = x.reshape(len(x), conv.height, conv.width, conv.channels)
+    bottom, right = conv.top + conv.height, conv.left + conv.width
+    framed[:, conv.top : bottom, conv.left : right] = x.reshape(len(x), conv.height, conv.width, conv.channels)
     y = np.empty((len(x), conv.rows, conv.columns, conv.filters))
     for i in range(conv.rows):
         for j in range(conv.columns):
