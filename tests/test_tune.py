@@ -344,7 +344,7 @@ def test_a_folder_that_is_there_or_is_of_another_study_is_refused(found, tmp_pat
 def test_a_preset_file_gives_back_every_setting(name, tmp_path):
     algorithm, path = ALGORITHMS[name], tmp_path / "preset.json"
     for preset in PRESETS[name]:
-        config = algorithm.Config(**preset_for(algorithm, "", preset), hidden=(3, 5))
+        config = algorithm.Config(**preset_for(algorithm, "", preset) | {"hidden": (3, 5)})
         write_preset(path, algorithm, config)
         assert algorithm.Config(**preset_for(algorithm, "", str(path))) == config
 
