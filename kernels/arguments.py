@@ -44,6 +44,17 @@ class ConvLayers(NamedTuple):
     options: tuple[()] = ()
 
 
+BLOCK, LONG_BLOCK = 128, 1024  # rows of a block: the activations of the shorter fit in a core's fastest caches
+
+
+def block_rows(sizes, n_params):
+    """The rows that compiled code takes through a network at once, from the layer sizes and the length of θ.
+
+    The gradient of a block has as many numbers as θ, so a block is long where its activations are fewer.
+    """
+    return BLOCK if n_params < LONG_BLOCK * sum(sizes[1:]) else LONG_BLOCK
+
+
 class Network(NamedTuple):
     """Convolutions, if there are any, then dense layers (`mlp.py`)."""
 
@@ -51,6 +62,7 @@ class Network(NamedTuple):
     activation: int  # 0 tanh, 1 ReLU
     convs: Any = np.zeros((0, len(Conv._fields)), np.int64)  # the first layers, one `Conv` in a row
     scale: float = 1.0  # of the inputs: the network sees scale·obs
+    block: int = BLOCK  # `block_rows`, of compiled code
     kind: Any = DenseLayers()  # one of the three above: its type chooses the kernels of a layer (`mlp.py`)
 
 

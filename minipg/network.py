@@ -117,7 +117,8 @@ class MLP:
         sizes, activation = np.array(self.sizes, np.int64), ACTIVATIONS.index(self.activation)
         dense = arguments.SparseInput() if self.sparse else arguments.DenseLayers()
         kind = arguments.ConvLayers() if self.convs else dense
-        return arguments.Network(sizes, activation, convs, float(self.scale), kind)
+        block = arguments.block_rows(self.sizes, self.layout.size)
+        return arguments.Network(sizes, activation, convs, float(self.scale), block, kind)
 
     @cached_property
     def _units(self) -> int:

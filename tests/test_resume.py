@@ -667,7 +667,7 @@ def test_a_file_of_few_parameters_does_not_make_a_large_network(tmp_path, hidden
     TRPO("CartPole-v1", **SMALL).save(path)
     arrays, meta = load_arrays(path)
     save_arrays(path, arrays, {**meta, "config": {**meta["config"], "hidden": hidden}})
-    with pytest.raises(AgentFileError, match="theta: its networks have 100+[02]* parameters or more, the file 58"):
+    with pytest.raises(AgentFileError, match=r"theta: its networks have 100+[02]* parameters or more, the file 58"):
         minipg.load(path)
 
 

@@ -28,7 +28,7 @@ def policy_step(policy, at, acted, ent_coef, normalizes, rmsprop, max_grad_norm,
     )  # fmt: skip
     stats[0], stats[2] = _step(grad, 1 / rows, rmsprop, max_grad_norm, theta, second)
     stats[1] /= rows
-    for i in range(mlp.size(policy.network), size):
+    for i in range(mlp.size(mlp._unowned(policy.network)), size):
         theta[i] = min(max(theta[i], low), high)
 
 

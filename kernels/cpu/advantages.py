@@ -4,6 +4,7 @@ import math
 from functools import cache
 
 import numpy as np
+from minipg.kernels.arguments import block_rows
 from minipg.kernels.cpu import mlp, returns
 from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
@@ -34,9 +35,8 @@ def estimate(critic, theta, steps, start, gamma, gae_lambda, value, adv, ret, wo
 
 @part
 def _values(critic, theta, obs, value, work):
-    rows = mlp._block(critic)
-    for start in range(0, obs.shape[0], rows):
-        stop = min(start + rows, obs.shape[0])
+    for start in range(0, obs.shape[0], critic.block):
+        stop = min(start + critic.block, obs.shape[0])
         mlp.forward(theta, critic, obs[start:stop], matrix(value, start, stop - start, 1), work)
 
 
@@ -78,4 +78,4 @@ def explained_variance(value, ret, out):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    return min(rows, mlp._block_rows(sizes, n_params)) * sum(sizes[1:-1])
+    return min(rows, block_rows(sizes, n_params)) * sum(sizes[1:-1])

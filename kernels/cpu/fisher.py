@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from minipg.kernels.arguments import block_rows
 from minipg.kernels.cpu import distribution, distribution_params, mlp
 from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
@@ -21,9 +22,8 @@ def _fisher_product(policy, theta, forward, v, out, work):
     units, n_network, n, width = mlp._units(network.sizes), mlp.size(network), outputs.shape[1], params.shape[1]
     block_out, rest = work[:n_network], work[n_network:]
     out[:] = 0
-    rows = mlp._block(network)
-    for start in range(0, params.shape[0], rows):
-        stop = min(start + rows, params.shape[0])
+    for start in range(0, params.shape[0], network.block):
+        stop = min(start + network.block, params.shape[0])
         m = stop - start
         x, h, y, p = obs[start:stop], hidden[start * units : stop * units], outputs[start:stop], params[start:stop]
         g, d = matrix(rest, 0, m, n), matrix(rest, m * n, m, width)
@@ -40,4 +40,4 @@ def _fisher_product(policy, theta, forward, v, out, work):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    return 2 * n_params + min(rows, mlp._block_rows(sizes, n_params)) * (3 * sizes[-1] + 3 * max(sizes[1:]))
+    return 2 * n_params + min(rows, block_rows(sizes, n_params)) * (3 * sizes[-1] + 3 * max(sizes[1:]))

@@ -11,26 +11,8 @@ from minipg.kernels.cpu import _conv_layers, _dense, _sparse
 from minipg.kernels.cpu._jit import by_type, jit, matrix, part, unowned
 from minipg.kernels.cpu._tanh import tanh
 
-BLOCK, LONG_BLOCK = 128, 1024  # rows of a block: the activations of the shorter fit in a core's fastest caches
 _KINDS = {DenseLayers: _dense, SparseInput: _sparse, ConvLayers: _conv_layers}
 _ZERO, _ONE = np.float32(0), np.float32(1)  # a product with float64 is float64
-
-
-def _block_rows(sizes, n_params):
-    """The rows of a block. The gradient of a block has P numbers: a block is long where its activations are fewer."""
-    units = 0
-    for layer in range(1, len(sizes)):
-        units += sizes[layer]
-    return BLOCK if n_params < LONG_BLOCK * units else LONG_BLOCK
-
-
-_compiled_block_rows = part(_block_rows)
-
-
-@part
-def _block(network):
-    """The rows of a block of this network."""
-    return _compiled_block_rows(network.sizes, size(network))
 
 
 @part
@@ -59,13 +41,14 @@ def _weights(network, layer):
 @part
 def _unowned(network):
     """The same network, without reference counting of its arrays."""
-    return Network(unowned(network.sizes), network.activation, unowned(network.convs), network.scale, network.kind)
+    sizes, convs = unowned(network.sizes), unowned(network.convs)
+    return Network(sizes, network.activation, convs, network.scale, network.block, network.kind)
 
 
 @part
 def size(network):
     """P: the number of parameters of a network."""
-    network, total = _unowned(network), 0
+    total = 0
     for layer in range(network.sizes.shape[0] - 1):
         total += _weights(network, layer) + _biases(network, layer)
     return total
@@ -126,9 +109,8 @@ def forward(theta, network, obs, out, hidden):
     """
     network, units = _unowned(network), _units(network.sizes)
     theta, obs, out, hidden = unowned(theta), unowned(obs), unowned(out), unowned(hidden)
-    rows = _block(network)
-    for start in range(0, obs.shape[0], rows):
-        stop = min(start + rows, obs.shape[0])
+    for start in range(0, obs.shape[0], network.block):
+        stop = min(start + network.block, obs.shape[0])
         _forward(theta, network, obs[start:stop], out[start:stop], hidden[start * units : stop * units])
 
 
@@ -167,9 +149,8 @@ def jvp(theta, network, obs, hidden, v, out, work):
     network, units = _unowned(network), _units(network.sizes)
     theta, obs, hidden, v = unowned(theta), unowned(obs), unowned(hidden), unowned(v)
     out, work = unowned(out), unowned(work)
-    rows = _block(network)
-    for start in range(0, obs.shape[0], rows):
-        stop = min(start + rows, obs.shape[0])
+    for start in range(0, obs.shape[0], network.block):
+        stop = min(start + network.block, obs.shape[0])
         h = hidden[start * units : stop * units]
         _jvp(theta, network, obs[start:stop], h, v, out[start:stop], work)
 
@@ -221,9 +202,8 @@ def vjp(theta, network, obs, hidden, g, out, work):
     block_out, rest = work[: theta.shape[0]], work[theta.shape[0] :]
     if obs.shape[0] == 0:
         out[:] = 0
-    rows = _block(network)
-    for start in range(0, obs.shape[0], rows):
-        stop = min(start + rows, obs.shape[0])
+    for start in range(0, obs.shape[0], network.block):
+        stop = min(start + network.block, obs.shape[0])
         h = hidden[start * units : stop * units]
         _vjp(theta, network, obs[start:stop], h, g[start:stop], block_out if start else out, rest)
         if start:
@@ -276,9 +256,8 @@ def vjp_obs(theta, network, hidden, g, out, work):
     """
     network, units = _unowned(network), _units(network.sizes)
     theta, hidden, g, out, work = unowned(theta), unowned(hidden), unowned(g), unowned(out), unowned(work)
-    rows = _block(network)
-    for start in range(0, g.shape[0], rows):
-        stop = min(start + rows, g.shape[0])
+    for start in range(0, g.shape[0], network.block):
+        stop = min(start + network.block, g.shape[0])
         _vjp_obs(theta, network, hidden[start * units : stop * units], g[start:stop], out[start:stop], work)
 
 

@@ -3,7 +3,7 @@
 import math
 from functools import cache
 
-from minipg.kernels.arguments import Acted
+from minipg.kernels.arguments import Acted, block_rows
 from minipg.kernels.cpu import advantages, distribution, distribution_params, mlp, optimizer, surrogate, surrogate_value
 from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
@@ -85,9 +85,8 @@ def _gradient(policy, theta, acted, logp_old, terms, chosen, wants_kl, grad, mea
     block_grad, rest = work[:n_network], work[n_network:]
     grad[n_network:] = 0
     means[:] = 0
-    block = mlp._block(network)
-    for start in range(0, chosen.shape[0], block):
-        rows = chosen[start : start + block]
+    for start in range(0, chosen.shape[0], network.block):
+        rows = chosen[start : start + network.block]
         m = rows.shape[0]
         a, b, c, d = m * inputs, m * (inputs + n), m * (inputs + 2 * n), m * (inputs + 2 * n + units)
         x, out, g = mlp._gathered(network.kind, obs, rows, rest, 0), matrix(rest, a, m, n), matrix(rest, b, m, n)
@@ -158,5 +157,5 @@ def _output_gradient(
 def work_size(sizes, n_params, rows, minibatch_size):
     """The length of `work`, from the layer sizes, the length of θ, and the rows of a batch and of a minibatch."""
     per_row = sizes[0] + 2 * sizes[-1] + sum(sizes[1:-1]) + 2 * max(sizes[1:]) + 4 * (2 * sizes[-1] + 1)
-    block = n_params + min(minibatch_size, mlp._block_rows(sizes, n_params)) * per_row
+    block = n_params + min(minibatch_size, block_rows(sizes, n_params)) * per_row
     return 2 * rows + 2 * n_params + max(block, surrogate_value.work_size(sizes, n_params, rows))

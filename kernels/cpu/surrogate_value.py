@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from minipg.kernels.arguments import block_rows
 from minipg.kernels.cpu import distribution, distribution_params, mlp, surrogate
 from minipg.kernels.cpu._jit import jit, matrix, part, unowned
 
@@ -22,9 +23,8 @@ def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
     obs, act, adv, old = unowned(acted.obs), unowned(acted.act), unowned(acted.adv), unowned(acted.params)
     n, units, width, n_network = network.sizes[-1], mlp._units(network.sizes), old.shape[1], mlp.size(network)
     value, kl, entropy = 0.0, 0.0, 0.0
-    rows = mlp._block(network)
-    for start in range(0, obs.shape[0], rows):
-        stop = min(start + rows, obs.shape[0])
+    for start in range(0, obs.shape[0], network.block):
+        stop = min(start + network.block, obs.shape[0])
         m = stop - start
         a, b, c = m * n, m * (n + units), m * (n + units + width)
         out, hidden, params, values = matrix(work, 0, m, n), work[a:b], matrix(work, b, m, width), work[c : c + m]
@@ -48,4 +48,4 @@ def _surrogate_value(policy, theta, acted, logp_old, wants_entropy, sums, work):
 @cache
 def work_size(sizes, n_params, rows):
     """The length of `work`, from the layer sizes, the length of θ and the number of rows."""
-    return min(rows, mlp._block_rows(sizes, n_params)) * (3 * sizes[-1] + sum(sizes[1:-1]) + 1)
+    return min(rows, block_rows(sizes, n_params)) * (3 * sizes[-1] + sum(sizes[1:-1]) + 1)

@@ -3,7 +3,7 @@
 A kernel runs on one thread. `map_rows` and fisher_threads.py use several: a batch is split into tiles, each free thread
 takes the next tile, and the caller adds the results in the order of the tiles. Neither the tiles nor the order depend
 on the number of threads, so every bit of the result is the same. Kernels split tiles further into blocks of rows that
-fit a core's cache (BLOCK in kernels/cpu/mlp.py). Numba's and OpenMP's threads are not used.
+fit a core's cache (BLOCK in kernels/arguments.py). Numba's and OpenMP's threads are not used.
 
 On a GPU (`cupy`) all rows are one tile and no threads are used. Arrays stay on the device. `to_device` copies there, as
 public functions do with arrays of the host; `to_host` copies back, and waits for the device. `fetch` copies the numbers
