@@ -115,7 +115,7 @@ def play(run: Run) -> dict[str, Any]:
     every = max(1, len(rows) // POINTS)
     curve = [[steps, round(mean, 2)] for steps, mean in rows[every - 1 :: every] if math.isfinite(mean)]
     score = evaluate(agent, EPISODES)
-    return {**run._asdict(), **score, "seconds": round(seconds, 1), "curve": curve}
+    return {**score, **run._asdict(), "seconds": round(seconds, 1), "curve": curve}  # the seed is the run's
 
 
 def on_file() -> dict[Run, dict[str, Any]]:

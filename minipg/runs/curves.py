@@ -29,7 +29,7 @@ from minipg.runs.pictures import (
 from minipg.runtime.progress import printable
 
 COLOURS = {"reinforce": GREY, "vpg": SKY_BLUE, "a2c": ORANGE, "npg": GREEN, "trpo": BLUE, "ppo": VERMILLION,
-           "dppo": PURPLE}  # fmt: skip
+           "dppo": PURPLE, "ddpg": SKY_BLUE, "td3": PURPLE}  # fmt: skip
 _WIDTH = 45  # letters of a title across a panel
 _POINTS, _RESAMPLES, _INTERVAL = 200, 1000, (2.5, 97.5)
 
