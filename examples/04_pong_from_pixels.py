@@ -1,6 +1,6 @@
 """Pong from pixels: REINFORCE sees what moved on the screen, and learns to beat the game's own player  (PG-7).
 
-    pip install 'minipg[atari]' envpool
+    pip install 'minipg-rl[atari,envpool]'
     python examples/04_pong_from_pixels.py --steps 3_000_000 --render pong.gif
 
 The example of Karpathy 2016, "Deep Reinforcement Learning: Pong from Pixels". The observation is the difference of two

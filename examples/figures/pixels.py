@@ -1,6 +1,6 @@
 """A screen of Pong, what moved since the screen before, and a convolution of the screen  (CV-1).
 
-    pip install 'minipg[atari]' && python examples/figures/pixels.py
+    pip install 'minipg-rl[atari]' && python examples/figures/pixels.py
 
 The game is played at random for 30 decisions, four frames each. The filter has 3 × 3 weights: −1 on its left side, 1
 on its right, so it answers where the screen becomes brighter from left to right. Frames and convolution come from the
