@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from minipg import PPO, TRPO, load
+from minipg.algorithms.images import images_of
+from minipg.algorithms.ppo import PPOConfig
 from minipg.errors import MinipgError
 from minipg.export import export
 
@@ -100,6 +102,14 @@ def test_skipped_zeros_change_nothing_but_rounding():
 def test_convolutions_that_cannot_be_are_named(env, conv, error):
     with pytest.raises(MinipgError, match=error):
         PPO(env, conv=conv)
+
+
+def test_an_image_whose_channels_come_first_is_said_to_be_read_in_another_way(caplog):
+    first = gym.spaces.Box(0, 255, (2, 12, 10), np.uint8)
+    for space, said in ((first, True), (Square.observation_space, False)):
+        caplog.clear()
+        images_of(space, 240, PPOConfig(conv=("8x2/1",)))
+        assert ("2 × 12 pixels of 10 channels: channels come last" in caplog.text) == said
 
 
 def test_convolutions_are_not_exported(tmp_path):
