@@ -20,7 +20,7 @@ from minipg import PPO, REINFORCE
 from minipg.envs import make_vector
 from minipg.envs.atari import atari
 
-ENVS, ROUNDS, STEPS = 16, 5, 16_384
+ENVS, ROUNDS, STEPS = 16, 5, 65_536
 SCREENS = {"difference-80x80": (210, 160, 2), "trpo-52x40x4": (52, 40, 4), "stack-84x84x4": (84, 84, 4)}
 
 

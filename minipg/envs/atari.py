@@ -50,12 +50,9 @@ def atari(
     if name not in known:
         raise unknown_name("Atari game (which frames are of)", game, known)
     settings: dict[str, Any] = {
-        "frames": frames,
-        "frame_skip": frame_skip,
-        "noop_max": noop_max,
-        "life_loss": life_loss,
-    }
-    settings["max_episode_steps"] = max_episode_steps
+        "frames": frames, "frame_skip": frame_skip, "noop_max": noop_max, "life_loss": life_loss,
+        "max_episode_steps": max_episode_steps,
+    }  # fmt: skip
     _require(name, **settings)
     require(isinstance(sticky, float | int) and 0 <= sticky < 1, "sticky", "a number from 0, below 1", sticky)
     require(not of_ale.keys() & {"frameskip", "repeat_action_probability"}, "env_kwargs",
@@ -94,8 +91,10 @@ class AtariFrames(gym.Wrapper[Array, int, Any, int], RecordConstructorArgs):
         life_loss: bool = False,
         max_episode_steps: int = MAX_STEPS,
     ) -> None:
-        settings: dict[str, Any] = {"frames": frames, "frame_skip": frame_skip, "noop_max": noop_max}
-        settings |= {"life_loss": life_loss, "max_episode_steps": max_episode_steps}
+        settings: dict[str, Any] = {
+            "frames": frames, "frame_skip": frame_skip, "noop_max": noop_max, "life_loss": life_loss,
+            "max_episode_steps": max_episode_steps,
+        }  # fmt: skip
         RecordConstructorArgs.__init__(self, **settings)
         gym.Wrapper.__init__(self, env)
         base: Any = env.unwrapped
