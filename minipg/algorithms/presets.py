@@ -46,7 +46,9 @@ _TRPO: dict[str, dict[str, Any]] = {
     "InvertedPendulum-v5": _TRPO_PENDULUM,
     "InvertedDoublePendulum-v5": _TRPO_PENDULUM,
     "Reacher-v5": _TRPO_MUJOCO,
-    "atari": {**_ATARI, "gae_lambda": 0.95, "cg_iters": 10, "fisher_subsample": 8, "damping": 0.01, "vf_epochs": 2},
+    # from 4096 decisions the direction is mostly noise, and steps of the same KL make the policy certain too early
+    "atari": {**_ATARI, "n_steps": 1024, "gae_lambda": 0.95, "cg_iters": 10, "fisher_subsample": 16, "damping": 0.01,
+              "vf_epochs": 2},
 }  # fmt: skip
 
 _PPO_MUJOCO: dict[str, Any] = {
