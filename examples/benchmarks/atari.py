@@ -50,11 +50,11 @@ VINE_GAME = "SpaceInvaders"  # vine sampling is shown on one game
 
 def command_of(algorithm: str, game: str, steps: int, folder: Path) -> list[str]:
     """The command that trains, or that goes on where a run was stopped."""
-    minipg = [sys.executable, "-m", "minipg", "train", "--steps", str(steps)]
+    minipg = [sys.executable, "-m", "minipg", "train"]
     if (folder / "config.json").exists():
-        return [*minipg, "--resume", str(folder)]
+        return [*minipg, "--resume", str(folder), "--steps", str(steps)]
     name, *settings = RUNNABLE[algorithm]
-    return [*minipg, name, game, *settings, *SETTINGS, "--out", str(folder)]
+    return [*minipg, name, game, *settings, *SETTINGS, "--steps", str(steps), "--out", str(folder)]
 
 
 def row_of(algorithm: str, game: str, folder: Path) -> dict[str, Any]:
