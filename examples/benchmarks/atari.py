@@ -6,8 +6,9 @@
 
 A run is `minipg train … --frames trpo-52x40x4 --preset atari` in a folder of its own; one that was stopped is resumed.
 It has two convolutions of 16 filters 4 × 4 with stride 2 and a layer of 20 units, as Schulman et al. 2015 have, frame
-skip 4 and no sticky actions. Learning sees the sign of a reward, and a lost life as the end of an episode. The score is
-the game's own: the mean of the last 100 whole games of the run. The goals are for as many decisions as GAMES has, or
+skip 4 and no sticky actions. Learning sees the sign of a reward, and a lost life as the end of an episode; not so in
+Breakout, where the ball waits for the action FIRE: an agent to which a lost life is the end learns to wait. The score
+is the game's own: the mean of the last 100 whole games of the run. The goals are for as many decisions as GAMES has, or
 fewer.
 """
 
@@ -39,7 +40,7 @@ GAMES: dict[str, tuple[int, float, float, float | None]] = {
     "Seaquest": (5_000_000, 110, 1000, None),
     "SpaceInvaders": (5_000_000, 179, 568, None),
 }
-SETTINGS = ("--frames", "trpo-52x40x4", "--preset", "atari", "--env-kwargs", "life_loss=True", "--seed", "0")
+SETTINGS = ("--frames", "trpo-52x40x4", "--preset", "atari", "--seed", "0")
 BRANCHES = ("--vine-states", "64", "--vine-branches", "6", "--vine-length", "20", "--n-steps", "64")
 RUNNABLE: dict[str, tuple[str, ...]] = {
     "trpo": ("trpo", "--vec", "envpool"), "ppo": ("ppo", "--vec", "envpool"),
@@ -54,7 +55,8 @@ def command_of(algorithm: str, game: str, steps: int, folder: Path) -> list[str]
     if (folder / "config.json").exists():
         return [*minipg, "--resume", str(folder), "--steps", str(steps)]
     name, *settings = RUNNABLE[algorithm]
-    return [*minipg, name, game, *settings, *SETTINGS, "--steps", str(steps), "--out", str(folder)]
+    settings += ["--env-kwargs", f"life_loss={game != 'Breakout'}", "--steps", str(steps), "--out", str(folder)]
+    return [*minipg, name, game, *SETTINGS, *settings]
 
 
 def row_of(algorithm: str, game: str, folder: Path) -> dict[str, Any]:
