@@ -38,7 +38,7 @@ class Tape(NamedTuple):
         return Tape(self.obs[rows], self.hidden[rows.start * units : rows.stop * units], self.out[rows])
 
 
-_LAYER = re.compile(r"([1-9]\d*)x([1-9]\d*)/([1-9]\d*)(same)?", re.ASCII)
+_LAYER = re.compile(r"([1-9]\d{0,3})x([1-9]\d{0,2})/([1-9]\d{0,2})(same)?", re.ASCII)
 
 
 def convolutions(image: tuple[int, int, int], layers: Sequence[str]) -> tuple[Conv, ...]:
@@ -52,7 +52,8 @@ def convolutions(image: tuple[int, int, int], layers: Sequence[str]) -> tuple[Co
     height, width, channels = image
     for layer in layers:
         read = _LAYER.fullmatch(layer)
-        require(read is not None, "conv", "FILTERSxKERNEL/STRIDE, as 16x4/2 or 16x4/2same", layer)
+        form = "FILTERSxKERNEL/STRIDE (up to 9999, 999 and 999), as 16x4/2 or 16x4/2same"
+        require(read is not None, "conv", form, layer)
         assert read is not None
         filters, kernel, stride = map(int, read.groups()[:3])
         (rows, top), (columns, left) = (_windows(n, kernel, stride, bool(read[4])) for n in (height, width))

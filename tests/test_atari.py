@@ -354,10 +354,17 @@ def test_an_env_is_given_by_a_games_name_and_arguments():
     assert recipe.wrappers[0][1]["frame_skip"] == 3
 
 
+@pytest.mark.parametrize("name", ["game", "frames", "wrappers"])
+def test_an_argument_is_not_what_a_flag_is_for(name):
+    pytest.importorskip("ale_py")
+    with pytest.raises(ConfigError, match=f"env_kwargs: expected arguments of the game; .*, got '{name}'"):
+        env_of("Pong", [f"{name}=x"], frames="trpo-52x40x4")
+
+
 @pytest.mark.parametrize(
     ("game", "options", "message"),
     [
-        ("CartPole-v1", {}, "unknown Atari game .which frames are of. 'CartPole-v1'"),
+        ("CartPole-v1", {}, "unknown Atari game, as Pong or ALE/Pong-v5, .* 'CartPole-v1'"),
         ("Pung", {}, "did you mean Pong"),
         ("Pong", {"frames": "stack-84x84"}, "did you mean stack-84x84x4"),
         ("Breakout", {"frames": "difference-80x80"}, "the background of Pong alone"),
@@ -365,7 +372,8 @@ def test_an_env_is_given_by_a_games_name_and_arguments():
         ("Pong", {"noop_max": 0}, "noop_max: expected an integer ≥ 1"),
         ("Pong", {"life_loss": 1}, "life_loss: expected True or False"),
         ("Pong", {"sticky": 1.5}, "sticky: expected a number from 0"),
-        ("Pong", {"frameskip": 4}, "env_kwargs: expected frame_skip and sticky"),
+        ("Pong", {"frameskip": 4}, "env_kwargs: expected frame_skip, sticky and max_episode_steps"),
+        ("Pong", {"obs_type": "rgb"}, "in place of ale_py's arguments, with frames, got 'obs_type'"),
     ],
 )
 def test_wrong_frames_are_refused_in_one_line(game, options, message):

@@ -23,7 +23,7 @@ import minipg
 from minipg import MLP, REINFORCE, TRPO, Backend, CategoricalPolicy, ValueNetwork
 from minipg.algorithms.advantages import estimate_advantages
 from minipg.cli import main
-from minipg.envs import guard, make_vector, processes
+from minipg.envs import LIFE_LOST, guard, make_vector, processes
 from minipg.errors import EnvironmentFault
 from minipg.rollout import Batch, Collector
 from minipg.runs import evaluate
@@ -316,6 +316,29 @@ class Paying(gym.Env):
 
     def step(self, act):
         return np.zeros(2, np.float32), self.paid, True, False, {}
+
+
+class LosingLives(gym.Env):
+    """Loses a life in every step, and says so by `flag`."""
+
+    observation_space, action_space = spaces.Box(0, 1, (2,)), spaces.Discrete(2)
+
+    def __init__(self, flag):
+        self.flag = flag
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, act):
+        return np.zeros(2, np.float32), 0.0, False, False, {LIFE_LOST: self.flag}
+
+
+@pytest.mark.parametrize("flag", [True, 1, np.True_, np.int8(1), False, 0, np.False_, None, "yes"], ids=repr)
+def test_a_lost_life_is_any_kind_of_true(flag):
+    envs = make_vector(LosingLives(flag), 1)
+    envs.reset()
+    lost = envs.step(np.array([0]))[4].get(LIFE_LOST, [False])[0]
+    assert lost == (flag not in (None, "yes") and bool(flag))
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ class LongSquare(Square):
         return long.ravel()
 
 
+class MaskedSquare(Square):
+    """Every action is allowed, and the environment says so."""
+
+    def action_masks(self):
+        return np.ones(3, bool)
+
+
 def learned(algorithm, env, steps=1024, **settings):
     agent = algorithm(env, **{**SMALL, **settings})
     agent.learn(steps, progress=False)
@@ -83,6 +90,8 @@ def test_bytes_of_images_are_scaled_and_other_numbers_are_not():
     assert PPO(Square).actor.mlp.scale == 1 / 255
     assert PPO(LongSquare).actor.mlp.scale == 1
     assert PPO(Square, normalize_obs=True).actor.mlp.scale == 1
+    flags = gym.spaces.Box(0, 1, (12, 10, 2), np.uint8)
+    assert images_of(flags, 240, PPOConfig()).scale == 1
 
 
 def test_skipped_zeros_change_nothing_but_rounding():
@@ -96,7 +105,9 @@ def test_skipped_zeros_change_nothing_but_rounding():
         ("CartPole-v1", ("8x4/2",), "conv: expected none: observations are no images"),
         (Square, ("8x11/2",), "conv: expected windows of at most 10 for an image of 12 × 10"),
         (Square, ("8x4",), "conv: expected FILTERSxKERNEL/STRIDE"),
+        (Square, ("8x4/1000",), "conv: expected FILTERSxKERNEL/STRIDE"),
         (Square, (3,), "conv"),
+        (MaskedSquare, ("8x4/2",), "conv: expected none beside masks of actions"),
     ],
 )
 def test_convolutions_that_cannot_be_are_named(env, conv, error):

@@ -48,19 +48,20 @@ def atari(
     with_ale(f"{_ALE}{name}{_VERSION}")
     known = [i[len(_ALE) : -len(_VERSION)] for i in gym.registry if i.startswith(_ALE) and i.endswith(_VERSION)]
     if name not in known:
-        raise unknown_name("Atari game (which frames are of)", game, known)
+        raise unknown_name("Atari game, as Pong or ALE/Pong-v5, which frames are of,", game, known)
     settings: dict[str, Any] = {
         "frames": frames, "frame_skip": frame_skip, "noop_max": noop_max, "life_loss": life_loss,
         "max_episode_steps": max_episode_steps,
     }  # fmt: skip
     _require(name, **settings)
     require(isinstance(sticky, float | int) and 0 <= sticky < 1, "sticky", "a number from 0, below 1", sticky)
-    require(not of_ale.keys() & {"frameskip", "repeat_action_probability"}, "env_kwargs",
-            "frame_skip and sticky, with frames", ", ".join(of_ale))  # fmt: skip
     # the screens are read from the emulator, and memory is the shortest observation beside them
-    one = {"obs_type": "ram", "frameskip": 1, "repeat_action_probability": float(sticky)}
+    own = {"obs_type": "ram", "frameskip": 1, "repeat_action_probability": float(sticky)}
+    own["max_num_frames_per_episode"] = 0
+    expected = "frame_skip, sticky and max_episode_steps in place of ale_py's arguments, with frames"
+    require(not of_ale.keys() & own.keys(), "env_kwargs", expected, ", ".join(of_ale))
     spec = gym.registry[f"{_ALE}{name}{_VERSION}"]
-    spec = replace(spec, kwargs={**spec.kwargs, **of_ale, **one, "max_num_frames_per_episode": 0})
+    spec = replace(spec, kwargs={**spec.kwargs, **of_ale, **own})
     return Recipe(spec, ((AtariFrames, settings), *wrappers))
 
 
@@ -125,7 +126,10 @@ class AtariFrames(gym.Wrapper[Array, int, Any, int], RecordConstructorArgs):
         return self.frames.seen(self._screens)[0], info
 
     def step(self, action: int) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """`frame_skip` frames with the same action, or fewer where the game ends; their rewards are added."""
+        """`frame_skip` frames with the same action, or fewer where the game ends; their rewards are added.
+
+        The last two screens take two places in turn. Where a game ends, its last screen is in both.
+        """
         total = 0.0
         for k in range(self.frame_skip):
             _, reward, terminated, truncated, info = self.env.step(action)

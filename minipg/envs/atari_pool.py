@@ -31,11 +31,10 @@ class AtariPool(EnvPoolVectorEnv):
         if [wrapper for wrapper, _ in recipe.wrappers] != [AtariFrames]:
             raise ConfigError("vec: envpool takes frames of Atari games without further wrappers")
         settings, kwargs = dict(recipe.wrappers[0][1]), {**recipe.spec.kwargs, **_FIXED}
-        if kwargs != recipe.spec.kwargs or (others := kwargs.keys() - {"game", *_SAME, *_FIXED}):
-            what = (
-                f"the argument {min(others)}" if kwargs == recipe.spec.kwargs else "arguments that atari() did not set"
-            )
-            raise ConfigError(f"vec: envpool does not take {what} of {recipe.spec.id}")
+        if kwargs != recipe.spec.kwargs:
+            raise ConfigError(f"vec: envpool does not take arguments of {recipe.spec.id} that atari() did not set")
+        if others := kwargs.keys() - {"game", *_SAME, *_FIXED}:
+            raise ConfigError(f"vec: envpool does not take the argument {min(others)} of {recipe.spec.id}")
         self._frames, self._life_loss = FRAMES[settings.pop("frames")], settings.pop("life_loss", False)
         super().__init__(
             recipe.spec.id.removeprefix("ALE/"), num_envs, **settings,

@@ -10,6 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from minipg.checks import require
 from minipg.envs.faults import describe
 from minipg.envs.recipe import Env, Recipe
 from minipg.envs.recipe_file import NotRepeatable, registered_as
@@ -33,6 +34,8 @@ def env_of(
         from minipg.envs.atari import atari  # imported here: other environments do not need its kernels
 
         settings: dict[str, Any] = dict(_argument("env_kwargs", text) for text in arguments)
+        others = ", ".join(sorted(settings.keys() & {"game", "frames", "wrappers"}))
+        require(not others, "env_kwargs", "arguments of the game; its name, --frames and --wrapper are others", others)
         return atari(env_id, frames, **settings, wrappers=tuple(map(_wrapper, wrappers)))
     if not arguments and not wrappers:
         return env_id

@@ -67,7 +67,7 @@ class Checked(gym.Wrapper[Any, Any, Any, Any]):
                     raise self._strange(f"{name} {shown(flag)}", "True or False")
         if terminated or truncated:
             obs = copy.deepcopy(obs)  # the reset that follows may overwrite it
-        kept = {LIFE_LOST: True} if isinstance(info, dict) and info.get(LIFE_LOST) is True else {}
+        kept = {LIFE_LOST: True} if isinstance(info, dict) and _life_lost(info) else {}
         return obs, self._real(reward), bool(terminated), bool(truncated), kept
 
     def _called(self, method: str, count: int, *args: Any, **options: Any) -> Any:
@@ -145,8 +145,14 @@ def infos_of(infos: Any, count: int) -> dict[str, Any]:
         for n, info in enumerate(infos):
             final[n] = info.get("final_obs")
         found: dict[str, Any] = {"final_obs": final} if any(obs is not None for obs in final) else {}
-        return found | {LIFE_LOST: np.array([info.get(LIFE_LOST) is True for info in infos])}
+        return found | {LIFE_LOST: np.array([_life_lost(info) for info in infos])}
     raise Misbehaviour(f"infos {shown(infos)} from the vector environment", f"expected a dict, or {count} of them")
+
+
+def _life_lost(info: dict[str, Any]) -> bool:
+    """The flag of a lost life; comparisons of NumPy's numbers give np.bool_."""
+    flag = info.get(LIFE_LOST, False)
+    return flag is True or (_is_scalar(flag, "biu") and flag == 1)
 
 
 def _is_scalar(value: Any, kinds: str) -> bool:
