@@ -232,9 +232,8 @@ def _vjp(theta, network, obs, hidden, g, out, work):
                     out[i] *= scale
         else:
             h, below = matrix(hidden, k, rows, n), matrix(work, (layer % 2) * rows * width, rows, n)
-            _pull_back(
-                network.kind, network, layer, theta, p, g, below, out, p
-            )  # the memory of dW, which is written next
+            # work memory of `_pull_back` is where dW is written next
+            _pull_back(network.kind, network, layer, theta, p, g, below, out, p)
             _weight_gradient(network.kind, network, layer, h, g, out, p)
             biases = _biases(network, layer - 1)
             db = out[p - biases : p]

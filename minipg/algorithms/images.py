@@ -23,7 +23,7 @@ def images_of(space: Space[Any], size: int, config: Any) -> Images:
     whose channels seem to come first.
     """
     image = isinstance(space, spaces.Box) and len(space.shape) in (2, 3)
-    scaled = image and space.dtype == np.uint8 and bool((space.high == 255).all()) and not config.normalize_obs
+    scaled = image and _has_bytes_to_255(space) and not config.normalize_obs
     scale = 1 / 255 if scaled else 1.0
     if not config.conv:
         return Images((), scale, config.sparse_input and size >= LONG)
@@ -37,3 +37,7 @@ def images_of(space: Space[Any], size: int, config: Any) -> Images:
         read = f"{height} × {width} pixels of {channels} channels"
         logging.getLogger("minipg").warning(f"observations of {space.shape} are read as {read}: channels come last")
     return Images(convolutions((height, width, channels), config.conv), scale)
+
+
+def _has_bytes_to_255(space: Space[Any]) -> bool:
+    return isinstance(space, spaces.Box) and space.dtype == np.uint8 and bool((space.high == 255).all())
