@@ -92,7 +92,8 @@ def run(options: argparse.Namespace) -> None:
             if (algorithm, game) in there or goal_of(algorithm, game) is None:
                 continue
             folder, steps = options.out / f"{algorithm}-{game}", min(options.steps, GAMES[game][0])
-            if subprocess.run(command_of(algorithm, game, steps, folder), check=False).returncode:
+            played = row_of(algorithm, game, folder)["steps"] if (folder / "metrics.csv").exists() else 0
+            if played < steps and subprocess.run(command_of(algorithm, game, steps, folder), check=False).returncode:
                 sys.exit(f"{algorithm} on {game} stopped; the same command goes on with it")
             row = row_of(algorithm, game, folder)
             with RUNS.open("a", encoding="utf-8") as file:
