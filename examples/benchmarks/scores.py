@@ -59,7 +59,7 @@ GOALS: dict[str, tuple[int, dict[str, Goal]]] = {
     "Hopper-v5": (5, {"reinforce": Goal(396, M), "a2c": Goal(1253, M), "a3c": Goal(1253, M), "npg": Goal(1915, M),
                       "trpo": Goal(3372, M),
                       "ppo": Goal(2609, M), "td3": Goal(3305, M, 3)}),
-    "HalfCheetah-v5": (5, {"a2c": Goal(1830, M), "npg": Goal(3485, M), "trpo": Goal(4471, M), "ppo": Goal(5784, M),
+    "HalfCheetah-v5": (5, {"a2c": Goal(1830, M), "npg": Goal(3485, M), "trpo": Goal(4471, M), "ppo": Goal(5784, M, 10),
                            "ddpg": Goal(10374, M, 2), "td3": Goal(9533, M, 3)}),
     "Walker2d-v5": (5, {"a2c": Goal(1092, M), "npg": Goal(2503, M), "trpo": Goal(4502, M), "ppo": Goal(3589, M),
                         "td3": Goal(4565, M, 3)}),
