@@ -303,39 +303,24 @@ def test_a_program_from_standard_input_starts_processes(made):
     assert (done.returncode, done.stdout, done.stderr) == (0, "<stdin>\n", "")
 
 
-class Paying(gym.Env):
-    """Pays whatever it is made with."""
+class Answering(gym.Env):
+    """Every step returns what it is made with."""
 
     observation_space, action_space = spaces.Box(0, 1, (2,)), spaces.Discrete(2)
 
-    def __init__(self, reward):
-        self.paid = reward
+    def __init__(self, reward=0.0, terminated=True, info=None):
+        self.answer = reward, terminated, False, info or {}
 
     def reset(self, *, seed=None, options=None):
         return np.zeros(2, np.float32), {}
 
     def step(self, act):
-        return np.zeros(2, np.float32), self.paid, True, False, {}
-
-
-class LosingLives(gym.Env):
-    """Loses a life in every step, and says so by `flag`."""
-
-    observation_space, action_space = spaces.Box(0, 1, (2,)), spaces.Discrete(2)
-
-    def __init__(self, flag):
-        self.flag = flag
-
-    def reset(self, *, seed=None, options=None):
-        return np.zeros(2, np.float32), {}
-
-    def step(self, act):
-        return np.zeros(2, np.float32), 0.0, False, False, {LIFE_LOST: self.flag}
+        return np.zeros(2, np.float32), *self.answer
 
 
 @pytest.mark.parametrize("flag", [True, 1, np.True_, np.int8(1), False, 0, np.False_, None, "yes"], ids=repr)
 def test_a_lost_life_is_any_kind_of_true(flag):
-    envs = make_vector(LosingLives(flag), 1)
+    envs = make_vector(Answering(terminated=False, info={LIFE_LOST: flag}), 1)
     envs.reset()
     lost = envs.step(np.array([0]))[4].get(LIFE_LOST, [False])[0]
     assert lost == (flag not in (None, "yes") and bool(flag))
@@ -347,7 +332,7 @@ def test_a_lost_life_is_any_kind_of_true(flag):
     ids=repr,
 )
 def test_every_real_number_is_a_reward(reward):
-    envs = make_vector(Paying(reward), 1)
+    envs = make_vector(Answering(reward), 1)
     envs.reset()
     assert envs.step(np.array([0]))[1].tolist() == [float(reward)]
 
@@ -366,7 +351,7 @@ def test_every_real_number_is_a_reward(reward):
 )  # fmt: skip
 def test_anything_else_is_refused_as_a_reward(reward, says):
     with pytest.raises(EnvironmentFault, match=says):
-        TRPO(Paying(reward), **SMALL).learn(8)
+        TRPO(Answering(reward), **SMALL).learn(8)
 
 
 @pytest.mark.parametrize("mode", [SAME, NEXT])

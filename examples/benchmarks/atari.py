@@ -59,10 +59,17 @@ def command_of(algorithm: str, game: str, steps: int, folder: Path) -> list[str]
     return [*minipg, name, game, *SETTINGS, *settings]
 
 
+def metrics_of(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics from the end of its first game on; none if there is no run."""
+    if not (folder / "metrics.csv").exists():
+        return []
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if row["mean_return"] and math.isfinite(float(row["mean_return"]))]
+
+
 def row_of(algorithm: str, game: str, folder: Path) -> dict[str, Any]:
     """What a run came to, from its metrics."""
-    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["mean_return"] and math.isfinite(float(row["mean_return"]))]
+    rows = metrics_of(folder)
     every, games, reached = max(1, len(rows) // POINTS), 0, None
     for row in rows:
         games += int(row["episodes"])
@@ -92,7 +99,8 @@ def run(options: argparse.Namespace) -> None:
             if (algorithm, game) in there or goal_of(algorithm, game) is None:
                 continue
             folder, steps = options.out / f"{algorithm}-{game}", min(options.steps, GAMES[game][0])
-            played = row_of(algorithm, game, folder)["steps"] if (folder / "metrics.csv").exists() else 0
+            before = metrics_of(folder)
+            played = int(before[-1]["steps"]) if before else 0
             if played < steps and subprocess.run(command_of(algorithm, game, steps, folder), check=False).returncode:
                 sys.exit(f"{algorithm} on {game} stopped; the same command goes on with it")
             row = row_of(algorithm, game, folder)

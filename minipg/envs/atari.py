@@ -18,6 +18,8 @@ from minipg.envs.recipe_file import with_ale
 from minipg.errors import ConfigError, unknown_name
 
 _ALE, _VERSION = "ALE/", "-v5"
+# arguments of ale_py's: the screens are read from the emulator, and memory is the shortest observation beside them
+FIXED: dict[str, Any] = {"obs_type": "ram", "frameskip": 1, "max_num_frames_per_episode": 0}
 MAX_STEPS = 27_000  # half an hour of play: 108 000 frames with a frame skip of 4
 
 
@@ -55,9 +57,7 @@ def atari(
     }  # fmt: skip
     _require(name, **settings)
     require(isinstance(sticky, float | int) and 0 <= sticky < 1, "sticky", "a number from 0, below 1", sticky)
-    # the screens are read from the emulator, and memory is the shortest observation beside them
-    own = {"obs_type": "ram", "frameskip": 1, "repeat_action_probability": float(sticky)}
-    own["max_num_frames_per_episode"] = 0
+    own = {**FIXED, "repeat_action_probability": float(sticky)}
     expected = "frame_skip, sticky and max_episode_steps in place of ale_py's arguments, with frames"
     require(not of_ale.keys() & own.keys(), "env_kwargs", expected, ", ".join(of_ale))
     spec = gym.registry[f"{_ALE}{name}{_VERSION}"]

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 
 from minipg.checks import Array
-from minipg.envs.atari import AtariFrames
+from minipg.envs.atari import FIXED, AtariFrames
 from minipg.envs.faults import LIFE_LOST
 from minipg.envs.frames import FRAMES
 from minipg.envs.pool import EnvPoolVectorEnv
@@ -18,7 +18,6 @@ from minipg.runtime.threads import available_threads
 
 # arguments of ale_py's environment, and those of EnvPool's with the same meaning
 _SAME = ("repeat_action_probability", "full_action_space", "mode", "difficulty")
-_FIXED = {"obs_type": "ram", "frameskip": 1, "max_num_frames_per_episode": 0}  # as `atari` sets them
 
 
 class AtariPool(EnvPoolVectorEnv):
@@ -30,10 +29,10 @@ class AtariPool(EnvPoolVectorEnv):
     def __init__(self, recipe: Recipe, num_envs: int) -> None:
         if [wrapper for wrapper, _ in recipe.wrappers] != [AtariFrames]:
             raise ConfigError("vec: envpool takes frames of Atari games without further wrappers")
-        settings, kwargs = dict(recipe.wrappers[0][1]), {**recipe.spec.kwargs, **_FIXED}
+        settings, kwargs = dict(recipe.wrappers[0][1]), {**recipe.spec.kwargs, **FIXED}
         if kwargs != recipe.spec.kwargs:
             raise ConfigError(f"vec: envpool does not take arguments of {recipe.spec.id} that atari() did not set")
-        if others := kwargs.keys() - {"game", *_SAME, *_FIXED}:
+        if others := kwargs.keys() - {"game", *_SAME, *FIXED}:
             raise ConfigError(f"vec: envpool does not take the argument {min(others)} of {recipe.spec.id}")
         self._frames, self._life_loss = FRAMES[settings.pop("frames")], settings.pop("life_loss", False)
         super().__init__(
